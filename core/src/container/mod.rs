@@ -1,0 +1,87 @@
+//! From bytes to named members and tensors: folder, zip, bare safetensors.
+//!
+//! Sans-IO. A parser asks [`Window`] for byte ranges of numbered files; a range that is not there
+//! yet stops it with [`Pause::Need`], the caller fetches that range and calls the parser again. The
+//! same code therefore serves `pread`, HTTP range requests and a browser's `File`.
+
+mod window;
+
+pub use window::{FileId, Pause, Window};
+
+use crate::tensor::Dtype;
+
+/// What kind of thing the artifact is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ContainerKind {
+    Folder,
+    Zip,
+    Safetensors,
+}
+
+/// How a member's bytes are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Compression {
+    Stored,
+    Deflated,
+}
+
+/// One file of the artifact: of the folder, or a member of the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Path inside the artifact, `/`-separated.
+    pub name: String,
+    /// The file that holds the bytes: the member's own in a folder, the archive otherwise.
+    pub file: FileId,
+    /// Offset of the first (compressed) byte in that file.
+    pub offset: u64,
+    /// Bytes that the member takes in that file.
+    pub stored_bytes: u64,
+    /// Bytes after decompression.
+    pub bytes: u64,
+    /// How the bytes are stored.
+    pub compression: Compression,
+    /// CRC-32 recorded by the archive.
+    pub crc32: Option<u32>,
+}
+
+/// One tensor of a safetensors member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorEntry {
+    /// Its name in the header.
+    pub name: String,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Dimensions, outermost first.
+    pub shape: Vec<u64>,
+    /// Index into [`Artifact::members`].
+    pub member: usize,
+    /// Offset of the first byte in the member's uncompressed bytes.
+    pub offset: u64,
+    /// Length in bytes; equals the shape's product times the element size.
+    pub bytes: u64,
+}
+
+/// The structure of an artifact, without its payload.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    /// Folder, zip or bare safetensors.
+    pub kind: ContainerKind,
+    /// What the validator counts: the archive's length, or the sum of a folder's files.
+    pub size_bytes: u64,
+    /// Every file, in storage order.
+    pub members: Vec<Member>,
+    /// Folder inside the artifact that holds config.json (`""` for the root), or `None` when
+    /// there is no config.json.
+    pub model_dir: Option<String>,
+    /// The bytes of config.json.
+    pub config: Option<Vec<u8>>,
+    /// Every tensor of every safetensors member that belongs to the model, in storage order
+    /// (by member, then offset).
+    pub tensors: Vec<TensorEntry>,
+    /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one.
+    pub header_bytes: Vec<(usize, u64)>,
+}

@@ -1,0 +1,121 @@
+//! What went wrong, where, what was expected, what was found, and what to do about it.
+//!
+//! An [`Error`] means that the input could not be judged. An artifact that was read and judged
+//! to be over a limit is no error: it is a failed gate in the report.
+
+use std::fmt;
+
+/// Everything that can be wrong with an input; one variant per kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The bytes end before the structure does.
+    Truncated,
+    /// A structure's own fields contradict each other or the format.
+    Malformed,
+    /// A declared size or count is over a cap of [`crate::limits`].
+    TooLarge,
+    /// A member name that is unsafe, duplicated or not UTF-8.
+    BadName,
+    /// Tensor offsets that overlap, leave a hole or leave trailing bytes.
+    BadLayout,
+    /// A tensor's data type is not the one that its role asks for.
+    WrongDtype,
+    /// A tensor's shape contradicts its siblings or its byte length.
+    WrongShape,
+    /// A required file or tensor is absent.
+    Missing,
+    /// A stored value is outside what the format allows (a code of -8, a scale of NaN, a set pad bit).
+    BadValue,
+    /// A checksum recorded in the file does not match its bytes.
+    Checksum,
+    /// A valid thing that this version does not handle (an encrypted zip, format_version 2).
+    Unsupported,
+}
+
+/// A fault in an input: what, where, expected, found, hint.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Error {
+    /// The kind of fault.
+    pub kind: ErrorKind,
+    /// One line: what is wrong.
+    pub what: String,
+    /// The file, member or tensor, outermost first: `model.zip: model.safetensors: lm_head.weight`.
+    pub place: String,
+    /// Byte offset of the fault within the innermost file of `place`.
+    pub offset: Option<u64>,
+    /// What the format asks for.
+    pub expected: String,
+    /// What the input holds.
+    pub found: String,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+}
+
+/// Result of anything that reads an input.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A fault of `kind` with its one-line description.
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self {
+            kind,
+            what: what.into(),
+            place: String::new(),
+            offset: None,
+            expected: String::new(),
+            found: String::new(),
+            hint: None,
+        }
+    }
+
+    /// Sets what the format asks for and what the input holds.
+    pub fn expected(mut self, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+        self.expected = expected.to_string();
+        self.found = found.to_string();
+        self
+    }
+
+    /// Sets the byte offset within the innermost file.
+    pub fn at(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
+    /// Puts an outer file, member or tensor name in front of the place.
+    pub fn within(mut self, outer: impl fmt::Display) -> Self {
+        self.place =
+            if self.place.is_empty() { outer.to_string() } else { format!("{outer}: {}", self.place) };
+        self
+    }
+
+    /// Sets what the user can do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.what)?;
+        match (self.place.is_empty(), self.offset) {
+            (false, Some(offset)) => write!(f, "\n  where:    {}, byte {offset}", self.place)?,
+            (false, None) => write!(f, "\n  where:    {}", self.place)?,
+            (true, Some(offset)) => write!(f, "\n  where:    byte {offset}")?,
+            (true, None) => {}
+        }
+        if !self.expected.is_empty() {
+            write!(f, "\n  expected: {}", self.expected)?;
+        }
+        if !self.found.is_empty() {
+            write!(f, "\n  found:    {}", self.found)?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint:     {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,25 @@
+//! Every cap on untrusted input, with its unit in the name. A declared size is compared with its
+//! cap before anything is allocated for it.
+
+/// Longest safetensors header. The reference crate's own cap is 100 MB.
+pub const SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+/// Most tensors in one artifact.
+pub const TENSORS_COUNT: usize = 1_000_000;
+/// Most dimensions of one tensor.
+pub const TENSOR_DIMENSIONS: usize = 8;
+/// Most members of one archive or files of one folder.
+pub const MEMBERS_COUNT: u64 = 100_000;
+/// Longest central directory of a zip.
+pub const ZIP_DIRECTORY_BYTES: u64 = 64 << 20;
+/// Most that a zip member may claim to grow by when inflated: deflate's own ceiling is 1032.
+pub const INFLATE_RATIO: u64 = 1_032;
+/// Most bytes that one archive may unpack to.
+pub const UNPACKED_BYTES: u64 = 1 << 40;
+/// Longest config.json.
+pub const CONFIG_BYTES: u64 = 4 << 20;
+/// Longest model.safetensors.index.json.
+pub const INDEX_BYTES: u64 = 64 << 20;
+/// Longest tokenizer.json.
+pub const TOKENIZER_BYTES: u64 = 64 << 20;
+/// Most additive sign bases of one packed weight (the format's own limit).
+pub const BASES_COUNT: usize = 4;

@@ -1,0 +1,111 @@
+//! The one trait that separates the forward pass from the hardware.
+//!
+//! Activations are f32 and row-major, one row per token. The documents of a batch are laid end to
+//! end without padding; `positions` holds each token's index within its own document, so token
+//! `t` may attend to rows `t - positions[t] ..= t`. Operations may be queued; only
+//! [`Backend::head_loss`] and [`Backend::read`] wait for results.
+
+use bitgauge_core::Matrix;
+
+/// Marks a row of [`Backend::head_loss`] that has no next token to predict.
+pub const NO_TARGET: u32 = u32::MAX;
+
+/// A backend failed: out of memory, device lost, a shape that it can't handle.
+#[derive(Debug)]
+pub struct BackendError(pub String);
+
+impl std::fmt::Display for BackendError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BackendError {}
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Shape of grouped-query attention: query head `j` uses key/value head `j / (heads / kv_heads)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attention {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Channels of one head. The softmax scale is `head_dim^(-1/2)`.
+    pub head_dim: usize,
+}
+
+/// What the forward pass needs of a device. The CPU backend defines what is right.
+pub trait Backend {
+    /// Activations `[rows, cols]`, f32.
+    type Buffer;
+    /// A weight matrix in its stored form.
+    type Matrix;
+    /// A short f32 vector: norm weights, rotary frequencies.
+    type Vector;
+    /// One u32 per token: ids, positions, targets.
+    type Indices;
+
+    /// What runs, for people: `CPU, AVX2 + FMA, 2 threads` or the adapter's name and driver.
+    fn describe(&self) -> String;
+    /// Tokens that are best kept in flight together for a model of this hidden and MLP width.
+    fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize;
+
+    /// Takes a weight matrix `[N, K]`.
+    fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
+    /// Takes a vector.
+    fn upload_vector(&mut self, values: &[f32]) -> Result<Self::Vector>;
+    /// Takes one u32 per token.
+    fn upload_indices(&mut self, values: &[u32]) -> Result<Self::Indices>;
+    /// A buffer `[rows, cols]` with unspecified contents.
+    fn buffer(&mut self, rows: usize, cols: usize) -> Result<Self::Buffer>;
+
+    /// `out[t, :] = table[ids[t], :]`. table is `[V, H]`, out is `[T, H]`.
+    fn embed(&mut self, table: &Self::Matrix, ids: &Self::Indices, out: &mut Self::Buffer) -> Result<()>;
+    /// `out = x / sqrt(mean(x²) + eps) ∘ weight` over each row. x and out are `[T, H]`, weight is `[H]`.
+    fn rms_norm(
+        &mut self,
+        x: &Self::Buffer,
+        weight: &Self::Vector,
+        eps: f32,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// The same in place over each head's channels: x is `[T, heads * d]`, weight is `[d]`.
+    fn head_norm(&mut self, x: &mut Self::Buffer, weight: &Self::Vector, eps: f32) -> Result<()>;
+    /// `out = x · wᵀ`. x is `[T, K]`, w is `[N, K]`, out is `[T, N]`.
+    fn matmul(&mut self, x: &Self::Buffer, w: &Self::Matrix, out: &mut Self::Buffer) -> Result<()>;
+    /// Rotates channels `i` and `i + n` of each head by `positions[t] * frequencies[i]` radians, for
+    /// `i < n = frequencies.len()`, in place. x is `[T, heads * head_dim]`.
+    fn rotary(
+        &mut self,
+        x: &mut Self::Buffer,
+        positions: &Self::Indices,
+        frequencies: &Self::Vector,
+        head_dim: usize,
+    ) -> Result<()>;
+    /// Causal softmax attention within each document. q is `[T, heads * d]`, k and v are
+    /// `[T, kv_heads * d]`, out is `[T, heads * d]`.
+    fn attention(
+        &mut self,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        positions: &Self::Indices,
+        shape: Attention,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// `gate = silu(gate) ∘ up`, in place. Both are `[T, I]`.
+    fn swiglu(&mut self, gate: &mut Self::Buffer, up: &Self::Buffer) -> Result<()>;
+    /// `residual += x`. Both are `[T, H]`.
+    fn add(&mut self, residual: &mut Self::Buffer, x: &Self::Buffer) -> Result<()>;
+    /// Per row, `ln Σ_v exp(x · head[v]) - x · head[target]` in nats, and 0 where the target is
+    /// [`NO_TARGET`]. The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
+    fn head_loss(
+        &mut self,
+        x: &Self::Buffer,
+        head: &Self::Matrix,
+        targets: &Self::Indices,
+    ) -> Result<Vec<f32>>;
+    /// The buffer's values, row-major.
+    fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>>;
+}

@@ -1,0 +1,2 @@
+//! The command `bitgauge`.
+fn main() {}

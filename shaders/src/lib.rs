@@ -1,0 +1,1 @@
+//! The kernels of bitgauge: WGSL text, its composition, and one plain CPU twin per kernel.
