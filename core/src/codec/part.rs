@@ -74,7 +74,7 @@ impl<T> Parts<T> {
     }
 
     /// The same parts with `f` applied to each value.
-    pub fn map<U>(&self, f: impl FnMut(&T) -> U) -> Parts<U> {
+    pub fn map<'a, U>(&'a self, f: impl FnMut(&'a T) -> U) -> Parts<U> {
         Parts(self.0.each_ref().map(f))
     }
 }
