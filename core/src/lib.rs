@@ -8,9 +8,11 @@
 //! report.
 #![forbid(unsafe_code)]
 
+pub mod codec;
 pub mod container;
 mod error;
 pub mod limits;
+pub mod model;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Result};

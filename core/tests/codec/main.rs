@@ -1,0 +1,7 @@
+//! The packed format, through its public functions.
+
+mod errors;
+mod grouping;
+mod quantizing;
+mod round_trip;
+mod sample;
