@@ -5,7 +5,9 @@ use crate::codec::{Form, Part};
 use crate::container::Artifact;
 use crate::contract::{Evidence, Pack, judge};
 use crate::inventory::{Inventory, Stored, Weight};
-use crate::report::{ArtifactSummary, MemberSummary, ModelSummary, Report, SCHEMA_VERSION, Verdict, WeightSummary};
+use crate::report::{
+    ArtifactSummary, MemberSummary, ModelSummary, Report, SCHEMA_VERSION, Verdict, WeightSummary,
+};
 use crate::scan::Hashes;
 use crate::tensor::Dtype;
 

@@ -170,14 +170,18 @@ impl<'a> Inventory<'a> {
     fn find_opacity(&self) -> Option<String> {
         let config = self.config.as_ref()?;
         if let Quantization::Unknown { method } = &config.quantization {
-            return Some(format!("config.json declares the quantization method `{method}`, which is not known here"));
+            return Some(format!(
+                "config.json declares the quantization method `{method}`, which is not known here"
+            ));
         }
         if self.manifest.is_none() {
             return Some(format!("the model type `{}` is not known here", config.model_type));
         }
         let mismatched = !self.missing.is_empty() || !self.unknown.is_empty();
         if config.packed().is_none() && mismatched && self.code_files().next().is_some() {
-            return Some("the artifact brings its own code, and its tensors are not the architecture's".into());
+            return Some(
+                "the artifact brings its own code, and its tensors are not the architecture's".into(),
+            );
         }
         None
     }

@@ -212,11 +212,12 @@ impl MemberScan<'_> {
             inflater.finish()?;
         }
         match self.member.crc32 {
-            Some(recorded) if recorded != self.crc.sum() => {
-                Err(Error::new(ErrorKind::Checksum, "the archive's checksum does not match the member's bytes")
-                    .expected(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
-                    .hint("the archive is damaged: copy or pack it again"))
-            }
+            Some(recorded) if recorded != self.crc.sum() => Err(Error::new(
+                ErrorKind::Checksum,
+                "the archive's checksum does not match the member's bytes",
+            )
+            .expected(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
+            .hint("the archive is damaged: copy or pack it again")),
             _ => Ok(hex(self.hash)),
         }
     }
@@ -227,7 +228,9 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
     let artifact = inventory.artifact;
     let mut by_member: Vec<Vec<TensorCheck>> = artifact.members.iter().map(|_| Vec::new()).collect();
     for weight in &inventory.weights {
-        let (Stored::Packed(layout), Form::Packed { parts }) = (&weight.stored, &weight.form) else { continue };
+        let (Stored::Packed(layout), Form::Packed { parts }) = (&weight.stored, &weight.form) else {
+            continue;
+        };
         for (part, index) in parts.iter() {
             let Some(tensor) = index.map(|index| &artifact.tensors[index]) else { continue };
             by_member[tensor.member].push(TensorCheck {

@@ -122,9 +122,11 @@ fn tensors(evidence: &Evidence) -> Gate {
     let inventory = evidence.inventory;
     let (id, title) = ("tensors", "every weight once");
     let mut names = Vec::new();
-    for (what, list) in
-        [("missing", &inventory.missing), ("unknown", &inventory.unknown), ("stored twice", &inventory.doubled)]
-    {
+    for (what, list) in [
+        ("missing", &inventory.missing),
+        ("unknown", &inventory.unknown),
+        ("stored twice", &inventory.doubled),
+    ] {
         list_names(&mut names, what, list);
     }
     let gate = if let Some(why) = &inventory.opaque {
@@ -158,9 +160,11 @@ fn shapes(evidence: &Evidence) -> Gate {
         _ => at_most(id, title, Unit::Tensors, inventory.misshapen.len() as u64, 0),
     };
     let misfits = inventory.misshapen.iter().take(NAMES_LISTED);
-    gate.details(misfits.map(|e| format!("{}: expected {}, found {}", e.place, e.expected, e.found)).collect())
-        .rule("every stored shape is the one that the architecture has for this config.json")
-        .hint("config.json and the weights come from different models, or the packer is wrong")
+    gate.details(
+        misfits.map(|e| format!("{}: expected {}, found {}", e.place, e.expected, e.found)).collect(),
+    )
+    .rule("every stored shape is the one that the architecture has for this config.json")
+    .hint("config.json and the weights come from different models, or the packer is wrong")
 }
 
 fn payload(evidence: &Evidence) -> Gate {

@@ -3,5 +3,5 @@
 mod budget;
 mod gates;
 
-pub use budget::{Pack, PARAMETER_COUNT_MULTIPLIER, REFERENCE_PARAMETERS};
+pub use budget::{PARAMETER_COUNT_MULTIPLIER, Pack, REFERENCE_PARAMETERS};
 pub use gates::{Evidence, judge};

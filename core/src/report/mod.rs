@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use crate::accounting::Accounting;
-use crate::contract::Pack;
 use crate::container::ContainerKind;
+use crate::contract::Pack;
 
 /// Version of the JSON report.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -227,7 +227,8 @@ pub struct DocumentLoss {
 impl Report {
     /// The report as JSON: two-space indent, fields in declaration order, a final newline.
     pub fn to_json(&self) -> String {
-        let mut json = serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"));
+        let mut json =
+            serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"));
         json.push('\n');
         json
     }
