@@ -31,7 +31,9 @@ pub fn read(path: &Path) -> Result<Vec<String>> {
 }
 
 fn read_text(path: &Path) -> Result<String> {
-    let io = |error: std::io::Error| Error::new(ErrorKind::Io, "the documents can't be read").expected("a file", error);
+    let io = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, "the documents can't be read").expected("a file", error)
+    };
     let length = std::fs::metadata(path).map_err(io)?.len();
     if length > DOCUMENTS_BYTES {
         return Err(Error::new(ErrorKind::TooLarge, "the documents file is too large")
@@ -111,7 +113,8 @@ impl TextTokenizer {
         // The evaluation cuts documents itself; a padding or truncation setting must not interfere.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| {
-            Error::new(ErrorKind::Malformed, "the tokenizer's truncation setting is invalid").expected("none", e)
+            Error::new(ErrorKind::Malformed, "the tokenizer's truncation setting is invalid")
+                .expected("none", e)
         })?;
         Ok(Self::File(Box::new(tokenizer)))
     }

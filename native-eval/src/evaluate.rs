@@ -36,9 +36,9 @@ pub fn evaluate<B: Backend>(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Evaluation, BackendError> {
     check_ids(documents, model.shape.vocab_size)?;
-    let in_flight = options.tokens_in_flight.unwrap_or_else(|| {
-        backend.preferred_tokens(model.shape.hidden_size, model.shape.intermediate_size)
-    });
+    let in_flight = options
+        .tokens_in_flight
+        .unwrap_or_else(|| backend.preferred_tokens(model.shape.hidden_size, model.shape.intermediate_size));
     let scored: Vec<usize> = (0..documents.len()).filter(|&i| documents[i].len() >= 2).collect();
     let tokens: usize = scored.iter().map(|&i| documents[i].len()).sum();
     let total = (tokens * model.layers.len()) as u64;

@@ -102,7 +102,8 @@ fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<M
     match (&weight.form, &weight.stored) {
         (Form::Packed { parts }, Stored::Packed(layout)) => {
             let mut bytes: codec::Parts<Vec<u8>> = codec::Parts::default();
-            let mut stored: Vec<_> = parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect();
+            let mut stored: Vec<_> =
+                parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect();
             stored.sort_by_key(|&(_, index)| index);
             for (part, index) in stored {
                 bytes[part] = source.read_tensor(&tensors[index])?;

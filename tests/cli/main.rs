@@ -112,8 +112,16 @@ fn an_artifact_over_budget_exits_with_1_and_shows_the_margin() {
 #[test]
 fn weights_that_do_not_belong_fail_their_gates_by_name() {
     let cases = [
-        (Change::RenameTensor("model.norm.weight", "model.nrom.weight"), "tensors", "missing: model.norm.weight"),
-        (Change::RenameTensor("model.norm.weight", "model.nrom.weight"), "tensors", "unknown: model.nrom.weight"),
+        (
+            Change::RenameTensor("model.norm.weight", "model.nrom.weight"),
+            "tensors",
+            "missing: model.norm.weight",
+        ),
+        (
+            Change::RenameTensor("model.norm.weight", "model.nrom.weight"),
+            "tensors",
+            "unknown: model.nrom.weight",
+        ),
         (Change::Config("intermediate_size", serde_json::json!(1024)), "shapes", "mlp.gate_proj"),
     ];
     for (change, id, name) in cases {
@@ -152,11 +160,19 @@ fn faulty_input_exits_with_2_and_says_what_where_expected_and_found() {
         ("code -8", Artifact::demo(&[Change::Payload(".rescue_code", 3, vec![0x08])]), ".rescue_code"),
         ("NaN scale", Artifact::demo(&[first_scale(0x7e00)]), ".scale"),
         ("zero scale", Artifact::demo(&[first_scale(0)]), ".scale"),
-        ("row past the end", Artifact::demo(&[Change::Payload(".rescue_rows", 0, vec![0xff; 4])]), ".rescue_rows"),
+        (
+            "row past the end",
+            Artifact::demo(&[Change::Payload(".rescue_rows", 0, vec![0xff; 4])]),
+            ".rescue_rows",
+        ),
         ("truncated zip", Artifact::demo(&[]).cut(1000), ".zip"),
         ("damaged member", Artifact::demo(&[]).flip(100_000), ".zip"),
         ("no such file", Artifact::absent(), "absent"),
-        ("new format", Artifact::demo(&[Change::Quantization("format_version", serde_json::json!(2))]), "config.json"),
+        (
+            "new format",
+            Artifact::demo(&[Change::Quantization("format_version", serde_json::json!(2))]),
+            "config.json",
+        ),
     ];
     for (what, artifact, place) in cases {
         let output = bitgauge(&["inspect", path(&artifact.path)]);
@@ -172,7 +188,8 @@ fn faulty_input_exits_with_2_and_says_what_where_expected_and_found() {
 #[test]
 fn eval_names_a_tokenizer_that_does_not_fit_and_accepts_one_that_does() {
     let artifact = Artifact::demo(&[Change::RemoveFile("tokenizer.json")]);
-    let documents = artifact.beside("documents.jsonl", b"\"The borrow checker is strict.\"\n{\"text\": \"Yes.\"}\n");
+    let documents =
+        artifact.beside("documents.jsonl", b"\"The borrow checker is strict.\"\n{\"text\": \"Yes.\"}\n");
     let eval = |extra: &[&str]| {
         let arguments = ["eval", path(&artifact.path), "--documents", path(&documents), "--device", "cpu"];
         bitgauge(&[&arguments, extra].concat())
@@ -200,7 +217,9 @@ fn pack_refuses_to_overwrite_and_its_result_can_be_inspected() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/models/qwen3_tied");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("packed.zip");
-    let pack = |extra: &[&str]| bitgauge(&[&["pack", model, path(&out), "--rescue-fraction", "0.05"], extra].concat());
+    let pack = |extra: &[&str]| {
+        bitgauge(&[&["pack", model, path(&out), "--rescue-fraction", "0.05"], extra].concat())
+    };
     let first = pack(&[]);
     assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
     let bytes = std::fs::read(&out).expect("the artifact");
