@@ -127,10 +127,10 @@ fn dequantize(path: &Path) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>, S
                     }
                 }
                 let slices = Parts::new(Part::ALL.map(|part| bytes[part].as_slice()));
-                Matrix::Packed(codec::decode(layout, &slices).map_err(|e| e.to_string())?).to_f32()
+                Matrix::Packed(codec::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?).to_f32()
             }
             (Form::Plain { index }, Stored::Plain { dtype, .. }) => {
-                codec::decode_values(*dtype, &read(*index)?).map_err(|e| e.to_string())?.to_f32()
+                codec::decode_values(&weight.name, *dtype, &read(*index)?).map_err(|e| e.to_string())?.to_f32()
             }
             _ => return Err(format!("{} does not fit", weight.name)),
         };

@@ -49,7 +49,7 @@ pub fn load<B: Backend>(
         if expected.presence == Presence::TiedCopy {
             continue;
         }
-        let matrix = read(source, inventory, weight).map_err(|e| e.within(&weight.name))?;
+        let matrix = read(source, inventory, weight)?;
         parts.put(backend, expected.role, matrix)?;
         progress(stored_bytes(inventory, weight));
     }
@@ -109,14 +109,16 @@ fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<M
                 bytes[part] = source.read_tensor(&tensors[index])?;
             }
             let slices = Part::ALL.map(|part| bytes[part].as_slice());
-            codec::decode(layout, &codec::Parts::new(slices)).map(Matrix::Packed)
+            codec::decode(&weight.name, layout, &codec::Parts::new(slices)).map(Matrix::Packed)
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
-            let values = codec::decode_values(*dtype, &source.read_tensor(&tensors[*index])?)?;
+            let tensor = &tensors[*index];
+            let values = codec::decode_values(&tensor.name, *dtype, &source.read_tensor(tensor)?)?;
             let cols = shape.last().copied().unwrap_or(1).max(1) as usize;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols, cols, values }))
         }
-        _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")),
+        _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")
+            .within(&weight.name)),
     }
 }
 

@@ -41,5 +41,5 @@ pub fn scan(source: &mut Source, inventory: &Inventory) -> Result<Hashes, Error>
         })?;
     }
     bar.finish_and_clear();
-    scan.finish()
+    scan.finish().map_err(|error| error.within(source.name()))
 }
