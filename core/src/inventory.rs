@@ -75,7 +75,7 @@ impl<'a> Inventory<'a> {
         let config = match &artifact.config {
             Some(bytes) => Some(Config::parse(bytes)?),
             None if artifact.kind == ContainerKind::Safetensors => None,
-            None => return Err(missing_config()),
+            None => Some(Config::parse(artifact.expect_config()?)?),
         };
         let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
         let packed = config.as_ref().and_then(Config::packed);
@@ -205,10 +205,4 @@ fn wrong_shape(name: &str, expected: &[u64], found: &[u64]) -> Error {
     Error::new(ErrorKind::WrongShape, "a weight has the wrong shape")
         .within(name)
         .expected(format!("{expected:?}"), format!("{found:?}"))
-}
-
-fn missing_config() -> Error {
-    Error::new(ErrorKind::Missing, "the artifact has no config.json")
-        .expected("config.json at the top level, or in one folder", "none")
-        .hint("an artifact is a Hugging Face model folder, or an archive of one")
 }

@@ -96,15 +96,14 @@ impl Task for LoadAndEvaluate<'_> {
 
 /// The artifact's own tokenizer.json, beside its config.json.
 pub fn own_tokenizer(source: &mut Source) -> Result<TextTokenizer, Error> {
-    let artifact = source.artifact();
-    let folder = artifact.model_dir.as_deref().unwrap_or("");
-    let name = if folder.is_empty() { "tokenizer.json".to_owned() } else { format!("{folder}/tokenizer.json") };
-    let index = artifact.members.iter().position(|member| member.name == name).ok_or_else(|| {
+    let index = source.artifact().find_beside_config("tokenizer.json").ok_or_else(|| {
         Error::new(ErrorKind::Missing, "the artifact brings no tokenizer")
-            .expected(&name, "none")
+            .within(source.name())
+            .expected("tokenizer.json beside config.json", "none")
             .hint("name one with --tokenizer: a tokenizer.json, a folder that holds one, or byte-utf8")
     })?;
-    TextTokenizer::from_json(&source.read_member(index, limits::TOKENIZER_BYTES)?).map_err(|e| e.within(name))
+    let bytes = source.read_member(index, limits::TOKENIZER_BYTES)?;
+    TextTokenizer::from_json(&bytes).map_err(|e| e.within("tokenizer.json").within(source.name()))
 }
 
 fn read_tokenizer(path: &Path) -> Result<TextTokenizer, Error> {
