@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::inventory::Inventory;
-use native_eval::{Backend, CpuBackend, GpuBackend, GpuOptions, Model, Source, Task, load};
+use native_eval::{AdapterChoice, Backend, CpuBackend, GpuBackend, GpuOptions, Model, Source, Task, load};
 
 /// The folder of fixtures in the tree.
 pub fn fixtures() -> PathBuf {
@@ -50,7 +50,7 @@ pub fn on_device<T>(device: Device, task: impl Task<Output = Result<T, String>>)
     match device {
         Device::Cpu => task.run(&mut CpuBackend::new(None)),
         Device::Gpu => {
-            let backend = GpuBackend::new(0, &GpuOptions::default());
+            let backend = GpuBackend::new(&AdapterChoice::Best, GpuOptions::default());
             task.run(&mut backend.map_err(|e| format!("{e}\n      {NO_ADAPTER}"))?)
         }
     }

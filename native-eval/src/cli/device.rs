@@ -1,7 +1,7 @@
 //! Chooses the device that a command runs on.
 
 use anstream::eprintln;
-use native_eval::{CpuBackend, GpuBackend, GpuOptions, Task, adapters};
+use native_eval::{AdapterChoice, CpuBackend, GpuBackend, GpuOptions, Task, adapters};
 
 use super::args::{DeviceChoice, DeviceOptions};
 use super::{Failure, text};
@@ -14,7 +14,8 @@ pub fn run<T>(
 ) -> Result<T, Failure> {
     let gpu = match options.device {
         DeviceChoice::Cpu => None,
-        DeviceChoice::Gpu(index) => Some(open_gpu(index.unwrap_or(0))?),
+        DeviceChoice::Gpu(None) => Some(open_gpu(&AdapterChoice::Best)?),
+        DeviceChoice::Gpu(Some(index)) => Some(open_gpu(&AdapterChoice::Index(index))?),
         DeviceChoice::Auto => auto_gpu(),
     };
     match gpu {
@@ -23,8 +24,8 @@ pub fn run<T>(
     }
 }
 
-fn open_gpu(index: usize) -> Result<GpuBackend, Failure> {
-    GpuBackend::new(index, &GpuOptions::default()).map_err(|error| {
+fn open_gpu(choice: &AdapterChoice) -> Result<GpuBackend, Failure> {
+    GpuBackend::new(choice, GpuOptions::default()).map_err(|error| {
         Failure(format!("{error}\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none"))
     })
 }
@@ -34,7 +35,7 @@ fn auto_gpu() -> Option<GpuBackend> {
         eprintln!("{}", text::faint("no hardware GPU found, evaluating on the CPU"));
         return None;
     };
-    match GpuBackend::new(index, &GpuOptions::default()) {
+    match GpuBackend::new(&AdapterChoice::Index(index), GpuOptions::default()) {
         Ok(backend) => Some(backend),
         Err(error) => {
             eprintln!("{}", text::faint(&format!("the GPU can't be used ({error}), evaluating on the CPU")));

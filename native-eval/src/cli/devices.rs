@@ -21,7 +21,7 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
         rows.push(vec![
             format!("gpu:{index}"),
             adapter.name.clone(),
-            format!("{} {}", adapter.backend, adapter.driver),
+            format!("{}, {} {}", adapter.backend, adapter.driver, adapter.driver_info),
             kind.to_owned(),
         ]);
     }
