@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use bitgauge_core::container::{
-    Artifact, Compression, ContainerKind, Root, TensorEntry, Window, fetch_and_open,
+    Artifact, Compression, ContainerKind, FileId, Root, TensorEntry, Window, fetch_and_open,
 };
 use bitgauge_core::{Error, ErrorKind, Result};
 use reader::Reader;
@@ -22,6 +22,10 @@ const PIECE_BYTES: usize = 1 << 20;
 /// Member numbers are indices into [`Artifact::members`]; another number panics.
 #[derive(Debug)]
 pub struct Source {
+    /// File or folder name, without its path.
+    name: String,
+    /// Length in bytes of each file that [`FileId`] counts.
+    lengths: Vec<u64>,
     /// What stands in front of a member's name in messages: the folder or archive, if any.
     place: Option<String>,
     artifact: Artifact,
@@ -45,7 +49,9 @@ impl Source {
             let storage = Storage::disk(paths);
             let source = Self::read(Window::new(files), Root::Folder, storage);
             let source = source.map_err(|error| error.within(&shown))?;
-            return Ok(Self { place: Some(shown), ..source });
+            let name =
+                path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+            return Ok(Self { name, place: Some(shown), ..source });
         }
         if !metadata.is_file() {
             return Err(not_a_file(path, "neither a file nor a folder"));
@@ -63,13 +69,44 @@ impl Source {
     }
 
     fn read(mut window: Window, root: Root, mut storage: Storage) -> Result<Self> {
+        let lengths = window.files().iter().map(|(_, length)| *length).collect();
+        let name = window.files().first().map_or_else(String::new, |(name, _)| name.clone());
         let artifact = fetch_and_open(&mut window, root, |need| {
             let mut bytes = allocate(need.len)?;
             storage.read(need.file, need.offset, &mut bytes)?;
             Ok(bytes)
         })?;
         let place = (artifact.kind == ContainerKind::Zip).then(|| window.name(0).to_owned());
-        Ok(Self { place, artifact, storage, inflating: None, piece: Vec::new() })
+        Ok(Self { name, lengths, place, artifact, storage, inflating: None, piece: Vec::new() })
+    }
+
+    /// File or folder name, without its path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of files that [`FileId`] counts: 1 for an archive.
+    pub fn file_count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Hands a file's bytes as they are stored to `sink` in order, in pieces of at most 1 MiB.
+    pub fn stream_file(&mut self, file: FileId, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let (mut offset, end) = (0, self.lengths[file]);
+        while offset < end {
+            // At most PIECE_BYTES.
+            let length = (end - offset).min(PIECE_BYTES as u64) as usize;
+            self.storage.read(file, offset, &mut piece[..length]).map_err(|e| self.at_source(e))?;
+            sink(&piece[..length]).map_err(|e| self.at_source(e))?;
+            offset += length as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts the artifact's own name in front of an error's place.
+    fn at_source(&self, error: Error) -> Error {
+        error.within(&self.name)
     }
 
     /// The artifact's structure.
