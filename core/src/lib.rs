@@ -16,4 +16,4 @@ pub mod model;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Result};
-pub use tensor::{Dense, Dtype, Matrix, Packed, RowSlot, Values};
+pub use tensor::{Dense, Dtype, Matrix, Packed, RESCUE_GROUP, RowSlot, Values};
