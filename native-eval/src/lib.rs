@@ -2,5 +2,14 @@
 //! reports perplexity. The binary `bitgauge` is a thin layer over this library.
 
 mod backend;
+pub mod documents;
+mod evaluate;
+mod forward;
+mod source;
+mod weights;
 
-pub use backend::{Attention, Backend, BackendError, NO_TARGET};
+pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
+pub use evaluate::{EvaluateOptions, evaluate};
+pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
+pub use source::Source;
+pub use weights::{LoadError, load};
