@@ -22,4 +22,4 @@ pub mod scan;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Result};
-pub use tensor::{Dense, Dtype, Matrix, Packed, RowSlot, Values};
+pub use tensor::{Dense, Dtype, Matrix, Packed, RESCUE_GROUP, RowSlot, Values};
