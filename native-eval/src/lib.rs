@@ -2,5 +2,7 @@
 //! reports perplexity. The binary `bitgauge` is a thin layer over this library.
 
 mod backend;
+mod cpu;
 
 pub use backend::{Attention, Backend, BackendError, NO_TARGET};
+pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
