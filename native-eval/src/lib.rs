@@ -2,6 +2,7 @@
 //! reports perplexity. The binary `bitgauge` is a thin layer over this library.
 
 mod backend;
+mod cpu;
 pub mod documents;
 mod evaluate;
 mod forward;
@@ -9,6 +10,7 @@ mod source;
 mod weights;
 
 pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
+pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
 pub use source::Source;

@@ -1,1 +1,3 @@
 //! The kernels of bitgauge: WGSL text, its composition, and one plain CPU twin per kernel.
+
+pub mod twins;
