@@ -6,6 +6,7 @@ mod cpu;
 pub mod documents;
 mod evaluate;
 mod forward;
+mod gpu;
 mod source;
 mod weights;
 
@@ -13,5 +14,9 @@ pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
+pub use gpu::{
+    AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector, ShaderPatch,
+    adapters,
+};
 pub use source::Source;
 pub use weights::{LoadError, load};
