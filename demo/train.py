@@ -2,7 +2,7 @@
 """Trains the demo: a small byte-pair Qwen3 with 1-bit weights, packed within the binary budget.
 
     python3 demo/corpus.py --out build
-    python3 demo/train.py --data build --out demo --minutes 8
+    python3 demo/train.py --data build --out demo
 
 Every 2-D weight is quantized in each forward pass exactly as it will be stored (bitpack.py), and
 the gradient passes straight through to a latent f32 weight. The minutes are shared equally by the
@@ -343,7 +343,7 @@ def train(model, step_loss, data, trial, options, best, bits):
                                   lr=peak, betas=(0.9, 0.95), fused=options.device == "cuda")
     begin = time.monotonic()
     length = 60 * options.minutes / len(options.trials)
-    next_check, rescued, step, progress = length / options.checks, False, 0, 0.0
+    checked, rescued, step, progress = 0, False, 0, 0.0
     while progress < 1:
         progress = min(1.0, (time.monotonic() - begin) / length)
         if progress >= RESCUE_AT and not rescued:
@@ -359,8 +359,8 @@ def train(model, step_loss, data, trial, options, best, bits):
         step += 1
         if step % 10 == 0:
             loss.item()  # keeps the clock honest: the device runs at most ten steps behind
-        if time.monotonic() - begin >= next_check or progress == 1:
-            next_check += length / options.checks
+        if int(progress * options.checks) > checked:  # the last time when progress is 1
+            checked = int(progress * options.checks)
             validation = validation_loss(model, data)
             line = (f"dropout {dropout} rate {peak} step {step} {time.monotonic() - begin:.0f}s "
                     f"train {loss.item():.4f} validation {validation:.4f}")
@@ -378,8 +378,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True, help="what corpus.py wrote")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for model.zip and expected.json")
-    parser.add_argument("--minutes", type=float, default=8.0, help="wall-clock time of all trials together")
-    parser.add_argument("--trials", nargs="+", default=["0.1:2e-3", "0.2:2e-3", "0.2:4e-3"], help="dropout:rate")
+    parser.add_argument("--minutes", type=float, default=7.7, help="wall-clock time of all trials together")
+    parser.add_argument("--trials", nargs="+", default=["0.1:2e-3", "0.25:2e-3", "0.25:4e-3"],
+                        help="dropout:learning rate of each training")
     parser.add_argument("--checks", type=int, default=4, help="validations per trial")
     parser.add_argument("--batch", type=int, default=48, help="windows per step")
     parser.add_argument("--seed", type=int, default=1)
