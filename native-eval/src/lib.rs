@@ -5,11 +5,13 @@ mod backend;
 pub mod documents;
 mod evaluate;
 mod forward;
+mod pack;
 mod source;
 mod weights;
 
 pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
+pub use pack::{PackSettings, PackSummary, pack};
 pub use source::Source;
 pub use weights::{LoadError, load};
