@@ -6,10 +6,10 @@ use std::path::Path;
 use bitgauge_core::codec::{decode_dense, encode, quantize};
 use bitgauge_core::{Result, limits};
 
+use super::PackSettings;
 use super::plan::{Action, Plan, Planned, part_name};
 use super::safetensors::Writer;
 use super::stage::write_error;
-use super::PackSettings;
 use crate::source::Source;
 
 /// The weights of the packed model: always one file.

@@ -164,7 +164,9 @@ impl Expected {
             return fault(ErrorKind::BadName, what, name, "only what config.json asks for", "this tensor");
         }
         let tensors = inventory.weights.iter().filter_map(|weight| match (&weight.form, &weight.expected) {
-            (Form::Plain { index }, Some(expected)) => Some((artifact.tensors[*index].clone(), expected.clone())),
+            (Form::Plain { index }, Some(expected)) => {
+                Some((artifact.tensors[*index].clone(), expected.clone()))
+            }
             _ => None,
         });
         Ok(Self { tensors: tensors.collect(), parameters })
@@ -188,6 +190,7 @@ fn pack_action(
     };
     let rescued = rescue_rows.len() as u64;
     let bases = if rescued == shape[0] { 0 } else { settings.bases as u64 };
-    let layout = Layout::new(shape[0], shape[1], bases, rescued, settings.scale_group as u64).map_err(named)?;
+    let layout =
+        Layout::new(shape[0], shape[1], bases, rescued, settings.scale_group as u64).map_err(named)?;
     Ok(Action::Pack { layout, rescue_rows })
 }

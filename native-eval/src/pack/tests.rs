@@ -119,7 +119,12 @@ impl Model {
         self.pack_from("source", out, settings)
     }
 
-    fn pack_from(&self, from: &str, out: &str, settings: &PackSettings) -> bitgauge_core::Result<PackSummary> {
+    fn pack_from(
+        &self,
+        from: &str,
+        out: &str,
+        settings: &PackSettings,
+    ) -> bitgauge_core::Result<PackSummary> {
         let mut source = Source::open(&self.path(from))?;
         let total: u64 = source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum();
         let mut done = 0;
@@ -192,7 +197,8 @@ fn what_is_read_back_is_what_quantizing_gives() {
                     match shape.len() {
                         _ if name == "lm_head.weight" => assert!(!packed.contains_key(&name)),
                         1 => {
-                            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                            let bytes: Vec<u8> =
+                                values.iter().flat_map(|value| value.to_le_bytes()).collect();
                             assert_eq!(plain[&name], (Dtype::BF16, bytes), "{name}");
                         }
                         _ => {
@@ -307,7 +313,10 @@ fn a_failure_leaves_nothing_behind() {
     fs::write(model.path("old.zip"), "untouched").unwrap();
     let forced = PackSettings { rescue_fraction: 0.0, force: true, ..SETTINGS };
     let error = model.pack_from("bad", "old.zip", &forced).unwrap_err();
-    assert_eq!((error.kind, error.place.as_str()), (ErrorKind::BadValue, "model.layers.0.mlp.up_proj.weight"));
+    assert_eq!(
+        (error.kind, error.place.as_str()),
+        (ErrorKind::BadValue, "model.layers.0.mlp.up_proj.weight")
+    );
     assert_eq!(fs::read_to_string(model.path("old.zip")).unwrap(), "untouched");
     assert_eq!(model.listing(), ["bad", "old.zip", "source"]);
 }

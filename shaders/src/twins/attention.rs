@@ -1,0 +1,49 @@
+/// Causal softmax attention within each document: token `t` attends to rows
+/// `t - positions[t] ..= t`, and query head `j` uses key/value head `j / (heads / kv_heads)`.
+/// The softmax scale is `head_dim^(-1/2)`.
+///
+/// q and out are `[T, heads * head_dim]` f32, k and v are `[T, kv_heads * head_dim]`, positions
+/// is `[T]`.
+#[allow(clippy::too_many_arguments, reason = "the order of the kernel's bindings")]
+pub fn attention(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    positions: &[u32],
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    out: &mut [f32],
+) {
+    let (tokens, d) = (positions.len(), head_dim);
+    assert_eq!(heads % kv_heads, 0);
+    assert_eq!((q.len(), out.len()), (tokens * heads * d, tokens * heads * d));
+    assert_eq!((k.len(), v.len()), (tokens * kv_heads * d, tokens * kv_heads * d));
+    for t in 0..tokens {
+        let first = t - positions[t] as usize;
+        for head in 0..heads {
+            let kv_head = head / (heads / kv_heads);
+            let query = (t * heads + head) * d;
+
+            let mut scores = Vec::new();
+            for s in first..=t {
+                let key = (s * kv_heads + kv_head) * d;
+                let mut dot = 0.0f64;
+                for i in 0..d {
+                    dot += f64::from(q[query + i]) * f64::from(k[key + i]);
+                }
+                scores.push(dot / (d as f64).sqrt());
+            }
+
+            let max = scores.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+            let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+            for i in 0..d {
+                let mut mix = 0.0f64;
+                for (s, score) in (first..=t).zip(&scores) {
+                    mix += (score - max).exp() / sum * f64::from(v[(s * kv_heads + kv_head) * d + i]);
+                }
+                out[query + i] = mix as f32;
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! One plain CPU twin per kernel: the definition that every WGSL and SIMD kernel is compared with.
+//!
+//! Loops as written in the formula, f32 storage, f64 accumulation, arguments in the order of the
+//! `Backend` operation of the same name. Activations are row-major, one row per token; the
+//! documents of a batch lie end to end and `positions` holds each token's index in its document.
+//! A twin panics where lengths disagree: it runs in tests, on data that the test made.
+
+mod add;
+mod attention;
+mod embed;
+mod head_loss;
+mod head_norm;
+mod matmul;
+mod rms_norm;
+mod rotary;
+mod swiglu;
+
+pub use add::add;
+pub use attention::attention;
+pub use embed::embed;
+pub use head_loss::{NO_TARGET, head_loss};
+pub use head_norm::head_norm;
+pub use matmul::matmul;
+pub use rms_norm::rms_norm;
+pub use rotary::rotary;
+pub use swiglu::swiglu;
