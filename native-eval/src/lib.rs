@@ -7,6 +7,7 @@ pub mod documents;
 mod evaluate;
 mod forward;
 mod gpu;
+mod pack;
 mod source;
 mod weights;
 
@@ -18,5 +19,6 @@ pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector, ShaderPatch,
     adapters,
 };
+pub use pack::{PackSettings, PackSummary, pack};
 pub use source::Source;
 pub use weights::{LoadError, load};
