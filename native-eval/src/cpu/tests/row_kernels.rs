@@ -66,6 +66,7 @@ fn embed_reads_exactly_the_stored_row() {
         let mut expected = vec![0.0; ids.len() * h];
         twins::embed(&table, &ids, &mut expected);
         for mut backend in backends() {
+            let kernel = backend.kernel();
             let mut run = |table| {
                 let table = backend.upload_matrix(table).unwrap();
                 let ids = backend.upload_indices(&ids).unwrap();
@@ -73,7 +74,7 @@ fn embed_reads_exactly_the_stored_row() {
                 backend.embed(&table, &ids, &mut out).unwrap();
                 out.values
             };
-            assert_eq!(run(table.clone()), expected, "{form:?} H={h}");
+            assert_eq!(run(table.clone()), expected, "{form:?} H={h} on {kernel:?}");
             assert_ne!(run(mutate(table.clone())), expected, "{form:?} H={h}: a changed weight went unseen");
         }
     }
@@ -87,6 +88,7 @@ fn norms_match_their_twins() {
         let mut expected = vec![0.0; x.len()];
         twins::rms_norm(&x, &weight, 1e-6, &mut expected);
         for mut backend in backends() {
+            let kernel = backend.kernel();
             let mut run = |weight: &[f32]| {
                 let weight = backend.upload_vector(weight).unwrap();
                 let given = buffer(&mut backend, h, &x);
@@ -100,7 +102,7 @@ fn norms_match_their_twins() {
             let mut other = weight.clone();
             other[h / 2] *= 1.0001;
             for (result, mutated) in run(&weight).into_iter().zip(run(&other)) {
-                result.unwrap_or_else(|error| panic!("H={h} on {:?}: {error}", backend.kernel()));
+                result.unwrap_or_else(|error| panic!("H={h} on {kernel:?}: {error}"));
                 assert!(mutated.is_err(), "H={h}: a changed norm weight went unseen");
             }
         }
@@ -119,6 +121,7 @@ fn rotary_matches_its_twin() {
         let mut expected = x.clone();
         twins::rotary(&mut expected, &positions, &frequencies, head_dim);
         for mut backend in backends() {
+            let kernel = backend.kernel();
             let mut run = |positions: &[u32]| {
                 let positions = backend.upload_indices(positions).unwrap();
                 let frequencies = backend.upload_vector(&frequencies).unwrap();
@@ -128,7 +131,7 @@ fn rotary_matches_its_twin() {
             };
             let mut other = positions.clone();
             other[50] += 1;
-            run(&positions).unwrap_or_else(|error| panic!("{head_dim} on {:?}: {error}", backend.kernel()));
+            run(&positions).unwrap_or_else(|error| panic!("{head_dim} on {kernel:?}: {error}"));
             assert!(run(&other).is_err(), "a changed position went unseen");
         }
     }
@@ -143,6 +146,7 @@ fn swiglu_and_add_match_their_twins() {
         twins::swiglu(&mut gated, &up);
         twins::add(&mut added, &up);
         for mut backend in backends() {
+            let kernel = backend.kernel();
             let mut run = |up: &[f32]| {
                 let up = buffer(&mut backend, n, up);
                 let [mut gate, mut sum] = [(); 2].map(|()| buffer(&mut backend, n, &gate));
@@ -154,7 +158,7 @@ fn swiglu_and_add_match_their_twins() {
             let mut other = up.clone();
             other[n] += 0.01;
             for (result, mutated) in run(&up).into_iter().zip(run(&other)) {
-                result.unwrap_or_else(|error| panic!("n={n} on {:?}: {error}", backend.kernel()));
+                result.unwrap_or_else(|error| panic!("n={n} on {kernel:?}: {error}"));
                 assert!(mutated.is_err(), "n={n}: a changed input went unseen");
             }
         }
