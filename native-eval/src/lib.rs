@@ -6,6 +6,6 @@ mod gpu;
 
 pub use backend::{Attention, Backend, BackendError, NO_TARGET};
 pub use gpu::{
-    AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector, ShaderPatch,
-    adapters,
+    AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
+    ShaderPatch, adapters,
 };
