@@ -16,8 +16,8 @@ pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
 pub use gpu::{
-    AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector, ShaderPatch,
-    adapters,
+    AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
+    ShaderPatch, adapters,
 };
 pub use pack::{PackSettings, PackSummary, pack};
 pub use source::Source;

@@ -85,8 +85,7 @@ impl Codec {
 impl Kernel {
     /// Every kernel with every codec that it works with.
     pub fn all() -> Vec<Self> {
-        let plain =
-            [Self::RmsNorm, Self::HeadNorm, Self::Rotary, Self::Attention, Self::Swiglu, Self::Add];
+        let plain = [Self::RmsNorm, Self::HeadNorm, Self::Rotary, Self::Attention, Self::Swiglu, Self::Add];
         let decoding = Codec::ALL.into_iter().flat_map(|codec| [Self::Embed(codec), Self::Matmul(codec)]);
         plain.into_iter().chain(decoding).chain([Self::HeadLoss]).collect()
     }

@@ -44,8 +44,8 @@ fn emit(module: &Module, info: &ModuleInfo) -> Result<(), String> {
     let (module, info) = process_overrides(module, info, Some(entry), &Default::default())
         .map_err(|e| format!("overrides: {e}"))?;
 
-    let words = spv::write_vec(&module, &info, &spv::Options::default(), None)
-        .map_err(|e| format!("SPIR-V: {e}"))?;
+    let words =
+        spv::write_vec(&module, &info, &spv::Options::default(), None).map_err(|e| format!("SPIR-V: {e}"))?;
     let metal = msl::Options { lang_version: (2, 4), ..Default::default() };
     let (metal, _) = msl::write_string(&module, &info, &metal, &msl::PipelineOptions::default())
         .map_err(|e| format!("MSL: {e}"))?;

@@ -146,7 +146,8 @@ impl Device {
         });
         self.wait(None)?;
         self.check()?;
-        let failed = |e: &dyn std::fmt::Display| BackendError(format!("{}: reading back: {e}", self.info.name));
+        let failed =
+            |e: &dyn std::fmt::Display| BackendError(format!("{}: reading back: {e}", self.info.name));
         receiver.recv().map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
         let view = slice.get_mapped_range().map_err(|e| failed(&e))?;
         Ok(view.to_vec())

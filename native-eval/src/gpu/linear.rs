@@ -2,8 +2,8 @@
 
 use std::ops;
 
-use bitgauge_shaders::params;
 use bitgauge_shaders::Kernel;
+use bitgauge_shaders::params;
 
 use super::memory::spans;
 use super::recorder::{Dispatch, Range, Recorder};
@@ -110,10 +110,13 @@ impl GpuBackend {
         targets: &GpuIndices,
     ) -> Result<Vec<f32>> {
         x.expect("head_loss: input", targets.values.len(), head.cols)?;
-        let out_of_range = |(_, target): &(usize, &u32)| **target != NO_TARGET && **target as usize >= head.rows;
+        let out_of_range =
+            |(_, target): &(usize, &u32)| **target != NO_TARGET && **target as usize >= head.rows;
         if let Some((t, target)) = targets.values.iter().enumerate().find(out_of_range) {
             let rows = head.rows;
-            return Err(BackendError(format!("head_loss: token {t} has target {target}, the head {rows} rows")));
+            return Err(BackendError(format!(
+                "head_loss: token {t} has target {target}, the head {rows} rows"
+            )));
         }
 
         // The tokens of a chunk share a scratch of logits that is at least a tile wide.
@@ -121,7 +124,9 @@ impl GpuBackend {
         let most = usize::try_from(bytes / (TILE as u64 * 4)).unwrap_or(usize::MAX);
         let mut states = Vec::new();
         for span in spans(x.rows, x.row_bytes(), self.limit, most)? {
-            let block = (bytes / 4 / span.len() as u64).min(VOCABULARY_BLOCK).min(head.rows.next_multiple_of(TILE) as u64);
+            let block = (bytes / 4 / span.len() as u64)
+                .min(VOCABULARY_BLOCK)
+                .min(head.rows.next_multiple_of(TILE) as u64);
             let logits = self.pool.take(&self.device, span.len(), block as usize / TILE * TILE)?;
             let state = self.pool.take(&self.device, 1, span.len() * 4)?;
             self.fold_vocabulary((x, &span), head, targets, &logits, &state)?;
@@ -132,7 +137,8 @@ impl GpuBackend {
         for (span, state) in states {
             let bytes = self.device.download(&state.stored, span.len() as u64 * 16)?;
             let (state, _) = bytes.as_chunks::<16>();
-            losses.extend(state.iter().zip(&targets.values[span]).map(|(state, target)| loss(state, *target)));
+            losses
+                .extend(state.iter().zip(&targets.values[span]).map(|(state, target)| loss(state, *target)));
         }
         Ok(losses)
     }

@@ -114,7 +114,9 @@ pub(super) fn spans(
 ) -> Result<impl Iterator<Item = ops::Range<usize>>> {
     let fitting = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX);
     if fitting == 0 {
-        return Err(BackendError(format!("a row of {row_bytes} bytes is over the binding limit of {limit} bytes")));
+        return Err(BackendError(format!(
+            "a row of {row_bytes} bytes is over the binding limit of {limit} bytes"
+        )));
     }
     let step = fitting.min(most.max(1)).min(MAX_WORKGROUPS);
     Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))

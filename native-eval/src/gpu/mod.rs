@@ -17,6 +17,7 @@ pub use memory::GpuBuffer;
 pub use weights::GpuMatrix;
 
 use bitgauge_core::Matrix;
+use bitgauge_shaders::Kernel;
 
 use crate::{Attention, Backend, BackendError};
 use device::{Device, Stored};
@@ -44,10 +45,10 @@ pub struct GpuOptions {
 }
 
 /// Replaces a piece of a kernel's text, which must occur exactly once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ShaderPatch {
-    /// Name of the kernel; every codec's variant is patched.
-    pub kernel: &'static str,
+    /// The kernel, with its codec.
+    pub kernel: Kernel,
     /// What is replaced.
     pub from: &'static str,
     /// What replaces it.
@@ -58,7 +59,9 @@ impl ShaderPatch {
     fn apply(&self, source: &str) -> Result<String> {
         match source.matches(self.from).count() {
             1 => Ok(source.replace(self.from, self.to)),
-            count => Err(BackendError(format!("`{}` occurs {count} times in {}", self.from, self.kernel))),
+            count => {
+                Err(BackendError(format!("`{}` occurs {count} times in {}", self.from, self.kernel.label())))
+            }
         }
     }
 }
@@ -107,7 +110,9 @@ impl GpuBackend {
         let device = Device::open(choice)?;
         let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
         if limit < MIN_BINDING_BYTES {
-            return Err(BackendError(format!("a binding limit of {limit} bytes, expected {MIN_BINDING_BYTES} or more")));
+            return Err(BackendError(format!(
+                "a binding limit of {limit} bytes, expected {MIN_BINDING_BYTES} or more"
+            )));
         }
         let limit = limit.min(device.info.max_binding_bytes).min(MAX_BINDING_BYTES);
         let recorder = Recorder::new(&device, options.patch)?;
@@ -127,7 +132,10 @@ impl GpuBackend {
     fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<(Stored, u64)> {
         let len = bytes.len() as u64;
         if len > self.limit {
-            return Err(BackendError(format!("{what} of {len} bytes, over the binding limit of {} bytes", self.limit)));
+            return Err(BackendError(format!(
+                "{what} of {len} bytes, over the binding limit of {} bytes",
+                self.limit
+            )));
         }
         self.next_id += 1;
         Ok((self.device.upload(bytes, wgpu::BufferUsages::STORAGE)?, self.next_id))
@@ -230,7 +238,9 @@ impl Backend for GpuBackend {
         let bytes = self.device.download(&x.stored, x.rows as u64 * x.row_bytes())?;
         let mut values = Vec::with_capacity(x.rows * x.cols);
         for row in bytes.chunks_exact(x.row_bytes().max(1) as usize) {
-            values.extend(row.chunks_exact(4).take(x.cols).map(|v| f32::from_ne_bytes([v[0], v[1], v[2], v[3]])));
+            values.extend(
+                row.chunks_exact(4).take(x.cols).map(|v| f32::from_ne_bytes([v[0], v[1], v[2], v[3]])),
+            );
         }
         Ok(values)
     }

@@ -103,7 +103,9 @@ impl Recorder {
         }
         if let Some(over) = dispatch.grid.iter().find(|n| **n > MAX_WORKGROUPS) {
             let name = dispatch.kernel.name();
-            return Err(BackendError(format!("{name}: {over} workgroups along one axis, {MAX_WORKGROUPS} at most")));
+            return Err(BackendError(format!(
+                "{name}: {over} workgroups along one axis, {MAX_WORKGROUPS} at most"
+            )));
         }
         if self.recorded.len() == SUBMISSION_DISPATCHES
             || self.flops.saturating_add(dispatch.flops) > Self::flops_limit(device)
@@ -160,7 +162,7 @@ impl Recorder {
             return Ok(());
         }
         let mut source = compose(kernel);
-        if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel.name()) {
+        if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
             source = patch.apply(&source)?;
         }
         let label = kernel.label();

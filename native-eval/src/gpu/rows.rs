@@ -78,7 +78,9 @@ impl GpuBackend {
         let heads = heads("rotary", x.cols, head_dim)?;
         let pairs = frequencies.values.len();
         if 2 * pairs > head_dim {
-            return Err(BackendError(format!("rotary: {pairs} frequencies for heads of {head_dim} channels")));
+            return Err(BackendError(format!(
+                "rotary: {pairs} frequencies for heads of {head_dim} channels"
+            )));
         }
         let turns = match self.turns.take() {
             Some(turns) if (turns.positions, turns.frequencies) == (positions.id, frequencies.id) => turns,
@@ -159,7 +161,9 @@ impl GpuBackend {
 /// Heads of `head_dim` channels in a row of `cols`.
 fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
     if head_dim == 0 || cols % head_dim != 0 {
-        return Err(BackendError(format!("{operation}: rows of {cols} values are not whole heads of {head_dim}")));
+        return Err(BackendError(format!(
+            "{operation}: rows of {cols} values are not whole heads of {head_dim}"
+        )));
     }
     Ok(cols / head_dim)
 }

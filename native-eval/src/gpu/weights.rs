@@ -122,7 +122,10 @@ fn dense_part(
 /// Bytes that one row takes in whichever of the five buffers it takes most.
 fn longest_row(packed: &Packed) -> Result<u64> {
     if packed.scale_group_cols() % 4 != 0 && packed.scale_group != 0 {
-        return Err(BackendError(format!("scale groups of {} columns, expected a multiple of 4", packed.scale_group)));
+        return Err(BackendError(format!(
+            "scale groups of {} columns, expected a multiple of 4",
+            packed.scale_group
+        )));
     }
     let bases = packed.bases as u64;
     let sign = bases * packed.sign_words() as u64 * 4;
@@ -162,12 +165,15 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
     }
     let code_bytes = packed.cols.div_ceil(2);
     let mut code = Vec::new();
-    for row in packed.rescue_code[rescue.start * code_bytes..rescue.end * code_bytes].chunks(code_bytes.max(1)) {
+    for row in
+        packed.rescue_code[rescue.start * code_bytes..rescue.end * code_bytes].chunks(code_bytes.max(1))
+    {
         code.extend_from_slice(row);
         code.resize(code.len().next_multiple_of(4), 0);
     }
     let rescue_groups = packed.rescue_groups();
-    let rescue_scale: Vec<u16> = packed.rescue_scale[rescue.start * rescue_groups..rescue.end * rescue_groups]
+    let rescue_scale: Vec<u16> = packed.rescue_scale
+        [rescue.start * rescue_groups..rescue.end * rescue_groups]
         .iter()
         .map(|s| s.to_bits())
         .collect();
