@@ -40,10 +40,10 @@ fn bytes(amount: u64) -> String {
         (1_000_000, "MB"),
         (1 << 10, "KiB"),
     ];
-    UNITS
-        .iter()
-        .find(|(size, _)| amount >= *size && amount.is_multiple_of(*size))
-        .map_or_else(|| format!("{} bytes", count(amount)), |(size, unit)| format!("{} {unit}", count(amount / size)))
+    match UNITS.iter().find(|(size, _)| amount >= *size && amount.is_multiple_of(*size)) {
+        Some((size, unit)) => format!("{} {unit}", count(amount / size)),
+        None => format!("{} bytes", count(amount)),
+    }
 }
 
 /// `number` with a comma between groups of three digits.
