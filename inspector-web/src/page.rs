@@ -13,11 +13,11 @@ pub fn Page() -> impl IntoView {
                 <p class="eyebrow">"bitgauge"</p>
                 <h1>"Inspector"</h1>
                 <p class="lead">
-                    "Opens a packed 1-bit language model in this tab and tells you whether it is eligible, "
-                    "by how many bytes, and where each of them went."
+                    "Will open a packed 1-bit language model in this tab and tell you whether it is eligible, "
+                    "with how many bytes to spare, and where each byte of it went."
                 </p>
                 <p class="note">
-                    "This version does not read files yet. Until it does, the command line gives the same verdict: "
+                    "This version does not read files yet. Until one does, the command line gives the same verdict: "
                     <code>"bitgauge inspect model.zip"</code>
                 </p>
             </header>
