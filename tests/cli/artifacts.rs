@@ -37,14 +37,16 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// The demo as a zip of stored members, changed.
+    /// The demo as a zip, changed. Its JSON files are deflated, as they are in the original.
     pub fn demo(changes: &[Change]) -> Self {
-        Self::zip(changes, CompressionMethod::Stored)
+        Self::zip(changes, |name| {
+            if name.ends_with(".json") { CompressionMethod::Deflated } else { CompressionMethod::Stored }
+        })
     }
 
     /// The demo as a zip of deflated members.
     pub fn demo_deflated() -> Self {
-        Self::zip(&[], CompressionMethod::Deflated)
+        Self::zip(&[], |_| CompressionMethod::Deflated)
     }
 
     /// The demo as a folder, changed.
@@ -68,11 +70,12 @@ impl Artifact {
         Self { folder, path }
     }
 
-    fn zip(changes: &[Change], method: CompressionMethod) -> Self {
+    fn zip(changes: &[Change], method: impl Fn(&str) -> CompressionMethod) -> Self {
         let artifact = Self::at("model.zip");
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, bytes) in files(changes) {
-            zip.start_file(name, SimpleFileOptions::default().compression_method(method)).expect("a member");
+            let options = SimpleFileOptions::default().compression_method(method(&name));
+            zip.start_file(name, options).expect("a member");
             zip.write_all(&bytes).expect("a member");
         }
         fs::write(&artifact.path, zip.finish().expect("a zip").into_inner()).expect("a file");
