@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::isa::Isa;
+use super::isa::{Isa, vectorised};
 use super::panel::scatter_panel;
 use super::product::{BLOCK_ROWS, Scratch, Tile, product, tiles};
 use super::rows;
@@ -98,7 +98,7 @@ fn attend(isa: Isa, inputs: Inputs, start: usize, tile: &mut Tile) {
             let (seen, hidden) = line.split_at_mut(visible);
             hidden.fill(0.0);
             if !seen.is_empty() {
-                isa.run(|| fade[i] = soften(seen, &mut maximum[i], &mut sum[i]));
+                fade[i] = soften(isa, seen, &mut maximum[i], &mut sum[i]);
             }
         }
 
@@ -122,13 +122,14 @@ fn attend(isa: Isa, inputs: Inputs, start: usize, tile: &mut Tile) {
     }
 }
 
-/// Turns the scores of one row into weights relative to the new running maximum, and returns
-/// what earlier weights and sums shrink by.
-#[inline(always)]
-fn soften(scores: &mut [f32], maximum: &mut f32, sum: &mut f32) -> f32 {
-    let higher = maximum.max(rows::max(scores));
-    let fade = if *maximum == f32::NEG_INFINITY { 0.0 } else { rows::exp(*maximum - higher) };
-    *sum = *sum * fade + rows::exp_and_sum(scores, higher);
-    *maximum = higher;
-    fade
+vectorised! {
+    /// Turns the scores of one row into weights relative to the new running maximum, and returns
+    /// what earlier weights and sums shrink by.
+    fn soften(scores: &mut [f32], maximum: &mut f32, sum: &mut f32) -> f32 {
+        let higher = maximum.max(rows::max(scores));
+        let fade = if *maximum == f32::NEG_INFINITY { 0.0 } else { rows::exp(*maximum - higher) };
+        *sum = *sum * fade + rows::exp_and_sum(scores, higher);
+        *maximum = higher;
+        fade
+    }
 }

@@ -24,7 +24,7 @@ fn backends() -> Vec<CpuBackend> {
 /// A buffer `[values.len() / cols, cols]` that holds `values`.
 fn buffer(backend: &mut CpuBackend, cols: usize, values: &[f32]) -> CpuBuffer {
     let mut buffer = backend.buffer(values.len() / cols, cols).unwrap();
-    buffer.values.copy_from_slice(values);
+    buffer.values.as_mut_slice().copy_from_slice(values);
     buffer
 }
 
