@@ -49,6 +49,7 @@ pub(super) fn prefix<'w>(window: &'w Window, member: &Member, len: u64) -> Resul
 /// that is too little. All of a member is checked to its end.
 fn inflate_prefix(input: &[u8], member: &Member, len: u64) -> Result<Option<Vec<u8>>> {
     let mut inflater = Inflater::new(member.stored_bytes, member.bytes);
+    // At most a cap of `limits`, so it fits into memory and into 32 bits.
     let mut out = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
     let (mut taken, mut written) = (0, 0);
     loop {

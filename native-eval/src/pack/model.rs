@@ -6,10 +6,10 @@ use std::path::Path;
 use bitgauge_core::codec::{decode_dense, encode, quantize};
 use bitgauge_core::{Result, limits};
 
+use super::PackSettings;
 use super::plan::{Action, Plan, Planned, part_name};
 use super::safetensors::Writer;
 use super::stage::write_error;
-use super::{PackOptions, Progress, Step};
 use crate::source::Source;
 
 /// The weights of the packed model: always one file.
@@ -31,9 +31,9 @@ pub(super) fn write(
     source: &mut Source,
     plan: &Plan,
     config: &[u8],
-    options: &PackOptions,
+    settings: &PackSettings,
     folder: &Path,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let write_file = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
@@ -45,22 +45,19 @@ pub(super) fn write(
             write_file(name, &source.read_member(member, limits::TOKENIZER_BYTES)?)?;
         }
     }
-    write_weights(source, plan, options, &folder.join(WEIGHTS), progress)
+    write_weights(source, plan, settings, &folder.join(WEIGHTS), progress)
 }
 
 fn write_weights(
     source: &mut Source,
     plan: &Plan,
-    options: &PackOptions,
+    settings: &PackSettings,
     path: &Path,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let failed = |error| write_error(path, &error);
     let mut writer = Writer::create(path, plan.output()).map_err(failed)?;
-    let (mut done_bytes, total_bytes) = (0, plan.source_bytes());
-    for Planned { tensor, action } in &plan.tensors {
-        progress(Progress { step: Step::Writing, tensor: &tensor.name, done_bytes, total_bytes });
-        done_bytes += tensor.bytes;
+    for Planned { tensor, action, unreported } in &plan.tensors {
         let bytes = source.read_tensor(tensor)?;
         match action {
             Action::Keep => writer.write(&tensor.name, &bytes).map_err(failed)?,
@@ -68,13 +65,14 @@ fn write_weights(
                 let shape = [layout.rows(), layout.cols()];
                 let matrix = decode_dense(&tensor.name, tensor.dtype, shape, &bytes)?;
                 drop(bytes);
-                let packed = quantize(&matrix, rescue_rows, options.settings())
+                let packed = quantize(&matrix, rescue_rows, settings.codec())
                     .map_err(|error| error.within(&tensor.name))?;
                 for (part, bytes) in encode(&packed).iter().filter(|(part, _)| layout.has(*part)) {
                     writer.write(&part_name(&tensor.name, part), bytes).map_err(failed)?;
                 }
             }
         }
+        progress(*unreported);
     }
     writer.finish().map_err(failed)
 }

@@ -1,14 +1,13 @@
 //! Decides what happens to each tensor of the source, and so every size in the output.
 
-use bitgauge_core::codec::{
-    Bits, Form, Layout, Part, Settings, choose_rescue_rows, decode_dense, group,
-};
-use bitgauge_core::container::TensorEntry;
-use bitgauge_core::model::{ExpectedTensor, Manifest, Presence};
-use bitgauge_core::{Dtype, Error, ErrorKind, Result};
+use bitgauge_core::codec::{Bits, Form, Layout, Part, Settings, choose_rescue_rows, decode_dense};
+use bitgauge_core::container::{Artifact, TensorEntry};
+use bitgauge_core::inventory::Inventory;
+use bitgauge_core::model::{ExpectedTensor, Presence};
+use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::safetensors::TensorSpec;
-use super::{PackOptions, PackSummary, Progress, Step};
+use super::{PackSettings, PackSummary};
 use crate::source::Source;
 
 /// What happens to one tensor of the source.
@@ -28,16 +27,19 @@ pub(super) enum Action {
 pub(super) struct Planned {
     pub(super) tensor: TensorEntry,
     pub(super) action: Action,
+    /// Bytes that progress has not been told about yet.
+    pub(super) unreported: u64,
 }
 
 /// What happens to every tensor, in the order of the source.
 pub(super) struct Plan {
     pub(super) tensors: Vec<Planned>,
     dropped: Vec<String>,
+    parameters: u64,
 }
 
-impl PackOptions {
-    pub(super) fn settings(&self) -> Settings {
+impl PackSettings {
+    pub(super) fn codec(&self) -> Settings {
         Settings { scale_group: self.scale_group, bases: self.bases }
     }
 }
@@ -46,28 +48,29 @@ impl Plan {
     /// Reads every 2-D weight once to choose its rescue rows, unless none are wanted.
     pub(super) fn new(
         source: &mut Source,
-        manifest: &Manifest,
-        options: &PackOptions,
-        progress: &mut dyn FnMut(Progress<'_>),
+        settings: &PackSettings,
+        progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
-        let (kept, dropped) = check_tensors(&source.artifact().tensors, manifest)?;
-        let total_bytes = kept.iter().map(|(tensor, _)| tensor.bytes).sum();
-        let (mut tensors, mut done_bytes) = (Vec::new(), 0);
-        for (tensor, expected) in kept {
-            progress(Progress { step: Step::Choosing, tensor: &tensor.name, done_bytes, total_bytes });
-            done_bytes += tensor.bytes;
+        let Expected { tensors, parameters } = Expected::of(source.artifact())?;
+        let mut plan = Self { tensors: Vec::new(), dropped: Vec::new(), parameters };
+        for (tensor, expected) in tensors {
+            if expected.presence == Presence::TiedCopy {
+                progress(tensor.bytes);
+                plan.dropped.push(tensor.name);
+                continue;
+            }
             let action = match expected.matrix() {
-                Some(shape) => pack_action(source, &tensor, shape, options)?,
+                Some(shape) => pack_action(source, &tensor, shape, settings)?,
                 None => Action::Keep,
             };
-            tensors.push(Planned { tensor, action });
+            // A weight whose rows were chosen has been read for the first of two times.
+            let chosen = settings.rescue_fraction != 0.0 && matches!(action, Action::Pack { .. });
+            let reported = if chosen { tensor.bytes / 2 } else { 0 };
+            progress(reported);
+            let unreported = tensor.bytes - reported;
+            plan.tensors.push(Planned { tensor, action, unreported });
         }
-        Ok(Self { tensors, dropped })
-    }
-
-    /// Bytes of the source's tensors that are kept or packed.
-    pub(super) fn source_bytes(&self) -> u64 {
-        self.tensors.iter().map(|planned| planned.tensor.bytes).sum()
+        Ok(plan)
     }
 
     /// The tensors of the output.
@@ -93,15 +96,16 @@ impl Plan {
 
     /// Everything that the plan settles.
     pub(super) fn summary(&self) -> PackSummary {
-        let mut summary = PackSummary { dropped: self.dropped.clone(), ..PackSummary::default() };
+        let (dropped, parameters) = (self.dropped.clone(), self.parameters);
+        let mut summary = PackSummary { dropped, parameters, ..PackSummary::default() };
         for planned in &self.tensors {
             match &planned.action {
                 Action::Keep => {
-                    summary.kept_tensors += 1;
+                    summary.kept += 1;
                     summary.kept_bytes += planned.tensor.bytes;
                 }
                 Action::Pack { layout, .. } => {
-                    summary.packed_weights += 1;
+                    summary.packed += 1;
                     summary.binary_parameters += layout.binary_parameters();
                     summary.rescue_parameters += layout.rescue_parameters();
                     add(&mut summary.bits, &layout.bits());
@@ -128,48 +132,44 @@ fn add(sum: &mut Bits, bits: &Bits) {
     sum.row_numbers += row_numbers;
 }
 
-/// Compares the source with its family's manifest. Returns what the output needs, and the names
-/// of what it does not.
-fn check_tensors<'a>(
-    tensors: &[TensorEntry],
-    manifest: &'a Manifest,
-) -> Result<(Vec<(TensorEntry, &'a ExpectedTensor)>, Vec<String>)> {
-    let grouping = group(tensors, None);
-    if let Some(doubled) = grouping.doubled.first() {
-        return Err(Error::new(ErrorKind::Malformed, "a tensor is stored twice").within(&doubled.name));
-    }
-    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
-    for weight in &grouping.weights {
-        // Without packing every weight is one tensor.
-        let Form::Plain { index } = weight.form else { continue };
-        let tensor = &tensors[index];
-        let Some(expected) = manifest.get(&tensor.name) else {
-            return Err(Error::new(ErrorKind::BadName, "a tensor is not part of this kind of model")
-                .within(&tensor.name)
-                .expected("only the tensors that config.json asks for", format!("{:?}", tensor.shape)));
+/// The tensors of a dense model, matched with what its config.json asks for.
+struct Expected {
+    tensors: Vec<(TensorEntry, ExpectedTensor)>,
+    parameters: u64,
+}
+
+impl Expected {
+    fn of(artifact: &Artifact) -> Result<Self> {
+        let inventory = Inventory::of(artifact)?;
+        let (None, Some(parameters)) = (inventory.quant_method(), inventory.parameters()) else {
+            let method = inventory.quant_method().map(|method| format!("quantized by {method}"));
+            let why = inventory.opaque.clone().or(method).unwrap_or_else(|| "no config.json".into());
+            return Err(Error::new(ErrorKind::Unsupported, "the model can't be packed")
+                .expected("a dense model of a known family", why));
         };
-        if tensor.shape != expected.shape {
-            return Err(Error::new(ErrorKind::WrongShape, "a tensor contradicts config.json")
-                .within(&tensor.name)
-                .expected(format!("{:?}", expected.shape), format!("{:?}", tensor.shape)));
+        let fault = |kind, what: &str, name: &str, wanted: &str, found: &str| {
+            Err(Error::new(kind, what).within(name).expected(wanted, found))
+        };
+        if let Some(error) = inventory.misshapen.first() {
+            return Err(error.clone());
         }
-        if !matches!(tensor.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32) {
-            return Err(Error::new(ErrorKind::WrongDtype, "a weight has a data type that is not read")
-                .within(&tensor.name)
-                .expected("F16, BF16 or F32", tensor.dtype.name()));
+        if let Some(name) = inventory.doubled.first() {
+            return fault(ErrorKind::Malformed, "a weight is stored twice", name, "one tensor", "more");
         }
-        match expected.presence {
-            Presence::Required => kept.push((tensor.clone(), expected)),
-            Presence::TiedCopy => dropped.push(tensor.name.clone()),
+        if let Some(name) = inventory.missing.first() {
+            return fault(ErrorKind::Missing, "a weight is missing", name, "a tensor", "none");
         }
-    }
-    let required = |expected: &&ExpectedTensor| expected.presence == Presence::Required;
-    let stored = |expected: &ExpectedTensor| kept.iter().any(|(tensor, _)| tensor.name == expected.name);
-    match manifest.tensors().iter().filter(required).find(|expected| !stored(expected)) {
-        None => Ok((kept, dropped)),
-        Some(missing) => Err(Error::new(ErrorKind::Missing, "a tensor of the model is missing")
-            .within(&missing.name)
-            .expected(format!("a tensor of shape {:?}", missing.shape), "no such tensor")),
+        if let Some(name) = inventory.unknown.first() {
+            let what = "a tensor is not part of this kind of model";
+            return fault(ErrorKind::BadName, what, name, "only what config.json asks for", "this tensor");
+        }
+        let tensors = inventory.weights.iter().filter_map(|weight| match (&weight.form, &weight.expected) {
+            (Form::Plain { index }, Some(expected)) => {
+                Some((artifact.tensors[*index].clone(), expected.clone()))
+            }
+            _ => None,
+        });
+        Ok(Self { tensors: tensors.collect(), parameters })
     }
 }
 
@@ -177,19 +177,20 @@ fn pack_action(
     source: &mut Source,
     tensor: &TensorEntry,
     shape: [u64; 2],
-    options: &PackOptions,
+    settings: &PackSettings,
 ) -> Result<Action> {
     let named = |error: Error| error.within(&tensor.name);
-    let rescue_rows = if options.rescue_fraction == 0.0 {
+    let rescue_rows = if settings.rescue_fraction == 0.0 {
         Vec::new()
     } else {
         let bytes = source.read_tensor(tensor)?;
         let matrix = decode_dense(&tensor.name, tensor.dtype, shape, &bytes)?;
         drop(bytes);
-        choose_rescue_rows(&matrix, options.rescue_fraction, options.settings()).map_err(named)?
+        choose_rescue_rows(&matrix, settings.rescue_fraction, settings.codec()).map_err(named)?
     };
     let rescued = rescue_rows.len() as u64;
-    let bases = if rescued == shape[0] { 0 } else { options.bases as u64 };
-    let layout = Layout::new(shape[0], shape[1], bases, rescued, options.scale_group as u64).map_err(named)?;
+    let bases = if rescued == shape[0] { 0 } else { settings.bases as u64 };
+    let layout =
+        Layout::new(shape[0], shape[1], bases, rescued, settings.scale_group as u64).map_err(named)?;
     Ok(Action::Pack { layout, rescue_rows })
 }

@@ -116,8 +116,11 @@ fn check_local_header(header: &[u8], entry: &Central) -> Result<()> {
 
 /// A data descriptor: an optional signature, CRC-32, and two lengths of 4 or 8 bytes each.
 fn check_descriptor(bytes: &[u8], entry: &Central) -> Result<()> {
-    let body =
-        if bytes.len() % 8 == 0 && u32_at(bytes, 0) == DESCRIPTOR_SIGNATURE { &bytes[4..] } else { bytes };
+    let body = if bytes.len().is_multiple_of(8) && u32_at(bytes, 0) == DESCRIPTOR_SIGNATURE {
+        &bytes[4..]
+    } else {
+        bytes
+    };
     let (stored, unpacked) = match body.len() {
         12 => (u32_at(body, 4).into(), u32_at(body, 8).into()),
         20 => (u64_at(body, 4), u64_at(body, 12)),

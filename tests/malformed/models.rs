@@ -1,9 +1,12 @@
 //! Which files are the model: config.json, single files, shards.
 
 use bitgauge_core::ErrorKind::{BadName, Malformed, Missing, TooLarge, Truncated};
+use bitgauge_core::container::{Pause, Root, Window, open};
 use bitgauge_core::limits;
 
-use crate::support::{Store, assert_fault, model_zip, one_tensor, open_file, open_folder, two_tensors, zip};
+use crate::support::{
+    Random, Store, assert_fault, model_zip, one_tensor, open_file, open_folder, two_tensors, zip,
+};
 
 const INDEX: &str = "model.safetensors.index.json";
 const FIRST: &str = "model-00001-of-00002.safetensors";
@@ -125,7 +128,7 @@ fn headers_are_read_out_of_deflated_members() {
             i + 1
         ));
     }
-    let data = crate::support::Random(3).bytes(20_000);
+    let data = Random(3).bytes(20_000);
     let weights = crate::support::safetensors(&format!("{{{}}}", entries.join(",")), &data);
     let deflated = zip(&[("model.safetensors", &weights, Store::Deflated)]);
     let artifact = open_file("m.zip", &deflated).unwrap();
@@ -133,4 +136,43 @@ fn headers_are_read_out_of_deflated_members() {
     assert_eq!(artifact.tensors[77].name, "layers.77.weight");
     assert_eq!(artifact.tensors[19_999].offset, weights.len() as u64 - 1);
     assert_eq!(open_file("m.zip", &model_zip()).unwrap().tensors.len(), 2);
+}
+
+/// Opens while counting how often the parser stopped for more bytes.
+fn round_trips(files: &[(String, Vec<u8>)], root: Root) -> usize {
+    let mut window =
+        Window::new(files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect());
+    for trips in 0.. {
+        match open(&window, root) {
+            Ok(_) => return trips,
+            Err(Pause::Need(needs)) => {
+                for need in needs {
+                    let range = need.offset as usize..(need.offset + need.len) as usize;
+                    window.feed(need.file, need.offset, files[need.file].1[range].to_vec());
+                }
+            }
+            Err(Pause::Failed(error)) => panic!("{error}"),
+        }
+    }
+    unreachable!("the count does not end")
+}
+
+#[test]
+fn the_number_of_round_trips_does_not_grow_with_the_files() {
+    let mut random = Random(5);
+    let mut pairs = Vec::new();
+    let mut files = vec![("config.json".to_owned(), b"{}".to_vec())];
+    for i in 0..60 {
+        let shard = format!("s{i:02}.safetensors");
+        files.push((shard.clone(), one_tensor(&format!("t{i}"), &random.bytes(100_000))));
+        pairs.push((format!("t{i}"), shard));
+    }
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(t, s)| (t.as_str(), s.as_str())).collect();
+    files.push((INDEX.to_owned(), index(&pairs).into_bytes()));
+    assert_eq!(round_trips(&files, Root::Folder), 1);
+
+    let members: Vec<_> = files.iter().map(|(n, b)| (n.as_str(), b.as_slice(), Store::Plain)).collect();
+    let archive = zip(&members);
+    // Both ends; all local headers; all headers of the shards.
+    assert_eq!(round_trips(&[("m.zip".to_owned(), archive)], Root::File), 3);
 }

@@ -229,3 +229,25 @@ fn sixty_four_bit_lengths() {
     let artifact = open_file("m.zip", &wide).unwrap();
     assert_eq!(artifact.config.as_deref(), Some(&b"{}"[..]));
 }
+
+#[test]
+fn extra_fields() {
+    // Every header of the member gets this extra field.
+    let plain = zip(&[("a.bin", b"12345", Store::Plain)]);
+    let (c, l, end) = (headers(&plain, CENTRAL)[0], headers(&plain, LOCAL)[0], headers(&plain, END)[0]);
+    let build = |extra: &[u8]| {
+        let len = [extra.len() as u8];
+        let local = patched(&plain[..c], &[(l + 28, &len)]);
+        let central = patched(&plain[c..end], &[(30, &len)]);
+        let (at, bytes) = ((c + extra.len()) as u32, (end - c + extra.len()) as u32);
+        let tail = patched(&plain[end..], &[(12, &bytes.to_le_bytes()), (16, &at.to_le_bytes())]);
+        [&local[..35], extra, &local[35..], &central[..51], extra, &central[51..], &tail].concat()
+    };
+    let open = |extra: &[u8]| open_file("m.zip", &build(extra));
+    assert_eq!(u16::from_le_bytes([plain[c + 30], plain[c + 31]]), 0, "the writer added fields of its own");
+    assert_eq!(open(b"\x55\x54\x02\0??").unwrap().members.len(), 1);
+    assert_eq!(open(b"up\x0a\0\x01\0\0\0\0a.bin").unwrap().members.len(), 1);
+    assert_fault(open(b"up\x0a\0\x01\0\0\0\0b.bin"), BadName, "two different names");
+    assert_fault(open(b"\x55\x54\x03\0??"), Malformed, "longer than its header");
+    assert_fault(open(b"\x01\0\0\0\x01\0\0\0"), Malformed, "occurs twice");
+}

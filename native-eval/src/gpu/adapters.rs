@@ -1,0 +1,129 @@
+//! What adapters there are, and which one to take.
+
+use std::fmt;
+
+use crate::BackendError;
+
+/// One adapter as the system lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterInfo {
+    /// The device's name: `NVIDIA H100 80GB HBM3`.
+    pub name: String,
+    /// The interface it is reached through: `vulkan`, `metal`, `dx12`.
+    pub backend: String,
+    /// Name of the driver.
+    pub driver: String,
+    /// Version of the driver.
+    pub driver_info: String,
+    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `CPU` or `other`.
+    pub device_type: &'static str,
+    /// Whether it computes on the CPU, as llvmpipe does.
+    pub is_software: bool,
+    /// Most bytes of one buffer that a kernel can see at once.
+    pub max_binding_bytes: u64,
+    /// Most bytes of one buffer.
+    pub max_buffer_bytes: u64,
+    /// Memory that the invocations of one workgroup share, in bytes.
+    pub workgroup_memory_bytes: u32,
+    /// Most invocations of one workgroup.
+    pub max_workgroup_invocations: u32,
+}
+
+impl fmt::Display for AdapterInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {} {})", self.name, self.backend, self.driver, self.driver_info)
+    }
+}
+
+/// Which adapter to take.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AdapterChoice {
+    /// The first of the most capable type: discrete, integrated, virtual, other, software.
+    #[default]
+    Best,
+    /// By its index in [`adapters`].
+    Index(usize),
+    /// The first whose name contains this text, whatever the case.
+    Name(String),
+}
+
+/// Every adapter that can run the kernels, most capable type first. Empty where there is no driver.
+pub fn adapters() -> Vec<AdapterInfo> {
+    usable().iter().map(info).collect()
+}
+
+/// The chosen adapter.
+pub(super) fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter, BackendError> {
+    let found = usable();
+    let names: Vec<String> = found.iter().map(|adapter| adapter.get_info().name).collect();
+    let index = match choice {
+        AdapterChoice::Best => 0,
+        AdapterChoice::Index(index) => *index,
+        AdapterChoice::Name(text) => {
+            let text = text.to_lowercase();
+            names.iter().position(|name| name.to_lowercase().contains(&text)).unwrap_or(names.len())
+        }
+    };
+    found.into_iter().nth(index).ok_or_else(|| {
+        BackendError(match (choice, names.is_empty()) {
+            (_, true) => "no GPU adapter: no Vulkan, Metal or Direct3D 12 driver was found".into(),
+            (AdapterChoice::Name(text), _) => {
+                format!("no GPU adapter's name contains `{text}`; there are: {}", names.join(", "))
+            }
+            _ => format!("no GPU adapter {index}; there are {}: {}", names.len(), names.join(", ")),
+        })
+    })
+}
+
+fn usable() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::PRIMARY,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    found.retain(|adapter| {
+        let flags = adapter.get_downlevel_capabilities().flags;
+        let needed = wgpu::DownlevelFlags::COMPUTE_SHADERS | wgpu::DownlevelFlags::SHADER_F16_IN_F32;
+        let limits = adapter.limits();
+        // Six storage buffers at most in each of two bind groups, eight in all; alignment 256 is
+        // what rows of activations are padded to.
+        flags.contains(needed)
+            && limits.max_storage_buffers_per_shader_stage >= 8
+            && limits.min_storage_buffer_offset_alignment <= 256
+    });
+    found.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    found
+}
+
+fn rank(device_type: wgpu::DeviceType) -> u32 {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// What people and reports are told about an adapter.
+pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    AdapterInfo {
+        name: info.name,
+        backend: info.backend.to_str().to_owned(),
+        driver: info.driver,
+        driver_info: info.driver_info,
+        device_type: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+            wgpu::DeviceType::VirtualGpu => "virtual GPU",
+            wgpu::DeviceType::Cpu => "CPU",
+            wgpu::DeviceType::Other => "other",
+        },
+        is_software: info.device_type == wgpu::DeviceType::Cpu,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+        max_workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+    }
+}

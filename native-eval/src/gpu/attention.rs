@@ -1,0 +1,125 @@
+//! Attention: which rows of keys each span of queries needs, and the dispatch.
+
+use std::ops;
+
+use bitgauge_shaders::{Kernel, params};
+
+use super::recorder::{Dispatch, Recorder};
+use super::{GpuBackend, GpuBuffer, GpuIndices};
+use crate::{Attention, BackendError};
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Queries of one workgroup of attention.wgsl.
+const BLOCK: usize = 32;
+/// Most channels of a head: what an invocation of attention.wgsl can accumulate.
+const MAX_HEAD_DIM: usize = 256;
+
+/// Queries, and all keys that they may attend to.
+struct Span {
+    queries: ops::Range<usize>,
+    keys: ops::Range<usize>,
+}
+
+impl GpuBackend {
+    pub(super) fn run_attention(
+        &mut self,
+        (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
+        positions: &GpuIndices,
+        shape: Attention,
+        out: &GpuBuffer,
+    ) -> Result<()> {
+        let Attention { heads, kv_heads, head_dim } = shape;
+        if kv_heads == 0 || heads % kv_heads != 0 || !(1..=MAX_HEAD_DIM).contains(&head_dim) {
+            return Err(BackendError(format!(
+                "attention: {heads} query heads, {kv_heads} key/value heads of {head_dim} channels; \
+                 expected a multiple, and at most {MAX_HEAD_DIM} channels"
+            )));
+        }
+        let tokens = positions.values.len();
+        q.expect("attention: q", tokens, heads * head_dim)?;
+        k.expect("attention: k", tokens, kv_heads * head_dim)?;
+        v.expect("attention: v", tokens, kv_heads * head_dim)?;
+        out.expect("attention: output", tokens, heads * head_dim)?;
+        check_documents(&positions.values)?;
+
+        let mut start = 0;
+        while start < tokens {
+            let span = self.attention_span(start, &positions.values, q, k, 4 * heads * head_dim)?;
+            start = span.queries.end;
+            let pairs: u64 = positions.values[span.queries.clone()].iter().map(|p| u64::from(*p) + 1).sum();
+            let dispatch = Dispatch {
+                kernel: Kernel::Attention,
+                params: params::Attention {
+                    queries: span.queries.len() as u32,
+                    first_query: span.queries.start as u32,
+                    first_key: span.keys.start as u32,
+                    group: (heads / kv_heads) as u32,
+                    head_dim: head_dim as u32,
+                    q_stride: q.stride() as u32,
+                    kv_stride: k.stride() as u32,
+                    scale: (head_dim as f32).sqrt().recip(),
+                },
+                ranges: &[
+                    q.range(&span.queries),
+                    k.range(&span.keys),
+                    v.range(&span.keys),
+                    positions.range(),
+                    out.range(&span.queries),
+                ],
+                weights: None,
+                grid: [span.queries.len().div_ceil(BLOCK), heads, 1],
+                flops: pairs * (4 * heads * head_dim) as u64,
+            };
+            self.recorder.record(&mut self.device, dispatch)?;
+        }
+        Ok(())
+    }
+
+    /// The longest span of queries from `start` on whose rows, and whose keys' rows, fit a binding,
+    /// and which is not too long to run at once.
+    fn attention_span(
+        &self,
+        start: usize,
+        positions: &[u32],
+        q: &GpuBuffer,
+        k: &GpuBuffer,
+        flops_per_pair: usize,
+    ) -> Result<Span> {
+        let before = positions[start] as usize;
+        let queries = (self.limit / q.row_bytes()) as usize;
+        let keys = (self.limit / k.row_bytes()) as usize;
+        let mut most = queries.min(keys.saturating_sub(before)).min(positions.len() - start);
+        if most == 0 {
+            return Err(BackendError(format!(
+                "attention: the keys of token {start}, {} rows of {} bytes, are over the binding limit of {} bytes",
+                before + 1,
+                k.row_bytes(),
+                self.limit
+            )));
+        }
+        let mut left = Recorder::flops_limit(&self.device);
+        for (i, position) in positions[start..start + most].iter().enumerate() {
+            left = left.saturating_sub((u64::from(*position) + 1) * flops_per_pair as u64);
+            if left == 0 && i >= BLOCK {
+                most = i;
+                break;
+            }
+        }
+        Ok(Span { queries: start..start + most, keys: start - before..start + most })
+    }
+}
+
+/// Fails unless positions count up from 0 within each document.
+fn check_documents(positions: &[u32]) -> Result<()> {
+    let mut expected = 0;
+    for (t, &position) in positions.iter().enumerate() {
+        if position != 0 && position != expected {
+            return Err(BackendError(format!(
+                "attention: token {t} has position {position}, expected {expected} or a new document's 0"
+            )));
+        }
+        expected = position + 1;
+    }
+    Ok(())
+}

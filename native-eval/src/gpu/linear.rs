@@ -1,0 +1,194 @@
+//! Operations on weight matrices: embed, matmul, head_loss.
+
+use std::ops;
+
+use bitgauge_shaders::Kernel;
+use bitgauge_shaders::params;
+
+use super::memory::spans;
+use super::recorder::{Dispatch, Range, Recorder};
+use super::weights::Part;
+use super::{GpuBackend, GpuBuffer, GpuIndices, GpuMatrix};
+use crate::{BackendError, NO_TARGET};
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Tokens, and rows of weights, of one workgroup of matmul.wgsl.
+const TILE: usize = 64;
+/// Most vocabulary rows whose logits exist at once.
+const VOCABULARY_BLOCK: u64 = 8_192;
+/// Most bytes of logits that exist at once.
+const LOGIT_BYTES: u64 = 256 << 20;
+
+/// Columns `quad * 4 ..` of a matmul's output, and which rows of a part they hold.
+struct Columns {
+    part_rows: ops::Range<usize>,
+    quad: usize,
+}
+
+impl GpuBackend {
+    pub(super) fn run_embed(&mut self, table: &GpuMatrix, ids: &GpuIndices, out: &GpuBuffer) -> Result<()> {
+        out.expect("embed: output", ids.values.len(), table.cols)?;
+        if let Some((t, id)) = ids.values.iter().enumerate().find(|(_, id)| **id as usize >= table.rows) {
+            let rows = table.rows;
+            return Err(BackendError(format!("embed: token {t} has id {id}, the table has {rows} rows")));
+        }
+        for part in &table.parts {
+            for span in spans(out.rows, out.row_bytes(), self.limit, usize::MAX)? {
+                let dispatch = Dispatch {
+                    kernel: Kernel::Embed(table.codec),
+                    params: params::Embed {
+                        first_token: span.start as u32,
+                        first_row: part.first_row as u32,
+                        rows: part.rows as u32,
+                        quads: table.cols.div_ceil(4) as u32,
+                        stride: out.stride_quads() as u32,
+                    },
+                    ranges: &[ids.range(), out.range(&span)],
+                    weights: Some(&part.group),
+                    grid: [span.len(), 1, 1],
+                    flops: (span.len() * table.cols) as u64,
+                };
+                self.recorder.record(&mut self.device, dispatch)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn run_matmul(&mut self, x: &GpuBuffer, w: &GpuMatrix, out: &GpuBuffer) -> Result<()> {
+        x.expect("matmul: input", x.rows, w.cols)?;
+        out.expect("matmul: output", x.rows, w.rows)?;
+        let row_bytes = x.row_bytes().max(out.row_bytes());
+        for part in &w.parts {
+            let columns = Columns { part_rows: 0..part.rows, quad: part.first_row / 4 };
+            let most = self.tokens_per_dispatch(part.rows, w.cols);
+            for span in spans(x.rows, row_bytes, self.limit, most)? {
+                self.record_matmul((x, &span), (w, part), &columns, (out, &span))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tokens that one dispatch of a product with `rows` x `cols` weights may take.
+    fn tokens_per_dispatch(&self, rows: usize, cols: usize) -> usize {
+        let flops_per_token = 2 * (rows as u64).saturating_mul(cols as u64);
+        let most = Recorder::flops_limit(&self.device) / flops_per_token.max(1);
+        (most as usize / TILE * TILE).max(TILE)
+    }
+
+    fn record_matmul(
+        &mut self,
+        (x, tokens): (&GpuBuffer, &ops::Range<usize>),
+        (w, part): (&GpuMatrix, &Part),
+        columns: &Columns,
+        (out, out_rows): (&GpuBuffer, &ops::Range<usize>),
+    ) -> Result<()> {
+        let rows = columns.part_rows.len();
+        let dispatch = Dispatch {
+            kernel: Kernel::Matmul(w.codec),
+            params: params::Matmul {
+                tokens: tokens.len() as u32,
+                columns: w.cols as u32,
+                x_stride: x.stride_quads() as u32,
+                first_row: columns.part_rows.start as u32,
+                rows: rows as u32,
+                out_quad: columns.quad as u32,
+                out_stride: out.stride_quads() as u32,
+            },
+            ranges: &[x.range(tokens), out.range(out_rows)],
+            weights: Some(&part.group),
+            grid: [rows.div_ceil(TILE), tokens.len().div_ceil(TILE), 1],
+            flops: 2 * (tokens.len() * rows) as u64 * w.cols as u64,
+        };
+        self.recorder.record(&mut self.device, dispatch)
+    }
+
+    pub(super) fn run_head_loss(
+        &mut self,
+        x: &GpuBuffer,
+        head: &GpuMatrix,
+        targets: &GpuIndices,
+    ) -> Result<Vec<f32>> {
+        x.expect("head_loss: input", targets.values.len(), head.cols)?;
+        let out_of_range =
+            |(_, target): &(usize, &u32)| **target != NO_TARGET && **target as usize >= head.rows;
+        if let Some((t, target)) = targets.values.iter().enumerate().find(out_of_range) {
+            let rows = head.rows;
+            return Err(BackendError(format!(
+                "head_loss: token {t} has target {target}, the head {rows} rows"
+            )));
+        }
+
+        // The tokens of a chunk share a scratch of logits that is at least a tile wide.
+        let bytes = self.limit.min(LOGIT_BYTES);
+        let most = usize::try_from(bytes / (TILE as u64 * 4)).unwrap_or(usize::MAX);
+        let mut states = Vec::new();
+        for span in spans(x.rows, x.row_bytes(), self.limit, most)? {
+            let block = (bytes / 4 / span.len() as u64)
+                .min(VOCABULARY_BLOCK)
+                .min(head.rows.next_multiple_of(TILE) as u64);
+            let logits = self.pool.take(&self.device, span.len(), block as usize / TILE * TILE)?;
+            let state = self.pool.take(&self.device, 1, span.len() * 4)?;
+            self.fold_vocabulary((x, &span), head, targets, &logits, &state)?;
+            states.push((span, state));
+        }
+        self.recorder.flush(&mut self.device)?;
+        let mut losses = Vec::with_capacity(targets.values.len());
+        for (span, state) in states {
+            let bytes = self.device.download(&state.stored, span.len() as u64 * 16)?;
+            let (state, _) = bytes.as_chunks::<16>();
+            losses
+                .extend(state.iter().zip(&targets.values[span]).map(|(state, target)| loss(state, *target)));
+        }
+        Ok(losses)
+    }
+
+    /// Brings the softmax state of some tokens over the whole vocabulary, a block at a time.
+    fn fold_vocabulary(
+        &mut self,
+        (x, tokens): (&GpuBuffer, &ops::Range<usize>),
+        head: &GpuMatrix,
+        targets: &GpuIndices,
+        logits: &GpuBuffer,
+        state: &GpuBuffer,
+    ) -> Result<()> {
+        let all = 0..tokens.len();
+        for part in &head.parts {
+            let step = logits.cols.min(self.tokens_per_dispatch(tokens.len(), head.cols));
+            for start in (0..part.rows).step_by(step) {
+                let columns = Columns { part_rows: start..part.rows.min(start + step), quad: 0 };
+                self.record_matmul((x, tokens), (head, part), &columns, (logits, &all))?;
+                let first_row = part.first_row + start;
+                let dispatch = Dispatch {
+                    kernel: Kernel::HeadLoss,
+                    params: params::HeadLoss {
+                        first_token: tokens.start as u32,
+                        first_row: first_row as u32,
+                        columns: columns.part_rows.len() as u32,
+                        stride: logits.stride() as u32,
+                        starts: u32::from(first_row == 0),
+                    },
+                    ranges: &[
+                        logits.range(&all),
+                        targets.range(),
+                        Range { buffer: &state.stored, offset: 0, bytes: tokens.len() as u64 * 16 },
+                    ],
+                    weights: None,
+                    grid: [tokens.len(), 1, 1],
+                    flops: 8 * (tokens.len() * columns.part_rows.len()) as u64,
+                };
+                self.recorder.record(&mut self.device, dispatch)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The loss from a state of head_loss.wgsl: the logarithm of the sum, less the target's logit.
+fn loss(state: &[u8; 16], target: u32) -> f32 {
+    if target == NO_TARGET {
+        return 0.0;
+    }
+    let [largest, sum, target_logit, _] = bytemuck::pod_read_unaligned::<[f32; 4]>(state).map(f64::from);
+    (largest + sum.ln() - target_logit) as f32
+}

@@ -1,0 +1,123 @@
+//! Activations on the device, and the buffers that are kept to be used again.
+
+use std::ops;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::device::{Device, Stored};
+use super::recorder::{MAX_WORKGROUPS, Range};
+use crate::BackendError;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Idle buffers kept: about as many as a layer uses at once.
+const IDLE_COUNT: usize = 12;
+/// Rows of activations are padded to this many f32, so that a binding may begin at any row.
+const ROW_ELEMENTS: usize = 64;
+
+/// Activations `[rows, cols]` f32, each row padded; what is in the padding is unspecified.
+#[derive(Debug)]
+pub struct GpuBuffer {
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) stored: Arc<Stored>,
+    pool: Pool,
+}
+
+/// Buffers that wait to be used again. Work recorded on a buffer's old contents runs before work
+/// that is recorded on its new ones.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pool(Arc<Mutex<Vec<Arc<Stored>>>>);
+
+impl Pool {
+    /// A buffer for `[rows, cols]`, with unspecified contents.
+    pub fn take(&self, device: &Device, rows: usize, cols: usize) -> Result<GpuBuffer> {
+        let stride = cols.next_multiple_of(ROW_ELEMENTS) as u64;
+        let bytes = (rows as u64)
+            .checked_mul(stride * 4)
+            .ok_or_else(|| BackendError(format!("a buffer of {rows} x {cols} values is too large")))?
+            .max(16);
+        let stored = match self.reuse(bytes) {
+            Some(stored) => stored,
+            None => Arc::new(self.create(device, bytes)?),
+        };
+        Ok(GpuBuffer { rows, cols, stored, pool: self.clone() })
+    }
+
+    fn create(&self, device: &Device, bytes: u64) -> Result<Stored> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        device.create(bytes, usage).or_else(|_| {
+            self.idle().clear();
+            device.wait(None)?;
+            device.create(bytes, usage)
+        })
+    }
+
+    fn reuse(&self, bytes: u64) -> Option<Arc<Stored>> {
+        let mut idle = self.idle();
+        let index = idle.iter().position(|stored| stored.buffer.size() == bytes)?;
+        Some(idle.remove(index))
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Stored>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for GpuBuffer {
+    fn drop(&mut self) {
+        let mut idle = self.pool.idle();
+        idle.push(Arc::clone(&self.stored));
+        if idle.len() > IDLE_COUNT {
+            idle.remove(0);
+        }
+    }
+}
+
+impl GpuBuffer {
+    /// f32 from one row to the next.
+    pub(super) fn stride(&self) -> usize {
+        self.cols.next_multiple_of(ROW_ELEMENTS)
+    }
+
+    /// Quads from one row to the next.
+    pub(super) fn stride_quads(&self) -> usize {
+        self.stride() / 4
+    }
+
+    /// Bytes from one row to the next.
+    pub(super) fn row_bytes(&self) -> u64 {
+        self.stride() as u64 * 4
+    }
+
+    /// These rows, to be bound.
+    pub(super) fn range(&self, rows: &ops::Range<usize>) -> Range<'_> {
+        let bytes = rows.len() as u64 * self.row_bytes();
+        Range { buffer: &self.stored, offset: rows.start as u64 * self.row_bytes(), bytes }
+    }
+
+    /// Fails unless the shape is this.
+    pub(super) fn expect(&self, what: &str, rows: usize, cols: usize) -> Result<()> {
+        if (self.rows, self.cols) == (rows, cols) {
+            return Ok(());
+        }
+        Err(BackendError(format!("{what}: expected [{rows}, {cols}], found [{}, {}]", self.rows, self.cols)))
+    }
+}
+
+/// Cuts `rows` rows into spans of at most `most` rows that also fit a binding of `limit` bytes and
+/// one axis of a grid; `row_bytes` is the longest row of any buffer involved.
+pub(super) fn spans(
+    rows: usize,
+    row_bytes: u64,
+    limit: u64,
+    most: usize,
+) -> Result<impl Iterator<Item = ops::Range<usize>>> {
+    let fitting = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX);
+    if fitting == 0 {
+        return Err(BackendError(format!(
+            "a row of {row_bytes} bytes is over the binding limit of {limit} bytes"
+        )));
+    }
+    let step = fitting.min(most.max(1)).min(MAX_WORKGROUPS);
+    Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))
+}

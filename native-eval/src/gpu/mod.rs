@@ -1,0 +1,247 @@
+//! The wgpu backend: the kernels of `bitgauge-shaders` on Vulkan, Metal or Direct3D 12.
+//!
+//! Operations are recorded and submitted in batches. Whatever exceeds the device's limits is split
+//! by rows: weights when they are uploaded, activations when they are bound.
+
+mod adapters;
+mod attention;
+mod device;
+mod linear;
+mod memory;
+mod recorder;
+mod rows;
+mod weights;
+
+pub use adapters::{AdapterChoice, AdapterInfo, adapters};
+pub use memory::GpuBuffer;
+pub use weights::GpuMatrix;
+
+use bitgauge_core::Matrix;
+use bitgauge_shaders::Kernel;
+
+use crate::{Attention, Backend, BackendError};
+use device::{Device, Stored};
+use memory::Pool;
+use recorder::{Range, Recorder};
+use rows::Turns;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Tokens in flight where memory allows.
+const PREFERRED_TOKENS: u64 = 8_192;
+/// Largest binding: byte offsets in a kernel stay below 2^31 whatever the driver claims.
+const MAX_BINDING_BYTES: u64 = (1 << 31) - 256;
+/// Smallest binding limit that can be asked for.
+const MIN_BINDING_BYTES: u64 = 1_024;
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct GpuOptions {
+    /// Most bytes of a buffer that a kernel may see at once; the adapter's own limit if absent or
+    /// higher. For tests of the splitting.
+    pub max_binding_bytes: Option<u64>,
+    /// For tests: a fault to put into one kernel, to see that it is noticed.
+    pub patch: Option<ShaderPatch>,
+}
+
+/// Replaces a piece of a kernel's text, which must occur exactly once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ShaderPatch {
+    /// The kernel, with its codec.
+    pub kernel: Kernel,
+    /// What is replaced.
+    pub from: &'static str,
+    /// What replaces it.
+    pub to: &'static str,
+}
+
+impl ShaderPatch {
+    fn apply(&self, source: &str) -> Result<String> {
+        match source.matches(self.from).count() {
+            1 => Ok(source.replace(self.from, self.to)),
+            count => {
+                Err(BackendError(format!("`{}` occurs {count} times in {}", self.from, self.kernel.label())))
+            }
+        }
+    }
+}
+
+/// A backend on one GPU (or on a software driver such as llvmpipe).
+pub struct GpuBackend {
+    device: Device,
+    recorder: Recorder,
+    pool: Pool,
+    turns: Option<Turns>,
+    limit: u64,
+    next_id: u64,
+}
+
+/// A short f32 vector on the device.
+#[derive(Debug)]
+pub struct GpuVector {
+    values: Vec<f32>,
+    stored: Stored,
+    id: u64,
+}
+
+/// One u32 per token on the device.
+#[derive(Debug)]
+pub struct GpuIndices {
+    values: Vec<u32>,
+    stored: Stored,
+    id: u64,
+}
+
+impl GpuVector {
+    fn range(&self) -> Range<'_> {
+        Range { buffer: &self.stored, offset: 0, bytes: self.stored.buffer.size() }
+    }
+}
+
+impl GpuIndices {
+    fn range(&self) -> Range<'_> {
+        Range { buffer: &self.stored, offset: 0, bytes: self.stored.buffer.size() }
+    }
+}
+
+impl GpuBackend {
+    /// Opens an adapter. Fails where there is none, or where its driver refuses.
+    pub fn new(choice: &AdapterChoice, options: GpuOptions) -> Result<Self> {
+        let device = Device::open(choice)?;
+        let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
+        if limit < MIN_BINDING_BYTES {
+            return Err(BackendError(format!(
+                "a binding limit of {limit} bytes, expected {MIN_BINDING_BYTES} or more"
+            )));
+        }
+        let limit = limit.min(device.info.max_binding_bytes).min(MAX_BINDING_BYTES);
+        let recorder = Recorder::new(&device, options.patch)?;
+        Ok(Self { device, recorder, pool: Pool::default(), turns: None, limit, next_id: 0 })
+    }
+
+    /// The adapter that runs.
+    pub fn adapter(&self) -> &AdapterInfo {
+        &self.device.info
+    }
+
+    /// Bytes of device memory in buffers: weights, activations in use, and buffers kept for reuse.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.device.allocated_bytes()
+    }
+
+    fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<(Stored, u64)> {
+        let len = bytes.len() as u64;
+        if len > self.limit {
+            return Err(BackendError(format!(
+                "{what} of {len} bytes, over the binding limit of {} bytes",
+                self.limit
+            )));
+        }
+        self.next_id += 1;
+        Ok((self.device.upload(bytes, wgpu::BufferUsages::STORAGE)?, self.next_id))
+    }
+}
+
+impl Backend for GpuBackend {
+    type Buffer = GpuBuffer;
+    type Matrix = GpuMatrix;
+    type Vector = GpuVector;
+    type Indices = GpuIndices;
+
+    fn describe(&self) -> String {
+        self.device.info.to_string()
+    }
+
+    /// 8,192, or what fits a gigabyte of activations (four where the device has memory of its own)
+    /// and the longest buffer.
+    fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
+        let (hidden, intermediate) = (hidden as u64, intermediate as u64);
+        let budget: u64 = if self.device.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
+        // Residual, norm, q, k, v, mixed heads and output are about as wide as hidden; gate and up
+        // are as wide as the MLP.
+        let all = 4 * (8 * hidden + 2 * intermediate);
+        let longest = 4 * hidden.max(intermediate);
+        let fitting = (budget / all.max(1)).min(self.device.info.max_buffer_bytes / longest.max(1));
+        (fitting.min(PREFERRED_TOKENS) / 64 * 64).max(64) as usize
+    }
+
+    fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {
+        weights::upload(&mut self.device, &mut self.recorder, &matrix, self.limit)
+    }
+
+    fn upload_vector(&mut self, values: &[f32]) -> Result<GpuVector> {
+        let (stored, id) = self.upload_words("a vector", bytemuck::cast_slice(values))?;
+        Ok(GpuVector { values: values.to_vec(), stored, id })
+    }
+
+    fn upload_indices(&mut self, values: &[u32]) -> Result<GpuIndices> {
+        let (stored, id) = self.upload_words("one number per token", bytemuck::cast_slice(values))?;
+        Ok(GpuIndices { values: values.to_vec(), stored, id })
+    }
+
+    fn buffer(&mut self, rows: usize, cols: usize) -> Result<GpuBuffer> {
+        self.pool.take(&self.device, rows, cols)
+    }
+
+    fn embed(&mut self, table: &GpuMatrix, ids: &GpuIndices, out: &mut GpuBuffer) -> Result<()> {
+        self.run_embed(table, ids, out)
+    }
+
+    fn rms_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32, out: &mut GpuBuffer) -> Result<()> {
+        self.run_rms_norm(x, weight, eps, out)
+    }
+
+    fn head_norm(&mut self, x: &mut GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
+        self.run_head_norm(x, weight, eps)
+    }
+
+    fn matmul(&mut self, x: &GpuBuffer, w: &GpuMatrix, out: &mut GpuBuffer) -> Result<()> {
+        self.run_matmul(x, w, out)
+    }
+
+    fn rotary(
+        &mut self,
+        x: &mut GpuBuffer,
+        positions: &GpuIndices,
+        frequencies: &GpuVector,
+        head_dim: usize,
+    ) -> Result<()> {
+        self.run_rotary(x, positions, frequencies, head_dim)
+    }
+
+    fn attention(
+        &mut self,
+        q: &GpuBuffer,
+        k: &GpuBuffer,
+        v: &GpuBuffer,
+        positions: &GpuIndices,
+        shape: Attention,
+        out: &mut GpuBuffer,
+    ) -> Result<()> {
+        self.run_attention((q, k, v), positions, shape, out)
+    }
+
+    fn swiglu(&mut self, gate: &mut GpuBuffer, up: &GpuBuffer) -> Result<()> {
+        self.run_swiglu(gate, up)
+    }
+
+    fn add(&mut self, residual: &mut GpuBuffer, x: &GpuBuffer) -> Result<()> {
+        self.run_add(residual, x)
+    }
+
+    fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, targets: &GpuIndices) -> Result<Vec<f32>> {
+        self.run_head_loss(x, head, targets)
+    }
+
+    fn read(&mut self, x: &GpuBuffer) -> Result<Vec<f32>> {
+        self.recorder.flush(&mut self.device)?;
+        let bytes = self.device.download(&x.stored, x.rows as u64 * x.row_bytes())?;
+        let mut values = Vec::with_capacity(x.rows * x.cols);
+        for row in bytes.chunks_exact(x.row_bytes().max(1) as usize) {
+            values.extend(
+                row.chunks_exact(4).take(x.cols).map(|v| f32::from_ne_bytes([v[0], v[1], v[2], v[3]])),
+            );
+        }
+        Ok(values)
+    }
+}

@@ -1,0 +1,239 @@
+//! Dispatches are recorded, then submitted in batches: few enough submissions that their overhead
+//! vanishes, none so long that a driver's watchdog or a waiting user would object.
+
+use std::collections::{HashMap, VecDeque};
+
+use bitgauge_shaders::params::Params;
+use bitgauge_shaders::{Access, Codec, Kernel, compose};
+
+use super::ShaderPatch;
+use super::device::{Device, Stored};
+use crate::BackendError;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
+const UNIFORM_STRIDE: u64 = 256;
+/// Most dispatches of one submission.
+const SUBMISSION_DISPATCHES: usize = 256;
+/// Most submissions that are under way.
+const SUBMISSIONS_IN_FLIGHT: usize = 4;
+/// Most workgroups along one axis of a grid; every WebGPU device allows this many.
+pub(super) const MAX_WORKGROUPS: usize = 65_535;
+
+/// A range of a buffer that a kernel reads or writes.
+pub(super) struct Range<'a> {
+    pub buffer: &'a Stored,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+/// One dispatch.
+pub(super) struct Dispatch<'a, P> {
+    pub kernel: Kernel,
+    pub params: P,
+    /// What follows the uniform block in group 0.
+    pub ranges: &'a [Range<'a>],
+    /// Group 1.
+    pub weights: Option<&'a wgpu::BindGroup>,
+    /// Workgroups.
+    pub grid: [usize; 3],
+    /// Floating-point operations, about.
+    pub flops: u64,
+}
+
+struct Recorded {
+    kernel: Kernel,
+    groups: Vec<wgpu::BindGroup>,
+    grid: [u32; 3],
+}
+
+struct Pipeline {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+/// Records dispatches and submits them.
+pub(super) struct Recorder {
+    pipelines: HashMap<Kernel, Pipeline>,
+    weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
+    uniforms: Stored,
+    uniform_bytes: Vec<u8>,
+    recorded: Vec<Recorded>,
+    flops: u64,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    patch: Option<ShaderPatch>,
+}
+
+impl Recorder {
+    /// A recorder without pipelines: they are built when they are first used.
+    pub fn new(device: &Device, patch: Option<ShaderPatch>) -> Result<Self> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        Ok(Self {
+            pipelines: HashMap::new(),
+            weight_layouts: HashMap::new(),
+            uniforms: device.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
+            uniform_bytes: Vec::new(),
+            recorded: Vec::new(),
+            flops: 0,
+            in_flight: VecDeque::new(),
+            patch,
+        })
+    }
+
+    /// Most floating-point operations of one dispatch or submission: a few milliseconds on a fast
+    /// GPU, half a second on a slow one, a second or two on a software driver.
+    pub fn flops_limit(device: &Device) -> u64 {
+        match device.info.device_type {
+            "discrete GPU" => 400_000_000_000,
+            "CPU" => 20_000_000_000,
+            _ => 50_000_000_000,
+        }
+    }
+
+    /// The layout of group 1 for weights stored this way.
+    pub fn weight_layout(&mut self, device: &Device, codec: Codec) -> &wgpu::BindGroupLayout {
+        self.weight_layouts.entry(codec).or_insert_with(|| group_layout(device, codec.bindings()))
+    }
+
+    /// Records one dispatch, and submits what waits if that is enough.
+    pub fn record<P: Params>(&mut self, device: &mut Device, dispatch: Dispatch<'_, P>) -> Result<()> {
+        if dispatch.grid.contains(&0) {
+            return Ok(());
+        }
+        if let Some(over) = dispatch.grid.iter().find(|n| **n > MAX_WORKGROUPS) {
+            let name = dispatch.kernel.name();
+            return Err(BackendError(format!(
+                "{name}: {over} workgroups along one axis, {MAX_WORKGROUPS} at most"
+            )));
+        }
+        if self.recorded.len() == SUBMISSION_DISPATCHES
+            || self.flops.saturating_add(dispatch.flops) > Self::flops_limit(device)
+        {
+            self.flush(device)?;
+        }
+        self.build(device, dispatch.kernel)?;
+
+        let offset = self.recorded.len() as u64 * UNIFORM_STRIDE;
+        let params = dispatch.params.bytes();
+        self.uniform_bytes.resize(offset as usize, 0);
+        self.uniform_bytes.extend_from_slice(&params);
+        let uniform = Range { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
+        let layout = &self.pipelines[&dispatch.kernel].layout;
+        let mut groups = vec![bind(device, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
+        groups.extend(dispatch.weights.cloned());
+        let grid = dispatch.grid.map(|n| n as u32);
+        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid });
+        self.flops = self.flops.saturating_add(dispatch.flops);
+        device.check()
+    }
+
+    /// Submits what was recorded.
+    pub fn flush(&mut self, device: &mut Device) -> Result<()> {
+        if self.recorded.is_empty() {
+            return Ok(());
+        }
+        self.uniform_bytes.resize(self.uniform_bytes.len().next_multiple_of(4), 0);
+        device.queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for recorded in &self.recorded {
+            pass.set_pipeline(&self.pipelines[&recorded.kernel].pipeline);
+            for (index, group) in recorded.groups.iter().enumerate() {
+                pass.set_bind_group(index as u32, group, &[]);
+            }
+            let [x, y, z] = recorded.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
+        drop(pass);
+        self.in_flight.push_back(device.queue.submit([encoder.finish()]));
+        self.recorded.clear();
+        self.uniform_bytes.clear();
+        self.flops = 0;
+        if self.in_flight.len() > SUBMISSIONS_IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            device.wait(oldest)?;
+        }
+        device.check()
+    }
+
+    fn build(&mut self, device: &Device, kernel: Kernel) -> Result<()> {
+        if self.pipelines.contains_key(&kernel) {
+            return Ok(());
+        }
+        let mut source = compose(kernel);
+        if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
+            source = patch.apply(&source)?;
+        }
+        let label = kernel.label();
+        let module = device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&label),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let layout = group_layout(device, kernel.bindings());
+        let weights = kernel.codec().map(|codec| self.weight_layout(device, codec).clone());
+        let layouts: Vec<_> = std::iter::once(Some(&layout)).chain(weights.as_ref().map(Some)).collect();
+        let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &layouts,
+            immediate_size: 0,
+        });
+        let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        device.check()?;
+        self.pipelines.insert(kernel, Pipeline { pipeline, layout });
+        Ok(())
+    }
+}
+
+fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {
+    let entries: Vec<_> = (0..)
+        .zip(bindings)
+        .map(|(binding, access)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
+    device.device.create_bind_group_layout(&descriptor)
+}
+
+/// A bind group of these ranges, in order.
+pub(super) fn bind<'a>(
+    device: &Device,
+    layout: &wgpu::BindGroupLayout,
+    ranges: impl IntoIterator<Item = &'a Range<'a>>,
+) -> wgpu::BindGroup {
+    let entries: Vec<_> = (0..)
+        .zip(ranges)
+        .map(|(binding, range)| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &range.buffer.buffer,
+                offset: range.offset,
+                size: wgpu::BufferSize::new(range.bytes),
+            }),
+        })
+        .collect();
+    device.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
+}

@@ -1,0 +1,199 @@
+//! Weight matrices on the device, cut by rows into parts that fit a binding.
+
+use std::ops;
+
+use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_shaders::Codec;
+use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
+use bytemuck::cast_slice;
+
+use super::device::{Device, Stored};
+use super::recorder::{MAX_WORKGROUPS, Range, Recorder, bind};
+use crate::BackendError;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Parts begin at a multiple of this many rows, so that a quad of outputs lies within one part.
+const PART_ROWS: usize = 4;
+/// Marks a rescue row in `slots` of codec_bits.wgsl.
+const RESCUE: u32 = 1 << 31;
+/// Rows that are converted at once on the way to the device.
+const CONVERTED_BYTES: usize = 8 << 20;
+
+/// A weight matrix `[rows, cols]` on the device.
+#[derive(Debug)]
+pub struct GpuMatrix {
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) codec: Codec,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Some consecutive rows of a matrix.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub first_row: usize,
+    pub rows: usize,
+    /// Group 1 of the kernels that decode weights; it keeps the buffers alive.
+    pub group: wgpu::BindGroup,
+    _buffers: Vec<Stored>,
+}
+
+/// Takes a matrix to the device. No binding of a part is over `limit` bytes.
+pub(super) fn upload(
+    device: &mut Device,
+    recorder: &mut Recorder,
+    matrix: &Matrix,
+    limit: u64,
+) -> Result<GpuMatrix> {
+    let (rows, cols) = (matrix.rows(), matrix.cols());
+    let (codec, row_bytes) = match matrix {
+        Matrix::Packed(packed) => (Codec::Bits, longest_row(packed)?),
+        Matrix::Dense(dense) => dense_codec(dense),
+    };
+    let slots = match matrix {
+        Matrix::Packed(packed) => packed.slots(),
+        Matrix::Dense(_) => Vec::new(),
+    };
+    let mut parts = Vec::new();
+    for rows in part_rows(rows, row_bytes, limit)? {
+        let buffers = match matrix {
+            Matrix::Packed(packed) => bits_part(device, packed, &slots[rows.clone()])?,
+            Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
+        };
+        let ranges: Vec<_> =
+            buffers.iter().map(|buffer| Range { buffer, offset: 0, bytes: buffer.buffer.size() }).collect();
+        let layout = recorder.weight_layout(device, codec);
+        let group = bind(device, layout, &ranges);
+        parts.push(Part { first_row: rows.start, rows: rows.len(), group, _buffers: buffers });
+    }
+    device.check()?;
+    Ok(GpuMatrix { rows, cols, codec, parts })
+}
+
+fn part_rows(rows: usize, row_bytes: u64, limit: u64) -> Result<impl Iterator<Item = ops::Range<usize>>> {
+    let most = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX).min(MAX_WORKGROUPS * 64);
+    let step = most / PART_ROWS * PART_ROWS;
+    if step == 0 {
+        return Err(BackendError(format!(
+            "{PART_ROWS} rows of weights, {row_bytes} bytes each, are over the binding limit of {limit} bytes"
+        )));
+    }
+    Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))
+}
+
+fn dense_codec(dense: &Dense) -> (Codec, u64) {
+    let quads = dense.cols.div_ceil(4) as u64;
+    match dense.values {
+        Values::F32(_) => (Codec::F32, 16 * quads),
+        Values::F16(_) => (Codec::F16, 8 * quads),
+        Values::BF16(_) => (Codec::Bf16, 8 * quads),
+    }
+}
+
+/// The uniform block and the values of some rows, each row padded to whole quads.
+fn dense_part(
+    device: &mut Device,
+    dense: &Dense,
+    rows: ops::Range<usize>,
+    row_bytes: u64,
+) -> Result<Vec<Stored>> {
+    let params = DenseWeight { row_quads: dense.cols.div_ceil(4) as u32 };
+    let uniform = device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+    let values = device.create(rows.len() as u64 * row_bytes, usage)?;
+    let step = (CONVERTED_BYTES / row_bytes.max(1) as usize).max(1);
+    for start in rows.clone().step_by(step) {
+        let mut bytes = Vec::with_capacity(step * row_bytes as usize);
+        for row in start..rows.end.min(start + step) {
+            let row = row * dense.cols..(row + 1) * dense.cols;
+            match &dense.values {
+                Values::F32(v) => bytes.extend(v[row].iter().flat_map(|v| v.to_ne_bytes())),
+                Values::F16(v) => bytes.extend(v[row].iter().flat_map(|v| v.to_ne_bytes())),
+                Values::BF16(v) => bytes.extend(v[row].iter().flat_map(|v| v.to_ne_bytes())),
+            }
+            bytes.resize(bytes.len().next_multiple_of(row_bytes as usize), 0);
+        }
+        device.write(&values, (start - rows.start) as u64 * row_bytes, &bytes)?;
+    }
+    Ok(vec![uniform, values])
+}
+
+/// Bytes that one row takes in whichever of the five buffers it takes most.
+fn longest_row(packed: &Packed) -> Result<u64> {
+    if packed.scale_group_cols() % 4 != 0 && packed.scale_group != 0 {
+        return Err(BackendError(format!(
+            "scale groups of {} columns, expected a multiple of 4",
+            packed.scale_group
+        )));
+    }
+    let bases = packed.bases as u64;
+    let sign = bases * packed.sign_words() as u64 * 4;
+    let scale = bases * packed.scale_groups() as u64 * 2;
+    let code = packed.cols.div_ceil(8) as u64 * 4;
+    // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
+    Ok(sign.max(scale + 4).max(if packed.rescue_rows.is_empty() { 4 } else { code }))
+}
+
+/// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
+fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<Vec<Stored>> {
+    let numbers = |binary: bool| {
+        let mut indices = slots.iter().filter_map(move |slot| match slot {
+            RowSlot::Binary(m) if binary => Some(*m as usize),
+            RowSlot::Rescue(r) if !binary => Some(*r as usize),
+            _ => None,
+        });
+        let first = indices.next();
+        first.map_or(0..0, |first| first..first + 1 + indices.count())
+    };
+    let (binary, rescue) = (numbers(true), numbers(false));
+    let local: Vec<u32> = slots
+        .iter()
+        .map(|slot| match slot {
+            RowSlot::Binary(m) => m - binary.start as u32,
+            RowSlot::Rescue(r) => RESCUE | (r - rescue.start as u32),
+        })
+        .collect();
+
+    let (words, groups) = (packed.sign_words(), packed.scale_groups());
+    let (mut sign, mut scale) = (Vec::new(), Vec::new());
+    for basis in 0..packed.bases {
+        let plane = basis * packed.binary_rows();
+        let rows = plane + binary.start..plane + binary.end;
+        sign.extend_from_slice(&packed.sign[rows.start * words..rows.end * words]);
+        scale.extend(packed.scale[rows.start * groups..rows.end * groups].iter().map(|s| s.to_bits()));
+    }
+    let code_bytes = packed.cols.div_ceil(2);
+    let mut code = Vec::new();
+    for row in
+        packed.rescue_code[rescue.start * code_bytes..rescue.end * code_bytes].chunks(code_bytes.max(1))
+    {
+        code.extend_from_slice(row);
+        code.resize(code.len().next_multiple_of(4), 0);
+    }
+    let rescue_groups = packed.rescue_groups();
+    let rescue_scale: Vec<u16> = packed.rescue_scale
+        [rescue.start * rescue_groups..rescue.end * rescue_groups]
+        .iter()
+        .map(|s| s.to_bits())
+        .collect();
+
+    let params = BitsWeight {
+        bases: packed.bases as u32,
+        binary_rows: binary.len() as u32,
+        sign_words: words as u32,
+        scale_groups: groups as u32,
+        group_columns: (packed.scale_group_cols() as u32).next_multiple_of(4),
+        code_words: packed.cols.div_ceil(8) as u32,
+        rescue_groups: rescue_groups as u32,
+    };
+    let storage = wgpu::BufferUsages::STORAGE;
+    Ok(vec![
+        device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?,
+        device.upload(cast_slice(&local), storage)?,
+        device.upload(cast_slice(&sign), storage)?,
+        device.upload(cast_slice(&scale), storage)?,
+        device.upload(&code, storage)?,
+        device.upload(cast_slice(&rescue_scale), storage)?,
+    ])
+}

@@ -1,0 +1,171 @@
+//! The closed set of kernels and codecs, what each binds, and how their text is put together.
+
+use crate::params::{self, Layout, Params};
+
+/// How a weight matrix is stored, and so which snippet decodes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Sign planes with scales, and 4-bit rescue rows.
+    Bits,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// The upper halves of 32-bit floats.
+    Bf16,
+}
+
+/// One operation on the device. Its WGSL file, CPU twin, dispatch and test share its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is documented in the WGSL file of its name")]
+pub enum Kernel {
+    Embed(Codec),
+    RmsNorm,
+    HeadNorm,
+    Matmul(Codec),
+    Rotary,
+    Attention,
+    Swiglu,
+    Add,
+    HeadLoss,
+}
+
+/// How a kernel reaches one of its bindings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The uniform block.
+    Uniform,
+    /// A storage buffer that is only read.
+    Read,
+    /// A storage buffer that is written.
+    Write,
+}
+
+impl Codec {
+    /// Every codec.
+    pub const ALL: [Self; 4] = [Self::Bits, Self::F32, Self::F16, Self::Bf16];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bits => "bits",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Bits => include_str!("../wgsl/codec_bits.wgsl"),
+            Self::F32 => include_str!("../wgsl/codec_f32.wgsl"),
+            Self::F16 => include_str!("../wgsl/codec_f16.wgsl"),
+            Self::Bf16 => include_str!("../wgsl/codec_bf16.wgsl"),
+        }
+    }
+
+    /// The bindings of group 1, in order.
+    pub fn bindings(self) -> &'static [Access] {
+        use Access::{Read, Uniform};
+        match self {
+            Self::Bits => &[Uniform, Read, Read, Read, Read, Read],
+            Self::F32 | Self::F16 | Self::Bf16 => &[Uniform, Read],
+        }
+    }
+
+    /// The uniform block of group 1. Its WGSL struct is called `Weight` in every codec.
+    pub fn layout(self) -> Layout {
+        let layout = match self {
+            Self::Bits => params::BitsWeight::LAYOUT,
+            Self::F32 | Self::F16 | Self::Bf16 => params::DenseWeight::LAYOUT,
+        };
+        Layout { name: "Weight", ..layout }
+    }
+}
+
+impl Kernel {
+    /// Every kernel with every codec that it works with.
+    pub fn all() -> Vec<Self> {
+        let plain = [Self::RmsNorm, Self::HeadNorm, Self::Rotary, Self::Attention, Self::Swiglu, Self::Add];
+        let decoding = Codec::ALL.into_iter().flat_map(|codec| [Self::Embed(codec), Self::Matmul(codec)]);
+        plain.into_iter().chain(decoding).chain([Self::HeadLoss]).collect()
+    }
+
+    /// The name that its WGSL file, CPU twin, dispatch and test share.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embed(_) => "embed",
+            Self::RmsNorm => "rms_norm",
+            Self::HeadNorm => "head_norm",
+            Self::Matmul(_) => "matmul",
+            Self::Rotary => "rotary",
+            Self::Attention => "attention",
+            Self::Swiglu => "swiglu",
+            Self::Add => "add",
+            Self::HeadLoss => "head_loss",
+        }
+    }
+
+    /// Its name with its codec's, for people: `matmul, bits`.
+    pub fn label(self) -> String {
+        self.codec().map_or(self.name().into(), |codec| format!("{}, {}", self.name(), codec.name()))
+    }
+
+    /// How the weights in group 1 are stored, for kernels that have any.
+    pub fn codec(self) -> Option<Codec> {
+        match self {
+            Self::Embed(codec) | Self::Matmul(codec) => Some(codec),
+            _ => None,
+        }
+    }
+
+    /// The bindings of group 0, in order.
+    pub fn bindings(self) -> &'static [Access] {
+        use Access::{Read, Uniform, Write};
+        match self {
+            Self::Embed(_) | Self::Matmul(_) => &[Uniform, Read, Write],
+            Self::RmsNorm => &[Uniform, Read, Read, Write],
+            Self::HeadNorm | Self::Rotary | Self::Swiglu | Self::Add => &[Uniform, Write, Read],
+            Self::Attention => &[Uniform, Read, Read, Read, Read, Write],
+            Self::HeadLoss => &[Uniform, Read, Read, Write],
+        }
+    }
+
+    /// The uniform block of group 0.
+    pub fn layout(self) -> Layout {
+        match self {
+            Self::Embed(_) => params::Embed::LAYOUT,
+            Self::RmsNorm => params::RmsNorm::LAYOUT,
+            Self::HeadNorm => params::HeadNorm::LAYOUT,
+            Self::Matmul(_) => params::Matmul::LAYOUT,
+            Self::Rotary => params::Rotary::LAYOUT,
+            Self::Attention => params::Attention::LAYOUT,
+            Self::Swiglu => params::Swiglu::LAYOUT,
+            Self::Add => params::Add::LAYOUT,
+            Self::HeadLoss => params::HeadLoss::LAYOUT,
+        }
+    }
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Embed(_) => include_str!("../wgsl/embed.wgsl"),
+            Self::RmsNorm => include_str!("../wgsl/rms_norm.wgsl"),
+            Self::HeadNorm => include_str!("../wgsl/head_norm.wgsl"),
+            Self::Matmul(_) => include_str!("../wgsl/matmul.wgsl"),
+            Self::Rotary => include_str!("../wgsl/rotary.wgsl"),
+            Self::Attention => include_str!("../wgsl/attention.wgsl"),
+            Self::Swiglu => include_str!("../wgsl/swiglu.wgsl"),
+            Self::Add => include_str!("../wgsl/add.wgsl"),
+            Self::HeadLoss => include_str!("../wgsl/head_loss.wgsl"),
+        }
+    }
+}
+
+/// The whole WGSL module of a kernel: what it builds on, then the kernel. The entry point is `main`.
+pub fn compose(kernel: Kernel) -> String {
+    let below = match kernel {
+        Kernel::Embed(codec) | Kernel::Matmul(codec) => codec.source(),
+        Kernel::RmsNorm | Kernel::HeadLoss => include_str!("../wgsl/reduce.wgsl"),
+        _ => "",
+    };
+    [below, kernel.source()].join("\n")
+}
