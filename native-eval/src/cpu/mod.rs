@@ -75,17 +75,11 @@ fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
 }
 
 impl CpuBackend {
-    /// The fastest kernels that this CPU has, on `threads` threads of its own or, with `None`, on
-    /// the process-wide pool.
-    pub fn new(threads: Option<usize>) -> Result<Self> {
-        let pool = match threads {
-            None => None,
-            Some(n) => {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
-                Some(pool.map_err(|e| BackendError(format!("could not start {n} threads: {e}")))?)
-            }
-        };
-        Ok(Self { isa: Isa::fastest(), pool })
+    /// The fastest kernels that this CPU has, on `threads` threads of its own. With `None`, or where
+    /// the system refuses that many threads, on the process-wide pool.
+    pub fn new(threads: Option<usize>) -> Self {
+        let pool = threads.and_then(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().ok());
+        Self { isa: Isa::fastest(), pool }
     }
 
     /// Uses `kernel` instead; fails where the CPU can't run it.
@@ -102,21 +96,6 @@ impl CpuBackend {
     /// Threads that share the work.
     pub fn threads(&self) -> usize {
         self.run(rayon::current_num_threads)
-    }
-
-    /// Multiply-adds per second that all threads reach together when nothing has to be loaded, in
-    /// FLOP/s: what the products are measured against. Takes about 50 ms.
-    pub fn fma_peak(&self) -> f64 {
-        const ROUNDS: usize = 1 << 16;
-        const BURSTS: usize = 64;
-        self.run(|| {
-            let start = Instant::now();
-            let flop: u64 =
-                rayon::broadcast(|_| (0..BURSTS).map(|_| self.isa.fma_burst(ROUNDS)).sum::<u64>())
-                    .iter()
-                    .sum();
-            flop as f64 / start.elapsed().as_secs_f64()
-        })
     }
 
     fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
@@ -140,6 +119,17 @@ impl Backend for CpuBackend {
 
     fn preferred_tokens(&self, _hidden: usize, _intermediate: usize) -> usize {
         PREFERRED_TOKENS
+    }
+
+    fn peak_flop_per_second(&mut self) -> Option<f64> {
+        /// About a tenth of a second of work.
+        const ROUNDS: usize = 1 << 23;
+        let isa = self.isa;
+        Some(self.run(|| {
+            let start = Instant::now();
+            let flop: u64 = rayon::broadcast(|_| isa.fma_burst(ROUNDS)).iter().sum();
+            flop as f64 / start.elapsed().as_secs_f64()
+        }))
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Weights> {

@@ -61,17 +61,48 @@ impl Weights {
     }
 }
 
-/// Writes `rows` of f32 into a K-major panel of width `nr`, as [`Weights::fill_panel`] does.
-pub(super) fn scatter_panel<'a>(nr: usize, rows: impl Iterator<Item = &'a [f32]>, panel: &mut [f32]) {
-    for (j, row) in rows.enumerate() {
-        scatter(nr, row, j, panel);
+/// The panel of f32 rows: `panel[k][j] = from[j * stride + k]` for `j < rows`.
+pub(super) fn transpose(isa: Isa, from: &[f32], stride: usize, rows: usize, panel: &mut [f32]) {
+    /// A cache line of each row at a time: its part of the panel then stays in the L1 cache.
+    const LINE: usize = 16;
+    let nr = isa.tile().1;
+    for (start, part) in (0..).step_by(LINE).zip(panel.chunks_mut(LINE * nr)) {
+        for j in 0..rows {
+            scatter(nr, &from[j * stride + start..][..part.len() / nr], j, part);
+        }
     }
 }
 
-/// Writes one weight row into column `j` of the panel.
+/// The panel of f32 columns: `panel[k][j] = from[k * stride + j]` for `j < cols`.
+pub(super) fn copy_columns(isa: Isa, from: &[f32], stride: usize, cols: usize, panel: &mut [f32]) {
+    fn copy<const NR: usize>(from: &[f32], stride: usize, panel: &mut [f32]) {
+        for (group, row) in panel.as_chunks_mut::<NR>().0.iter_mut().zip(from.chunks(stride)) {
+            group.copy_from_slice(&row[..NR]);
+        }
+    }
+    match isa.tile().1 {
+        8 if cols == 8 => copy::<8>(from, stride, panel),
+        16 if cols == 16 => copy::<16>(from, stride, panel),
+        32 if cols == 32 => copy::<32>(from, stride, panel),
+        nr => {
+            for (group, row) in panel.chunks_exact_mut(nr).zip(from.chunks(stride)) {
+                group[..cols].copy_from_slice(&row[..cols]);
+            }
+        }
+    }
+}
+
+/// Writes one weight row into column `j` of a panel of width `nr`.
 fn scatter(nr: usize, line: &[f32], j: usize, panel: &mut [f32]) {
-    for (group, value) in panel.chunks_exact_mut(nr).zip(line) {
-        group[j] = *value;
+    fn write<const NR: usize>(line: &[f32], j: usize, panel: &mut [f32]) {
+        for (group, value) in panel.as_chunks_mut::<NR>().0.iter_mut().zip(line) {
+            group[j] = *value;
+        }
+    }
+    match nr {
+        8 => write::<8>(line, j, panel),
+        16 => write::<16>(line, j, panel),
+        _ => write::<32>(line, j, panel),
     }
 }
 
