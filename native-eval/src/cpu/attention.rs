@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::isa::{Isa, vectorised};
 use super::panel::{copy_columns, transpose};
-use super::product::{BLOCK_ROWS, Scratch, Tile, product, tiles};
+use super::product::{Scratch, Tile, block_rows, product, tiles};
 use super::rows;
 use crate::backend::Attention;
 
@@ -47,7 +47,7 @@ pub(super) fn documents(positions: &[u32]) -> Result<Vec<Range<usize>>, usize> {
 pub(super) fn attention(isa: Isa, inputs: Inputs, documents: &[Range<usize>], out: &mut [f32]) {
     let Attention { heads, kv_heads, head_dim } = inputs.shape;
     let group = heads / kv_heads;
-    let queries = QUERIES.min(BLOCK_ROWS / group).max(1);
+    let queries = QUERIES.min(block_rows(isa) / group).max(1);
 
     let (mut heights, mut starts, mut row) = (Vec::new(), Vec::new(), 0);
     for document in documents {

@@ -110,35 +110,51 @@ fn scatter(nr: usize, line: &[f32], j: usize, panel: &mut [f32]) {
 /// out as zeros.
 fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>, panel: &mut [f32]) {
     let nr = isa.tile().1;
-    let (words, groups, group) = (packed.sign_words(), packed.scale_groups(), packed.scale_group_cols());
+    let (groups, group) = (packed.scale_groups(), packed.scale_group_cols());
     if packed.bases == 0 || packed.binary_rows() == 0 {
         return panel.fill(0.0);
     }
+    let mut signs = [[0u32; MOST_COLS]; DEPTH / 32];
     for basis in 0..packed.bases {
-        // A rescue row reads some binary row's signs, with a scale of zero.
-        let mut rows = [None; MOST_COLS];
-        for (row, slot) in rows.iter_mut().zip(slots) {
-            if let RowSlot::Binary(m) = *slot {
-                *row = Some(basis * packed.binary_rows() + m as usize);
-            }
-        }
-        let (mut sign, mut negated) = ([0u32; MOST_COLS], [0u32; MOST_COLS]);
+        gather_signs(packed, slots, basis, &cols, &mut signs);
+        let mut negated = [0u32; MOST_COLS];
         let (mut start, mut scaled_until) = (cols.start, cols.start);
         while start < cols.end {
             if start == scaled_until {
-                for (negated, row) in negated.iter_mut().zip(&rows[..slots.len()]) {
-                    let scale = row.map_or(0.0, |row| packed.scale[row * groups + start / group].to_f32());
-                    *negated = (-scale).to_bits();
+                for (negated, slot) in negated.iter_mut().zip(slots) {
+                    if let RowSlot::Binary(m) = *slot {
+                        let row = basis * packed.binary_rows() + m as usize;
+                        *negated = (-packed.scale[row * groups + start / group].to_f32()).to_bits();
+                    }
                 }
                 scaled_until = (start / group + 1) * group;
             }
-            for (sign, row) in sign.iter_mut().zip(&rows[..slots.len()]) {
-                *sign = packed.sign[row.unwrap_or(0) * words + start / 32];
-            }
             let end = cols.end.min(scaled_until).min((start / 32 + 1) * 32);
             let part = &mut panel[(start - cols.start) * nr..(end - cols.start) * nr];
-            isa.expand(&sign, &negated, start as u32 % 32, basis > 0, part);
+            let sign = &signs[(start - cols.start) / 32];
+            isa.expand(sign, &negated, start as u32 % 32, basis > 0, part);
             start = end;
+        }
+    }
+}
+
+/// `signs[w][j]`: word w of the columns, of the panel's row j. A rescue row's stay as they were;
+/// its scale is zero.
+fn gather_signs(
+    packed: &Packed,
+    slots: &[RowSlot],
+    basis: usize,
+    cols: &Range<usize>,
+    signs: &mut [[u32; MOST_COLS]; DEPTH / 32],
+) {
+    let words = packed.sign_words();
+    for (j, slot) in slots.iter().enumerate() {
+        if let RowSlot::Binary(m) = *slot {
+            let row = basis * packed.binary_rows() + m as usize;
+            let from = &packed.sign[row * words + cols.start / 32..][..cols.len().div_ceil(32)];
+            for (signs, word) in signs.iter_mut().zip(from) {
+                signs[j] = *word;
+            }
         }
     }
 }
