@@ -18,6 +18,17 @@ pub enum LoadError {
     Backend(BackendError),
 }
 
+impl std::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Artifact(error) => error.fmt(f),
+            Self::Backend(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
 impl From<Error> for LoadError {
     fn from(error: Error) -> Self {
         Self::Artifact(error)

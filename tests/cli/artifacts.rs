@@ -120,7 +120,8 @@ fn files(changes: &[Change]) -> Vec<(String, Vec<u8>)> {
         let mut member = zip.by_index(index).expect("a member");
         let mut bytes = Vec::new();
         member.read_to_end(&mut bytes).expect("a member");
-        files.push((member.name().to_owned(), bytes));
+        let name = member.name().expect("a UTF-8 name").into_owned();
+        files.push((name, bytes));
     }
     for change in changes {
         apply(&mut files, change);

@@ -6,7 +6,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::{Evaluation, Report};
 use bitgauge_core::{Error, ErrorKind, limits};
 use native_eval::documents::{self, TextTokenizer};
-use native_eval::{Backend, EvaluateOptions, LoadError, Source, Task, evaluate, load};
+use native_eval::{Backend, EvaluateOptions, Source, Task, evaluate, load};
 
 use super::args::{DeviceOptions, EvalOptions, Format};
 use super::{Exit, Failure, device, inspect, output, progress};
@@ -80,10 +80,7 @@ impl Task for LoadAndEvaluate<'_> {
         let bar = progress::bytes("loading", self.inventory.artifact.tensors.iter().map(|t| t.bytes).sum());
         let model = load(backend, self.source, self.inventory, &mut |bytes| bar.inc(bytes));
         bar.finish_and_clear();
-        let model = model.map_err(|error| match error {
-            LoadError::Artifact(error) => Failure::from(error),
-            LoadError::Backend(error) => Failure::from(error),
-        })?;
+        let model = model?;
         let bar = progress::steps("evaluating", 0);
         let evaluation = evaluate(backend, &model, self.ids, self.options, &mut |done, total| {
             bar.set_length(total);

@@ -75,7 +75,7 @@ fn print_evaluation(evaluation: &Evaluation) {
 /// A borderless table whose columns after the first `left` are numbers.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, left: usize) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|h| text::faint(h)));
     for row in rows {
         table.add_row(row);
