@@ -12,6 +12,10 @@ pub(super) const DEPTH: usize = 256;
 /// different cache sets.
 pub(super) const STRIDE: usize = DEPTH + 16;
 
+/// Floats in a cache line.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 16;
+
 /// Columns of the widest panel.
 pub(super) const MOST_COLS: usize = 32;
 
@@ -47,9 +51,9 @@ macro_rules! micro_kernel {
             const NR: usize = $vectors * $lanes;
             let depth = panel.len() / NR;
             assert!(depth <= DEPTH && panel.len() == depth * NR && a.len() >= $rows * STRIDE);
-            for row in out.iter() {
-                // The rows' cache lines arrive while the products run.
-                _mm_prefetch::<_MM_HINT_T0>(row[at.col..].as_ptr().cast());
+            for line in out.iter().flat_map(|row| row[at.col..][..at.width].chunks(LINE)) {
+                // The output arrives in the cache while the products run.
+                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
             }
             let mut acc = [[$zero(); $vectors]; $rows];
             for k in 0..depth {
