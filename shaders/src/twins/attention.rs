@@ -19,8 +19,8 @@ pub fn attention(
     assert_eq!(heads % kv_heads, 0);
     assert_eq!((q.len(), out.len()), (tokens * heads * d, tokens * heads * d));
     assert_eq!((k.len(), v.len()), (tokens * kv_heads * d, tokens * kv_heads * d));
-    for t in 0..tokens {
-        let first = t - positions[t] as usize;
+    for (t, &position) in positions.iter().enumerate() {
+        let first = t - position as usize;
         for head in 0..heads {
             let kv_head = head / (heads / kv_heads);
             let query = (t * heads + head) * d;
