@@ -50,6 +50,11 @@ pub trait Backend {
     fn describe(&self) -> String;
     /// Tokens that are best kept in flight together for a model of this hidden and MLP width.
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize;
+    /// Measures now how many FLOP/s the device reaches in multiply-adds alone, with nothing to
+    /// load: what a benchmark compares its own rate with. `None` where that is not known.
+    fn peak_flop_per_second(&mut self) -> Option<f64> {
+        None
+    }
 
     /// Takes a weight matrix `[N, K]`.
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;

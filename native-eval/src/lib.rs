@@ -2,6 +2,7 @@
 //! reports perplexity. The binary `bitgauge` is a thin layer over this library.
 
 mod backend;
+pub mod bench;
 mod cpu;
 pub mod documents;
 mod evaluate;

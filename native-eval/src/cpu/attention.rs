@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::isa::Isa;
-use super::panel::scatter_panel;
-use super::product::{BLOCK_ROWS, Scratch, Tile, product, tiles};
+use super::isa::{Isa, vectorised};
+use super::panel::{copy_columns, transpose};
+use super::product::{Scratch, Tile, block_rows, product, tiles};
 use super::rows;
 use crate::backend::Attention;
 
@@ -47,7 +47,7 @@ pub(super) fn documents(positions: &[u32]) -> Result<Vec<Range<usize>>, usize> {
 pub(super) fn attention(isa: Isa, inputs: Inputs, documents: &[Range<usize>], out: &mut [f32]) {
     let Attention { heads, kv_heads, head_dim } = inputs.shape;
     let group = heads / kv_heads;
-    let queries = QUERIES.min(BLOCK_ROWS / group).max(1);
+    let queries = QUERIES.min(block_rows(isa) / group).max(1);
 
     let (mut heights, mut starts, mut row) = (Vec::new(), Vec::new(), 0);
     for document in documents {
@@ -61,6 +61,8 @@ pub(super) fn attention(isa: Isa, inputs: Inputs, documents: &[Range<usize>], ou
         starts.into_iter().flat_map(|start| std::iter::repeat_n(start, kv_heads)).collect();
     let mut tasks: Vec<(Tile, usize)> =
         tiles(out, heads * head_dim, &heights, group * head_dim).into_iter().zip(starts).collect();
+    // Tiles that read the same keys follow each other, so that the keys stay in the cache.
+    tasks.sort_by_key(|(tile, start)| (*start, tile.col));
     tasks.par_iter_mut().for_each(|(tile, start)| attend(isa, inputs, *start, tile));
 }
 
@@ -87,8 +89,8 @@ fn attend(isa: Isa, inputs: Inputs, start: usize, tile: &mut Tile) {
             }
         };
         let key_panel = |j: Range<usize>, k: Range<usize>, panel: &mut [f32]| {
-            let row = |j: usize| &inputs.k[(block + j) * width + column..][k.clone()];
-            scatter_panel(isa.tile().1, j.map(row), panel);
+            let keys = &inputs.k[(block + j.start) * width + column + k.start..];
+            transpose(isa, keys, width, j.len(), panel);
         };
         product(isa, d, 0..keys, query, key_panel, &mut lines, &mut scratch);
 
@@ -98,16 +100,14 @@ fn attend(isa: Isa, inputs: Inputs, start: usize, tile: &mut Tile) {
             let (seen, hidden) = line.split_at_mut(visible);
             hidden.fill(0.0);
             if !seen.is_empty() {
-                isa.run(|| fade[i] = soften(seen, &mut maximum[i], &mut sum[i]));
+                fade[i] = soften(isa, seen, &mut maximum[i], &mut sum[i]);
             }
         }
 
         let weight = |i: usize, k: Range<usize>, line: &mut [f32]| line.copy_from_slice(&lines[i][k]);
         let value_panel = |j: Range<usize>, k: Range<usize>, panel: &mut [f32]| {
-            for (k, group) in k.zip(panel.chunks_exact_mut(isa.tile().1)) {
-                let row = &inputs.v[(block + k) * width + column..][j.clone()];
-                group[..row.len()].copy_from_slice(row);
-            }
+            let values = &inputs.v[(block + k.start) * width + column + j.start..];
+            copy_columns(isa, values, width, j.len(), panel);
         };
         let mut mixed: Vec<&mut [f32]> = mixes.chunks_exact_mut(d).collect();
         product(isa, keys, 0..d, weight, value_panel, &mut mixed, &mut scratch);
@@ -122,13 +122,14 @@ fn attend(isa: Isa, inputs: Inputs, start: usize, tile: &mut Tile) {
     }
 }
 
-/// Turns the scores of one row into weights relative to the new running maximum, and returns
-/// what earlier weights and sums shrink by.
-#[inline(always)]
-fn soften(scores: &mut [f32], maximum: &mut f32, sum: &mut f32) -> f32 {
-    let higher = maximum.max(rows::max(scores));
-    let fade = if *maximum == f32::NEG_INFINITY { 0.0 } else { rows::exp(*maximum - higher) };
-    *sum = *sum * fade + rows::exp_and_sum(scores, higher);
-    *maximum = higher;
-    fade
+vectorised! {
+    /// Turns the scores of one row into weights relative to the new running maximum, and returns
+    /// what earlier weights and sums shrink by.
+    fn soften(scores: &mut [f32], maximum: &mut f32, sum: &mut f32) -> f32 {
+        let higher = maximum.max(rows::max(scores));
+        let fade = if *maximum == f32::NEG_INFINITY { 0.0 } else { rows::exp(*maximum - higher) };
+        *sum = *sum * fade + rows::exp_and_sum(scores, higher);
+        *maximum = higher;
+        fade
+    }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::isa::Isa;
+use super::isa::{Isa, vectorised};
 use super::panel::Weights;
 use super::product::{Scratch, product, split};
 use super::rows;
@@ -53,6 +53,15 @@ impl Running {
     /// `ln Σ exp(logit) - target`, in nats.
     fn loss(self) -> f32 {
         (f64::from(self.maximum) + self.sum.ln() - f64::from(self.target)) as f32
+    }
+}
+
+vectorised! {
+    /// Takes in the logits of vocabulary rows `first ..` for a block of rows.
+    fn take_in(running: &mut [Running], lines: &mut [&mut [f32]], first: usize, targets: &[u32]) {
+        for ((running, line), target) in running.iter_mut().zip(lines).zip(targets) {
+            running.take_in(line, first, *target);
+        }
     }
 }
 
@@ -109,11 +118,7 @@ fn scan_range(
             &mut lines,
             &mut scratch,
         );
-        isa.run(|| {
-            for ((running, line), target) in running.iter_mut().zip(lines).zip(targets) {
-                running.take_in(line, start, *target);
-            }
-        });
+        take_in(isa, &mut running, &mut lines, start, targets);
     }
     running
 }

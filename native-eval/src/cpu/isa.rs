@@ -43,6 +43,43 @@ impl Kernel {
     }
 }
 
+/// Defines functions that take an [`Isa`] first and run plain loops compiled for it: the compiler
+/// vectorises the same body once per instruction set.
+macro_rules! vectorised {
+    ($($(#[$doc:meta])* $vis:vis fn $name:ident $(<const $N:ident: usize>)? (
+        $($arg:ident: $type:ty),* $(,)?
+    ) $(-> $result:ty)? $body:block)*) => {$(
+        $(#[$doc])*
+        $vis fn $name $(<const $N: usize>)? (isa: $crate::cpu::isa::Isa, $($arg: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn body $(<const $N: usize>)? ($($arg: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            fn avx512 $(<const $N: usize>)? ($($arg: $type),*) $(-> $result)? {
+                body $(::<$N>)? ($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2 $(<const $N: usize>)? ($($arg: $type),*) $(-> $result)? {
+                body $(::<$N>)? ($($arg),*)
+            }
+
+            match isa.kernel() {
+                // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+                #[cfg(target_arch = "x86_64")]
+                $crate::cpu::isa::Kernel::Avx512 => unsafe { avx512 $(::<$N>)? ($($arg),*) },
+                // SAFETY: the same.
+                #[cfg(target_arch = "x86_64")]
+                $crate::cpu::isa::Kernel::Avx2 => unsafe { avx2 $(::<$N>)? ($($arg),*) },
+                _ => body $(::<$N>)? ($($arg),*),
+            }
+        }
+    )*};
+}
+pub(super) use vectorised;
+
 /// Proof that this CPU can run a [`Kernel`]: only [`Isa::new`] makes one, so the calls below into
 /// functions compiled for it are sound.
 #[derive(Debug, Clone, Copy)]
@@ -73,20 +110,6 @@ impl Isa {
         }
     }
 
-    /// Runs `f` compiled for this instruction set: plain loops inside it are vectorised with it.
-    #[inline(always)]
-    pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
-        match self.0 {
-            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { with_avx512(f) },
-            // SAFETY: the same.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { with_avx2(f) },
-            _ => f(),
-        }
-    }
-
     /// The register-blocked product of [`micro`] for this instruction set.
     pub fn multiply(self, a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: micro::Place) {
         match self.0 {
@@ -100,7 +123,20 @@ impl Isa {
         }
     }
 
-    /// Dependent-free fused multiply-adds, `rounds` of them per chain; returns FLOP done.
+    /// Sign bits to weights, see [`micro::portable_expand`].
+    pub fn expand(self, sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
+        match self.0 {
+            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { micro::avx512_expand(sign, negated, first_bit, add, panel) },
+            // SAFETY: the same.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { micro::avx2_expand(sign, negated, first_bit, add, panel) },
+            _ => micro::portable_expand(sign, negated, first_bit, add, panel),
+        }
+    }
+
+    /// Independent fused multiply-adds, `rounds` of them per chain; returns FLOP done.
     pub fn fma_burst(self, rounds: usize) -> u64 {
         match self.0 {
             // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
@@ -112,16 +148,4 @@ impl Isa {
             _ => micro::portable_burst(rounds),
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
-fn with_avx512<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
-    f()
 }

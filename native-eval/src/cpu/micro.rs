@@ -12,6 +12,13 @@ pub(super) const DEPTH: usize = 256;
 /// different cache sets.
 pub(super) const STRIDE: usize = DEPTH + 16;
 
+/// Floats in a cache line.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 16;
+
+/// Columns of the widest panel.
+pub(super) const MOST_COLS: usize = 32;
+
 /// Where a tile goes in its output rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
@@ -34,8 +41,9 @@ fn write_part(tile: &[f32], nr: usize, out: &mut [&mut [f32]], at: Place) {
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! micro_kernel {
-    ($name:ident, $burst:ident, $features:literal, $rows:literal rows of $vectors:literal x $lanes:literal lanes,
-     $zero:ident, $set:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
+    ($name:ident, $expand:ident, $burst:ident, $features:literal, $rows:literal rows of $vectors:literal x $lanes:literal lanes,
+     $zero:ident, $set:ident, $load:ident, $store:ident, $add:ident, $fma:ident,
+     $set_bits:ident, $load_bits:ident, $shift:ident, $and:ident, $xor:ident, $as_floats:ident) => {
         /// See the module. a is `[<= rows, depth]` at [`STRIDE`], panel is `[depth, NR]`, out has at
         /// most `rows` rows.
         #[target_feature(enable = $features)]
@@ -43,6 +51,10 @@ macro_rules! micro_kernel {
             const NR: usize = $vectors * $lanes;
             let depth = panel.len() / NR;
             assert!(depth <= DEPTH && panel.len() == depth * NR && a.len() >= $rows * STRIDE);
+            for line in out.iter().flat_map(|row| row[at.col..][..at.width].chunks(LINE)) {
+                // The output arrives in the cache while the products run.
+                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+            }
             let mut acc = [[$zero(); $vectors]; $rows];
             for k in 0..depth {
                 let mut weights = [$zero(); $vectors];
@@ -79,6 +91,30 @@ macro_rules! micro_kernel {
             }
         }
 
+        /// See [`portable_expand`].
+        #[target_feature(enable = $features)]
+        pub(super) fn $expand(sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
+            assert!(sign.len() >= $vectors * $lanes && negated.len() >= $vectors * $lanes);
+            let top = $set_bits(i32::MIN);
+            for v in 0..$vectors {
+                // SAFETY: v * lanes + lanes <= vectors * lanes, and both have that many words.
+                let (sign, negated) = unsafe {
+                    let at = v * $lanes;
+                    ($load_bits(sign.as_ptr().add(at).cast()), $load_bits(negated.as_ptr().add(at).cast()))
+                };
+                for (k, group) in panel.chunks_exact_mut($vectors * $lanes).enumerate() {
+                    let count = _mm_cvtsi32_si128(31 - (first_bit + k as u32) as i32);
+                    let value = $as_floats($xor(negated, $and($shift(sign, count), top)));
+                    let out = &mut group[v * $lanes..][..$lanes];
+                    // SAFETY: out has as many floats as a vector has lanes.
+                    unsafe {
+                        let sum = if add { $add($load(out.as_ptr()), value) } else { value };
+                        $store(out.as_mut_ptr(), sum);
+                    }
+                }
+            }
+        }
+
         /// `rounds` multiply-adds in each of as many independent chains as the tile has vectors.
         #[target_feature(enable = $features)]
         pub(super) fn $burst(rounds: usize) -> u64 {
@@ -100,14 +136,16 @@ use std::arch::x86_64::*;
 
 #[cfg(target_arch = "x86_64")]
 micro_kernel!(
-    avx2, avx2_burst, "avx2,fma", 6 rows of 2 x 8 lanes,
-    _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps
+    avx2, avx2_expand, avx2_burst, "avx2,fma", 6 rows of 2 x 8 lanes,
+    _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps,
+    _mm256_set1_epi32, _mm256_loadu_si256, _mm256_sll_epi32, _mm256_and_si256, _mm256_xor_si256, _mm256_castsi256_ps
 );
 
 #[cfg(target_arch = "x86_64")]
 micro_kernel!(
-    avx512, avx512_burst, "avx512f,avx2,fma", 12 rows of 2 x 16 lanes,
-    _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps
+    avx512, avx512_expand, avx512_burst, "avx512f,avx2,fma", 12 rows of 2 x 16 lanes,
+    _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps,
+    _mm512_set1_epi32, _mm512_loadu_si512, _mm512_sll_epi32, _mm512_and_si512, _mm512_xor_si512, _mm512_castsi512_ps
 );
 
 const PORTABLE_ROWS: usize = 4;
@@ -127,6 +165,18 @@ pub(super) fn portable(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Pla
         }
     }
     write_part(acc.as_flattened(), PORTABLE_COLS, out, at);
+}
+
+/// `panel[k][j] (+)= ±scale[j]` by bit `first_bit + k` of `sign[j]`, given the bits of `-scale`: the
+/// sign bit, moved to the top, flips the negated scale's own. panel is `[<= 32 - first_bit, NR]`.
+pub(super) fn portable_expand(sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
+    for (k, group) in panel.as_chunks_mut::<PORTABLE_COLS>().0.iter_mut().enumerate() {
+        let shift = 31 - (first_bit + k as u32);
+        for ((out, sign), negated) in group.iter_mut().zip(sign).zip(negated) {
+            let value = f32::from_bits(negated ^ (sign << shift & 1 << 31));
+            *out = if add { *out + value } else { value };
+        }
+    }
 }
 
 /// The portable counterpart of the x86 bursts.

@@ -1,5 +1,6 @@
 //! The CPU backend: complete, f32 throughout, and the definition of right for every other one.
 
+mod aligned;
 mod attention;
 mod head;
 mod isa;
@@ -10,6 +11,8 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::time::Instant;
+
 use bitgauge_core::Matrix;
 use rayon::prelude::*;
 
@@ -17,6 +20,7 @@ pub use isa::Kernel;
 pub use panel::Weights;
 
 use crate::backend::{Attention, Backend, BackendError, NO_TARGET};
+use aligned::Aligned;
 use isa::Isa;
 use product::Scratch;
 
@@ -39,22 +43,26 @@ pub struct CpuBackend {
 /// Activations `[rows, cols]`, row-major.
 pub struct CpuBuffer {
     cols: usize,
-    values: Vec<f32>,
+    values: Aligned,
 }
 
 impl CpuBuffer {
     fn rows(&self) -> usize {
-        self.values.len() / self.cols.max(1)
+        self.values.as_slice().len() / self.cols.max(1)
     }
 
     /// Row indices and rows in parallel, in tasks of a useful size.
     fn par_rows(&mut self) -> impl IndexedParallelIterator<Item = (usize, &mut [f32])> {
         let rows_per_task = (TASK_ELEMENTS / self.cols.max(1)).max(1);
-        self.values.par_chunks_exact_mut(self.cols.max(1)).enumerate().with_min_len(rows_per_task)
+        self.values
+            .as_mut_slice()
+            .par_chunks_exact_mut(self.cols.max(1))
+            .enumerate()
+            .with_min_len(rows_per_task)
     }
 
     fn row(&self, t: usize) -> &[f32] {
-        &self.values[t * self.cols..][..self.cols]
+        &self.values.as_slice()[t * self.cols..][..self.cols]
     }
 }
 
@@ -67,17 +75,11 @@ fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
 }
 
 impl CpuBackend {
-    /// The fastest kernels that this CPU has, on `threads` threads of its own or, with `None`, on
-    /// the process-wide pool.
-    pub fn new(threads: Option<usize>) -> Result<Self> {
-        let pool = match threads {
-            None => None,
-            Some(n) => {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
-                Some(pool.map_err(|e| BackendError(format!("could not start {n} threads: {e}")))?)
-            }
-        };
-        Ok(Self { isa: Isa::fastest(), pool })
+    /// The fastest kernels that this CPU has, on `threads` threads of its own. With `None`, or where
+    /// the system refuses that many threads, on the process-wide pool.
+    pub fn new(threads: Option<usize>) -> Self {
+        let pool = threads.and_then(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().ok());
+        Self { isa: Isa::fastest(), pool }
     }
 
     /// Uses `kernel` instead; fails where the CPU can't run it.
@@ -119,6 +121,17 @@ impl Backend for CpuBackend {
         PREFERRED_TOKENS
     }
 
+    fn peak_flop_per_second(&mut self) -> Option<f64> {
+        /// About a tenth of a second of work.
+        const ROUNDS: usize = 1 << 23;
+        let isa = self.isa;
+        Some(self.run(|| {
+            let start = Instant::now();
+            let flop: u64 = rayon::broadcast(|_| isa.fma_burst(ROUNDS)).iter().sum();
+            flop as f64 / start.elapsed().as_secs_f64()
+        }))
+    }
+
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Weights> {
         Ok(Weights::new(matrix))
     }
@@ -132,11 +145,9 @@ impl Backend for CpuBackend {
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<CpuBuffer> {
-        let too_large = || BackendError(format!("no memory for activations of {rows} x {cols} floats"));
-        let len = rows.checked_mul(cols).ok_or_else(too_large)?;
-        let mut values = Vec::new();
-        values.try_reserve_exact(len).map_err(|_| too_large())?;
-        values.resize(len, 0.0);
+        let values = rows.checked_mul(cols).and_then(Aligned::try_zeros);
+        let values = values
+            .ok_or_else(|| BackendError(format!("no memory for activations of {rows} x {cols} floats")))?;
         Ok(CpuBuffer { cols, values })
     }
 
@@ -156,19 +167,15 @@ impl Backend for CpuBackend {
         agree("rms_norm: columns", x.cols, out.cols)?;
         agree("rms_norm: rows", x.rows(), out.rows())?;
         let isa = self.isa;
-        let norm = |(t, out): (usize, &mut [f32])| isa.run(|| rows::rms_norm(x.row(t), weight, eps, out));
+        let norm = |(t, out): (usize, &mut [f32])| rows::rms_norm(isa, x.row(t), weight, eps, out);
         self.run(|| out.par_rows().for_each(norm));
         Ok(())
     }
 
     fn head_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32) -> Result<()> {
-        let d = weight.len().max(1);
-        agree("head_norm: channels past whole heads", 0, x.cols % d)?;
+        agree("head_norm: channels past whole heads", 0, x.cols % weight.len().max(1))?;
         let isa = self.isa;
-        let norm = |(_, row): (usize, &mut [f32])| {
-            isa.run(|| row.chunks_exact_mut(d).for_each(|head| rows::rms_norm_in_place(head, weight, eps)));
-        };
-        self.run(|| x.par_rows().for_each(norm));
+        self.run(|| x.par_rows().for_each(|(_, row)| rows::head_norm(isa, row, weight, eps)));
         Ok(())
     }
 
@@ -176,25 +183,27 @@ impl Backend for CpuBackend {
         agree("matmul: input columns", w.stored.cols(), x.cols)?;
         agree("matmul: output columns", w.stored.rows(), out.cols)?;
         agree("matmul: rows", x.rows(), out.rows())?;
-        if out.values.is_empty() {
+        if out.values.as_slice().is_empty() {
             return Ok(());
         }
         let (isa, rows, cols) = (self.isa, x.rows(), out.cols);
         self.run(|| {
             let (heights, width) = product::split(isa, rows, cols, rayon::current_num_threads());
-            product::tiles(&mut out.values, cols, &heights, width).into_par_iter().for_each(|mut tile| {
-                let columns = tile.col..cols.min(tile.col + width);
-                let mut scratch = Scratch::new(isa, tile.rows.len());
-                product::product(
-                    isa,
-                    x.cols,
-                    columns,
-                    |i, k, line| line.copy_from_slice(&x.row(tile.row + i)[k]),
-                    |j, k, panel| w.fill_panel(isa, j, k, panel),
-                    &mut tile.rows,
-                    &mut scratch,
-                );
-            });
+            product::tiles(out.values.as_mut_slice(), cols, &heights, width).into_par_iter().for_each(
+                |mut tile| {
+                    let columns = tile.col..cols.min(tile.col + width);
+                    let mut scratch = Scratch::new(isa, tile.rows.len());
+                    product::product(
+                        isa,
+                        x.cols,
+                        columns,
+                        |i, k, line| line.copy_from_slice(&x.row(tile.row + i)[k]),
+                        |j, k, panel| w.fill_panel(isa, j, k, panel),
+                        &mut tile.rows,
+                        &mut scratch,
+                    );
+                },
+            );
         });
         Ok(())
     }
@@ -213,15 +222,13 @@ impl Backend for CpuBackend {
             return Err(BackendError(format!("rotary: {pairs} pairs do not fit a head of {head_dim}")));
         }
         let isa = self.isa;
-        let rotate = |turns: &mut Vec<(f32, f32)>, (t, row): (usize, &mut [f32])| {
-            turns.clear();
-            turns.extend(frequencies.iter().map(|frequency| {
-                let (sin, cos) = (positions[t] as f32 * frequency).sin_cos();
-                (cos, sin)
-            }));
-            isa.run(|| rows::rotate(row, head_dim, turns));
+        let rotate = |(cos, sin): &mut (Vec<f32>, Vec<f32>), (t, row): (usize, &mut [f32])| {
+            let angles = frequencies.iter().map(|frequency| positions[t] as f32 * frequency);
+            let turns = angles.map(f32::sin_cos);
+            (*sin, *cos) = turns.unzip();
+            rows::rotate(isa, row, head_dim, cos, sin);
         };
-        self.run(|| x.par_rows().for_each_init(Vec::new, rotate));
+        self.run(|| x.par_rows().for_each_init(Default::default, rotate));
         Ok(())
     }
 
@@ -248,8 +255,13 @@ impl Backend for CpuBackend {
         }
         let documents = attention::documents(positions)
             .map_err(|t| BackendError(format!("attention: position {} at row {t}", positions[t])))?;
-        let inputs = attention::Inputs { q: &q.values, k: &k.values, v: &v.values, shape };
-        self.run(|| attention::attention(self.isa, inputs, &documents, &mut out.values));
+        let inputs = attention::Inputs {
+            q: q.values.as_slice(),
+            k: k.values.as_slice(),
+            v: v.values.as_slice(),
+            shape,
+        };
+        self.run(|| attention::attention(self.isa, inputs, &documents, out.values.as_mut_slice()));
         Ok(())
     }
 
@@ -257,7 +269,7 @@ impl Backend for CpuBackend {
         agree("swiglu: columns", gate.cols, up.cols)?;
         agree("swiglu: rows", gate.rows(), up.rows())?;
         let isa = self.isa;
-        self.run(|| gate.par_rows().for_each(|(t, gate)| isa.run(|| rows::swiglu(gate, up.row(t)))));
+        self.run(|| gate.par_rows().for_each(|(t, gate)| rows::swiglu(isa, gate, up.row(t))));
         Ok(())
     }
 
@@ -265,7 +277,7 @@ impl Backend for CpuBackend {
         agree("add: columns", residual.cols, x.cols)?;
         agree("add: rows", residual.rows(), x.rows())?;
         let isa = self.isa;
-        self.run(|| residual.par_rows().for_each(|(t, row)| isa.run(|| rows::add(row, x.row(t)))));
+        self.run(|| residual.par_rows().for_each(|(t, row)| rows::add(isa, row, x.row(t))));
         Ok(())
     }
 
@@ -279,10 +291,10 @@ impl Backend for CpuBackend {
         if targets.is_empty() || vocabulary == 0 {
             return Ok(vec![0.0; targets.len()]);
         }
-        Ok(self.run(|| head::head_loss(self.isa, &x.values, head, targets)))
+        Ok(self.run(|| head::head_loss(self.isa, x.values.as_slice(), head, targets)))
     }
 
     fn read(&mut self, x: &CpuBuffer) -> Result<Vec<f32>> {
-        Ok(x.values.clone())
+        Ok(x.values.as_slice().to_vec())
     }
 }

@@ -4,6 +4,7 @@ use bitgauge_core::{Matrix, Packed, RowSlot};
 use std::ops::Range;
 
 use super::isa::Isa;
+use super::micro::{DEPTH, MOST_COLS};
 
 /// Columns that share one rescue scale.
 const RESCUE_GROUP: usize = 128;
@@ -36,30 +37,23 @@ impl Weights {
     /// `panel[(k - cols.start) * NR + j]` is row `rows.start + j`, column k. Columns of the panel
     /// past the last row are unspecified. `cols.start` is a multiple of 32.
     pub(super) fn fill_panel(&self, isa: Isa, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
-        match isa.tile().1 {
-            8 => self.fill::<8>(isa, rows, cols, panel),
-            16 => self.fill::<16>(isa, rows, cols, panel),
-            _ => self.fill::<32>(isa, rows, cols, panel),
-        }
-    }
-
-    fn fill<const NR: usize>(&self, isa: Isa, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
-        let mut line = [0.0; super::micro::DEPTH];
+        let nr = isa.tile().1;
+        let mut line = [0.0; DEPTH];
         let line = &mut line[..cols.len()];
         match &self.stored {
             Matrix::Dense(dense) => {
                 for (j, row) in rows.enumerate() {
                     dense.values.read(row * dense.cols + cols.start, line);
-                    scatter::<NR>(line, j, panel);
+                    scatter(nr, line, j, panel);
                 }
             }
             Matrix::Packed(packed) => {
                 let slots = &self.slots[rows];
-                isa.run(|| fill_binary::<NR>(packed, slots, cols.clone(), panel));
+                fill_binary(isa, packed, slots, cols.clone(), panel);
                 for (j, slot) in slots.iter().enumerate() {
                     if let RowSlot::Rescue(r) = *slot {
                         read_rescue(packed, r as usize, cols.start, line);
-                        scatter::<NR>(line, j, panel);
+                        scatter(nr, line, j, panel);
                     }
                 }
             }
@@ -67,74 +61,100 @@ impl Weights {
     }
 }
 
-/// Writes `rows` of f32 into a K-major panel of width `nr`, as [`Weights::fill_panel`] does.
-pub(super) fn scatter_panel<'a>(nr: usize, rows: impl Iterator<Item = &'a [f32]>, panel: &mut [f32]) {
-    for (j, row) in rows.enumerate() {
-        match nr {
-            8 => scatter::<8>(row, j, panel),
-            16 => scatter::<16>(row, j, panel),
-            _ => scatter::<32>(row, j, panel),
+/// The panel of f32 rows: `panel[k][j] = from[j * stride + k]` for `j < rows`.
+pub(super) fn transpose(isa: Isa, from: &[f32], stride: usize, rows: usize, panel: &mut [f32]) {
+    /// A cache line of each row at a time: its part of the panel then stays in the L1 cache.
+    const LINE: usize = 16;
+    let nr = isa.tile().1;
+    for (start, part) in (0..).step_by(LINE).zip(panel.chunks_mut(LINE * nr)) {
+        for j in 0..rows {
+            scatter(nr, &from[j * stride + start..][..part.len() / nr], j, part);
         }
     }
 }
 
-/// Writes one weight row into column `j` of the panel.
-fn scatter<const NR: usize>(line: &[f32], j: usize, panel: &mut [f32]) {
-    for (group, value) in panel.chunks_exact_mut(NR).zip(line) {
-        group[j] = *value;
+/// The panel of f32 columns: `panel[k][j] = from[k * stride + j]` for `j < cols`.
+pub(super) fn copy_columns(isa: Isa, from: &[f32], stride: usize, cols: usize, panel: &mut [f32]) {
+    fn copy<const NR: usize>(from: &[f32], stride: usize, panel: &mut [f32]) {
+        for (group, row) in panel.as_chunks_mut::<NR>().0.iter_mut().zip(from.chunks(stride)) {
+            group.copy_from_slice(&row[..NR]);
+        }
+    }
+    match isa.tile().1 {
+        8 if cols == 8 => copy::<8>(from, stride, panel),
+        16 if cols == 16 => copy::<16>(from, stride, panel),
+        32 if cols == 32 => copy::<32>(from, stride, panel),
+        nr => {
+            for (group, row) in panel.chunks_exact_mut(nr).zip(from.chunks(stride)) {
+                group[..cols].copy_from_slice(&row[..cols]);
+            }
+        }
+    }
+}
+
+/// Writes one weight row into column `j` of a panel of width `nr`.
+fn scatter(nr: usize, line: &[f32], j: usize, panel: &mut [f32]) {
+    fn write<const NR: usize>(line: &[f32], j: usize, panel: &mut [f32]) {
+        for (group, value) in panel.as_chunks_mut::<NR>().0.iter_mut().zip(line) {
+            group[j] = *value;
+        }
+    }
+    match nr {
+        8 => write::<8>(line, j, panel),
+        16 => write::<16>(line, j, panel),
+        _ => write::<32>(line, j, panel),
     }
 }
 
 /// All binary rows of the panel at once, one sign word of 32 columns at a time; rescue rows come
 /// out as zeros.
-#[inline(always)]
-fn fill_binary<const NR: usize>(packed: &Packed, slots: &[RowSlot], cols: Range<usize>, panel: &mut [f32]) {
-    let (words, groups, group) = (packed.sign_words(), packed.scale_groups(), packed.scale_group_cols());
-    let panel = panel.as_chunks_mut::<NR>().0;
-    if packed.bases == 0 {
-        panel.as_flattened_mut().fill(0.0);
+fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>, panel: &mut [f32]) {
+    let nr = isa.tile().1;
+    let (groups, group) = (packed.scale_groups(), packed.scale_group_cols());
+    if packed.bases == 0 || packed.binary_rows() == 0 {
+        return panel.fill(0.0);
     }
+    let mut signs = [[0u32; MOST_COLS]; DEPTH / 32];
     for basis in 0..packed.bases {
-        let row = |slot: &RowSlot| match *slot {
-            RowSlot::Binary(m) => Some(basis * packed.binary_rows() + m as usize),
-            RowSlot::Rescue(_) => None,
-        };
-        let (mut sign, mut negated) = ([0u32; NR], [0u32; NR]);
+        gather_signs(packed, slots, basis, &cols, &mut signs);
+        let mut negated = [0u32; MOST_COLS];
         let (mut start, mut scaled_until) = (cols.start, cols.start);
         while start < cols.end {
             if start == scaled_until {
                 for (negated, slot) in negated.iter_mut().zip(slots) {
-                    let scale = row(slot).map_or(0.0, |r| packed.scale[r * groups + start / group].to_f32());
-                    *negated = (-scale).to_bits();
+                    if let RowSlot::Binary(m) = *slot {
+                        let row = basis * packed.binary_rows() + m as usize;
+                        *negated = (-packed.scale[row * groups + start / group].to_f32()).to_bits();
+                    }
                 }
                 scaled_until = (start / group + 1) * group;
             }
-            for (sign, slot) in sign.iter_mut().zip(slots) {
-                *sign = row(slot).map_or(0, |r| packed.sign[r * words + start / 32]);
-            }
             let end = cols.end.min(scaled_until).min((start / 32 + 1) * 32);
-            let part = &mut panel[start - cols.start..end - cols.start];
-            expand(&sign, &negated, start % 32, basis > 0, part);
+            let part = &mut panel[(start - cols.start) * nr..(end - cols.start) * nr];
+            let sign = &signs[(start - cols.start) / 32];
+            isa.expand(sign, &negated, start as u32 % 32, basis > 0, part);
             start = end;
         }
     }
 }
 
-/// `part[k][j] (+)= ±scale[j]` by bit `first_bit + k` of `sign[j]`: the bit, moved to the sign
-/// position, flips the negated scale's own sign.
-#[inline(always)]
-fn expand<const NR: usize>(
-    sign: &[u32; NR],
-    negated: &[u32; NR],
-    first_bit: usize,
-    add: bool,
-    part: &mut [[f32; NR]],
+/// `signs[w][j]`: word w of the columns, of the panel's row j. A rescue row's stay as they were;
+/// its scale is zero.
+fn gather_signs(
+    packed: &Packed,
+    slots: &[RowSlot],
+    basis: usize,
+    cols: &Range<usize>,
+    signs: &mut [[u32; MOST_COLS]; DEPTH / 32],
 ) {
-    for (k, out) in part.iter_mut().enumerate() {
-        let shift = 31 - (first_bit + k) as u32;
-        for j in 0..NR {
-            let value = f32::from_bits(negated[j] ^ (sign[j] << shift & 0x8000_0000));
-            out[j] = if add { out[j] + value } else { value };
+    let words = packed.sign_words();
+    for (j, slot) in slots.iter().enumerate() {
+        if let RowSlot::Binary(m) = *slot {
+            let row = basis * packed.binary_rows() + m as usize;
+            let from = &packed.sign[row * words + cols.start / 32..][..cols.len().div_ceil(32)];
+            for (signs, word) in signs.iter_mut().zip(from) {
+                signs[j] = *word;
+            }
         }
     }
 }

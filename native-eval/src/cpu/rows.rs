@@ -1,7 +1,8 @@
 //! The kernels that work row by row: norms, rotary, SwiGLU, residual.
 //!
-//! Plain loops over independent lanes, vectorised for the chosen instruction set by
-//! [`Isa::run`](super::isa::Isa::run).
+//! Plain loops over independent lanes, compiled for every instruction set by [`vectorised`].
+
+use super::isa::vectorised;
 
 /// Independent partial sums: enough for one AVX-512 vector of f32 and exact enough for long rows.
 const LANES: usize = 16;
@@ -26,49 +27,48 @@ fn inverse_rms(x: &[f32], eps: f32) -> f32 {
     (1.0 / (sum_of_squares(x) / x.len() as f64 + f64::from(eps)).sqrt()) as f32
 }
 
-/// `out = x / rms(x) ∘ weight` for one row.
-#[inline(always)]
-pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let scale = inverse_rms(x, eps);
-    for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-        *out = x * scale * weight;
-    }
-}
-
-/// The same in place.
-#[inline(always)]
-pub(super) fn rms_norm_in_place(x: &mut [f32], weight: &[f32], eps: f32) {
-    let scale = inverse_rms(x, eps);
-    for (x, weight) in x.iter_mut().zip(weight) {
-        *x = *x * scale * weight;
-    }
-}
-
-/// Rotates channel pairs `(i, i + n)` of every head in one token's row; `turns[i]` is the
-/// `(cos, sin)` of pair i.
-#[inline(always)]
-pub(super) fn rotate(row: &mut [f32], head_dim: usize, turns: &[(f32, f32)]) {
-    for head in row.chunks_exact_mut(head_dim) {
-        let (low, high) = head.split_at_mut(turns.len());
-        for ((a, b), (cos, sin)) in low.iter_mut().zip(high).zip(turns) {
-            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+vectorised! {
+    /// `out = x / rms(x) ∘ weight` for one row.
+    pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        let scale = inverse_rms(x, eps);
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
         }
     }
-}
 
-/// `gate = silu(gate) ∘ up`.
-#[inline(always)]
-pub(super) fn swiglu(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp(-*gate)) * up;
+    /// The same in place for every head of one token's row; weight is `[head_dim]`.
+    pub(super) fn head_norm(row: &mut [f32], weight: &[f32], eps: f32) {
+        for head in row.chunks_exact_mut(weight.len()) {
+            let scale = inverse_rms(head, eps);
+            for (x, weight) in head.iter_mut().zip(weight) {
+                *x = *x * scale * weight;
+            }
+        }
     }
-}
 
-/// `residual += x`.
-#[inline(always)]
-pub(super) fn add(residual: &mut [f32], x: &[f32]) {
-    for (residual, x) in residual.iter_mut().zip(x) {
-        *residual += x;
+    /// Rotates channel pairs `(i, i + n)` of every head in one token's row by the angles with these
+    /// cosines and sines, `[n]` each.
+    pub(super) fn rotate(row: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
+        for head in row.chunks_exact_mut(head_dim) {
+            let (low, high) = head.split_at_mut(cos.len());
+            for (((a, b), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+            }
+        }
+    }
+
+    /// `gate = silu(gate) ∘ up`.
+    pub(super) fn swiglu(gate: &mut [f32], up: &[f32]) {
+        for (gate, up) in gate.iter_mut().zip(up) {
+            *gate = *gate / (1.0 + exp(-*gate)) * up;
+        }
+    }
+
+    /// `residual += x`.
+    pub(super) fn add(residual: &mut [f32], x: &[f32]) {
+        for (residual, x) in residual.iter_mut().zip(x) {
+            *residual += x;
+        }
     }
 }
 

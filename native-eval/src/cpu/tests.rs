@@ -13,8 +13,10 @@ const SIZES: [usize; 9] = [1, 31, 32, 33, 63, 64, 65, 127, 257];
 /// One backend per kernel that this CPU has; names the others.
 fn backends() -> Vec<CpuBackend> {
     let new = |kernel: Kernel| {
-        let backend = CpuBackend::new(Some(2)).and_then(|backend| backend.with_kernel(kernel));
-        backend.map_err(|error| eprintln!("SKIPPED {}: {error}", kernel.name())).ok()
+        CpuBackend::new(Some(2))
+            .with_kernel(kernel)
+            .map_err(|error| eprintln!("SKIPPED {}: {error}", kernel.name()))
+            .ok()
     };
     let backends: Vec<CpuBackend> = Kernel::ALL.into_iter().filter_map(new).collect();
     assert_eq!(backends.len(), Kernel::ALL.iter().filter(|kernel| kernel.is_available()).count());
@@ -24,7 +26,7 @@ fn backends() -> Vec<CpuBackend> {
 /// A buffer `[values.len() / cols, cols]` that holds `values`.
 fn buffer(backend: &mut CpuBackend, cols: usize, values: &[f32]) -> CpuBuffer {
     let mut buffer = backend.buffer(values.len() / cols, cols).unwrap();
-    buffer.values.copy_from_slice(values);
+    buffer.values.as_mut_slice().copy_from_slice(values);
     buffer
 }
 

@@ -19,8 +19,8 @@ pub fn attention(
     assert_eq!(heads % kv_heads, 0);
     assert_eq!((q.len(), out.len()), (tokens * heads * d, tokens * heads * d));
     assert_eq!((k.len(), v.len()), (tokens * kv_heads * d, tokens * kv_heads * d));
-    for t in 0..tokens {
-        let first = t - positions[t] as usize;
+    for (t, &position) in positions.iter().enumerate() {
+        let first = t - position as usize;
         for head in 0..heads {
             let kv_head = head / (heads / kv_heads);
             let query = (t * heads + head) * d;
@@ -36,11 +36,12 @@ pub fn attention(
             }
 
             let max = scores.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-            let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+            let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+            let sum: f64 = weights.iter().sum();
             for i in 0..d {
                 let mut mix = 0.0f64;
-                for (s, score) in (first..=t).zip(&scores) {
-                    mix += (score - max).exp() / sum * f64::from(v[(s * kv_heads + kv_head) * d + i]);
+                for (s, weight) in (first..=t).zip(&weights) {
+                    mix += weight / sum * f64::from(v[(s * kv_heads + kv_head) * d + i]);
                 }
                 out[query + i] = mix as f32;
             }

@@ -41,7 +41,7 @@ fn check_matmul(form: Form, [t, n, k]: [usize; 3]) {
             let x = buffer(&mut backend, k, &x);
             let mut out = buffer(&mut backend, n, &vec![f32::NAN; t * n]);
             backend.matmul(&x, &w, &mut out).unwrap();
-            compare(&expected, &magnitude, &out.values, MATMUL_BOUND)
+            compare(&expected, &magnitude, out.values.as_slice(), MATMUL_BOUND)
         };
         let (right, wrong) = (run(stored.clone()), run(mutate(stored.clone())));
         let case = format!("matmul {form:?} T={t} N={n} K={k} on {:?}", backend.kernel());
@@ -97,7 +97,7 @@ fn check_attention(shape: Attention, lengths: &[usize]) {
             let positions = backend.upload_indices(positions).unwrap();
             let mut out = buffer(&mut backend, heads * d, &vec![f32::NAN; expected.len()]);
             backend.attention(&q, &k, &v, &positions, shape, &mut out).unwrap();
-            compare(&expected, &vec![1.5; expected.len()], &out.values, ATTENTION_BOUND)
+            compare(&expected, &vec![1.5; expected.len()], out.values.as_slice(), ATTENTION_BOUND)
         };
         let mut other_v = v.clone();
         other_v[0] += 0.5;
