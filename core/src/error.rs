@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Checksum,
     /// A valid thing that this version does not handle (an encrypted zip, format_version 2).
     Unsupported,
+    /// The operating system refused to read a file.
+    Io,
 }
 
 /// A fault in an input: what, where, expected, found, hint.

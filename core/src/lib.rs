@@ -4,14 +4,22 @@
 //! Sans-IO: nothing here opens a file, asks the time, starts a thread or touches a GPU, so the
 //! same code runs in the native evaluator and, compiled to WebAssembly, in the browser.
 //!
-//! The flow is one way: bytes -> [`container`] -> tensors -> accounting -> gates -> verdict ->
-//! report.
+//! The flow is one way: bytes -> [`container`] -> [`inventory`] -> [`accounting`] -> gates
+//! ([`contract`]) -> verdict -> [`report`]. [`inspect`] runs it, [`scan`] checks the payload.
 #![forbid(unsafe_code)]
 
+pub mod accounting;
+pub mod codec;
 pub mod container;
+pub mod contract;
 mod error;
+pub mod inspect;
+pub mod inventory;
 pub mod limits;
+pub mod model;
+pub mod report;
+pub mod scan;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Result};
-pub use tensor::{Dense, Dtype, Matrix, Packed, RowSlot, Values};
+pub use tensor::{Dense, Dtype, Matrix, Packed, RESCUE_GROUP, RowSlot, Values};

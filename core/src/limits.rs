@@ -23,3 +23,7 @@ pub const INDEX_BYTES: u64 = 64 << 20;
 pub const TOKENIZER_BYTES: u64 = 64 << 20;
 /// Most additive sign bases of one packed weight (the format's own limit).
 pub const BASES_COUNT: usize = 4;
+/// Most layers of one model; the largest dense models have about 130.
+pub const LAYERS_COUNT: u64 = 4_096;
+/// Largest single dimension of a weight: hidden size, MLP width, all heads together, vocabulary.
+pub const MODEL_DIMENSION: u64 = 1 << 24;

@@ -1,2 +1,5 @@
-//! The browser inspector.
-fn main() {}
+//! Starts the browser inspector.
+
+fn main() {
+    inspector_web::start();
+}

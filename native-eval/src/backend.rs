@@ -109,3 +109,12 @@ pub trait Backend {
     /// The buffer's values, row-major.
     fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>>;
 }
+
+/// Work that runs on whichever backend is chosen: a closure that is generic over [`Backend`].
+pub trait Task {
+    /// What the work gives.
+    type Output;
+
+    /// Does the work.
+    fn run<B: Backend>(self, backend: &mut B) -> Self::Output;
+}

@@ -2,10 +2,23 @@
 //! reports perplexity. The binary `bitgauge` is a thin layer over this library.
 
 mod backend;
+mod cpu;
+pub mod documents;
+mod evaluate;
+mod forward;
 mod gpu;
+mod pack;
+mod source;
+mod weights;
 
-pub use backend::{Attention, Backend, BackendError, NO_TARGET};
+pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
+pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
+pub use evaluate::{EvaluateOptions, evaluate};
+pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
     ShaderPatch, adapters,
 };
+pub use pack::{PackSettings, PackSummary, pack};
+pub use source::Source;
+pub use weights::{LoadError, load};

@@ -1,14 +1,27 @@
 //! From bytes to named members and tensors: folder, zip, bare safetensors.
 //!
-//! Sans-IO. A parser asks [`Window`] for byte ranges of numbered files; a range that is not there
-//! yet stops it with [`Pause::Need`], the caller fetches that range and calls the parser again. The
-//! same code therefore serves `pread`, HTTP range requests and a browser's `File`.
+//! Sans-IO. [`open`] asks [`Window`] for byte ranges of numbered files; ranges that are not there
+//! yet stop it with [`Pause::Need`], the caller feeds them and calls it again. The same code
+//! therefore serves a seekable file, HTTP range requests and a browser's `File`. Where the caller
+//! can simply read, [`fetch_and_open`] does the asking and feeding.
 
+mod index;
+mod inflate;
+mod json;
+mod member;
+mod model;
+mod names;
+mod open;
+mod safetensors;
 mod window;
+mod zip;
 
-pub use window::{FileId, Pause, Window};
+pub use inflate::{Inflater, Progress};
+pub use open::{Root, fetch_and_open, open};
+pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
 
 use crate::tensor::Dtype;
+use crate::{Error, ErrorKind, Result};
 
 /// What kind of thing the artifact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -84,4 +97,22 @@ pub struct Artifact {
     pub tensors: Vec<TensorEntry>,
     /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one.
     pub header_bytes: Vec<(usize, u64)>,
+}
+
+impl Artifact {
+    /// The bytes of config.json, or the error that says where it was looked for.
+    pub fn expect_config(&self) -> Result<&[u8]> {
+        self.config.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Missing, "there is no config.json")
+                .within("the artifact")
+                .expected("a config.json beside the weights", format!("{} other files", self.members.len()))
+                .hint("give the whole model folder, or a zip of it")
+        })
+    }
+
+    /// The member called `name` in the folder of config.json (in the root when there is none).
+    pub fn find_beside_config(&self, name: &str) -> Option<usize> {
+        let folder = self.model_dir.as_deref().unwrap_or_default();
+        self.members.iter().position(|m| names::folder(&m.name) == folder && names::base(&m.name) == name)
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::BackendError;
 
 /// One adapter as the system lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AdapterInfo {
     /// The device's name: `NVIDIA H100 80GB HBM3`.
     pub name: String,

@@ -1,0 +1,206 @@
+//! Every bit of the artifact in exactly one bucket.
+
+use serde::Serialize;
+
+use crate::container::Member;
+use crate::inventory::{Inventory, Stored};
+
+/// What a bit of the artifact is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bucket {
+    /// One bit per binary parameter (per basis).
+    SignBits,
+    /// Zero bits that fill a row of signs up to 32.
+    SignPadding,
+    /// 16-bit scales of binary rows.
+    Scales,
+    /// 4-bit codes of rescue rows.
+    RescueCodes,
+    /// The unused nibble of rescue rows of odd length.
+    RescueCodePadding,
+    /// 16-bit scales of rescue rows.
+    RescueScales,
+    /// 32-bit numbers of the rescue rows.
+    RescueRowNumbers,
+    /// Weights stored without packing: norms, and matrices left dense.
+    Unpacked,
+    /// Tensors that the architecture does not know, that repeat a weight or that do not fit.
+    OtherTensors,
+    /// Safetensors headers.
+    Headers,
+    /// config.json.
+    Config,
+    /// Tokenizer files.
+    Tokenizer,
+    /// Python code.
+    Code,
+    /// Every other file.
+    OtherFiles,
+    /// The archive's own records and alignment.
+    Archive,
+}
+
+impl Bucket {
+    /// Every bucket, in the order of reports.
+    pub const ALL: [Self; 15] = [
+        Self::SignBits,
+        Self::SignPadding,
+        Self::Scales,
+        Self::RescueCodes,
+        Self::RescueCodePadding,
+        Self::RescueScales,
+        Self::RescueRowNumbers,
+        Self::Unpacked,
+        Self::OtherTensors,
+        Self::Headers,
+        Self::Config,
+        Self::Tokenizer,
+        Self::Code,
+        Self::OtherFiles,
+        Self::Archive,
+    ];
+
+    /// The bucket in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignBits => "sign bits",
+            Self::SignPadding => "sign padding",
+            Self::Scales => "scales",
+            Self::RescueCodes => "rescue codes",
+            Self::RescueCodePadding => "rescue code padding",
+            Self::RescueScales => "rescue scales",
+            Self::RescueRowNumbers => "rescue row numbers",
+            Self::Unpacked => "unpacked tensors",
+            Self::OtherTensors => "other tensors",
+            Self::Headers => "safetensors headers",
+            Self::Config => "config.json",
+            Self::Tokenizer => "tokenizer",
+            Self::Code => "code",
+            Self::OtherFiles => "other files",
+            Self::Archive => "archive records",
+        }
+    }
+}
+
+/// Bits in one bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// What they are spent on.
+    pub bucket: Bucket,
+    /// How many, before the archive's compression.
+    pub bits: u64,
+}
+
+/// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Accounting {
+    /// Every bucket, in the order of [`Bucket::ALL`].
+    pub buckets: Vec<Entry>,
+    /// Bits that the archive's compression saves.
+    pub saved_by_compression_bits: u64,
+    /// Eight times the artifact's bytes.
+    pub total_bits: u64,
+    /// Logical parameters in binary rows.
+    pub binary_parameters: u64,
+    /// Logical parameters in rescue rows.
+    pub rescue_parameters: u64,
+    /// Parameters of weights stored without packing.
+    pub unpacked_parameters: u64,
+    /// `total_bits` over the model's parameters, when those are known.
+    pub bits_per_parameter: Option<f64>,
+}
+
+impl Accounting {
+    /// Counts every bit of an artifact.
+    pub fn of(inventory: &Inventory) -> Self {
+        let mut accounting = Self {
+            buckets: Bucket::ALL.map(|bucket| Entry { bucket, bits: 0 }).to_vec(),
+            saved_by_compression_bits: 0,
+            total_bits: 8 * inventory.artifact.size_bytes,
+            binary_parameters: 0,
+            rescue_parameters: 0,
+            unpacked_parameters: 0,
+            bits_per_parameter: None,
+        };
+        accounting.count_weights(inventory);
+        accounting.count_files(inventory);
+        let parameters = inventory.parameters().filter(|&p| p > 0);
+        accounting.bits_per_parameter = parameters.map(|p| accounting.total_bits as f64 / p as f64);
+        accounting
+    }
+
+    /// Bits in one bucket.
+    pub fn bits(&self, bucket: Bucket) -> u64 {
+        self.buckets[bucket as usize].bits
+    }
+
+    fn add(&mut self, bucket: Bucket, bits: u64) {
+        self.buckets[bucket as usize].bits += bits;
+    }
+
+    fn count_weights(&mut self, inventory: &Inventory) {
+        for weight in &inventory.weights {
+            match &weight.stored {
+                Stored::Packed(layout) => {
+                    let bits = layout.bits();
+                    self.add(Bucket::SignBits, bits.sign);
+                    self.add(Bucket::SignPadding, bits.sign_padding);
+                    self.add(Bucket::Scales, bits.scale);
+                    self.add(Bucket::RescueCodes, bits.code);
+                    self.add(Bucket::RescueCodePadding, bits.code_padding);
+                    self.add(Bucket::RescueScales, bits.rescue_scale);
+                    self.add(Bucket::RescueRowNumbers, bits.row_numbers);
+                    self.rescue_parameters += layout.rescue_parameters();
+                    self.binary_parameters += layout.parameters() - layout.rescue_parameters();
+                }
+                Stored::Plain { dtype, shape } if weight.expected.is_some() => {
+                    let elements: u64 = shape.iter().product();
+                    self.add(Bucket::Unpacked, 8 * dtype.bytes() * elements);
+                    self.unpacked_parameters += elements;
+                }
+                Stored::Plain { dtype, shape } => {
+                    self.add(Bucket::OtherTensors, 8 * dtype.bytes() * shape.iter().product::<u64>());
+                }
+                Stored::Misfit { bits } => self.add(Bucket::OtherTensors, *bits),
+            }
+        }
+        self.add(Bucket::OtherTensors, inventory.surplus_bits);
+    }
+
+    fn count_files(&mut self, inventory: &Inventory) {
+        let artifact = inventory.artifact;
+        for &(_, bytes) in &artifact.header_bytes {
+            self.add(Bucket::Headers, 8 * bytes);
+        }
+        let mut stored_bytes = 0;
+        for (index, member) in artifact.members.iter().enumerate() {
+            if !artifact.header_bytes.iter().any(|&(m, _)| m == index) {
+                self.add(file_bucket(member), 8 * member.bytes);
+            }
+            self.saved_by_compression_bits += 8 * member.bytes.saturating_sub(member.stored_bytes);
+            self.add(Bucket::Archive, 8 * member.stored_bytes.saturating_sub(member.bytes));
+            stored_bytes += member.stored_bytes;
+        }
+        self.add(Bucket::Archive, 8 * artifact.size_bytes.saturating_sub(stored_bytes));
+    }
+}
+
+fn file_bucket(member: &Member) -> Bucket {
+    let name = member.name.rsplit('/').next().unwrap_or(&member.name);
+    const TOKENIZER_FILES: [&str; 7] = [
+        "vocab.json",
+        "vocab.txt",
+        "merges.txt",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+    ];
+    match name {
+        "config.json" => Bucket::Config,
+        _ if name.starts_with("tokenizer") || TOKENIZER_FILES.contains(&name) => Bucket::Tokenizer,
+        _ if name.ends_with(".py") => Bucket::Code,
+        _ => Bucket::OtherFiles,
+    }
+}

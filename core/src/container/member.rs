@@ -1,0 +1,99 @@
+//! Reads the beginning of a member, inflating it where need be.
+
+use std::borrow::Cow;
+
+use super::window::{Need, Pause, READ_AHEAD_BYTES, Window};
+use super::{Compression, Inflater, Member};
+use crate::{Error, ErrorKind, Result};
+
+/// Puts the member's name, and the archive's where there is one, in front of an error's place.
+pub(super) fn place(window: &Window, member: &Member, error: Error) -> Error {
+    let file = window.name(member.file);
+    let error = error.within(member.name.escape_debug());
+    if file == member.name { error } else { error.within(file) }
+}
+
+/// The range of the file that holds the first `len` stored bytes of a member, or all if it has fewer.
+pub(super) fn stored_range(member: &Member, len: u64) -> Need {
+    Need { file: member.file, offset: member.offset, len: len.min(member.stored_bytes) }
+}
+
+/// The first `len` bytes of a member. The caller has compared `len` with a cap.
+pub(super) fn prefix<'w>(window: &'w Window, member: &Member, len: u64) -> Result<Cow<'w, [u8]>, Pause> {
+    let fail = |error| Pause::Failed(place(window, member, error));
+    if len > member.bytes {
+        return Err(fail(
+            Error::new(ErrorKind::Truncated, "the file ends too early")
+                .at(member.bytes)
+                .expected(format!("{len} bytes"), member.bytes),
+        ));
+    }
+    if member.compression == Compression::Stored {
+        return Ok(window.get(member.file, member.offset, len)?.into());
+    }
+    // How many compressed bytes that takes is not known: try with ever more of them. Doubling keeps
+    // the work of starting over within that of the last try.
+    let mut have = READ_AHEAD_BYTES;
+    loop {
+        let range = stored_range(member, have);
+        let input = window.get(range.file, range.offset, range.len)?;
+        match inflate_prefix(input, member, len) {
+            Ok(Some(bytes)) => return Ok(bytes.into()),
+            Ok(None) => have = have.saturating_mul(2),
+            Err(error) => return Err(fail(error)),
+        }
+    }
+}
+
+/// The first `len` bytes of a deflated member whose stored bytes begin with `input`; nothing when
+/// that is too little. All of a member is checked to its end.
+fn inflate_prefix(input: &[u8], member: &Member, len: u64) -> Result<Option<Vec<u8>>> {
+    let mut inflater = Inflater::new(member.stored_bytes, member.bytes);
+    // At most a cap of `limits`, so it fits into memory and into 32 bits.
+    let mut out = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let (mut taken, mut written) = (0, 0);
+    loop {
+        let step = inflater.inflate(&input[taken..], &mut out[written..])?;
+        taken += step.taken;
+        written += step.written;
+        if written == out.len() && len < member.bytes {
+            return Ok(Some(out));
+        }
+        if step.taken == 0 && step.written == 0 {
+            break;
+        }
+    }
+    if (input.len() as u64) < member.stored_bytes {
+        return Ok(None);
+    }
+    inflater.finish()?;
+    Ok(Some(out))
+}
+
+/// All bytes of a member of at most `cap` bytes, compared with the archive's checksum.
+pub(super) fn whole<'w>(window: &'w Window, member: &Member, cap: u64) -> Result<Cow<'w, [u8]>, Pause> {
+    if member.bytes > cap {
+        let error = Error::new(ErrorKind::TooLarge, "the file is too long")
+            .expected(format!("at most {cap} bytes"), member.bytes);
+        return Err(place(window, member, error).into());
+    }
+    let bytes = prefix(window, member, member.bytes)?;
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes);
+    member.check_crc32(crc.sum()).map_err(|error| place(window, member, error))?;
+    Ok(bytes)
+}
+
+impl Member {
+    /// Compares the CRC-32 of the member's bytes with the one that the archive recorded, if any.
+    pub fn check_crc32(&self, found: u32) -> Result<()> {
+        match self.crc32 {
+            Some(expected) if expected != found => {
+                Err(Error::new(ErrorKind::Checksum, "the member's checksum does not match its bytes")
+                    .expected(format!("CRC-32 {expected:#010x}"), format!("{found:#010x}"))
+                    .hint("the archive is damaged: copy or pack it again"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Which members are the model: the folder of config.json, and the weights in it.
+//!
+//! The weights are `model.safetensors`; without it the shards of `model.safetensors.index.json`;
+//! without that too every `*.safetensors` file of the folder. Transformers looks in the same order.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::index::ShardIndex;
+use super::window::{Pause, READ_AHEAD_BYTES, Window};
+use super::{Artifact, Compression, ContainerKind, Member, member, names, safetensors};
+use crate::{Error, ErrorKind, Result, limits};
+
+const CONFIG: &str = "config.json";
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+const EXTENSION: &str = ".safetensors";
+/// Most bytes to read ahead over all weight files together.
+const HINTS_BYTES: u64 = 64 << 20;
+
+/// Reads the structure of the model among `members`.
+pub(super) fn read(
+    window: &Window,
+    kind: ContainerKind,
+    size_bytes: u64,
+    members: Vec<Member>,
+) -> Result<Artifact, Pause> {
+    let mut artifact = Artifact {
+        kind,
+        size_bytes,
+        members,
+        model_dir: None,
+        config: None,
+        tensors: Vec::new(),
+        header_bytes: Vec::new(),
+    };
+    if kind == ContainerKind::Safetensors {
+        read_headers(window, &mut artifact, &[0])?;
+        return Ok(artifact);
+    }
+    artifact.model_dir = find_model_dir(&artifact.members)?;
+    let config = artifact.find_beside_config(CONFIG);
+    let single = artifact.find_beside_config(SINGLE);
+    let index = if single.is_some() { None } else { artifact.find_beside_config(INDEX) };
+    let weights = single.map_or_else(|| loose_weights(&artifact), |single| vec![single]);
+
+    let first_reads: Vec<usize> = config.into_iter().chain(index).chain(weights.iter().copied()).collect();
+    read_ahead(window, &artifact.members, &first_reads)?;
+    if let Some(config) = config {
+        let bytes = member::whole(window, &artifact.members[config], limits::CONFIG_BYTES)?;
+        artifact.config = Some(bytes.into_owned());
+    }
+    match index {
+        Some(index) => read_shards(window, &mut artifact, index)?,
+        None => read_headers(window, &mut artifact, &weights)?,
+    }
+    Ok(artifact)
+}
+
+/// The folder of config.json: the root, or the one that is nearest to it. `None` without any.
+///
+/// The validator takes the root too, and otherwise the first of a walk in whatever order the file
+/// system gives; where that order would decide, the artifact is refused.
+fn find_model_dir(members: &[Member]) -> Result<Option<String>> {
+    let depth = |member: &&Member| member.name.split('/').count();
+    let mut configs: Vec<&Member> =
+        members.iter().filter(|member| names::base(&member.name) == CONFIG).collect();
+    configs.sort_by_key(depth);
+    match configs.as_slice() {
+        [] => Ok(None),
+        [first, second, ..] if depth(first) == depth(second) => {
+            Err(Error::new(ErrorKind::Malformed, "it is not clear which config.json is the model's")
+                .within(&first.name)
+                .expected("one config.json nearest to the root", format!("{} as well", second.name))
+                .hint("leave one model in the artifact"))
+        }
+        [first, ..] => Ok(Some(names::folder(&first.name).to_owned())),
+    }
+}
+
+/// Every safetensors file of the model's folder.
+fn loose_weights(artifact: &Artifact) -> Vec<usize> {
+    let folder = artifact.model_dir.as_deref().unwrap_or_default();
+    let is_weights =
+        |member: &Member| names::folder(&member.name) == folder && member.name.ends_with(EXTENSION);
+    (0..artifact.members.len()).filter(|i| is_weights(&artifact.members[*i])).collect()
+}
+
+/// Asks for the beginnings of these members at once.
+fn read_ahead(window: &Window, members: &[Member], which: &[usize]) -> Result<(), Pause> {
+    let hint = (HINTS_BYTES / (which.len() as u64).max(1)).clamp(safetensors::LENGTH_BYTES, READ_AHEAD_BYTES);
+    window.want(which.iter().map(|i| member::stored_range(&members[*i], hint)))
+}
+
+/// Reads the headers of these members and appends their tensors.
+fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> Result<(), Pause> {
+    let mut total = 0;
+    for &i in weights {
+        let member = &artifact.members[i];
+        let bytes = safetensors::header_bytes(window, member)?;
+        total += bytes;
+        if total > limits::SAFETENSORS_HEADER_BYTES + safetensors::LENGTH_BYTES {
+            let error = Error::new(ErrorKind::TooLarge, "the safetensors headers are too long together")
+                .expected(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), total);
+            return Err(member::place(window, member, error).into());
+        }
+        artifact.header_bytes.push((i, bytes));
+    }
+    let headers = artifact.header_bytes.iter().map(|(i, bytes)| (&artifact.members[*i], *bytes));
+    let stored = headers.filter(|(member, _)| member.compression == Compression::Stored);
+    window.want(stored.map(|(member, bytes)| member::stored_range(member, bytes)))?;
+    for &(i, bytes) in &artifact.header_bytes {
+        let member = &artifact.members[i];
+        artifact.tensors.extend(safetensors::tensors(window, member, i, bytes)?);
+        if artifact.tensors.len() > limits::TENSORS_COUNT {
+            let error = Error::new(ErrorKind::TooLarge, "too many tensors").expected(
+                format!("at most {}", limits::TENSORS_COUNT),
+                format!("{} so far", artifact.tensors.len()),
+            );
+            return Err(member::place(window, member, error).into());
+        }
+    }
+    check_unique(window, artifact)
+}
+
+/// Refuses a tensor that two files hold.
+fn check_unique(window: &Window, artifact: &Artifact) -> Result<(), Pause> {
+    let mut member_of: HashMap<&str, usize> = HashMap::with_capacity(artifact.tensors.len());
+    for tensor in &artifact.tensors {
+        if let Some(first) = member_of.insert(&tensor.name, tensor.member) {
+            let error = Error::new(ErrorKind::Malformed, "a tensor is stored in two files")
+                .within(tensor.name.escape_debug())
+                .at(tensor.offset)
+                .expected("each tensor once", format!("it is in {} too", artifact.members[first].name))
+                .hint("leave only one set of weights in the folder");
+            return Err(member::place(window, &artifact.members[tensor.member], error).into());
+        }
+    }
+    Ok(())
+}
+
+/// Reads the shards that the index (member number `index`) names, and compares.
+fn read_shards(window: &Window, artifact: &mut Artifact, index: usize) -> Result<(), Pause> {
+    let member = artifact.members[index].clone();
+    let place = |error| member::place(window, &member, error);
+    let text = member::whole(window, &member, limits::INDEX_BYTES)?;
+    let index = ShardIndex::parse(&text).map_err(place)?;
+
+    let folder = artifact.model_dir.as_deref().unwrap_or_default();
+    let path = |shard: &str| if folder.is_empty() { shard.to_owned() } else { format!("{folder}/{shard}") };
+    let member_of: HashMap<&str, usize> =
+        artifact.members.iter().enumerate().map(|(i, member)| (member.name.as_str(), i)).collect();
+    let member_of = |shard: &str| member_of.get(path(shard).as_str()).copied();
+    index.check_shards(|shard| member_of(shard).is_some()).map_err(place)?;
+    let shards: BTreeMap<usize, &str> =
+        index.shards().into_iter().filter_map(|shard| Some((member_of(shard)?, shard))).collect();
+
+    let weights: Vec<usize> = shards.keys().copied().collect();
+    read_ahead(window, &artifact.members, &weights)?;
+    read_headers(window, artifact, &weights)?;
+    let found = artifact.tensors.iter().map(|tensor| (tensor.name.as_str(), shards[&tensor.member]));
+    index.check_tensors(found).map_err(place)?;
+    Ok(())
+}

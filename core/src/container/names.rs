@@ -1,0 +1,63 @@
+//! Which names a member may have: relative, plain, each once. Nothing is ever written under these
+//! names, but the validator does unpack, and two readers must not disagree about what is where.
+
+use crate::{Error, ErrorKind, Result};
+
+/// Refuses a name that is empty, absolute, or has an empty, `.` or `..` component or a NUL.
+///
+/// A backslash is an ordinary character, as it is for the validator (which runs on Linux).
+pub(super) fn check(name: &str) -> Result<()> {
+    let fault = if name.is_empty() {
+        "the name is empty"
+    } else if name.starts_with('/') {
+        "the path is absolute"
+    } else if name.contains('\0') {
+        "the name holds a NUL"
+    } else if name.split('/').any(|part| part == "..") {
+        "the path leaves its folder with `..`"
+    } else if name.split('/').any(|part| part.is_empty() || part == ".") {
+        "the path has an empty or `.` component"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::BadName, "an unsafe member name")
+        .within(name.escape_debug())
+        .expected("a relative path of plain components", fault))
+}
+
+/// Refuses a name that occurs twice, and a file that is also a folder. `names` holds names without
+/// a trailing `/` and whether each is a folder.
+pub(super) fn check_all<'n>(names: impl Iterator<Item = (&'n str, bool)>) -> Result<()> {
+    let mut names: Vec<_> = names.collect();
+    // With `/` below every other character, what lies in a folder comes right behind the folder.
+    names.sort_by(|a, b| sort_key(a.0).cmp(sort_key(b.0)));
+    for pair in names.windows(2) {
+        let [(name, is_folder), (next, _)] = pair else { continue };
+        if name == next {
+            return Err(Error::new(ErrorKind::BadName, "a member name occurs twice")
+                .within(next.escape_debug())
+                .expected("each name once", "two members of this name"));
+        }
+        let below = next.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        if below && !is_folder {
+            return Err(Error::new(ErrorKind::BadName, "a file is used as a folder")
+                .within(name.escape_debug())
+                .expected("a file or a folder of this name", format!("a file, and the member {next:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn sort_key(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| if byte == b'/' { 0 } else { byte })
+}
+
+/// The part of a path before its last `/`, `""` when it has none.
+pub(super) fn folder(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// The part of a path behind its last `/`.
+pub(super) fn base(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, base)| base)
+}

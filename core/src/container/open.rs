@@ -1,0 +1,133 @@
+//! The door: what the artifact is, and its structure.
+
+use super::window::{Need, Pause, Window};
+use super::{Artifact, Compression, ContainerKind, Member, model, names, safetensors, zip};
+use crate::{Error, ErrorKind, Result, limits};
+
+/// What the files of a [`Window`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// All regular files of one folder, under their `/`-separated paths relative to it.
+    Folder,
+    /// One file, the artifact itself, under its bare name.
+    File,
+}
+
+/// Reads the structure of an artifact: members, config.json, tensors; no weights.
+///
+/// Needs more bytes a few times before it is done; feed them and call it again. A single file is
+/// told by its contents, not by its name: a zip by its end record, otherwise safetensors by its
+/// header. The model is in the folder of the config.json that is nearest to the root; without any
+/// it is in the root.
+pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
+    let size_bytes = window.files().iter().try_fold(0_u64, |sum, (_, len)| sum.checked_add(*len));
+    let Some(size_bytes) = size_bytes else {
+        return Err(Error::new(ErrorKind::TooLarge, "the files are too long together")
+            .within("the artifact")
+            .expected("less than 2^64 bytes", "more")
+            .into());
+    };
+    let (kind, members) = match root {
+        Root::Folder => (ContainerKind::Folder, folder(window)?),
+        Root::File => file(window)?,
+    };
+    model::read(window, kind, size_bytes, members)
+}
+
+/// [`open`] for a caller that can read any range at once: `fetch` gives exactly the bytes asked for.
+pub fn fetch_and_open(
+    window: &mut Window,
+    root: Root,
+    mut fetch: impl FnMut(Need) -> Result<Vec<u8>>,
+) -> Result<Artifact> {
+    loop {
+        let needs = match open(window, root) {
+            Ok(artifact) => return Ok(artifact),
+            Err(Pause::Failed(error)) => return Err(error),
+            Err(Pause::Need(needs)) => needs,
+        };
+        for need in needs {
+            let bytes = fetch(need).map_err(|error| error.within(window.name(need.file)))?;
+            if bytes.len() as u64 != need.len {
+                return Err(Error::new(ErrorKind::Truncated, "the file gave other bytes than asked for")
+                    .within(window.name(need.file))
+                    .at(need.offset)
+                    .expected(format!("{} bytes", need.len), bytes.len()));
+            }
+            window.feed(need.file, need.offset, bytes);
+        }
+    }
+}
+
+/// A folder's files, sorted by name so that the order of the listing does not matter.
+fn folder(window: &Window) -> Result<Vec<Member>> {
+    let files = window.files();
+    if files.len() as u64 > limits::MEMBERS_COUNT {
+        return Err(Error::new(ErrorKind::TooLarge, "the folder has too many files")
+            .within("the artifact")
+            .expected(format!("at most {}", limits::MEMBERS_COUNT), files.len()));
+    }
+    files.iter().try_for_each(|(name, _)| names::check(name))?;
+    names::check_all(files.iter().map(|(name, _)| (name.as_str(), false)))?;
+    let mut members: Vec<Member> =
+        files.iter().enumerate().map(|(file, (name, len))| whole_file(file, name, *len)).collect();
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(members)
+}
+
+/// A single file's kind and members.
+fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
+    let [(name, len)] = window.files() else {
+        return Err(Error::new(ErrorKind::Missing, "not a single file")
+            .within("the artifact")
+            .expected("one file", format!("{} files", window.files().len()))
+            .into());
+    };
+    if let Some(members) = zip::members(window, 0)? {
+        return Ok((ContainerKind::Zip, members));
+    }
+    let first = window.get(0, 0, (*len).min(512))?;
+    if safetensors::looks_like(first) {
+        return Ok((ContainerKind::Safetensors, vec![whole_file(0, name, *len)]));
+    }
+    let error = if *len <= safetensors::LENGTH_BYTES {
+        Error::new(ErrorKind::Truncated, "the file is too short to be an artifact")
+            .expected("more than 8 bytes", len)
+    } else {
+        Error::new(ErrorKind::Unsupported, "the file is no artifact that can be read")
+            .expected("a model folder, a zip of one, or a safetensors file", describe(first))
+            .hint("give the model folder itself, or a zip of it")
+    };
+    Err(error.at(0).within(name).into())
+}
+
+fn whole_file(file: usize, name: &str, len: u64) -> Member {
+    Member {
+        name: name.to_owned(),
+        file,
+        offset: 0,
+        stored_bytes: len,
+        bytes: len,
+        compression: Compression::Stored,
+        crc32: None,
+    }
+}
+
+/// What a file that cannot be read seems to be.
+fn describe(first: &[u8]) -> String {
+    let signatures: [(&[u8], &str); 5] = [
+        (b"\x1f\x8b", "a gzip file"),
+        (b"BZh", "a bzip2 file"),
+        (b"\xfd7zXZ", "an xz file"),
+        (b"GGUF", "a GGUF file"),
+        (b"{", "JSON text"),
+    ];
+    if first.get(257..262) == Some(b"ustar") {
+        return "a tar archive".into();
+    }
+    let known = signatures.iter().find(|(signature, _)| first.starts_with(signature));
+    known.map_or_else(
+        || format!("a file that begins with {:02x?}", &first[..first.len().min(8)]),
+        |(_, what)| (*what).into(),
+    )
+}

@@ -1,0 +1,171 @@
+//! Safetensors headers: an 8-byte little-endian length, then a JSON object that names the tensors
+//! (<https://github.com/huggingface/safetensors#format>).
+//!
+//! As strict as the reference crate: tensors fill the rest of the file without holes or overlaps.
+//! Beyond it, the header must begin with `{`, as the specification says.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use super::json::{self, Pairs};
+use super::member::{place, prefix};
+use super::window::{Pause, Window};
+use super::{Member, TensorEntry};
+use crate::{Dtype, Error, ErrorKind, Result, limits};
+
+/// Bytes of the header's length.
+pub(super) const LENGTH_BYTES: u64 = 8;
+/// The one key of the header that is no tensor.
+const METADATA: &str = "__metadata__";
+
+/// Whether a file of these first bytes is meant as safetensors.
+pub(super) fn looks_like(first: &[u8]) -> bool {
+    first.get(LENGTH_BYTES as usize) == Some(&b'{')
+}
+
+/// Bytes of a member's header, its 8-byte length included.
+pub(super) fn header_bytes(window: &Window, member: &Member) -> Result<u64, Pause> {
+    let length = prefix(window, member, LENGTH_BYTES)?;
+    let length = length.as_ref().try_into().map_or(0, u64::from_le_bytes);
+    let fault = if length > limits::SAFETENSORS_HEADER_BYTES {
+        Error::new(ErrorKind::TooLarge, "the safetensors header is too long")
+            .expected(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), length)
+    } else if length > member.bytes - LENGTH_BYTES {
+        Error::new(ErrorKind::Truncated, "the safetensors header is cut off").expected(
+            format!("{length} bytes of header"),
+            format!("{} bytes to the end of the file", member.bytes - LENGTH_BYTES),
+        )
+    } else {
+        return Ok(LENGTH_BYTES + length);
+    };
+    Err(place(window, member, fault.at(0).hint("the file was cut off, or is not safetensors")).into())
+}
+
+/// Reads the tensors of `member`, which is number `index`, in storage order.
+pub(super) fn tensors(
+    window: &Window,
+    member: &Member,
+    index: usize,
+    header_bytes: u64,
+) -> Result<Vec<TensorEntry>, Pause> {
+    let header = prefix(window, member, header_bytes)?;
+    let text = header.get(LENGTH_BYTES as usize..).unwrap_or_default();
+    let tensors = parse(text, member.bytes - header_bytes, index);
+    Ok(tensors.map_err(|error| place(window, member, error))?)
+}
+
+#[derive(Deserialize)]
+struct Info {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
+/// The tensors of a header, without its metadata.
+struct Header(Vec<(String, Info)>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct HeaderVisitor;
+
+        impl<'de> Visitor<'de> for HeaderVisitor {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let (mut tensors, mut metadata) = (Vec::new(), 0);
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == METADATA {
+                        map.next_value::<Option<Pairs<String>>>()?;
+                        metadata += 1;
+                    } else {
+                        tensors.push((key, map.next_value()?));
+                    }
+                }
+                let names = tensors.iter().map(|(name, _): &(String, Info)| name.as_str());
+                json::check_unique(names.chain(std::iter::repeat_n(METADATA, metadata)))?;
+                Ok(Header(tensors))
+            }
+        }
+
+        deserializer.deserialize_map(HeaderVisitor)
+    }
+}
+
+/// Parses the header `text` of a file with `data_bytes` bytes behind it.
+fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Vec<TensorEntry>> {
+    if text.first() != Some(&b'{') {
+        return Err(Error::new(ErrorKind::Malformed, "the safetensors header is no JSON object")
+            .at(LENGTH_BYTES)
+            .expected("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
+    }
+    let Header(mut infos) = serde_json::from_slice(text).map_err(|error| {
+        let expected = "an object of {dtype, shape, data_offsets}, each tensor once";
+        json::error("the safetensors header is damaged", expected, text, LENGTH_BYTES, &error)
+    })?;
+    if infos.len() > limits::TENSORS_COUNT {
+        return Err(Error::new(ErrorKind::TooLarge, "too many tensors")
+            .at(LENGTH_BYTES)
+            .expected(format!("at most {}", limits::TENSORS_COUNT), infos.len()));
+    }
+    infos.sort_by(|a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
+    let data = LENGTH_BYTES + text.len() as u64;
+    let mut position = 0;
+    let mut entries = Vec::with_capacity(infos.len());
+    for (name, info) in infos {
+        let offset = data.saturating_add(info.data_offsets.0);
+        let entry = check_tensor(&info, position, data_bytes)
+            .map_err(|error| error.within(name.escape_debug()).at(offset))?;
+        position += entry.1;
+        entries.push(TensorEntry { name, dtype: entry.0, shape: info.shape, member, offset, bytes: entry.1 });
+    }
+    if position != data_bytes {
+        return Err(Error::new(ErrorKind::BadLayout, "bytes follow the last tensor")
+            .at(data + position)
+            .expected(format!("{position} bytes of tensors"), format!("{data_bytes} bytes")));
+    }
+    Ok(entries)
+}
+
+/// Checks one tensor that must begin at `position` of the data; gives its type and length.
+fn check_tensor(info: &Info, position: u64, data_bytes: u64) -> Result<(Dtype, u64)> {
+    let dtype = Dtype::from_name(&info.dtype).ok_or_else(|| {
+        let names: Vec<&str> = Dtype::NAMES.iter().map(|(name, _)| *name).collect();
+        Error::new(ErrorKind::Unsupported, "an unknown data type")
+            .expected(format!("one of {}", names.join(", ")), format!("{:?}", info.dtype))
+    })?;
+    if info.shape.len() > limits::TENSOR_DIMENSIONS {
+        return Err(Error::new(ErrorKind::TooLarge, "a tensor has too many dimensions")
+            .expected(format!("at most {}", limits::TENSOR_DIMENSIONS), info.shape.len()));
+    }
+    let (begin, end) = info.data_offsets;
+    if begin != position || end < begin {
+        let what = if end < begin {
+            "a tensor ends before it begins"
+        } else if begin > position {
+            "no tensor claims the bytes in front of this one"
+        } else {
+            "the tensor overlaps the one in front"
+        };
+        return Err(Error::new(ErrorKind::BadLayout, what)
+            .expected(format!("offsets from {position} on"), format!("[{begin}, {end}]")));
+    }
+    if end > data_bytes {
+        return Err(Error::new(ErrorKind::Truncated, "the tensor lies past the end of the file")
+            .expected(format!("data up to offset {end}"), format!("{data_bytes} bytes of data"))
+            .hint("the file was cut off: copy it again"));
+    }
+    let elements = info.shape.iter().try_fold(1_u64, |product, dim| product.checked_mul(*dim));
+    if elements.and_then(|elements| elements.checked_mul(dtype.bytes())) != Some(end - begin) {
+        return Err(Error::new(ErrorKind::WrongShape, "a tensor's shape contradicts its length").expected(
+            format!("{:?} elements of {} bytes", info.shape, dtype.bytes()),
+            format!("{} bytes", end - begin),
+        ));
+    }
+    Ok((dtype, end - begin))
+}

@@ -1,0 +1,221 @@
+//! The gates, in the validator's order: what the artifact has, what the rule allows, what is left.
+
+use super::budget::{PARAMETER_COUNT_MULTIPLIER, Pack, REFERENCE_PARAMETERS};
+use crate::accounting::Accounting;
+use crate::container::ContainerKind;
+use crate::inventory::Inventory;
+use crate::report::{Gate, Outcome, Unit};
+
+/// Most names that one gate lists.
+const NAMES_LISTED: usize = 8;
+
+/// What is known when the gates are judged.
+pub struct Evidence<'a> {
+    /// What the artifact holds.
+    pub inventory: &'a Inventory<'a>,
+    /// Where its bits go.
+    pub accounting: &'a Accounting,
+    /// Whether every payload byte was read and found valid.
+    pub payload_checked: bool,
+}
+
+/// Judges every gate under the limits of `pack`, in the validator's order.
+pub fn judge(evidence: &Evidence, pack: Pack) -> Vec<Gate> {
+    vec![
+        artifact_size(evidence, pack),
+        loadable(evidence),
+        tensors(evidence),
+        shapes(evidence),
+        payload(evidence),
+        parameter_count(evidence),
+        model_budget(evidence, pack),
+        non_binary(evidence, pack),
+    ]
+}
+
+/// A gate that holds `got` against the upper limit `wanted`.
+fn at_most(id: &'static str, title: &'static str, unit: Unit, got: u64, wanted: u64) -> Gate {
+    let margin = i128::from(wanted) - i128::from(got);
+    Gate {
+        id,
+        title,
+        outcome: if got <= wanted { Outcome::Pass } else { Outcome::Fail },
+        got: Some(got),
+        wanted: Some(wanted),
+        margin: i64::try_from(margin).ok(),
+        unit,
+        rule: String::new(),
+        details: Vec::new(),
+        hint: None,
+    }
+}
+
+/// A gate that could not be judged, and why.
+fn not_run(id: &'static str, title: &'static str, unit: Unit, why: impl Into<String>) -> Gate {
+    Gate {
+        id,
+        title,
+        outcome: Outcome::NotRun,
+        got: None,
+        wanted: None,
+        margin: None,
+        unit,
+        rule: String::new(),
+        details: vec![why.into()],
+        hint: None,
+    }
+}
+
+impl Gate {
+    fn rule(mut self, rule: impl Into<String>) -> Self {
+        self.rule = rule.into();
+        self
+    }
+
+    fn details(mut self, details: Vec<String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    /// Sets the hint, which only a gate that did not pass shows.
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        if self.outcome != Outcome::Pass {
+            self.hint = Some(hint.into());
+        }
+        self
+    }
+}
+
+fn artifact_size(evidence: &Evidence, pack: Pack) -> Gate {
+    let limit = pack.max_artifact_bits(REFERENCE_PARAMETERS);
+    let got = evidence.inventory.artifact.size_bytes;
+    at_most("artifact_size", "size under the reference budget", Unit::Bytes, got, limit / 8)
+        .rule(format!(
+            "8 x bytes <= {limit} bits: {REFERENCE_PARAMETERS} reference parameters x {} bits; \
+             the archive as it lies on disk, or the sum of a folder's files",
+            pack.bits_per_parameter()
+        ))
+        .hint("use fewer bases, fewer rescue rows or one scale per row")
+}
+
+/// Counts things that make the model unloadable; none is wanted.
+fn loadable(evidence: &Evidence) -> Gate {
+    let inventory = evidence.inventory;
+    let mut faults = Vec::new();
+    if inventory.artifact.kind == ContainerKind::Safetensors {
+        faults.push("a bare safetensors file is no submission: it has no config.json".to_owned());
+    }
+    if inventory.artifact.tensors.is_empty() {
+        faults.push("no safetensors weights were found".to_owned());
+    }
+    let (id, title) = ("loadable", "loads as a model");
+    let gate = match &inventory.opaque {
+        Some(why) if faults.is_empty() => not_run(id, title, Unit::Files, why.clone()),
+        _ => at_most(id, title, Unit::Files, faults.len() as u64, 0),
+    };
+    gate.details(faults)
+        .rule("a Hugging Face folder, .zip or tar archive with config.json and weights that transformers can load")
+        .hint("pack the model folder with `bitgauge pack`, or check what the named code does")
+}
+
+fn tensors(evidence: &Evidence) -> Gate {
+    let inventory = evidence.inventory;
+    let (id, title) = ("tensors", "every weight once");
+    let mut names = Vec::new();
+    for (what, list) in [
+        ("missing", &inventory.missing),
+        ("unknown", &inventory.unknown),
+        ("stored twice", &inventory.doubled),
+    ] {
+        list_names(&mut names, what, list);
+    }
+    let gate = if let Some(why) = &inventory.opaque {
+        not_run(id, title, Unit::Tensors, why.clone())
+    } else if inventory.manifest.is_none() {
+        not_run(id, title, Unit::Tensors, "without config.json the expected weights are not known")
+    } else {
+        let faults = inventory.missing.len() + inventory.unknown.len() + inventory.doubled.len();
+        at_most(id, title, Unit::Tensors, faults as u64, 0)
+    };
+    gate.details(names)
+        .rule("each weight of the architecture is stored once, packed or not, and nothing else is")
+        .hint("remove what the text decoder does not use (mtp.*, model.visual.*), add what is missing")
+}
+
+fn list_names(into: &mut Vec<String>, what: &str, names: &[String]) {
+    into.extend(names.iter().take(NAMES_LISTED).map(|name| format!("{what}: {name}")));
+    if names.len() > NAMES_LISTED {
+        into.push(format!("{what}: and {} more", names.len() - NAMES_LISTED));
+    }
+}
+
+fn shapes(evidence: &Evidence) -> Gate {
+    let inventory = evidence.inventory;
+    let (id, title) = ("shapes", "shapes fit config.json");
+    let gate = match (&inventory.opaque, &inventory.manifest) {
+        (Some(why), _) => not_run(id, title, Unit::Tensors, why.clone()),
+        (None, None) => {
+            not_run(id, title, Unit::Tensors, "without config.json the expected shapes are not known")
+        }
+        _ => at_most(id, title, Unit::Tensors, inventory.misshapen.len() as u64, 0),
+    };
+    let misfits = inventory.misshapen.iter().take(NAMES_LISTED);
+    gate.details(
+        misfits.map(|e| format!("{}: expected {}, found {}", e.place, e.expected, e.found)).collect(),
+    )
+    .rule("every stored shape is the one that the architecture has for this config.json")
+    .hint("config.json and the weights come from different models, or the packer is wrong")
+}
+
+fn payload(evidence: &Evidence) -> Gate {
+    let (id, title) = ("payload", "codes and scales are valid");
+    let gate = if evidence.inventory.opaque.is_some() || evidence.inventory.manifest.is_none() {
+        not_run(id, title, Unit::Tensors, "the meaning of the tensors is not known")
+    } else if evidence.payload_checked {
+        at_most(id, title, Unit::Tensors, 0, 0)
+    } else {
+        not_run(id, title, Unit::Tensors, "only the headers were read")
+    };
+    gate.rule("rescue codes -7..7, scales positive finite fp16 numbers, row numbers in order, padding zero")
+        .hint("inspect without --headers-only")
+}
+
+fn parameter_count(evidence: &Evidence) -> Gate {
+    let limit = PARAMETER_COUNT_MULTIPLIER * REFERENCE_PARAMETERS;
+    let (id, title) = ("parameter_count", "parameter count");
+    let gate = match evidence.inventory.parameters() {
+        Some(parameters) => at_most(id, title, Unit::Parameters, parameters, limit),
+        None => not_run(id, title, Unit::Parameters, "the loaded model's parameters are not known"),
+    };
+    gate.rule(format!(
+        "at most {PARAMETER_COUNT_MULTIPLIER} x {REFERENCE_PARAMETERS}; \
+         logical parameters of the loaded model, a tied head counted once"
+    ))
+}
+
+fn model_budget(evidence: &Evidence, pack: Pack) -> Gate {
+    let (id, title) = ("model_budget", "size under the model's own budget");
+    let Some(parameters) = evidence.inventory.parameters() else {
+        return not_run(id, title, Unit::Bytes, "the loaded model's parameters are not known");
+    };
+    let limit = pack.max_artifact_bits(parameters);
+    let got = evidence.inventory.artifact.size_bytes;
+    at_most(id, title, Unit::Bytes, got, limit / 8)
+        .rule(format!(
+            "8 x bytes <= {limit} bits: {parameters} parameters x {} bits",
+            pack.bits_per_parameter()
+        ))
+        .hint("use fewer bases, fewer rescue rows, one scale per row, or leave fewer tensors unpacked")
+}
+
+fn non_binary(evidence: &Evidence, pack: Pack) -> Gate {
+    let (id, title) = ("non_binary", "non-binary fraction");
+    let Some(parameters) = evidence.inventory.parameters() else {
+        return not_run(id, title, Unit::Parameters, "the loaded model's parameters are not known");
+    };
+    let (rescue, unpacked) = (evidence.accounting.rescue_parameters, evidence.accounting.unpacked_parameters);
+    at_most(id, title, Unit::Parameters, rescue + unpacked, pack.max_non_native(parameters))
+        .details(vec![format!("{rescue} in rescue rows, {unpacked} in unpacked tensors")])
+        .rule(format!("at most 10 % of {parameters} parameters in rescue rows or unpacked tensors"))
+        .hint("rescue fewer rows, pack the matrices that are still dense")
+}

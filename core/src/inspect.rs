@@ -1,0 +1,113 @@
+//! From an artifact's structure, and if wanted its payload, to the report.
+
+use crate::accounting::Accounting;
+use crate::codec::{Form, Part};
+use crate::container::Artifact;
+use crate::contract::{Evidence, Pack, judge};
+use crate::inventory::{Inventory, Stored, Weight};
+use crate::report::{
+    ArtifactSummary, MemberSummary, ModelSummary, Report, SCHEMA_VERSION, Verdict, WeightSummary,
+};
+use crate::scan::Hashes;
+use crate::tensor::Dtype;
+
+/// Builds the report. `hashes` are those of a complete [`crate::scan::Scan`], which also proves
+/// that the payload is valid; without them the payload gate counts as not run.
+pub fn report(name: &str, inventory: &Inventory, pack: Pack, hashes: Option<&Hashes>) -> Report {
+    let accounting = Accounting::of(inventory);
+    let evidence = Evidence { inventory, accounting: &accounting, payload_checked: hashes.is_some() };
+    let gates = judge(&evidence, pack);
+    Report {
+        schema_version: SCHEMA_VERSION,
+        bitgauge_version: env!("CARGO_PKG_VERSION").to_owned(),
+        artifact: artifact_summary(name, inventory.artifact, hashes),
+        pack,
+        verdict: Verdict::of(&gates),
+        gates,
+        model: inventory.config.as_ref().map(|config| ModelSummary {
+            model_type: config.model_type.clone(),
+            parameters: inventory.parameters(),
+            quant_method: inventory.quant_method().map(str::to_owned),
+        }),
+        accounting,
+        weights: inventory.weights.iter().map(|w| weight_summary(w, inventory)).collect(),
+        notes: notes(inventory),
+        evaluation: None,
+    }
+}
+
+fn artifact_summary(name: &str, artifact: &Artifact, hashes: Option<&Hashes>) -> ArtifactSummary {
+    let member_hash = |index: usize| hashes.and_then(|h| h.members.get(index).cloned().flatten());
+    ArtifactSummary {
+        name: name.to_owned(),
+        kind: artifact.kind,
+        size_bytes: artifact.size_bytes,
+        sha256: hashes.and_then(|h| h.file.clone()),
+        members: (artifact.members.iter().enumerate())
+            .map(|(index, member)| MemberSummary {
+                name: member.name.clone(),
+                bytes: member.bytes,
+                stored_bytes: member.stored_bytes,
+                sha256: member_hash(index),
+            })
+            .collect(),
+    }
+}
+
+fn weight_summary(weight: &Weight, inventory: &Inventory) -> WeightSummary {
+    let (form, shape, rescue_parameters, bits) = match &weight.stored {
+        Stored::Packed(layout) => {
+            let form = match (layout.bases(), layout.rescued()) {
+                (0, _) => "q4".to_owned(),
+                (1, 0) => "1-bit".to_owned(),
+                (1, _) => "1-bit + q4 rows".to_owned(),
+                (b, 0) => format!("{b} x 1-bit"),
+                (b, _) => format!("{b} x 1-bit + q4 rows"),
+            };
+            let shape = vec![layout.rows(), layout.cols()];
+            (form, shape, layout.rescue_parameters(), layout.bits().total())
+        }
+        Stored::Plain { dtype, shape } => {
+            let bits = 8 * dtype.bytes() * shape.iter().product::<u64>();
+            (dtype.name().to_owned(), shape.clone(), 0, bits)
+        }
+        Stored::Misfit { bits } => ("misfit".to_owned(), sign_shape(weight, inventory), 0, *bits),
+    };
+    let parameters = match &weight.stored {
+        Stored::Misfit { .. } => 0,
+        _ => shape.iter().product(),
+    };
+    WeightSummary { name: weight.name.clone(), form, shape, parameters, rescue_parameters, bits }
+}
+
+/// The stored shape of the first part, which is all that can be said of parts that do not fit.
+fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
+    match &weight.form {
+        Form::Packed { parts } => Part::ALL
+            .into_iter()
+            .find_map(|part| parts[part])
+            .map_or_else(Vec::new, |index| inventory.artifact.tensors[index].shape.clone()),
+        Form::Plain { index } => inventory.artifact.tensors[*index].shape.clone(),
+    }
+}
+
+/// What the gates do not say.
+fn notes(inventory: &Inventory) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = &inventory.opaque {
+        notes.push(format!("Judged by sizes only: {why}."));
+        let code: Vec<_> = inventory.code_files().collect();
+        if !code.is_empty() {
+            notes.push(format!("The model's own code runs when it is loaded: {}.", code.join(", ")));
+        }
+    }
+    if inventory.weights.iter().any(|w| matches!(w.stored, Stored::Plain { dtype: Dtype::F32, .. })) {
+        notes.push("Some tensors are stored as F32; F16 would take half the bytes.".into());
+    }
+    notes.push("The validator's direct mode applies no quality floor; perplexity alone ranks.".into());
+    notes.push(
+        "The validator trusts a declared artifact size without reading the file; this report counts the file."
+            .into(),
+    );
+    notes
+}

@@ -1,0 +1,208 @@
+//! What an artifact holds, matched with what its config.json asks for.
+
+use std::collections::HashSet;
+
+use crate::codec::{self, Form, Grouping, Layout};
+use crate::container::{Artifact, ContainerKind};
+use crate::model::{Config, ExpectedTensor, Manifest, Presence, Quantization};
+use crate::tensor::Dtype;
+use crate::{Error, ErrorKind, Result};
+
+/// One weight of the artifact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weight {
+    /// Name in the model, without the suffixes of packed parts.
+    pub name: String,
+    /// What the model's architecture says about it; `None` for a weight that it does not know.
+    pub expected: Option<ExpectedTensor>,
+    /// How it is stored.
+    pub stored: Stored,
+    /// Which tensors hold it.
+    pub form: Form,
+}
+
+/// How a weight is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stored {
+    /// Sign planes and rescue rows.
+    Packed(Layout),
+    /// One tensor of floating-point values, or something that the model does not know.
+    Plain {
+        /// Element type.
+        dtype: Dtype,
+        /// Dimensions as stored.
+        shape: Vec<u64>,
+    },
+    /// Packed parts whose shapes do not fit the architecture or each other.
+    Misfit {
+        /// Bits that the parts take.
+        bits: u64,
+    },
+}
+
+/// An artifact matched with its configuration.
+#[derive(Debug)]
+pub struct Inventory<'a> {
+    /// The artifact's structure.
+    pub artifact: &'a Artifact,
+    /// config.json, when there is one.
+    pub config: Option<Config>,
+    /// What the architecture consists of, when it is known.
+    pub manifest: Option<Manifest>,
+    /// Every weight once, in storage order.
+    pub weights: Vec<Weight>,
+    /// Bits of tensors that repeat a weight.
+    pub surplus_bits: u64,
+    /// Names of required weights that are not stored.
+    pub missing: Vec<String>,
+    /// Names of stored weights that the architecture does not know.
+    pub unknown: Vec<String>,
+    /// Names of weights that are stored more than once.
+    pub doubled: Vec<String>,
+    /// Weights whose stored shape is not the architecture's.
+    pub misshapen: Vec<Error>,
+    /// Why the tensors can't be matched with an architecture, if they can't.
+    pub opaque: Option<String>,
+}
+
+impl<'a> Inventory<'a> {
+    /// Matches an artifact with its config.json.
+    ///
+    /// # Errors
+    /// No config.json in a folder or archive, a config.json that can't be read, a packed part of
+    /// the wrong data type, a plain weight that is not floating-point.
+    pub fn of(artifact: &'a Artifact) -> Result<Self> {
+        let config = match &artifact.config {
+            Some(bytes) => Some(Config::parse(bytes)?),
+            None if artifact.kind == ContainerKind::Safetensors => None,
+            None => Some(Config::parse(artifact.expect_config()?)?),
+        };
+        let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
+        let packed = config.as_ref().and_then(Config::packed);
+        let grouping = codec::group(&artifact.tensors, packed.as_ref());
+        let surplus_bits = surplus_bits(artifact, &grouping);
+        let mut inventory = Self {
+            artifact,
+            config,
+            manifest,
+            weights: Vec::with_capacity(grouping.weights.len()),
+            surplus_bits,
+            missing: Vec::new(),
+            unknown: Vec::new(),
+            doubled: grouping.doubled.iter().map(|d| d.name.clone()).collect(),
+            misshapen: Vec::new(),
+            opaque: None,
+        };
+        inventory.match_weights(grouping)?;
+        inventory.opaque = inventory.find_opacity();
+        Ok(inventory)
+    }
+
+    /// Logical parameters that the validator would count, when the architecture is known.
+    pub fn parameters(&self) -> Option<u64> {
+        self.opaque.is_none().then(|| self.manifest.as_ref().map(Manifest::parameter_count)).flatten()
+    }
+
+    /// The declared quantization method: `bitpack`, another one's name, or `None` for dense weights.
+    pub fn quant_method(&self) -> Option<&str> {
+        match &self.config.as_ref()?.quantization {
+            Quantization::None => None,
+            Quantization::Bitpack(_) => Some("bitpack"),
+            Quantization::Unknown { method } => Some(method),
+        }
+    }
+
+    /// Files of program code, which transformers runs when it loads the model.
+    pub fn code_files(&self) -> impl Iterator<Item = &str> {
+        self.artifact.members.iter().map(|m| m.name.as_str()).filter(|name| name.ends_with(".py"))
+    }
+
+    fn match_weights(&mut self, grouping: Grouping) -> Result<()> {
+        let mut seen = HashSet::new();
+        for weight in grouping.weights {
+            let expected = self.manifest.as_ref().and_then(|m| m.get(&weight.name)).cloned();
+            if expected.is_none() {
+                self.unknown.push(weight.name.clone());
+            }
+            seen.insert(weight.name.clone());
+            let stored = self.stored(&weight.name, &weight.form, expected.as_ref())?;
+            self.weights.push(Weight { name: weight.name, expected, stored, form: weight.form });
+        }
+        let required = self.manifest.iter().flat_map(|m| m.tensors());
+        let missing = required.filter(|t| t.presence == Presence::Required && !seen.contains(&t.name));
+        self.missing = missing.map(|t| t.name.clone()).collect();
+        Ok(())
+    }
+
+    /// How one weight is stored; a shape that does not fit is noted, not an error.
+    fn stored(&mut self, name: &str, form: &Form, expected: Option<&ExpectedTensor>) -> Result<Stored> {
+        match form {
+            Form::Plain { index } => {
+                let tensor = &self.artifact.tensors[*index];
+                if let Some(expected) = expected {
+                    check_plain_dtype(name, tensor.dtype)?;
+                    if tensor.shape != expected.shape {
+                        self.misshapen.push(wrong_shape(name, &expected.shape, &tensor.shape));
+                    }
+                }
+                Ok(Stored::Plain { dtype: tensor.dtype, shape: tensor.shape.clone() })
+            }
+            Form::Packed { parts } => {
+                let indices = parts.iter().filter_map(|(_, index)| *index);
+                let bits = indices.map(|index| 8 * self.artifact.tensors[index].bytes).sum();
+                let packed = self.config.as_ref().and_then(Config::packed);
+                let (Some(config), Some(matrix)) = (packed, expected.and_then(ExpectedTensor::matrix)) else {
+                    return Ok(Stored::Misfit { bits });
+                };
+                match Layout::derive(&self.artifact.tensors, parts, &config, matrix) {
+                    Ok(layout) => Ok(Stored::Packed(layout)),
+                    Err(error) if error.kind == ErrorKind::WrongDtype => Err(error),
+                    Err(error) => {
+                        self.misshapen.push(error);
+                        Ok(Stored::Misfit { bits })
+                    }
+                }
+            }
+        }
+    }
+
+    /// Custom code may store tensors under any name and shape, so nothing can be said about them.
+    fn find_opacity(&self) -> Option<String> {
+        let config = self.config.as_ref()?;
+        if let Quantization::Unknown { method } = &config.quantization {
+            return Some(format!(
+                "config.json declares the quantization method `{method}`, which is not known here"
+            ));
+        }
+        if self.manifest.is_none() {
+            return Some(format!("the model type `{}` is not known here", config.model_type));
+        }
+        let mismatched = !self.missing.is_empty() || !self.unknown.is_empty();
+        if config.packed().is_none() && mismatched && self.code_files().next().is_some() {
+            return Some(
+                "the artifact brings its own code, and its tensors are not the architecture's".into(),
+            );
+        }
+        None
+    }
+}
+
+fn surplus_bits(artifact: &Artifact, grouping: &Grouping) -> u64 {
+    let surplus = grouping.doubled.iter().flat_map(|d| &d.surplus);
+    surplus.map(|&index| 8 * artifact.tensors[index].bytes).sum()
+}
+
+fn check_plain_dtype(name: &str, dtype: Dtype) -> Result<()> {
+    if matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::WrongDtype, "an unpacked weight has a data type that can't be evaluated")
+        .within(name)
+        .expected("F16, BF16 or F32", dtype.name()))
+}
+
+fn wrong_shape(name: &str, expected: &[u64], found: &[u64]) -> Error {
+    Error::new(ErrorKind::WrongShape, "a weight has the wrong shape")
+        .within(name)
+        .expected(format!("{expected:?}"), format!("{found:?}"))
+}

@@ -1,0 +1,140 @@
+//! config.json: which family a model is of, its sizes, and how its weights are stored.
+
+use serde_json::Value;
+
+use super::arch::{Architecture, Qwen3};
+use super::fields::Fields;
+use crate::tensor::RESCUE_GROUP;
+use crate::{Error, ErrorKind, Result, limits};
+
+/// Scale groups that the packed format knows: 128 columns, or 0 for one scale per row.
+const SCALE_GROUPS: [u64; 2] = [0, 128];
+/// The version of the packed format that this code reads and writes.
+const FORMAT_VERSION: u64 = 1;
+
+/// What config.json says, as far as it concerns the weights and the forward pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The field `model_type`: `qwen3`, ...
+    pub model_type: String,
+    /// The field `quantization_config`.
+    pub quantization: Quantization,
+    architecture: Architecture,
+}
+
+/// How the 2-D weights are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quantization {
+    /// No `quantization_config`: every weight is dense.
+    None,
+    /// `quant_method: bitpack`, the format of FORMAT.md.
+    Bitpack(QuantConfig),
+    /// Some other method, by its name; what it stores can be counted but not read.
+    Unknown {
+        /// The field `quant_method`, or `unnamed`.
+        method: String,
+    },
+}
+
+/// The settings of a packed model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuantConfig {
+    /// Columns per scale of a binary row: 128, or 0 for one scale per row.
+    pub scale_group: usize,
+}
+
+impl Config {
+    /// Reads the bytes of config.json.
+    ///
+    /// # Errors
+    /// Bytes that are no JSON object or exceed [`limits::CONFIG_BYTES`]; a field of a known family
+    /// that is missing, of the wrong type, out of range, or asks for something unsupported
+    /// (attention biases, scaled rotary embeddings, an unknown `format_version`).
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        Self::parse_fields(bytes).map_err(|error| error.within("config.json"))
+    }
+
+    fn parse_fields(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() as u64 > limits::CONFIG_BYTES {
+            return Err(Error::new(ErrorKind::TooLarge, "the configuration is too long")
+                .expected(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
+        }
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+            Error::new(ErrorKind::Malformed, "the configuration is not valid JSON")
+                .expected("a JSON object", error)
+        })?;
+        let Value::Object(map) = &value else {
+            return Err(Error::new(ErrorKind::Malformed, "the configuration is not a JSON object")
+                .expected("an object", json_type(&value)));
+        };
+        let fields = Fields::new(map, "");
+        let model_type =
+            fields.text("model_type")?.ok_or_else(|| fields.missing("model_type", "a string"))?;
+        let architecture = match model_type {
+            "qwen3" => Architecture::Qwen3(Qwen3::from_fields(&fields)?),
+            other => Architecture::Unknown { model_type: other.to_owned() },
+        };
+        let quantization = Quantization::from_fields(&fields)?;
+        Ok(Self { model_type: model_type.to_owned(), quantization, architecture })
+    }
+
+    /// The family and its sizes, or [`Architecture::Unknown`].
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The settings of the packed format, when that is how the weights are stored.
+    pub fn packed(&self) -> Option<QuantConfig> {
+        match self.quantization {
+            Quantization::Bitpack(config) => Some(config),
+            _ => None,
+        }
+    }
+}
+
+impl Quantization {
+    fn from_fields(config: &Fields<'_>) -> Result<Self> {
+        let Some(fields) = config.object("quantization_config")? else { return Ok(Self::None) };
+        match fields.text("quant_method")? {
+            Some("bitpack") => QuantConfig::from_fields(&fields).map(Self::Bitpack),
+            method => Ok(Self::Unknown { method: method.unwrap_or("unnamed").to_owned() }),
+        }
+    }
+}
+
+impl QuantConfig {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        let number = |name: &str, wanted: &str| {
+            let value = fields.get(name).ok_or_else(|| fields.missing(name, wanted))?;
+            value.as_u64().ok_or_else(|| fields.bad(ErrorKind::Malformed, name, wanted, value))
+        };
+        let refuse = |kind, name: &str, wanted: &str, found: u64| {
+            Err(fields.bad(kind, name, wanted, &Value::from(found)))
+        };
+        let version = number("format_version", "1")?;
+        if version != FORMAT_VERSION {
+            return refuse(ErrorKind::Unsupported, "format_version", "1", version)
+                .map_err(|error| error.hint("a newer bitgauge may read this artifact"));
+        }
+        let scale_group = number("scale_group_size", "128 or 0")?;
+        if !SCALE_GROUPS.contains(&scale_group) {
+            return refuse(ErrorKind::BadValue, "scale_group_size", "128 or 0", scale_group);
+        }
+        let rescue_group = number("rescue_group_size", "128")?;
+        if rescue_group != RESCUE_GROUP as u64 {
+            return refuse(ErrorKind::BadValue, "rescue_group_size", "128", rescue_group);
+        }
+        Ok(Self { scale_group: scale_group as usize })
+    }
+}
+
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,14 @@
+//! From config.json to the tensors that a model must consist of.
+//!
+//! [`Config::parse`] reads the file, [`Config::architecture`] says which family it describes, and
+//! [`Manifest::new`] lists that family's tensors: name, shape and role. A family that is not known
+//! here is no error, only [`Architecture::Unknown`]: its artifact can still be measured.
+
+mod arch;
+mod config;
+mod fields;
+mod manifest;
+
+pub use arch::{Architecture, Qwen3};
+pub use config::{Config, QuantConfig, Quantization};
+pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};

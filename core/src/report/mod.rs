@@ -1,0 +1,235 @@
+//! The one plain struct that the terminal, JSON, the page and links all read.
+//!
+//! The JSON form is versioned by [`SCHEMA_VERSION`]: fields may be added under the same version,
+//! never renamed, removed or given another unit.
+
+use serde::Serialize;
+
+use crate::accounting::Accounting;
+use crate::container::ContainerKind;
+use crate::contract::Pack;
+
+/// Version of the JSON report.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that is known about one artifact.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Version of bitgauge that made the report.
+    pub bitgauge_version: String,
+    /// What was inspected.
+    pub artifact: ArtifactSummary,
+    /// Whose limits were applied.
+    pub pack: Pack,
+    /// The outcome of all gates together.
+    pub verdict: Verdict,
+    /// Every gate, in the validator's order.
+    pub gates: Vec<Gate>,
+    /// The model that the artifact declares, when its config.json is understood.
+    pub model: Option<ModelSummary>,
+    /// Where every bit of the artifact goes.
+    pub accounting: Accounting,
+    /// Every weight, in storage order.
+    pub weights: Vec<WeightSummary>,
+    /// What a reader should know beside the gates.
+    pub notes: Vec<String>,
+    /// The measured perplexity, when the model was evaluated.
+    pub evaluation: Option<Evaluation>,
+}
+
+/// What was inspected.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArtifactSummary {
+    /// File or folder name, without its path.
+    pub name: String,
+    /// Folder, zip or safetensors.
+    pub kind: ContainerKind,
+    /// Bytes as the validator counts them.
+    pub size_bytes: u64,
+    /// SHA-256 of the file in hex; `None` for a folder or when the payload was not read.
+    pub sha256: Option<String>,
+    /// Every file or archive member, in storage order.
+    pub members: Vec<MemberSummary>,
+}
+
+/// One file of the artifact.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MemberSummary {
+    /// Path inside the artifact.
+    pub name: String,
+    /// Bytes after decompression.
+    pub bytes: u64,
+    /// Bytes taken in the artifact.
+    pub stored_bytes: u64,
+    /// SHA-256 of the uncompressed bytes in hex, when the payload was read.
+    pub sha256: Option<String>,
+}
+
+/// The outcome of all gates together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every gate ran and passed.
+    Eligible,
+    /// At least one gate failed.
+    NotEligible,
+    /// No gate failed, but at least one could not run.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The verdict that follows from the gates.
+    pub fn of(gates: &[Gate]) -> Self {
+        if gates.iter().any(|g| g.outcome == Outcome::Fail) {
+            Self::NotEligible
+        } else if gates.is_empty() || gates.iter().any(|g| g.outcome == Outcome::NotRun) {
+            Self::Inconclusive
+        } else {
+            Self::Eligible
+        }
+    }
+
+    /// The verdict in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Eligible => "eligible",
+            Self::NotEligible => "not eligible",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// What became of one gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Outcome {
+    Pass,
+    Fail,
+    /// The gate could not be judged. Never shown as a pass.
+    NotRun,
+}
+
+/// What a gate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Unit {
+    Bytes,
+    Parameters,
+    Tensors,
+    Files,
+}
+
+impl Unit {
+    /// The unit as printed after a number.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Parameters => "parameters",
+            Self::Tensors => "tensors",
+            Self::Files => "files",
+        }
+    }
+}
+
+/// One rule of the competition applied to the artifact.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gate {
+    /// Stable identifier.
+    pub id: &'static str,
+    /// The gate in a few words.
+    pub title: &'static str,
+    /// Pass, fail or not run.
+    pub outcome: Outcome,
+    /// What the artifact has, when it could be counted.
+    pub got: Option<u64>,
+    /// The limit that `got` is held against.
+    pub wanted: Option<u64>,
+    /// `wanted - got` for an upper limit: what is left, negative when over.
+    pub margin: Option<i64>,
+    /// Unit of `got`, `wanted` and `margin`.
+    pub unit: Unit,
+    /// Where the rule comes from and how the count is made.
+    pub rule: String,
+    /// Particulars: names of tensors, the parts of the count.
+    pub details: Vec<String>,
+    /// What to change, when the gate did not pass.
+    pub hint: Option<String>,
+}
+
+/// The model that config.json declares.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelSummary {
+    /// `model_type` of config.json.
+    pub model_type: String,
+    /// Logical parameters, a tied head counted once; what the validator counts.
+    pub parameters: Option<u64>,
+    /// The quantization method that config.json declares.
+    pub quant_method: Option<String>,
+}
+
+/// One weight and what it costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WeightSummary {
+    /// Name in the model, without the suffixes of packed parts.
+    pub name: String,
+    /// How it is stored: `1-bit`, `2 x 1-bit`, `F16`.
+    pub form: String,
+    /// Logical shape.
+    pub shape: Vec<u64>,
+    /// Logical parameters.
+    pub parameters: u64,
+    /// Logical parameters in rescue rows.
+    pub rescue_parameters: u64,
+    /// Bits stored for it, padding included.
+    pub bits: u64,
+}
+
+/// A measured perplexity.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// exp(min(mean loss, 700)).
+    pub heldout_ppl: f64,
+    /// Mean loss in nats per scored token.
+    pub cross_entropy_nats: f64,
+    /// Documents with at least one scored token.
+    pub scored_documents: u64,
+    /// Scored tokens: every token of a document but its first.
+    pub scored_tokens: u64,
+    /// Longest document in tokens; the rest of a longer one is cut off.
+    pub max_tokens: u64,
+    /// SHA-256 in hex of the documents' texts joined by two newlines.
+    pub documents_sha256: String,
+    /// The device and kernels that ran.
+    pub device: String,
+    /// Arithmetic precision.
+    pub precision: &'static str,
+    /// Wall-clock seconds of the forward passes.
+    pub seconds: f64,
+    /// All tokens fed, per second.
+    pub tokens_per_second: f64,
+    /// Sum of losses in nats and scored tokens of each document, in order.
+    pub documents: Vec<DocumentLoss>,
+}
+
+/// The loss of one document.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct DocumentLoss {
+    /// Scored tokens.
+    pub tokens: u64,
+    /// Sum of their losses in nats.
+    pub nats: f64,
+}
+
+impl Report {
+    /// The report as JSON: two-space indent, fields in declaration order, a final newline.
+    pub fn to_json(&self) -> String {
+        let mut json =
+            serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"));
+        json.push('\n');
+        json
+    }
+}

@@ -1,0 +1,252 @@
+//! One pass over an artifact's bytes in file order: SHA-256 of the archive and of every member,
+//! checksums recorded by the archive, and validity of every packed tensor's payload.
+//!
+//! Push based, so that it serves a file on disk, a browser's stream and a download alike:
+//! [`Scan::begin_file`], [`Scan::push`] with pieces of any length, [`Scan::finish`].
+
+use std::collections::VecDeque;
+
+use sha2::{Digest, Sha256};
+
+use crate::codec::{Form, PayloadCheck};
+use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member};
+use crate::inventory::{Inventory, Stored};
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes inflated at a time.
+const INFLATE_PIECE: usize = 64 << 10;
+
+/// SHA-256 hashes in hex.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hashes {
+    /// Of the archive; `None` for a folder.
+    pub file: Option<String>,
+    /// Of each member's uncompressed bytes, in the order of [`Artifact::members`].
+    pub members: Vec<Option<String>>,
+}
+
+/// A pass over an artifact's bytes.
+pub struct Scan<'a> {
+    artifact: &'a Artifact,
+    /// What is left to check of each member.
+    checks: Vec<VecDeque<TensorCheck>>,
+    /// Members of the current file that still lie ahead, by offset.
+    ahead: VecDeque<usize>,
+    current: Option<MemberScan<'a>>,
+    file_hash: Option<Sha256>,
+    /// Bytes of the current file pushed so far.
+    position: u64,
+    hashes: Hashes,
+}
+
+/// The payload check of one tensor and its range within the member's uncompressed bytes.
+struct TensorCheck {
+    start: u64,
+    end: u64,
+    check: PayloadCheck,
+}
+
+/// The member that is passing by.
+struct MemberScan<'a> {
+    index: usize,
+    member: &'a Member,
+    inflater: Option<(Inflater, Vec<u8>)>,
+    hash: Sha256,
+    crc: flate2::Crc,
+    /// Uncompressed bytes so far.
+    position: u64,
+    checks: VecDeque<TensorCheck>,
+}
+
+impl<'a> Scan<'a> {
+    /// A pass over the artifact of `inventory`.
+    pub fn new(inventory: &Inventory<'a>) -> Self {
+        let artifact = inventory.artifact;
+        Self {
+            artifact,
+            checks: tensor_checks(inventory),
+            ahead: VecDeque::new(),
+            current: None,
+            file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
+            position: 0,
+            hashes: Hashes { file: None, members: vec![None; artifact.members.len()] },
+        }
+    }
+
+    /// Starts the next file. An archive is one file; each member of a folder is its own.
+    ///
+    /// # Errors
+    /// The previous file ended inside a member.
+    pub fn begin_file(&mut self, file: FileId) -> Result<()> {
+        self.end_file()?;
+        let members = &self.artifact.members;
+        let mut ahead: Vec<usize> = (0..members.len()).filter(|&i| members[i].file == file).collect();
+        ahead.sort_by_key(|&i| members[i].offset);
+        self.ahead = ahead.into();
+        self.position = 0;
+        Ok(())
+    }
+
+    /// Takes the next bytes of the current file.
+    ///
+    /// # Errors
+    /// The first fault found in them: an invalid payload, a checksum that differs, bad deflate data.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+        if let Some(hash) = &mut self.file_hash {
+            hash.update(bytes);
+        }
+        loop {
+            self.open_next_member();
+            let Some(current) = &mut self.current else { break };
+            let start = current.member.offset;
+            let end = start + current.member.stored_bytes;
+            let skip = start.saturating_sub(self.position).min(bytes.len() as u64);
+            let take = end.saturating_sub(self.position + skip).min(bytes.len() as u64 - skip);
+            // Both are at most the slice's length.
+            let (skip, take) = (skip as usize, take as usize);
+            current.push(&bytes[skip..skip + take]).map_err(|e| e.within(&current.member.name))?;
+            self.position += (skip + take) as u64;
+            bytes = &bytes[skip + take..];
+            if self.position < end {
+                break;
+            }
+            self.close_member()?;
+        }
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Ends the pass.
+    ///
+    /// # Errors
+    /// Bytes are missing.
+    pub fn finish(mut self) -> Result<Hashes> {
+        self.end_file()?;
+        self.hashes.file = self.file_hash.take().map(hex);
+        Ok(self.hashes)
+    }
+
+    fn open_next_member(&mut self) {
+        if self.current.is_some() {
+            return;
+        }
+        let Some(index) = self.ahead.pop_front() else { return };
+        let member = &self.artifact.members[index];
+        let inflater = (member.compression == Compression::Deflated)
+            .then(|| (Inflater::new(member.stored_bytes, member.bytes), vec![0; INFLATE_PIECE]));
+        self.current = Some(MemberScan {
+            index,
+            member,
+            inflater,
+            hash: Sha256::new(),
+            crc: flate2::Crc::new(),
+            position: 0,
+            checks: std::mem::take(&mut self.checks[index]),
+        });
+    }
+
+    fn close_member(&mut self) -> Result<()> {
+        if let Some(current) = self.current.take() {
+            let (index, name) = (current.index, &current.member.name);
+            self.hashes.members[index] = Some(current.finish().map_err(|e| e.within(name))?);
+        }
+        Ok(())
+    }
+
+    /// What is still open when a file ends can only be empty or cut off.
+    fn end_file(&mut self) -> Result<()> {
+        self.push_nothing()?;
+        match &self.current {
+            Some(current) => Err(Error::new(ErrorKind::Truncated, "the file ended inside a member")
+                .within(&current.member.name)
+                .expected(format!("{} bytes", current.member.bytes), current.position)),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens and closes members without bytes.
+    fn push_nothing(&mut self) -> Result<()> {
+        self.push(&[])
+    }
+}
+
+impl MemberScan<'_> {
+    fn push(&mut self, mut stored: &[u8]) -> Result<()> {
+        let Some((mut inflater, mut buffer)) = self.inflater.take() else { return self.push_plain(stored) };
+        loop {
+            let step = inflater.inflate(stored, &mut buffer)?;
+            self.push_plain(&buffer[..step.written])?;
+            stored = &stored[step.taken..];
+            if step.taken == 0 && step.written == 0 {
+                break;
+            }
+        }
+        self.inflater = Some((inflater, buffer));
+        Ok(())
+    }
+
+    /// Takes uncompressed bytes.
+    fn push_plain(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.hash.update(bytes);
+        self.crc.update(bytes);
+        while let Some(tensor) = self.checks.front_mut() {
+            let skip = tensor.start.saturating_sub(self.position).min(bytes.len() as u64) as usize;
+            let end = tensor.end.saturating_sub(self.position).min(bytes.len() as u64) as usize;
+            tensor.check.push(&bytes[skip..end])?;
+            self.position += end as u64;
+            bytes = &bytes[end..];
+            if self.position < tensor.end {
+                break;
+            }
+            if let Some(done) = self.checks.pop_front() {
+                done.check.finish()?;
+            }
+        }
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The member's SHA-256 in hex.
+    fn finish(self) -> Result<String> {
+        if let Some((inflater, _)) = &self.inflater {
+            inflater.finish()?;
+        }
+        match self.member.crc32 {
+            Some(recorded) if recorded != self.crc.sum() => Err(Error::new(
+                ErrorKind::Checksum,
+                "the archive's checksum does not match the member's bytes",
+            )
+            .expected(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
+            .hint("the archive is damaged: copy or pack it again")),
+            _ => Ok(hex(self.hash)),
+        }
+    }
+}
+
+/// A check for each part of each packed weight, by member, in the order of their offsets.
+fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
+    let artifact = inventory.artifact;
+    let mut by_member: Vec<Vec<TensorCheck>> = artifact.members.iter().map(|_| Vec::new()).collect();
+    for weight in &inventory.weights {
+        let (Stored::Packed(layout), Form::Packed { parts }) = (&weight.stored, &weight.form) else {
+            continue;
+        };
+        for (part, index) in parts.iter() {
+            let Some(tensor) = index.map(|index| &artifact.tensors[index]) else { continue };
+            by_member[tensor.member].push(TensorCheck {
+                start: tensor.offset,
+                end: tensor.offset + tensor.bytes,
+                check: PayloadCheck::new(&tensor.name, part, layout),
+            });
+        }
+    }
+    for checks in &mut by_member {
+        checks.sort_by_key(|check| check.start);
+    }
+    by_member.into_iter().map(VecDeque::from).collect()
+}
+
+/// A finished hash in hex.
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

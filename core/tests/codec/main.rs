@@ -1,0 +1,8 @@
+//! The packed format, through its public functions.
+
+mod errors;
+mod format_md;
+mod grouping;
+mod quantizing;
+mod round_trip;
+mod sample;

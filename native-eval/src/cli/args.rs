@@ -1,0 +1,205 @@
+//! Arguments and help texts.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bitgauge_core::contract::Pack;
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
+///
+/// Without a command it inspects and evaluates a small built-in model.
+///
+/// Exit status: 0 eligible or done, 1 judged and not eligible, 2 wrong usage, IO error or
+/// malformed input, 3 inconclusive.
+#[derive(Parser)]
+#[command(name = "bitgauge", version, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How the result is printed on stdout.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Judge an artifact: verdict per gate, where its bits go, every weight.
+    Inspect(InspectOptions),
+    /// Measure perplexity on held-out documents.
+    Eval(EvalOptions),
+    /// Pack a dense Hugging Face model folder into a 1-bit artifact.
+    Pack(PackOptions),
+    /// Time the evaluation of a random model of a known shape.
+    Bench(BenchOptions),
+    /// List the devices that can evaluate.
+    Devices,
+    /// Print a shell completion script.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people.
+    Human,
+    /// One JSON document.
+    Json,
+    /// One line: the verdict, or the perplexity.
+    Quiet,
+}
+
+/// Whose limits apply.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PackName {
+    /// 1.3125 bits per parameter.
+    Binary,
+    /// 2.2125 bits per parameter.
+    Ternary,
+}
+
+impl From<PackName> for Pack {
+    fn from(name: PackName) -> Self {
+        match name {
+            PackName::Binary => Self::Binary,
+            PackName::Ternary => Self::Ternary,
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub struct InspectOptions {
+    /// A model folder, .zip or .safetensors file.
+    pub artifact: PathBuf,
+    /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
+    /// can't run, so the best verdict is `inconclusive`.
+    #[arg(long)]
+    pub headers_only: bool,
+    /// Whose limits apply.
+    #[arg(long, value_enum, default_value_t = PackName::Binary)]
+    pub pack: PackName,
+    /// Print every weight, not only the totals.
+    #[arg(long)]
+    pub weights: bool,
+    /// Also write the report as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct EvalOptions {
+    /// A model folder, .zip or .safetensors file.
+    pub artifact: PathBuf,
+    /// Held-out documents: a JSON list of strings or of objects with `text`, the same as JSON
+    /// lines (.jsonl), or one document a line (.txt).
+    #[arg(long, value_name = "FILE")]
+    pub documents: PathBuf,
+    /// A tokenizer.json, a folder that holds one, or `byte-utf8`. Default: the artifact's own.
+    #[arg(long, value_name = "DIR|FILE|byte-utf8")]
+    pub tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    pub device: DeviceOptions,
+    /// Longest document in tokens; the rest of a longer one is cut off.
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..=1_048_576))]
+    pub max_tokens: u32,
+    /// Whose limits the verdict uses.
+    #[arg(long, value_enum, default_value_t = PackName::Binary)]
+    pub pack: PackName,
+    /// Also write the report as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Default)]
+pub struct DeviceOptions {
+    /// Where to evaluate: `auto` takes a GPU if there is one, else the CPU; see `bitgauge devices`.
+    #[arg(long, value_name = "auto|cpu|gpu|gpu:INDEX", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Tokens that go through the model together. Default: what suits the device.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tokens_in_flight: Option<u32>,
+    /// CPU threads. Default: all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+/// Which device evaluates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// A hardware GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU backend.
+    Cpu,
+    /// The first adapter, or the one of this index; software adapters included.
+    Gpu(Option<usize>),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("`{text}` is none of auto, cpu, gpu, gpu:INDEX");
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu(None)),
+            _ => {
+                let index = text.strip_prefix("gpu:").and_then(|index| index.parse().ok());
+                index.map(|index| Self::Gpu(Some(index))).ok_or_else(unknown)
+            }
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub struct PackOptions {
+    /// A dense Hugging Face model folder (config.json and safetensors).
+    pub model: PathBuf,
+    /// The artifact to write: a .zip file, or a folder.
+    pub out: PathBuf,
+    /// Columns per scale, or 0 for one scale per row.
+    #[arg(long, value_name = "128|0", default_value = "128", value_parser = ["128", "0"])]
+    pub scale_group: String,
+    /// Fraction of each matrix's rows to keep in 4 bits.
+    #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = fraction)]
+    pub rescue_fraction: f64,
+    /// Additive sign bases of each binary row.
+    #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub bases: u8,
+    /// Replace OUT if it exists.
+    #[arg(long)]
+    pub force: bool,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let fraction: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if (0.0..=1.0).contains(&fraction) { Ok(fraction) } else { Err(format!("{fraction} is not between 0 and 1")) }
+}
+
+#[derive(clap::Args)]
+pub struct BenchOptions {
+    /// The shape of a published model.
+    #[arg(long, value_name = "NAME", default_value = "qwen3-0.6b")]
+    pub shape: String,
+    /// Cut the model to this many layers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub layers: Option<u16>,
+    /// Documents of random tokens.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub documents: u32,
+    /// Tokens of each document.
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..=1_048_576))]
+    pub tokens: u32,
+    #[command(flatten)]
+    pub device: DeviceOptions,
+}
+
+/// Writes the completion script of `shell` to stdout.
+pub fn print_completions(shell: clap_complete::Shell) {
+    let mut command = <Args as clap::CommandFactory>::command();
+    clap_complete::generate(shell, &mut command, "bitgauge", &mut std::io::stdout());
+}

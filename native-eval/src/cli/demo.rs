@@ -1,0 +1,32 @@
+//! `bitgauge` without a command: the built-in model, inspected and evaluated.
+
+use anstream::eprintln;
+use bitgauge_core::contract::Pack;
+use native_eval::{Source, documents};
+
+use super::args::{DeviceOptions, Format};
+use super::eval::{Job, own_tokenizer};
+use super::{Exit, Failure, output, text};
+
+/// A packed model trained for this purpose; `demo/README.md` says how.
+const ARTIFACT: &[u8] = include_bytes!("../../../demo/model.zip");
+/// Documents that its training never saw.
+const DOCUMENTS: &str = include_str!("../../../demo/documents.json");
+/// Longest document in tokens, the validator's default.
+const MAX_TOKENS: usize = 512;
+
+/// Inspects and evaluates the built-in model.
+pub fn run(format: Format) -> Result<Exit, Failure> {
+    eprintln!(
+        "{}\n",
+        text::faint("The built-in demo. `bitgauge inspect ARTIFACT` judges yours, `bitgauge --help` shows the rest.")
+    );
+    let mut source = Source::from_bytes("demo/model.zip", ARTIFACT)?;
+    let documents = documents::parse(DOCUMENTS, "json")?;
+    let tokenizer = own_tokenizer(&mut source)?;
+    let device = DeviceOptions::default();
+    let job = Job { documents: &documents, tokenizer: &tokenizer, max_tokens: MAX_TOKENS, device: &device };
+    let report = job.run(&mut source, Pack::Binary)?;
+    output::print_report(&report, format, false);
+    Ok(report.verdict.into())
+}

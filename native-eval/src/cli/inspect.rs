@@ -1,0 +1,45 @@
+//! `bitgauge inspect`: the verdict, gate by gate.
+
+use bitgauge_core::Error;
+use bitgauge_core::contract::Pack;
+use bitgauge_core::inventory::Inventory;
+use bitgauge_core::report::Report;
+use bitgauge_core::scan::{Hashes, Scan};
+use native_eval::Source;
+
+use super::args::{Format, InspectOptions};
+use super::{Exit, Failure, output, progress};
+
+/// Inspects one artifact.
+pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
+    let mut source = Source::open(&options.artifact)?;
+    let artifact = source.artifact().clone();
+    let inventory = Inventory::of(&artifact)?;
+    let hashes = if options.headers_only { None } else { Some(scan(&mut source, &inventory)?) };
+    let report = report(&source, &inventory, options.pack.into(), hashes.as_ref());
+    if let Some(path) = &options.report {
+        output::write_report(&report, path)?;
+    }
+    output::print_report(&report, format, options.weights);
+    Ok(report.verdict.into())
+}
+
+/// The report of an artifact that is open as `source`.
+pub fn report(source: &Source, inventory: &Inventory, pack: Pack, hashes: Option<&Hashes>) -> Report {
+    bitgauge_core::inspect::report(source.name(), inventory, pack, hashes)
+}
+
+/// Reads every byte once: hashes, checksums, payload.
+pub fn scan(source: &mut Source, inventory: &Inventory) -> Result<Hashes, Error> {
+    let bar = progress::bytes("inspecting", inventory.artifact.size_bytes);
+    let mut scan = Scan::new(inventory);
+    for file in 0..source.file_count() {
+        scan.begin_file(file)?;
+        source.stream_file(file, &mut |bytes| {
+            bar.inc(bytes.len() as u64);
+            scan.push(bytes)
+        })?;
+    }
+    bar.finish_and_clear();
+    scan.finish().map_err(|error| error.within(source.name()))
+}

@@ -1,0 +1,80 @@
+//! The command line: arguments, the exit status, and one module per command.
+//!
+//! stdout carries only the result; progress, hints and errors go to stderr.
+
+mod args;
+//mod bench;
+mod demo;
+mod device;
+mod devices;
+mod eval;
+mod inspect;
+mod output;
+mod pack;
+mod progress;
+mod text;
+
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use bitgauge_core::report::Verdict;
+use clap::Parser;
+
+use args::{Args, Command};
+
+/// What the process tells its caller. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// The artifact is eligible, or the command did what it was asked.
+    Done = 0,
+    /// The artifact was judged and is not eligible.
+    NotEligible = 1,
+    /// Wrong usage, an IO error or malformed input: nothing was judged.
+    Fault = 2,
+    /// No gate failed, but one could not run.
+    Inconclusive = 3,
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Eligible => Self::Done,
+            Verdict::NotEligible => Self::NotEligible,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+/// A failure that ends a command, ready to be printed.
+#[derive(Debug)]
+struct Failure(String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Parses the arguments, runs the command, reports its failure. Wrong usage exits with 2.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let format = args.format;
+    let result = match args.command {
+        None => demo::run(format),
+        Some(Command::Inspect(options)) => inspect::run(&options, format),
+        Some(Command::Eval(options)) => eval::run(&options, format),
+        Some(Command::Pack(options)) => pack::run(&options, format),
+        //Some(Command::Bench(options)) => bench::run(&options, format),
+        Some(Command::Bench(_)) => Ok(Exit::Fault),
+        Some(Command::Devices) => devices::run(format),
+        Some(Command::Completions { shell }) => {
+            args::print_completions(shell);
+            Ok(Exit::Done)
+        }
+    };
+    let exit = result.unwrap_or_else(|Failure(message)| {
+        eprintln!("{}: {message}", text::error("error"));
+        Exit::Fault
+    });
+    ExitCode::from(exit as u8)
+}

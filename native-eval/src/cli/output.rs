@@ -1,0 +1,183 @@
+//! Prints results: tables for people, JSON for programs, one line for scripts.
+
+use std::path::Path;
+
+use anstream::println;
+use bitgauge_core::report::{Evaluation, Gate, Report};
+use bitgauge_core::{Error, ErrorKind};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::args::Format;
+use super::text;
+
+/// Prints a report in the wanted format; `weights` adds the table of every weight.
+pub fn print_report(report: &Report, format: Format, weights: bool) {
+    match format {
+        Format::Json => print!("{}", report.to_json()),
+        Format::Quiet => match &report.evaluation {
+            Some(evaluation) => println!("{:.6}", evaluation.heldout_ppl),
+            None => println!("{}", report.verdict.words()),
+        },
+        Format::Human => print_for_people(report, weights),
+    }
+}
+
+fn print_for_people(report: &Report, weights: bool) {
+    let artifact = &report.artifact;
+    let model = report.model.as_ref();
+    let parameters = model.and_then(|m| m.parameters).map(|p| format!(", {} parameters", text::count(p)));
+    let model_type = model.map(|m| format!(", {}", m.model_type)).unwrap_or_default();
+    println!(
+        "{}  {}{model_type}{}",
+        text::heading(&artifact.name),
+        text::bytes(artifact.size_bytes),
+        parameters.unwrap_or_default()
+    );
+    println!("{}  under the {} limits\n", text::verdict(report.verdict), report.pack.name());
+    println!("{}", gate_table(&report.gates));
+    print_gate_particulars(&report.gates);
+    println!("{}", text::heading("Where the bits go"));
+    println!("{}", accounting_table(report));
+    if weights {
+        println!("{}", text::heading("Weights"));
+        println!("{}", weight_table(report));
+    }
+    for note in &report.notes {
+        println!("{}", text::faint(&format!("note: {note}")));
+    }
+    if let Some(sha256) = &artifact.sha256 {
+        println!("{}", text::faint(&format!("sha256: {sha256}")));
+    }
+    if let Some(evaluation) = &report.evaluation {
+        print_evaluation(evaluation);
+    }
+}
+
+/// Perplexity first, then how it was measured.
+fn print_evaluation(evaluation: &Evaluation) {
+    println!();
+    println!("{}  {}", text::heading("heldout_ppl"), text::heading(&format!("{:.4}", evaluation.heldout_ppl)));
+    println!("  cross entropy  {:.6} nats per token", evaluation.cross_entropy_nats);
+    println!(
+        "  scored         {} tokens of {} documents, at most {} tokens each",
+        text::count(evaluation.scored_tokens),
+        text::count(evaluation.scored_documents),
+        text::count(evaluation.max_tokens)
+    );
+    println!("  device         {}, {}", evaluation.device, evaluation.precision);
+    println!(
+        "  speed          {} tokens/s, {:.2} s",
+        text::count(evaluation.tokens_per_second as u64),
+        evaluation.seconds
+    );
+}
+
+/// A borderless table whose columns after the first `left` are numbers.
+pub fn table(header: &[&str], rows: Vec<Vec<String>>, left: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|h| text::faint(h)));
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(left) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn gate_table(gates: &[Gate]) -> Table {
+    let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), text::count);
+    let margin = |gate: &Gate| match gate.margin {
+        Some(margin) if margin < 0 => format!("{} over", text::count(margin.unsigned_abs())),
+        Some(margin) if gate.wanted != Some(0) => format!("{} left", text::count(margin.unsigned_abs())),
+        _ => String::new(),
+    };
+    let row = |gate: &Gate| {
+        let (got, limit) = match gate.wanted {
+            // A gate that counts faults.
+            Some(0) => (format!("{} faults", gate.got.unwrap_or(0)), "0".to_owned()),
+            wanted => (number(gate.got), number(wanted)),
+        };
+        let unit = if gate.wanted == Some(0) || gate.wanted.is_none() { "" } else { gate.unit.name() };
+        vec![text::outcome(gate.outcome), gate.title.to_owned(), got, limit, margin(gate), unit.to_owned()]
+    };
+    let mut table = table(&["", "gate", "got", "limit", "margin", ""], gates.iter().map(row).collect(), 2);
+    if let Some(column) = table.column_mut(5) {
+        column.set_cell_alignment(CellAlignment::Left);
+    }
+    table
+}
+
+/// Rule, names and hint of every gate that did not pass.
+fn print_gate_particulars(gates: &[Gate]) {
+    for gate in gates.iter().filter(|g| g.outcome != bitgauge_core::report::Outcome::Pass) {
+        println!("\n{} {}", text::outcome(gate.outcome), text::heading(gate.title));
+        for detail in &gate.details {
+            println!("  {detail}");
+        }
+        println!("  rule: {}", gate.rule);
+        if let Some(hint) = &gate.hint {
+            println!("  hint: {hint}");
+        }
+    }
+    println!();
+}
+
+fn accounting_table(report: &Report) -> Table {
+    let accounting = &report.accounting;
+    let parameters = report.model.as_ref().and_then(|m| m.parameters).filter(|&p| p > 0);
+    let share = |bits: u64| format!("{:.2} %", 100.0 * bits as f64 / accounting.total_bits.max(1) as f64);
+    let per_parameter = |bits: u64| {
+        parameters.map_or_else(String::new, |p| format!("{:.4} bits/parameter", bits as f64 / p as f64))
+    };
+    let row = |name: &str, bits: u64| {
+        vec![format!("  {name}"), text::bits_as_bytes(bits), share(bits), per_parameter(bits)]
+    };
+    let used = accounting.buckets.iter().filter(|entry| entry.bits > 0);
+    let mut rows: Vec<_> = used.map(|entry| row(entry.bucket.name(), entry.bits)).collect();
+    if accounting.saved_by_compression_bits > 0 {
+        let saved = accounting.saved_by_compression_bits;
+        let minus = |cell: String| format!("-{cell}");
+        rows.push(vec![
+            "  saved by compression".to_owned(),
+            minus(text::bits_as_bytes(saved)),
+            minus(share(saved)),
+            parameters.map_or_else(String::new, |_| minus(per_parameter(saved))),
+        ]);
+    }
+    rows.push(row("total", accounting.total_bits));
+    table(&["", "size", "share", ""], rows, 1)
+}
+
+fn weight_table(report: &Report) -> Table {
+    let row = |weight: &bitgauge_core::report::WeightSummary| {
+        let shape: Vec<_> = weight.shape.iter().map(u64::to_string).collect();
+        let per = |p: u64| if p == 0 { String::new() } else { format!("{:.4}", weight.bits as f64 / p as f64) };
+        let rescue = 100.0 * weight.rescue_parameters as f64 / weight.parameters.max(1) as f64;
+        vec![
+            format!("  {}", weight.name),
+            weight.form.clone(),
+            shape.join(" x "),
+            text::bits_as_bytes(weight.bits),
+            per(weight.parameters),
+            if weight.rescue_parameters == 0 { String::new() } else { format!("{rescue:.2} %") },
+        ]
+    };
+    let header = ["  weight", "form", "shape", "size", "bits/parameter", "rescued"];
+    table(&header, report.weights.iter().map(row).collect(), 2)
+}
+
+/// Writes a report atomically: a complete file appears under the name, or none.
+pub fn write_report(report: &Report, path: &Path) -> Result<(), Error> {
+    let fail = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, "the report can't be written")
+            .within(path.display())
+            .expected("a writable file in an existing folder", error)
+    };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    std::io::Write::write_all(&mut file, report.to_json().as_bytes()).map_err(fail)?;
+    file.persist(path).map_err(|error| fail(error.error))?;
+    Ok(())
+}

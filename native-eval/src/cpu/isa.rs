@@ -1,0 +1,127 @@
+//! Which instruction set runs: chosen once, when the backend is made.
+
+use super::micro;
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// AVX-512F, 16 lanes.
+    Avx512,
+    /// AVX2 with FMA, 8 lanes.
+    Avx2,
+    /// Whatever the compilation target guarantees (SSE2 on x86-64, NEON on AArch64).
+    Portable,
+}
+
+impl Kernel {
+    /// All of them, the fastest first.
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+
+    /// Whether this CPU can run it.
+    pub fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let (avx2, avx512) = (
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            is_x86_feature_detected!("avx512f"),
+        );
+        #[cfg(not(target_arch = "x86_64"))]
+        let (avx2, avx512) = (false, false);
+        match self {
+            Self::Avx512 => avx2 && avx512,
+            Self::Avx2 => avx2,
+            Self::Portable => true,
+        }
+    }
+
+    /// The name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2 + FMA",
+            Self::Portable => "portable",
+        }
+    }
+}
+
+/// Proof that this CPU can run a [`Kernel`]: only [`Isa::new`] makes one, so the calls below into
+/// functions compiled for it are sound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Isa(Kernel);
+
+impl Isa {
+    /// The proof, or `None` when this CPU lacks the instruction set.
+    pub fn new(kernel: Kernel) -> Option<Self> {
+        kernel.is_available().then_some(Self(kernel))
+    }
+
+    /// The fastest that this CPU has.
+    pub fn fastest() -> Self {
+        Kernel::ALL.into_iter().find_map(Self::new).unwrap_or(Self(Kernel::Portable))
+    }
+
+    /// Which one it is.
+    pub fn kernel(self) -> Kernel {
+        self.0
+    }
+
+    /// Rows and columns of the output tile that the micro-kernel keeps in registers.
+    pub fn tile(self) -> (usize, usize) {
+        match self.0 {
+            Kernel::Avx512 => (12, 32),
+            Kernel::Avx2 => (6, 16),
+            Kernel::Portable => (4, 8),
+        }
+    }
+
+    /// Runs `f` compiled for this instruction set: plain loops inside it are vectorised with it.
+    #[inline(always)]
+    pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
+        match self.0 {
+            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { with_avx512(f) },
+            // SAFETY: the same.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { with_avx2(f) },
+            _ => f(),
+        }
+    }
+
+    /// The register-blocked product of [`micro`] for this instruction set.
+    pub fn multiply(self, a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: micro::Place) {
+        match self.0 {
+            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { micro::avx512(a, panel, out, at) },
+            // SAFETY: the same.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { micro::avx2(a, panel, out, at) },
+            _ => micro::portable(a, panel, out, at),
+        }
+    }
+
+    /// Dependent-free fused multiply-adds, `rounds` of them per chain; returns FLOP done.
+    pub fn fma_burst(self, rounds: usize) -> u64 {
+        match self.0 {
+            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { micro::avx512_burst(rounds) },
+            // SAFETY: the same.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { micro::avx2_burst(rounds) },
+            _ => micro::portable_burst(rounds),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn with_avx512<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}

@@ -1,0 +1,143 @@
+//! The micro-kernels: one tile of `out (+)= a · panel` held in registers.
+//!
+//! `a` holds rows of activations at a stride of [`STRIDE`] floats, `panel` is K-major: the NR
+//! weights of input column k are contiguous at `k * NR`. Each step over k loads NR weights, and
+//! for every row broadcasts one activation and does NR multiply-adds. The two x86 kernels are one
+//! macro with different vectors, so a machine without AVX-512 still tests the same code.
+
+/// Most input columns multiplied in one pass: an AVX2 panel then takes 16 KiB of the L1 cache.
+pub(super) const DEPTH: usize = 256;
+
+/// Floats from one row of `a` to the next; the extra cache line keeps the rows of a tile in
+/// different cache sets.
+pub(super) const STRIDE: usize = DEPTH + 16;
+
+/// Where a tile goes in its output rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// First column.
+    pub col: usize,
+    /// Columns to write; less than the panel's width at the right edge.
+    pub width: usize,
+    /// Add to what is there instead of replacing it.
+    pub add: bool,
+}
+
+/// Writes the part of a spilled tile that lies inside the output.
+fn write_part(tile: &[f32], nr: usize, out: &mut [&mut [f32]], at: Place) {
+    for (row, tile) in out.iter_mut().zip(tile.chunks_exact(nr)) {
+        for (out, value) in row[at.col..][..at.width].iter_mut().zip(tile) {
+            *out = if at.add { *out + value } else { *value };
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! micro_kernel {
+    ($name:ident, $burst:ident, $features:literal, $rows:literal rows of $vectors:literal x $lanes:literal lanes,
+     $zero:ident, $set:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
+        /// See the module. a is `[<= rows, depth]` at [`STRIDE`], panel is `[depth, NR]`, out has at
+        /// most `rows` rows.
+        #[target_feature(enable = $features)]
+        pub(super) fn $name(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Place) {
+            const NR: usize = $vectors * $lanes;
+            let depth = panel.len() / NR;
+            assert!(depth <= DEPTH && panel.len() == depth * NR && a.len() >= $rows * STRIDE);
+            let mut acc = [[$zero(); $vectors]; $rows];
+            for k in 0..depth {
+                let mut weights = [$zero(); $vectors];
+                for (v, weights) in weights.iter_mut().enumerate() {
+                    // SAFETY: k < depth, so the last lane read is panel[depth * NR - 1] at most.
+                    *weights = unsafe { $load(panel.as_ptr().add(k * NR + v * $lanes)) };
+                }
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    // SAFETY: i < rows and k < depth <= STRIDE, and a has rows * STRIDE floats.
+                    let x = $set(unsafe { *a.get_unchecked(i * STRIDE + k) });
+                    for (acc, weights) in acc.iter_mut().zip(weights) {
+                        *acc = $fma(x, weights, *acc);
+                    }
+                }
+            }
+            if out.len() == $rows && at.width == NR {
+                for (row, acc) in out.iter_mut().zip(acc) {
+                    let row = &mut row[at.col..][..NR];
+                    for (row, acc) in row.chunks_exact_mut($lanes).zip(acc) {
+                        // SAFETY: each chunk has as many floats as a vector has lanes.
+                        unsafe {
+                            let sum = if at.add { $add($load(row.as_ptr()), acc) } else { acc };
+                            $store(row.as_mut_ptr(), sum);
+                        }
+                    }
+                }
+            } else {
+                let mut tile = [0.0; $rows * NR];
+                for (tile, acc) in tile.chunks_exact_mut($lanes).zip(acc.as_flattened()) {
+                    // SAFETY: each chunk has as many floats as a vector has lanes.
+                    unsafe { $store(tile.as_mut_ptr(), *acc) };
+                }
+                write_part(&tile, NR, out, at);
+            }
+        }
+
+        /// `rounds` multiply-adds in each of as many independent chains as the tile has vectors.
+        #[target_feature(enable = $features)]
+        pub(super) fn $burst(rounds: usize) -> u64 {
+            let mut acc = [[$zero(); $vectors]; $rows];
+            let (x, y) = std::hint::black_box(($set(0.999), $set(0.001)));
+            for _ in 0..rounds {
+                for acc in acc.as_flattened_mut() {
+                    *acc = $fma(*acc, x, y);
+                }
+            }
+            std::hint::black_box(acc);
+            2 * rounds as u64 * $rows * $vectors * $lanes
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+#[cfg(target_arch = "x86_64")]
+micro_kernel!(
+    avx2, avx2_burst, "avx2,fma", 6 rows of 2 x 8 lanes,
+    _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps
+);
+
+#[cfg(target_arch = "x86_64")]
+micro_kernel!(
+    avx512, avx512_burst, "avx512f,avx2,fma", 12 rows of 2 x 16 lanes,
+    _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps
+);
+
+const PORTABLE_ROWS: usize = 4;
+const PORTABLE_COLS: usize = 8;
+
+/// The same in plain loops: multiply, then add, since a fused multiply-add without the
+/// instruction is a slow library call.
+pub(super) fn portable(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Place) {
+    assert!(a.len() >= PORTABLE_ROWS * STRIDE);
+    let mut acc = [[0.0f32; PORTABLE_COLS]; PORTABLE_ROWS];
+    for (k, weights) in panel.as_chunks::<PORTABLE_COLS>().0.iter().enumerate() {
+        for (i, acc) in acc.iter_mut().enumerate() {
+            let x = a[i * STRIDE + k];
+            for (acc, weight) in acc.iter_mut().zip(weights) {
+                *acc += x * weight;
+            }
+        }
+    }
+    write_part(acc.as_flattened(), PORTABLE_COLS, out, at);
+}
+
+/// The portable counterpart of the x86 bursts.
+pub(super) fn portable_burst(rounds: usize) -> u64 {
+    let mut acc = [[0.0f32; PORTABLE_COLS]; PORTABLE_ROWS];
+    let (x, y) = std::hint::black_box((0.999, 0.001));
+    for _ in 0..rounds {
+        for acc in acc.as_flattened_mut() {
+            *acc = *acc * x + y;
+        }
+    }
+    std::hint::black_box(acc);
+    2 * rounds as u64 * (PORTABLE_ROWS * PORTABLE_COLS) as u64
+}

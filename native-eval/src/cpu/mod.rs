@@ -1,0 +1,288 @@
+//! The CPU backend: complete, f32 throughout, and the definition of right for every other one.
+
+mod attention;
+mod head;
+mod isa;
+mod micro;
+mod panel;
+mod product;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use bitgauge_core::Matrix;
+use rayon::prelude::*;
+
+pub use isa::Kernel;
+pub use panel::Weights;
+
+use crate::backend::{Attention, Backend, BackendError, NO_TARGET};
+use isa::Isa;
+use product::Scratch;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Tokens in flight: enough to hide the unpacking of weights many times over, few enough that
+/// activations stay small beside the weights.
+const PREFERRED_TOKENS: usize = 2048;
+
+/// Elements that one task of a row-wise kernel handles.
+const TASK_ELEMENTS: usize = 1 << 15;
+
+/// Evaluates on the CPU's vector units with a thread pool.
+pub struct CpuBackend {
+    isa: Isa,
+    /// Its own threads, or the process-wide pool.
+    pool: Option<rayon::ThreadPool>,
+}
+
+/// Activations `[rows, cols]`, row-major.
+pub struct CpuBuffer {
+    cols: usize,
+    values: Vec<f32>,
+}
+
+impl CpuBuffer {
+    fn rows(&self) -> usize {
+        self.values.len() / self.cols.max(1)
+    }
+
+    /// Row indices and rows in parallel, in tasks of a useful size.
+    fn par_rows(&mut self) -> impl IndexedParallelIterator<Item = (usize, &mut [f32])> {
+        let rows_per_task = (TASK_ELEMENTS / self.cols.max(1)).max(1);
+        self.values.par_chunks_exact_mut(self.cols.max(1)).enumerate().with_min_len(rows_per_task)
+    }
+
+    fn row(&self, t: usize) -> &[f32] {
+        &self.values[t * self.cols..][..self.cols]
+    }
+}
+
+/// Refuses shapes that disagree.
+fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(BackendError(format!("{what}: expected {expected}, found {found}")))
+}
+
+impl CpuBackend {
+    /// The fastest kernels that this CPU has, on `threads` threads of its own or, with `None`, on
+    /// the process-wide pool.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        let pool = match threads {
+            None => None,
+            Some(n) => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
+                Some(pool.map_err(|e| BackendError(format!("could not start {n} threads: {e}")))?)
+            }
+        };
+        Ok(Self { isa: Isa::fastest(), pool })
+    }
+
+    /// Uses `kernel` instead; fails where the CPU can't run it.
+    pub fn with_kernel(self, kernel: Kernel) -> Result<Self> {
+        let missing = || BackendError(format!("this CPU has no {}", kernel.name()));
+        Ok(Self { isa: Isa::new(kernel).ok_or_else(missing)?, ..self })
+    }
+
+    /// The kernels in use.
+    pub fn kernel(&self) -> Kernel {
+        self.isa.kernel()
+    }
+
+    /// Threads that share the work.
+    pub fn threads(&self) -> usize {
+        self.run(rayon::current_num_threads)
+    }
+
+    fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) => pool.install(f),
+            None => f(),
+        }
+    }
+}
+
+impl Backend for CpuBackend {
+    type Buffer = CpuBuffer;
+    type Matrix = Weights;
+    type Vector = Vec<f32>;
+    type Indices = Vec<u32>;
+
+    fn describe(&self) -> String {
+        let threads = self.threads();
+        format!("CPU, {}, {threads} thread{}", self.kernel().name(), if threads == 1 { "" } else { "s" })
+    }
+
+    fn preferred_tokens(&self, _hidden: usize, _intermediate: usize) -> usize {
+        PREFERRED_TOKENS
+    }
+
+    fn upload_matrix(&mut self, matrix: Matrix) -> Result<Weights> {
+        Ok(Weights::new(matrix))
+    }
+
+    fn upload_vector(&mut self, values: &[f32]) -> Result<Vec<f32>> {
+        Ok(values.to_vec())
+    }
+
+    fn upload_indices(&mut self, values: &[u32]) -> Result<Vec<u32>> {
+        Ok(values.to_vec())
+    }
+
+    fn buffer(&mut self, rows: usize, cols: usize) -> Result<CpuBuffer> {
+        let too_large = || BackendError(format!("no memory for activations of {rows} x {cols} floats"));
+        let len = rows.checked_mul(cols).ok_or_else(too_large)?;
+        let mut values = Vec::new();
+        values.try_reserve_exact(len).map_err(|_| too_large())?;
+        values.resize(len, 0.0);
+        Ok(CpuBuffer { cols, values })
+    }
+
+    fn embed(&mut self, table: &Weights, ids: &Vec<u32>, out: &mut CpuBuffer) -> Result<()> {
+        agree("embed: columns", table.stored.cols(), out.cols)?;
+        agree("embed: rows", ids.len(), out.rows())?;
+        if let Some(id) = ids.iter().find(|id| **id as usize >= table.stored.rows()) {
+            let rows = table.stored.rows();
+            return Err(BackendError(format!("embed: token id {id} is outside a table of {rows} rows")));
+        }
+        self.run(|| out.par_rows().for_each(|(t, row)| table.read_row(ids[t] as usize, row)));
+        Ok(())
+    }
+
+    fn rms_norm(&mut self, x: &CpuBuffer, weight: &Vec<f32>, eps: f32, out: &mut CpuBuffer) -> Result<()> {
+        agree("rms_norm: weights", x.cols, weight.len())?;
+        agree("rms_norm: columns", x.cols, out.cols)?;
+        agree("rms_norm: rows", x.rows(), out.rows())?;
+        let isa = self.isa;
+        let norm = |(t, out): (usize, &mut [f32])| isa.run(|| rows::rms_norm(x.row(t), weight, eps, out));
+        self.run(|| out.par_rows().for_each(norm));
+        Ok(())
+    }
+
+    fn head_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32) -> Result<()> {
+        let d = weight.len().max(1);
+        agree("head_norm: channels past whole heads", 0, x.cols % d)?;
+        let isa = self.isa;
+        let norm = |(_, row): (usize, &mut [f32])| {
+            isa.run(|| row.chunks_exact_mut(d).for_each(|head| rows::rms_norm_in_place(head, weight, eps)));
+        };
+        self.run(|| x.par_rows().for_each(norm));
+        Ok(())
+    }
+
+    fn matmul(&mut self, x: &CpuBuffer, w: &Weights, out: &mut CpuBuffer) -> Result<()> {
+        agree("matmul: input columns", w.stored.cols(), x.cols)?;
+        agree("matmul: output columns", w.stored.rows(), out.cols)?;
+        agree("matmul: rows", x.rows(), out.rows())?;
+        if out.values.is_empty() {
+            return Ok(());
+        }
+        let (isa, rows, cols) = (self.isa, x.rows(), out.cols);
+        self.run(|| {
+            let (heights, width) = product::split(isa, rows, cols, rayon::current_num_threads());
+            product::tiles(&mut out.values, cols, &heights, width).into_par_iter().for_each(|mut tile| {
+                let columns = tile.col..cols.min(tile.col + width);
+                let mut scratch = Scratch::new(isa, tile.rows.len());
+                product::product(
+                    isa,
+                    x.cols,
+                    columns,
+                    |i, k, line| line.copy_from_slice(&x.row(tile.row + i)[k]),
+                    |j, k, panel| w.fill_panel(isa, j, k, panel),
+                    &mut tile.rows,
+                    &mut scratch,
+                );
+            });
+        });
+        Ok(())
+    }
+
+    fn rotary(
+        &mut self,
+        x: &mut CpuBuffer,
+        positions: &Vec<u32>,
+        frequencies: &Vec<f32>,
+        head_dim: usize,
+    ) -> Result<()> {
+        agree("rotary: rows", positions.len(), x.rows())?;
+        agree("rotary: channels past whole heads", 0, x.cols % head_dim.max(1))?;
+        if 2 * frequencies.len() > head_dim {
+            let pairs = frequencies.len();
+            return Err(BackendError(format!("rotary: {pairs} pairs do not fit a head of {head_dim}")));
+        }
+        let isa = self.isa;
+        let rotate = |turns: &mut Vec<(f32, f32)>, (t, row): (usize, &mut [f32])| {
+            turns.clear();
+            turns.extend(frequencies.iter().map(|frequency| {
+                let (sin, cos) = (positions[t] as f32 * frequency).sin_cos();
+                (cos, sin)
+            }));
+            isa.run(|| rows::rotate(row, head_dim, turns));
+        };
+        self.run(|| x.par_rows().for_each_init(Vec::new, rotate));
+        Ok(())
+    }
+
+    fn attention(
+        &mut self,
+        q: &CpuBuffer,
+        k: &CpuBuffer,
+        v: &CpuBuffer,
+        positions: &Vec<u32>,
+        shape: Attention,
+        out: &mut CpuBuffer,
+    ) -> Result<()> {
+        if shape.kv_heads == 0 || shape.head_dim == 0 || !shape.heads.is_multiple_of(shape.kv_heads) {
+            return Err(BackendError(format!("attention: {shape:?} has no whole groups of heads")));
+        }
+        for (buffer, what, heads) in [
+            (q, "attention: query columns", shape.heads),
+            (k, "attention: key columns", shape.kv_heads),
+            (v, "attention: value columns", shape.kv_heads),
+            (out, "attention: output columns", shape.heads),
+        ] {
+            agree(what, heads * shape.head_dim, buffer.cols)?;
+            agree("attention: rows", positions.len(), buffer.rows())?;
+        }
+        let documents = attention::documents(positions)
+            .map_err(|t| BackendError(format!("attention: position {} at row {t}", positions[t])))?;
+        let inputs = attention::Inputs { q: &q.values, k: &k.values, v: &v.values, shape };
+        self.run(|| attention::attention(self.isa, inputs, &documents, &mut out.values));
+        Ok(())
+    }
+
+    fn swiglu(&mut self, gate: &mut CpuBuffer, up: &CpuBuffer) -> Result<()> {
+        agree("swiglu: columns", gate.cols, up.cols)?;
+        agree("swiglu: rows", gate.rows(), up.rows())?;
+        let isa = self.isa;
+        self.run(|| gate.par_rows().for_each(|(t, gate)| isa.run(|| rows::swiglu(gate, up.row(t)))));
+        Ok(())
+    }
+
+    fn add(&mut self, residual: &mut CpuBuffer, x: &CpuBuffer) -> Result<()> {
+        agree("add: columns", residual.cols, x.cols)?;
+        agree("add: rows", residual.rows(), x.rows())?;
+        let isa = self.isa;
+        self.run(|| residual.par_rows().for_each(|(t, row)| isa.run(|| rows::add(row, x.row(t)))));
+        Ok(())
+    }
+
+    fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, targets: &Vec<u32>) -> Result<Vec<f32>> {
+        agree("head_loss: columns", head.stored.cols(), x.cols)?;
+        agree("head_loss: rows", targets.len(), x.rows())?;
+        let vocabulary = head.stored.rows();
+        if let Some(id) = targets.iter().find(|id| **id != NO_TARGET && **id as usize >= vocabulary) {
+            return Err(BackendError(format!("head_loss: target {id} is outside {vocabulary} rows")));
+        }
+        if targets.is_empty() || vocabulary == 0 {
+            return Ok(vec![0.0; targets.len()]);
+        }
+        Ok(self.run(|| head::head_loss(self.isa, &x.values, head, targets)))
+    }
+
+    fn read(&mut self, x: &CpuBuffer) -> Result<Vec<f32>> {
+        Ok(x.values.clone())
+    }
+}

@@ -1,0 +1,164 @@
+//! Held-out documents and their tokens.
+
+use std::path::Path;
+
+use bitgauge_core::{Error, ErrorKind, Result, limits};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokenizers::Tokenizer;
+
+/// Longest documents file.
+const DOCUMENTS_BYTES: u64 = 1 << 30;
+
+/// One entry of a documents file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Text(String),
+    Object { text: String },
+}
+
+/// Reads documents: a JSON list of strings or of objects with a `text`, JSON lines of the same
+/// (`.jsonl`), or one document a line (`.txt`, `.text`).
+///
+/// # Errors
+/// A file that can't be read, is not of that form, or holds no document.
+pub fn read(path: &Path) -> Result<Vec<String>> {
+    let name = path.display().to_string();
+    let text = read_text(path).map_err(|e| e.within(&name))?;
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    parse(&text, &extension).map_err(|e| e.within(&name))
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let io = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, "the documents can't be read").expected("a file", error)
+    };
+    let length = std::fs::metadata(path).map_err(io)?.len();
+    if length > DOCUMENTS_BYTES {
+        return Err(Error::new(ErrorKind::TooLarge, "the documents file is too large")
+            .expected(format!("at most {DOCUMENTS_BYTES} bytes"), length));
+    }
+    std::fs::read_to_string(path).map_err(io)
+}
+
+/// Parses the text of a documents file with this extension, see [`read`].
+///
+/// # Errors
+/// Text that is not of that form, or holds no document.
+pub fn parse(text: &str, extension: &str) -> Result<Vec<String>> {
+    let lines = || text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let documents: Vec<String> = match extension {
+        "txt" | "text" => lines().map(|(_, line)| line.to_owned()).collect(),
+        "jsonl" => {
+            let entry = |(number, line)| {
+                serde_json::from_str(line).map_err(|e| malformed(&e).within(format!("line {}", number + 1)))
+            };
+            lines().map(entry).collect::<Result<Vec<Entry>>>()?.into_iter().map(Entry::into_text).collect()
+        }
+        _ => {
+            let entries: Vec<Entry> = serde_json::from_str(text).map_err(|e| malformed(&e))?;
+            entries.into_iter().map(Entry::into_text).collect()
+        }
+    };
+    let documents: Vec<String> = documents.into_iter().filter(|text| !text.is_empty()).collect();
+    if documents.is_empty() {
+        return Err(Error::new(ErrorKind::Missing, "there are no documents").expected("at least one", "none"));
+    }
+    Ok(documents)
+}
+
+impl Entry {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) | Self::Object { text } => text,
+        }
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Error {
+    Error::new(ErrorKind::Malformed, "the documents are not of a known form")
+        .expected("a list of strings or of objects with `text`", error)
+        .hint("files ending in .jsonl hold one JSON value a line, files ending in .txt one document a line")
+}
+
+/// SHA-256 in hex of the texts joined by two newlines: the validator's document digest.
+pub fn digest(documents: &[String]) -> String {
+    let hash = Sha256::digest(documents.join("\n\n").as_bytes());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Turns text into token ids.
+pub enum TextTokenizer {
+    /// A `tokenizer.json`.
+    File(Box<Tokenizer>),
+    /// The validator's built-in byte tokenizer: id = byte + 1 of the UTF-8 text.
+    Bytes,
+}
+
+impl TextTokenizer {
+    /// Reads the bytes of a tokenizer.json.
+    ///
+    /// # Errors
+    /// Bytes that are too many or are no tokenizer.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() as u64 > limits::TOKENIZER_BYTES {
+            return Err(Error::new(ErrorKind::TooLarge, "the tokenizer is too large")
+                .expected(format!("at most {} bytes", limits::TOKENIZER_BYTES), bytes.len()));
+        }
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| {
+            Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
+                .expected("a tokenizer.json of the tokenizers library", e)
+        })?;
+        // The evaluation cuts documents itself; a padding or truncation setting must not interfere.
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|e| {
+            Error::new(ErrorKind::Malformed, "the tokenizer's truncation setting is invalid")
+                .expected("none", e)
+        })?;
+        Ok(Self::File(Box::new(tokenizer)))
+    }
+
+    /// The first `max_tokens` token ids of a text, special tokens as the tokenizer defines them.
+    ///
+    /// # Errors
+    /// A text that the tokenizer can't encode.
+    pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>> {
+        match self {
+            Self::Bytes => Ok(text.bytes().take(max_tokens).map(|byte| u32::from(byte) + 1).collect()),
+            Self::File(tokenizer) => {
+                let encoding = tokenizer.encode(text, true).map_err(|e| {
+                    Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected("text", e)
+                })?;
+                Ok(encoding.get_ids().iter().copied().take(max_tokens).collect())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_documents_file_gives_the_same_texts() {
+        let expected = ["one", "two words"];
+        assert_eq!(parse(r#"["one", {"text": "two words", "source": "x"}]"#, "json").unwrap(), expected);
+        assert_eq!(parse("\"one\"\n\n{\"text\": \"two words\"}\n", "jsonl").unwrap(), expected);
+        assert_eq!(parse("one\n  two words \n\n", "txt").unwrap(), expected);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        assert_eq!(parse("{}", "json").unwrap_err().kind, ErrorKind::Malformed);
+        assert_eq!(parse("[]", "json").unwrap_err().kind, ErrorKind::Missing);
+        let error = parse("\"one\"\n{\"txt\": 1}", "jsonl").unwrap_err();
+        assert_eq!((error.kind, error.place.as_str()), (ErrorKind::Malformed, "line 2"));
+    }
+
+    #[test]
+    fn bytes_become_ids_one_higher() {
+        assert_eq!(TextTokenizer::Bytes.encode("aé", 8).unwrap(), [98, 196, 170]);
+        assert_eq!(TextTokenizer::Bytes.encode("aé", 2).unwrap(), [98, 196]);
+    }
+}

@@ -1,0 +1,43 @@
+//! config.json of the packed model.
+
+use bitgauge_core::model::{Config, QuantConfig};
+use bitgauge_core::{Error, ErrorKind, RESCUE_GROUP, Result};
+use serde_json::Value;
+
+/// Adds `quantization_config` as the last field. Everything before it stays byte for byte.
+///
+/// # Errors
+/// Text that is no JSON object, a `quantization_config` that is there already (even `null`), or a
+/// scale group that the format does not have.
+pub(super) fn add_quantization(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
+    let fault = |kind, what: &str, wanted: &str, found: String| {
+        Error::new(kind, what).within("config.json").expected(wanted, found)
+    };
+    let parsed: Value = serde_json::from_slice(text)
+        .map_err(|error| fault(ErrorKind::Malformed, "not valid JSON", "a JSON object", error.to_string()))?;
+    if let Some(found) = parsed.get("quantization_config") {
+        let what = "the field `quantization_config` is there already";
+        return Err(fault(ErrorKind::Unsupported, what, "no such field", found.to_string()));
+    }
+    let trimmed = text.trim_ascii_end();
+    let Some(body) = trimmed.strip_suffix(b"}").map(<[u8]>::trim_ascii_end) else {
+        return Err(fault(ErrorKind::Malformed, "not a JSON object", "an object", parsed.to_string()));
+    };
+    let mut out = body.to_vec();
+    out.extend_from_slice(
+        format!(
+            ",\n  \"quantization_config\": {{\n    \"quant_method\": \"bitpack\",\n    \
+             \"format_version\": 1,\n    \"scale_group_size\": {scale_group},\n    \
+             \"rescue_group_size\": {RESCUE_GROUP}\n  }}\n}}\n"
+        )
+        .as_bytes(),
+    );
+    // What was written must be what a reader will understand.
+    match Config::parse(&out)?.packed() {
+        Some(QuantConfig { scale_group: read }) if read == scale_group => Ok(out),
+        read => {
+            let found = format!("{read:?}");
+            Err(fault(ErrorKind::Malformed, "the settings can't be recorded", "the settings given", found))
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Packs small models on disk and reads them back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bitgauge_core::codec::{self, Form, Layout, Part, Parts, Settings, choose_rescue_rows, quantize};
+use bitgauge_core::container::{Compression, ContainerKind};
+use bitgauge_core::inventory::{Inventory, Stored};
+use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
+use half::bf16;
+use tempfile::TempDir;
+
+use super::{PackSettings, PackSummary, pack};
+use crate::source::Source;
+
+const CONFIG: &str = r#"{
+  "model_type": "qwen3",
+  "zebra": [1, 2.50, "é"],
+  "hidden_size": 66, "intermediate_size": 35, "num_hidden_layers": 1,
+  "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "vocab_size": 40,
+  "tie_word_embeddings": true, "rms_norm_eps": 1e-6, "rope_theta": 1000000
+}
+"#;
+/// Every tensor of that model, with the copy of the head that a tied model may store.
+const TENSORS: [(&str, &[usize]); 14] = [
+    ("lm_head.weight", &[40, 66]),
+    ("model.embed_tokens.weight", &[40, 66]),
+    ("model.layers.0.input_layernorm.weight", &[66]),
+    ("model.layers.0.mlp.down_proj.weight", &[66, 35]),
+    ("model.layers.0.mlp.gate_proj.weight", &[35, 66]),
+    ("model.layers.0.mlp.up_proj.weight", &[35, 66]),
+    ("model.layers.0.post_attention_layernorm.weight", &[66]),
+    ("model.layers.0.self_attn.k_norm.weight", &[6]),
+    ("model.layers.0.self_attn.k_proj.weight", &[12, 66]),
+    ("model.layers.0.self_attn.o_proj.weight", &[66, 24]),
+    ("model.layers.0.self_attn.q_norm.weight", &[6]),
+    ("model.layers.0.self_attn.q_proj.weight", &[24, 66]),
+    ("model.layers.0.self_attn.v_proj.weight", &[12, 66]),
+    ("model.norm.weight", &[66]),
+];
+const SETTINGS: PackSettings =
+    PackSettings { scale_group: 128, rescue_fraction: 0.1, bases: 1, force: false };
+
+/// Seeded weights: SplitMix64, uniform in -0.05 to 0.05.
+fn weights(seed: u64, count: usize) -> Vec<bf16> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) >> 40
+    };
+    (0..count).map(|_| bf16::from_f32((next() as f32 / (1 << 24) as f32 - 0.5) * 0.1)).collect()
+}
+
+/// The model's tensors with their values; BF16.
+fn tensors() -> Vec<(String, Vec<usize>, Vec<bf16>)> {
+    let named = TENSORS.iter().enumerate();
+    named
+        .map(|(i, (name, shape))| {
+            ((*name).to_owned(), shape.to_vec(), weights(i as u64 + 1, shape.iter().product()))
+        })
+        .collect()
+}
+
+/// Writes a model folder, one safetensors file per `per_shard` tensors.
+fn write_model(folder: &Path, config: &str, tensors: &[(String, Vec<usize>, Vec<bf16>)], per_shard: usize) {
+    fs::create_dir(folder).unwrap();
+    fs::write(folder.join("config.json"), config).unwrap();
+    fs::write(folder.join("tokenizer.json"), "{\"not\": \"a tokenizer\"}").unwrap();
+    fs::write(folder.join("README.md"), "not copied").unwrap();
+    let shards = tensors.len().div_ceil(per_shard);
+    let mut index = serde_json::Map::new();
+    for (i, shard) in tensors.chunks(per_shard).enumerate() {
+        let file = if shards == 1 {
+            "model.safetensors".into()
+        } else {
+            format!("model-{:05}-of-{shards:05}.safetensors", i + 1)
+        };
+        let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+        for (name, shape, values) in shard {
+            let start = data.len();
+            data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            let entry =
+                serde_json::json!({"dtype": "BF16", "shape": shape, "data_offsets": [start, data.len()]});
+            header.insert(name.clone(), entry);
+            index.insert(name.clone(), file.clone().into());
+        }
+        let header = serde_json::Value::from(header).to_string();
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        fs::write(folder.join(file), bytes).unwrap();
+    }
+    if shards > 1 {
+        let index = serde_json::json!({"metadata": {}, "weight_map": index});
+        fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+    }
+}
+
+struct Model {
+    root: TempDir,
+}
+
+impl Model {
+    fn new() -> Self {
+        let model = Self { root: tempfile::tempdir().unwrap() };
+        write_model(&model.path("source"), CONFIG, &tensors(), 100);
+        model
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn pack(&self, out: &str, settings: &PackSettings) -> bitgauge_core::Result<PackSummary> {
+        self.pack_from("source", out, settings)
+    }
+
+    fn pack_from(
+        &self,
+        from: &str,
+        out: &str,
+        settings: &PackSettings,
+    ) -> bitgauge_core::Result<PackSummary> {
+        let mut source = Source::open(&self.path(from))?;
+        let total: u64 = source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum();
+        let mut done = 0;
+        let summary = pack(&mut source, &self.path(out), settings, &mut |bytes| done += bytes)?;
+        assert_eq!(done, total, "progress ends at the end");
+        Ok(summary)
+    }
+
+    /// Names of what lies beside the source.
+    fn listing(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.root.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Reads a packed artifact: the packed weights, and the bytes of all others.
+fn read(path: &Path) -> (BTreeMap<String, Packed>, BTreeMap<String, (Dtype, Vec<u8>)>) {
+    let mut source = Source::open(path).unwrap();
+    let artifact = source.artifact().clone();
+    let inventory = Inventory::of(&artifact).unwrap();
+    assert!(inventory.missing.is_empty() && inventory.unknown.is_empty() && inventory.misshapen.is_empty());
+    let (mut packed, mut plain) = (BTreeMap::new(), BTreeMap::new());
+    for weight in &inventory.weights {
+        match (&weight.form, &weight.stored) {
+            (Form::Packed { parts }, Stored::Packed(layout)) => {
+                let bytes: Parts<Vec<u8>> = parts.map(|index| {
+                    index.map_or_else(Vec::new, |i| source.read_tensor(&artifact.tensors[i]).unwrap())
+                });
+                let matrix = codec::decode(&weight.name, layout, &bytes.map(Vec::as_slice)).unwrap();
+                packed.insert(weight.name.clone(), matrix);
+            }
+            (Form::Plain { index }, _) => {
+                let tensor = &artifact.tensors[*index];
+                plain.insert(weight.name.clone(), (tensor.dtype, source.read_tensor(tensor).unwrap()));
+            }
+            other => panic!("{}: {other:?}", weight.name),
+        }
+    }
+    (packed, plain)
+}
+
+/// What quantizing in memory gives for a tensor of the source.
+fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Packed {
+    let dense = Dense { rows: shape[0], cols: shape[1], values: Values::BF16(values.to_vec()) };
+    let codec = Settings { scale_group: settings.scale_group, bases: settings.bases };
+    let rows = choose_rescue_rows(&dense, settings.rescue_fraction, codec).unwrap();
+    quantize(&dense, &rows, codec).unwrap()
+}
+
+#[test]
+fn what_is_read_back_is_what_quantizing_gives() {
+    let model = Model::new();
+    let mut case = 0;
+    for (scale_group, bases) in [(128, 1), (0, 1), (128, 3), (0, 4)] {
+        for rescue_fraction in [0.0, 0.1, 1.0] {
+            for kind in ["folder", "model.zip"] {
+                case += 1;
+                let out = format!("{case}.{kind}");
+                let settings = PackSettings { scale_group, bases, rescue_fraction, force: false };
+                let summary = model.pack(&out, &settings).unwrap();
+                let (packed, plain) = read(&model.path(&out));
+                assert_eq!((summary.packed, summary.kept), (packed.len() as u64, plain.len() as u64));
+                assert_eq!(summary.dropped, ["lm_head.weight"]);
+                let mut bits = 0;
+                for (name, shape, mut values) in tensors() {
+                    match shape.len() {
+                        _ if name == "lm_head.weight" => assert!(!packed.contains_key(&name)),
+                        1 => {
+                            let bytes: Vec<u8> =
+                                values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                            assert_eq!(plain[&name], (Dtype::BF16, bytes), "{name}");
+                        }
+                        _ => {
+                            let expected = in_memory(&shape, &values, &settings);
+                            assert_eq!(packed[&name], expected, "{name}");
+                            bits += Layout::of(&expected).unwrap().bits().total();
+                            // A source that differs in one weight gives something else.
+                            values[shape[1] + 1] = bf16::from_f32(0.3);
+                            assert_ne!(packed[&name], in_memory(&shape, &values, &settings), "{name}");
+                        }
+                    }
+                }
+                assert_eq!(summary.bits.total(), bits);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_model_gives_the_same_bytes() {
+    let model = Model::new();
+    write_model(&model.path("sharded"), CONFIG, &tensors(), 5);
+    let mut reversed = tensors();
+    reversed.reverse();
+    write_model(&model.path("reversed"), CONFIG, &reversed, 100);
+    model.pack("a.zip", &SETTINGS).unwrap();
+    let bytes = |name: &str| fs::read(model.path(name)).unwrap();
+    for (from, out) in [("source", "b.zip"), ("sharded", "c.zip"), ("reversed", "d.ZIP")] {
+        model.pack_from(from, out, &SETTINGS).unwrap();
+        assert_eq!(bytes("a.zip"), bytes(out), "{from}");
+    }
+    model.pack("e.zip", &PackSettings { rescue_fraction: 0.2, ..SETTINGS }).unwrap();
+    assert_ne!(bytes("a.zip"), bytes("e.zip"));
+}
+
+#[test]
+fn a_packed_zip_packs_like_its_folder() {
+    let model = Model::new();
+    let folder = model.pack("folder", &SETTINGS).unwrap();
+    let zip = model.pack("model.zip", &SETTINGS).unwrap();
+    assert_eq!(zip.bytes, fs::metadata(model.path("model.zip")).unwrap().len());
+    assert_eq!(PackSummary { bytes: 0, bits_per_parameter: 0.0, ..folder }, {
+        PackSummary { bytes: 0, bits_per_parameter: 0.0, ..zip }
+    });
+    let mut source = Source::open(&model.path("model.zip")).unwrap();
+    let artifact = source.artifact().clone();
+    assert_eq!(artifact.kind, ContainerKind::Zip);
+    let names: Vec<&str> = artifact.members.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
+    for (index, member) in artifact.members.iter().enumerate() {
+        assert_eq!((member.compression, member.offset % 64), (Compression::Stored, 0), "{}", member.name);
+        let unzipped = source.read_member(index, u64::MAX).unwrap();
+        assert_eq!(unzipped, fs::read(model.path("folder").join(&member.name)).unwrap(), "{}", member.name);
+    }
+}
+
+#[test]
+fn tensors_are_aligned_to_their_elements() {
+    let model = Model::new();
+    model.pack("model.zip", &SETTINGS).unwrap();
+    let source = Source::open(&model.path("model.zip")).unwrap();
+    let artifact = source.artifact();
+    for tensor in &artifact.tensors {
+        let start = artifact.members[tensor.member].offset + tensor.offset;
+        assert_eq!(start % tensor.dtype.bytes(), 0, "{}", tensor.name);
+    }
+    let names = |part: Part| artifact.tensors.iter().filter(move |t| t.name.ends_with(part.suffix())).count();
+    assert_eq!((names(Part::Sign), names(Part::RescueRows)), (8, 8));
+}
+
+#[test]
+fn config_keeps_its_fields_in_order() {
+    let model = Model::new();
+    model.pack("out", &SETTINGS).unwrap();
+    let written = fs::read_to_string(model.path("out/config.json")).unwrap();
+    let added = r#",
+  "quantization_config": {
+    "quant_method": "bitpack",
+    "format_version": 1,
+    "scale_group_size": 128,
+    "rescue_group_size": 128
+  }
+}
+"#;
+    assert_eq!(written, CONFIG.trim_end().strip_suffix('}').unwrap().trim_end().to_owned() + added);
+}
+
+#[test]
+fn a_target_is_replaced_only_by_force() {
+    let model = Model::new();
+    let forced = PackSettings { force: true, ..SETTINGS };
+    for out in ["folder", "model.zip"] {
+        model.pack(out, &SETTINGS).unwrap();
+        let error = model.pack(out, &SETTINGS).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Io, "{error}");
+        assert!(error.what.contains("exists") && error.hint.is_some(), "{error}");
+        model.pack(out, &forced).unwrap();
+        read(&model.path(out));
+    }
+    fs::write(model.path("folder/stale.txt"), "gone after packing").unwrap();
+    model.pack("folder", &forced).unwrap();
+    assert!(!model.path("folder/stale.txt").exists());
+    assert_eq!(model.listing(), ["folder", "model.zip", "source"], "nothing temporary is left");
+}
+
+#[test]
+fn a_failure_leaves_nothing_behind() {
+    let model = Model::new();
+    let mut bad = tensors();
+    bad[5].2[7] = bf16::NAN;
+    write_model(&model.path("bad"), CONFIG, &bad, 100);
+    fs::write(model.path("old.zip"), "untouched").unwrap();
+    let forced = PackSettings { rescue_fraction: 0.0, force: true, ..SETTINGS };
+    let error = model.pack_from("bad", "old.zip", &forced).unwrap_err();
+    assert_eq!(
+        (error.kind, error.place.as_str()),
+        (ErrorKind::BadValue, "model.layers.0.mlp.up_proj.weight")
+    );
+    assert_eq!(fs::read_to_string(model.path("old.zip")).unwrap(), "untouched");
+    assert_eq!(model.listing(), ["bad", "old.zip", "source"]);
+}
+
+#[test]
+fn what_cannot_be_packed() {
+    let model = Model::new();
+    let refused = |change: &dyn Fn(&mut Vec<(String, Vec<usize>, Vec<bf16>)>, &mut String)| {
+        let (mut tensors, mut config) = (tensors(), CONFIG.to_owned());
+        change(&mut tensors, &mut config);
+        let _ = fs::remove_dir_all(model.path("bad"));
+        write_model(&model.path("bad"), &config, &tensors, 100);
+        let error = model.pack_from("bad", "out", &SETTINGS).unwrap_err();
+        assert_eq!(model.listing(), ["bad", "source"]);
+        error
+    };
+    let error = refused(&|tensors, _| drop(tensors.remove(1)));
+    assert_eq!((error.kind, error.place.as_str()), (ErrorKind::Missing, "model.embed_tokens.weight"));
+    let error = refused(&|tensors, _| tensors[3].1.reverse());
+    assert_eq!((error.kind, error.found.as_str()), (ErrorKind::WrongShape, "[35, 66]"));
+    let error = refused(&|tensors, _| tensors.push(("extra.bias".into(), vec![2], weights(9, 2))));
+    assert_eq!((error.kind, error.place.as_str()), (ErrorKind::BadName, "extra.bias"));
+    let error = refused(&|_, config| *config = config.replace("qwen3", "mamba"));
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+    for method in ["null", r#"{"quant_method": "gptq"}"#] {
+        let field = format!("\"quantization_config\": {method}, \"model_type\"");
+        let error = refused(&|_, config| *config = config.replace("\"model_type\"", &field));
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
+    }
+    for (settings, kind) in [
+        (PackSettings { scale_group: 64, ..SETTINGS }, ErrorKind::BadValue),
+        (PackSettings { bases: 5, ..SETTINGS }, ErrorKind::WrongShape),
+        (PackSettings { rescue_fraction: 1.5, ..SETTINGS }, ErrorKind::BadValue),
+        (PackSettings { rescue_fraction: f64::NAN, ..SETTINGS }, ErrorKind::BadValue),
+    ] {
+        assert_eq!(model.pack("out", &settings).unwrap_err().kind, kind, "{settings:?}");
+    }
+    model.pack("packed", &SETTINGS).unwrap();
+    assert_eq!(model.pack_from("packed", "out", &SETTINGS).unwrap_err().kind, ErrorKind::Unsupported);
+}

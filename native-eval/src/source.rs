@@ -1,0 +1,205 @@
+//! Opens artifacts and reads their bytes: from a folder, a file, or memory.
+
+mod reader;
+mod storage;
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+
+use bitgauge_core::container::{
+    Artifact, Compression, ContainerKind, FileId, Root, TensorEntry, Window, fetch_and_open,
+};
+use bitgauge_core::{Error, ErrorKind, Result};
+use reader::Reader;
+use storage::{Storage, allocate, io_error, list_folder, not_a_file, reserve};
+
+/// Bytes handed on at once when a member is streamed.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// An open artifact: its structure, and access to the bytes of its members and tensors.
+///
+/// Member numbers are indices into [`Artifact::members`]; another number panics.
+#[derive(Debug)]
+pub struct Source {
+    /// File or folder name, without its path.
+    name: String,
+    /// Length in bytes of each file that [`FileId`] counts.
+    lengths: Vec<u64>,
+    /// What stands in front of a member's name in messages: the folder or archive, if any.
+    place: Option<String>,
+    artifact: Artifact,
+    storage: Storage,
+    /// The deflated member that tensors are being read from.
+    inflating: Option<(usize, Reader)>,
+    /// Recycled between calls.
+    piece: Vec<u8>,
+}
+
+impl Source {
+    /// Opens a folder, a zip or a safetensors file.
+    ///
+    /// Errors: what the operating system says ([`ErrorKind::Io`]), a symbolic link or a special
+    /// file in a folder, and all faults of the artifact's structure.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = path.display().to_string();
+        let metadata = fs::metadata(path).map_err(|error| io_error(&error).within(&shown))?;
+        if metadata.is_dir() {
+            let (files, paths) = list_folder(path)?.into_iter().unzip();
+            let storage = Storage::disk(paths);
+            let source = Self::read(Window::new(files), Root::Folder, storage);
+            let source = source.map_err(|error| error.within(&shown))?;
+            let name =
+                path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+            return Ok(Self { name, place: Some(shown), ..source });
+        }
+        if !metadata.is_file() {
+            return Err(not_a_file(path, "neither a file nor a folder"));
+        }
+        let name = path.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
+        let window = Window::new(vec![(name, metadata.len())]);
+        Self::read(window, Root::File, Storage::disk(vec![path.to_owned()]))
+    }
+
+    /// Opens a zip or a safetensors file that is in memory. `name` is for messages.
+    pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        let bytes = bytes.into();
+        let window = Window::new(vec![(name.to_owned(), bytes.len() as u64)]);
+        Self::read(window, Root::File, Storage::Memory(bytes))
+    }
+
+    fn read(mut window: Window, root: Root, mut storage: Storage) -> Result<Self> {
+        let lengths = window.files().iter().map(|(_, length)| *length).collect();
+        let name = window.files().first().map_or_else(String::new, |(name, _)| name.clone());
+        let artifact = fetch_and_open(&mut window, root, |need| {
+            let mut bytes = allocate(need.len)?;
+            storage.read(need.file, need.offset, &mut bytes)?;
+            Ok(bytes)
+        })?;
+        let place = (artifact.kind == ContainerKind::Zip).then(|| window.name(0).to_owned());
+        Ok(Self { name, lengths, place, artifact, storage, inflating: None, piece: Vec::new() })
+    }
+
+    /// File or folder name, without its path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of files that [`FileId`] counts: 1 for an archive.
+    pub fn file_count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Hands a file's bytes as they are stored to `sink` in order, in pieces of at most 1 MiB.
+    pub fn stream_file(&mut self, file: FileId, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let (mut offset, end) = (0, self.lengths[file]);
+        while offset < end {
+            // At most PIECE_BYTES.
+            let length = (end - offset).min(PIECE_BYTES as u64) as usize;
+            self.storage.read(file, offset, &mut piece[..length]).map_err(|e| self.at_source(e))?;
+            sink(&piece[..length]).map_err(|e| self.at_source(e))?;
+            offset += length as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts the artifact's own name in front of an error's place.
+    fn at_source(&self, error: Error) -> Error {
+        error.within(&self.name)
+    }
+
+    /// The artifact's structure.
+    pub fn artifact(&self) -> &Artifact {
+        &self.artifact
+    }
+
+    /// All bytes of a member, checked against the archive's checksum. A member of more than
+    /// `cap_bytes` is an error, before any of it is read.
+    pub fn read_member(&mut self, index: usize, cap_bytes: u64) -> Result<Vec<u8>> {
+        let len = self.artifact.members[index].bytes;
+        if len > cap_bytes {
+            let error = Error::new(ErrorKind::TooLarge, "the file is too long")
+                .expected(format!("at most {cap_bytes} bytes"), len);
+            return Err(self.at_member(index, error));
+        }
+        let mut bytes = reserve(len).map_err(|error| self.at_member(index, error))?;
+        self.stream_member(index, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Hands the member's bytes to `sink` in order, in pieces of at most 1 MiB, the last one only
+    /// after the archive's checksum proved right. An error of `sink` ends it and is handed on.
+    pub fn stream_member(&mut self, index: usize, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut reader = Reader::new(&self.artifact.members[index]);
+        let end = self.artifact.members[index].bytes;
+        self.forward(index, &mut reader, end, sink)
+    }
+
+    /// The bytes of a tensor of this artifact, as stored.
+    ///
+    /// In a deflated member this is cheap when tensors are asked for in file order; going back
+    /// starts over at the member's beginning. The archive's checksum is checked when the last
+    /// tensor of a deflated member is read; for stored members stream them.
+    pub fn read_tensor(&mut self, tensor: &TensorEntry) -> Result<Vec<u8>> {
+        let place = |error: Error| error.within(tensor.name.escape_debug());
+        let index = tensor.member;
+        let mut bytes = allocate(tensor.bytes).map_err(|error| self.at_member(index, place(error)))?;
+        let member = &self.artifact.members[index];
+        let read = match member.compression {
+            Compression::Stored => self.storage.read(member.file, member.offset + tensor.offset, &mut bytes),
+            Compression::Deflated => {
+                let kept = self.inflating.take();
+                let mut reader = match kept {
+                    Some((of, reader)) if of == index && reader.position() <= tensor.offset => reader,
+                    _ => Reader::new(member),
+                };
+                self.forward(index, &mut reader, tensor.offset, &mut |_| Ok(()))?;
+                let read = reader.read(&mut self.storage, &mut bytes);
+                // After an error its position means nothing.
+                self.inflating = read.is_ok().then_some((index, reader));
+                read
+            }
+        };
+        read.map_err(|error| self.at_member(index, place(error)))?;
+        Ok(bytes)
+    }
+
+    /// Hands what lies between the reader's position and `end` to `sink`, piece by piece.
+    fn forward(
+        &mut self,
+        index: usize,
+        reader: &mut Reader,
+        end: u64,
+        sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.resize(PIECE_BYTES, 0);
+        // Even an empty member has a stream to end and a checksum, so one read is made in any case.
+        loop {
+            let len = (end - reader.position()).min(PIECE_BYTES as u64) as usize;
+            let read = reader.read(&mut self.storage, &mut piece[..len]);
+            read.map_err(|error| self.at_member(index, error))?;
+            if len > 0 {
+                sink(&piece[..len])?;
+            }
+            if reader.position() == end {
+                break;
+            }
+        }
+        self.piece = piece;
+        Ok(())
+    }
+
+    /// Completes the place of an error in a member.
+    fn at_member(&self, index: usize, error: Error) -> Error {
+        let error = error.within(self.artifact.members[index].name.escape_debug());
+        match &self.place {
+            Some(place) => error.within(place),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Where an artifact's files are, and how a range of one is read.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use bitgauge_core::container::FileId;
+use bitgauge_core::{Error, ErrorKind, Result, limits};
+
+/// The files that a [`FileId`] counts.
+pub(super) enum Storage {
+    /// Files on disk. One is kept open: reading mostly stays within a file.
+    Disk { paths: Vec<PathBuf>, open: Option<(FileId, File)> },
+    /// One file in memory.
+    Memory(Cow<'static, [u8]>),
+}
+
+impl Storage {
+    pub(super) fn disk(paths: Vec<PathBuf>) -> Self {
+        Self::Disk { paths, open: None }
+    }
+
+    /// Fills `out` from byte `offset` of a file.
+    pub(super) fn read(&mut self, file: FileId, offset: u64, out: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Disk { paths, open } => {
+                read_file(&paths[file], file, open, offset, out).map_err(|error| io_error(&error).at(offset))
+            }
+            Self::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let range = bytes.get(start..).and_then(|rest| rest.get(..out.len()));
+                let range = range.ok_or_else(|| {
+                    Error::new(ErrorKind::Truncated, "the file ends too early")
+                        .at(offset)
+                        .expected(format!("{} bytes", out.len()), format!("a file of {} bytes", bytes.len()))
+                })?;
+                out.copy_from_slice(range);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk { paths, .. } => f.debug_tuple("Disk").field(paths).finish(),
+            Self::Memory(bytes) => write!(f, "Memory({} bytes)", bytes.len()),
+        }
+    }
+}
+
+fn read_file(
+    path: &Path,
+    file: FileId,
+    open: &mut Option<(FileId, File)>,
+    offset: u64,
+    out: &mut [u8],
+) -> io::Result<()> {
+    let mut handle = match open.take() {
+        Some((last, handle)) if last == file => handle,
+        _ => File::open(path)?,
+    };
+    handle.seek(SeekFrom::Start(offset))?;
+    handle.read_exact(out)?;
+    *open = Some((file, handle));
+    Ok(())
+}
+
+/// A file's `/`-separated name below the folder with its length, and its path.
+pub(super) type Listed = ((String, u64), PathBuf);
+
+/// All regular files below `root`, sorted by path. Links and special files are refused: the
+/// validator's copy of the folder would not hold what they point to.
+pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
+    let mut files = Vec::new();
+    let mut folders = vec![(root.to_owned(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| io_error(&error).within(folder.display()))? {
+            let entry = entry.map_err(|error| io_error(&error).within(folder.display()))?;
+            let path = entry.path();
+            let fault = |error: io::Error| io_error(&error).within(path.display());
+            let name = entry.file_name().into_string().map_err(|name| {
+                Error::new(ErrorKind::BadName, "a file name is not UTF-8")
+                    .within(folder.display())
+                    .expected("UTF-8", format!("{name:?}"))
+            })?;
+            let name = format!("{prefix}{name}");
+            let kind = entry.file_type().map_err(fault)?;
+            if kind.is_dir() {
+                folders.push((path, format!("{name}/")));
+            } else if kind.is_file() {
+                let len = entry.metadata().map_err(fault)?.len();
+                files.push(((name, len), path));
+            } else {
+                return Err(not_a_file(
+                    &path,
+                    if kind.is_symlink() { "a symbolic link" } else { "a special file" },
+                ));
+            }
+            if (files.len() + folders.len()) as u64 > limits::MEMBERS_COUNT {
+                return Err(Error::new(ErrorKind::TooLarge, "the folder has too many files")
+                    .within(root.display())
+                    .expected(format!("at most {}", limits::MEMBERS_COUNT), "more"));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+pub(super) fn not_a_file(path: &Path, found: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, "not a regular file")
+        .within(path.display())
+        .expected("a regular file", found)
+        .hint("copy what it points to into its place")
+}
+
+/// What the operating system said.
+pub(super) fn io_error(error: &io::Error) -> Error {
+    let io = Error::new(ErrorKind::Io, "the file cannot be read").expected("a readable file", error);
+    match error.kind() {
+        io::ErrorKind::NotFound => io.hint("check the path"),
+        io::ErrorKind::PermissionDenied => io.hint("check the permissions"),
+        io::ErrorKind::UnexpectedEof => io.hint("the file became shorter while it was read"),
+        _ => io,
+    }
+}
+
+/// A zeroed buffer of a declared length, or an error when there is not that much memory.
+pub(super) fn allocate(len: u64) -> Result<Vec<u8>> {
+    let mut bytes = reserve(len)?;
+    bytes.resize(len as usize, 0);
+    Ok(bytes)
+}
+
+/// An empty buffer with room for `len` bytes.
+pub(super) fn reserve(len: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let reserved = usize::try_from(len).is_ok_and(|len| bytes.try_reserve_exact(len).is_ok());
+    if reserved {
+        return Ok(bytes);
+    }
+    Err(Error::new(ErrorKind::TooLarge, "there is not enough memory")
+        .expected(format!("{len} bytes of memory"), "less"))
+}

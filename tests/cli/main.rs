@@ -1,0 +1,263 @@
+//! The command line as a user meets it: exit status, stdout, stderr, files.
+
+mod artifacts;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use artifacts::{Artifact, Change};
+
+/// Runs bitgauge with these arguments.
+fn bitgauge(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bitgauge"))
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("bitgauge starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8 output")
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).expect("JSON on stdout")
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a UTF-8 path")
+}
+
+/// Inspects an artifact and gives its exit status and JSON report.
+fn inspect(artifact: &Artifact, extra: &[&str]) -> (i32, serde_json::Value) {
+    let output = bitgauge(&[&["--format", "json", "inspect", path(&artifact.path)], extra].concat());
+    (output.status.code().expect("a status"), json(&output))
+}
+
+fn gate<'a>(report: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
+    let gates = report["gates"].as_array().expect("gates");
+    gates.iter().find(|gate| gate["id"] == id).expect("the gate")
+}
+
+#[test]
+fn the_demo_judges_and_evaluates_without_arguments() {
+    let output = bitgauge(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for part in ["✓ eligible", "size under the model's own budget", "heldout_ppl", "tokens/s", "device"] {
+        assert!(stdout.contains(part), "{part} is missing from:\n{stdout}");
+    }
+    assert!(!stdout.contains('\u{1b}'), "NO_COLOR is set");
+}
+
+#[test]
+fn the_demo_measures_the_perplexity_that_pytorch_measured() {
+    let expected = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/expected.json"));
+    let expected: serde_json::Value = serde_json::from_str(&expected.expect("expected.json")).expect("JSON");
+    let report = json(&bitgauge(&["--format", "json"]));
+    let evaluation = &report["evaluation"];
+    let nats = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let (got, want) = (nats(&evaluation["cross_entropy_nats"]), nats(&expected["cross_entropy_nats"]));
+    assert!((got - want).abs() < 1e-3, "{got} nats, PyTorch measured {want}");
+    assert!((nats(&evaluation["heldout_ppl"]).ln() - got).abs() < 1e-9);
+    assert_eq!(evaluation["scored_tokens"], expected["scored_tokens"]);
+    assert_eq!(report["artifact"]["sha256"], expected["zip_sha256"]);
+}
+
+#[test]
+fn an_eligible_artifact_exits_with_0_and_every_gate_passes() {
+    let (status, report) = inspect(&Artifact::demo(&[]), &[]);
+    assert_eq!((status, report["verdict"].as_str()), (0, Some("eligible")));
+    assert_eq!(report["schema_version"], 1);
+    for gate in report["gates"].as_array().expect("gates") {
+        assert_eq!(gate["outcome"], "pass", "{gate}");
+    }
+}
+
+#[test]
+fn the_buckets_sum_to_the_file_size() {
+    for artifact in [Artifact::demo(&[]), Artifact::demo_deflated(), Artifact::demo_folder(&[])] {
+        let (_, report) = inspect(&artifact, &[]);
+        let accounting = &report["accounting"];
+        let bits = |value: &serde_json::Value| value.as_u64().expect("a count");
+        let buckets = accounting["buckets"].as_array().expect("buckets");
+        let sum: u64 = buckets.iter().map(|entry| bits(&entry["bits"])).sum();
+        assert_eq!(sum - bits(&accounting["saved_by_compression_bits"]), bits(&accounting["total_bits"]));
+        assert_eq!(bits(&accounting["total_bits"]), 8 * bits(&report["artifact"]["size_bytes"]));
+        assert_eq!(bits(&report["artifact"]["size_bytes"]), artifact.size_bytes());
+    }
+}
+
+#[test]
+fn the_models_own_budget_is_exact_to_the_byte() {
+    // The folder's files are not compressed, and the tokenizer alone would put it over.
+    let without = || Change::RemoveFile("tokenizer.json");
+    let (_, report) = inspect(&Artifact::demo_folder(&[without()]), &[]);
+    let left = gate(&report, "model_budget")["margin"].as_i64().expect("a margin");
+    for (padding, status, margin) in [(left - 1, 0, 1), (left, 0, 0), (left + 1, 1, -1)] {
+        let notes = Change::AddFile("notes.bin", vec![7; padding as usize]);
+        let padded = Artifact::demo_folder(&[without(), notes]);
+        let (found, report) = inspect(&padded, &[]);
+        assert_eq!((found, gate(&report, "model_budget")["margin"].as_i64()), (status, Some(margin)));
+    }
+}
+
+#[test]
+fn an_artifact_over_budget_exits_with_1_and_shows_the_margin() {
+    let artifact = Artifact::demo(&[Change::AddFile("notes.bin", vec![7; 4 << 20])]);
+    let output = bitgauge(&["inspect", path(&artifact.path)]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout.contains("✗ not eligible") && stdout.contains(" over"), "{stdout}");
+    assert!(stdout.contains("✗ FAIL size under the model's own budget"), "{stdout}");
+}
+
+#[test]
+fn weights_that_do_not_belong_fail_their_gates_by_name() {
+    let cases = [
+        (
+            Change::RenameTensor("model.norm.weight", "model.nrom.weight"),
+            "tensors",
+            "missing: model.norm.weight",
+        ),
+        (
+            Change::RenameTensor("model.norm.weight", "model.nrom.weight"),
+            "tensors",
+            "unknown: model.nrom.weight",
+        ),
+        (Change::Config("intermediate_size", serde_json::json!(1024)), "shapes", "mlp.gate_proj"),
+    ];
+    for (change, id, name) in cases {
+        let (status, report) = inspect(&Artifact::demo(&[change]), &[]);
+        let gate = gate(&report, id);
+        assert_eq!((status, gate["outcome"].as_str()), (1, Some("fail")), "{gate}");
+        assert!(gate["details"].to_string().contains(name), "{gate}");
+    }
+}
+
+#[test]
+fn what_can_not_be_judged_is_inconclusive_and_exits_with_3() {
+    let (status, report) = inspect(&Artifact::demo(&[]), &["--headers-only"]);
+    assert_eq!((status, report["verdict"].as_str()), (3, Some("inconclusive")));
+    assert_eq!(gate(&report, "payload")["outcome"], "not-run");
+
+    let quantization = serde_json::json!({"quant_method": "my-own", "bits": 1});
+    let custom = Artifact::demo(&[
+        Change::Config("quantization_config", quantization),
+        Change::AddFile("modeling_own.py", b"class Own: pass\n".to_vec()),
+    ]);
+    let (status, report) = inspect(&custom, &[]);
+    assert_eq!(status, 3);
+    assert_eq!(gate(&report, "artifact_size")["outcome"], "pass");
+    assert_eq!(gate(&report, "model_budget")["outcome"], "not-run");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("my-own") && notes.contains("modeling_own.py"), "{notes}");
+}
+
+#[test]
+fn faulty_input_exits_with_2_and_says_what_where_expected_and_found() {
+    let first_scale = |bits: u16| Change::Payload(".scale", 0, bits.to_le_bytes().to_vec());
+    let cases: Vec<(&str, Artifact, &str)> = vec![
+        ("missing config", Artifact::demo(&[Change::RemoveFile("config.json")]), "config.json"),
+        ("wrong dtype", Artifact::demo(&[Change::Dtype(".sign", "I8")]), ".sign"),
+        ("code -8", Artifact::demo(&[Change::Payload(".rescue_code", 3, vec![0x08])]), ".rescue_code"),
+        ("NaN scale", Artifact::demo(&[first_scale(0x7e00)]), ".scale"),
+        ("zero scale", Artifact::demo(&[first_scale(0)]), ".scale"),
+        (
+            "row past the end",
+            Artifact::demo(&[Change::Payload(".rescue_rows", 0, vec![0xff; 4])]),
+            ".rescue_rows",
+        ),
+        ("truncated zip", Artifact::demo(&[]).cut(1000), ".zip"),
+        ("damaged member", Artifact::demo(&[]).flip(100_000), ".zip"),
+        ("no such file", Artifact::absent(), "absent"),
+        (
+            "new format",
+            Artifact::demo(&[Change::Quantization("format_version", serde_json::json!(2))]),
+            "config.json",
+        ),
+    ];
+    for (what, artifact, place) in cases {
+        let output = bitgauge(&["inspect", path(&artifact.path)]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{what}: {}{stderr}", text(&output.stdout));
+        assert!(output.stdout.is_empty(), "{what}: nothing was judged");
+        let lines = ["error: ", "where:", "expected:", "found:", place];
+        assert!(lines.iter().all(|line| stderr.contains(line)), "{what}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+    }
+}
+
+#[test]
+fn eval_names_a_tokenizer_that_does_not_fit_and_accepts_one_that_does() {
+    let artifact = Artifact::demo(&[Change::RemoveFile("tokenizer.json")]);
+    let documents =
+        artifact.beside("documents.jsonl", b"\"The borrow checker is strict.\"\n{\"text\": \"Yes.\"}\n");
+    let eval = |extra: &[&str]| {
+        let arguments = ["eval", path(&artifact.path), "--documents", path(&documents), "--device", "cpu"];
+        bitgauge(&[&arguments, extra].concat())
+    };
+    let without = eval(&[]);
+    assert_eq!(without.status.code(), Some(2));
+    assert!(text(&without.stderr).contains("--tokenizer"), "{}", text(&without.stderr));
+    let bytes = eval(&["--tokenizer", "byte-utf8", "--format", "json"]);
+    assert_eq!(bytes.status.code(), Some(0), "{}", text(&bytes.stderr));
+    assert_eq!(json(&bytes)["evaluation"]["scored_tokens"], 28 + 3);
+}
+
+#[test]
+fn a_report_file_holds_what_json_prints() {
+    let artifact = Artifact::demo(&[]);
+    let file = artifact.beside("report.json", b"an older report");
+    let output = bitgauge(&["inspect", path(&artifact.path), "--report", path(&file), "--format", "json"]);
+    assert_eq!(std::fs::read(&file).expect("the report"), output.stdout);
+    let nowhere = bitgauge(&["inspect", path(&artifact.path), "--report", "/nonexistent/report.json"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+}
+
+#[test]
+fn pack_refuses_to_overwrite_and_its_result_can_be_inspected() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/models/qwen3_tied");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("packed.zip");
+    let pack = |extra: &[&str]| {
+        bitgauge(&[&["pack", model, path(&out), "--rescue-fraction", "0.05"], extra].concat())
+    };
+    let first = pack(&[]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    let bytes = std::fs::read(&out).expect("the artifact");
+    let second = pack(&[]);
+    assert_eq!(second.status.code(), Some(2));
+    assert!(text(&second.stderr).contains("--force"), "{}", text(&second.stderr));
+    assert_eq!(pack(&["--force"]).status.code(), Some(0));
+    assert_eq!(std::fs::read(&out).expect("the artifact"), bytes, "packing is deterministic");
+    // So small a model is mostly header, hence over budget: judged, not malformed.
+    assert_eq!(bitgauge(&["inspect", path(&out)]).status.code(), Some(1));
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_help_with_0() {
+    for arguments in [&["inspect"][..], &["frobnicate"], &["eval", "x"], &["bench", "--device", "tpu"]] {
+        let output = bitgauge(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+    for arguments in [&["--help"][..], &["inspect", "--help"], &["--version"], &["completions", "bash"]] {
+        let output = bitgauge(arguments);
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(0), false), "{arguments:?}");
+    }
+}
+
+#[test]
+fn devices_lists_the_cpu_first() {
+    let output = bitgauge(&["devices"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).lines().nth(1).is_some_and(|line| line.trim_start().starts_with("cpu")));
+}
+
+#[test]
+fn quiet_prints_one_line() {
+    let artifact = Artifact::demo(&[]);
+    let output = bitgauge(&["--format", "quiet", "inspect", path(&artifact.path)]);
+    assert_eq!(text(&output.stdout), "eligible\n");
+}

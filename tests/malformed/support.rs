@@ -1,0 +1,129 @@
+//! Builds artifacts in memory, whole and broken.
+
+use std::io::{Cursor, Write};
+
+use bitgauge_core::container::{Artifact, Root, Window, fetch_and_open};
+use bitgauge_core::{Error, ErrorKind, Result};
+use zip::CompressionMethod;
+use zip::write::SimpleFileOptions;
+
+/// Opens `bytes` as a file of this name, fetching exactly what is asked for.
+pub fn open_file(name: &str, bytes: &[u8]) -> Result<Artifact> {
+    open(&[(name, bytes)], Root::File)
+}
+
+/// Opens these files as a folder.
+pub fn open_folder(files: &[(&str, &[u8])]) -> Result<Artifact> {
+    open(files, Root::Folder)
+}
+
+fn open(files: &[(&str, &[u8])], root: Root) -> Result<Artifact> {
+    let mut window =
+        Window::new(files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.len() as u64)).collect());
+    fetch_and_open(&mut window, root, |need| {
+        let (start, len) = (need.offset as usize, need.len as usize);
+        Ok(files[need.file].1[start..start + len].to_vec())
+    })
+}
+
+/// Asserts the kind, and that the error says what, where, what was expected and what was found.
+#[track_caller]
+pub fn assert_fault<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, what: &str) -> Error {
+    let error = result.expect_err("a faulty artifact was accepted");
+    assert_eq!(error.kind, kind, "{error}");
+    assert!(error.what.contains(what), "not {what:?}: {error}");
+    for (field, text) in [("place", &error.place), ("expected", &error.expected), ("found", &error.found)] {
+        assert!(!text.is_empty(), "{field} is empty: {error}");
+    }
+    error
+}
+
+/// A small seeded generator (splitmix64), so that test data is neither zeros nor luck.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// A safetensors file: this header text, padded like the reference writer does, and these data.
+pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+/// A valid file of two tensors, `a` U8 [3] and `b` F16 [2, 1], 7 bytes of data.
+pub fn two_tensors() -> Vec<u8> {
+    let header = r#"{"b":{"dtype":"F16","shape":[2,1],"data_offsets":[3,7]},"__metadata__":{"format":"pt"},"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}}"#;
+    safetensors(header, &Random(1).bytes(7))
+}
+
+/// A valid file of one U8 tensor of this name and these bytes.
+pub fn one_tensor(name: &str, data: &[u8]) -> Vec<u8> {
+    let len = data.len();
+    safetensors(&format!(r#"{{"{name}":{{"dtype":"U8","shape":[{len}],"data_offsets":[0,{len}]}}}}"#), data)
+}
+
+/// How the zip writer is to store a member.
+#[derive(Debug, Clone, Copy)]
+pub enum Store {
+    Plain,
+    Deflated,
+    /// Stored with 64-bit lengths in both headers.
+    Plain64,
+}
+
+/// An archive by the `zip` crate.
+pub fn zip(members: &[(&str, &[u8], Store)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes, store) in members {
+        let method = match store {
+            Store::Deflated => CompressionMethod::Deflated,
+            Store::Plain | Store::Plain64 => CompressionMethod::Stored,
+        };
+        let options = SimpleFileOptions::default()
+            .compression_method(method)
+            .large_file(matches!(store, Store::Plain64))
+            .unix_permissions(0o644);
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// The model that most cases break: config.json deflated, two tensors stored.
+pub fn model_zip() -> Vec<u8> {
+    zip(&[
+        ("config.json", br#"{"model_type": "qwen3", "model_type_again": "qwen3"}"#, Store::Deflated),
+        ("model.safetensors", &two_tensors(), Store::Plain),
+    ])
+}
+
+/// A zip's headers, found by their signatures (the test data holds none by chance).
+pub fn headers(zip: &[u8], signature: &[u8; 4]) -> Vec<usize> {
+    (0..zip.len() - 3).filter(|at| zip[*at..].starts_with(signature)).collect()
+}
+
+pub const LOCAL: &[u8; 4] = b"PK\x03\x04";
+pub const CENTRAL: &[u8; 4] = b"PK\x01\x02";
+pub const END: &[u8; 4] = b"PK\x05\x06";
+
+/// `bytes` with those at `at` replaced.
+pub fn patched(bytes: &[u8], patches: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for (at, new) in patches {
+        bytes[*at..at + new.len()].copy_from_slice(new);
+    }
+    bytes
+}

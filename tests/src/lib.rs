@@ -1,0 +1,10 @@
+//! What the conformance suites share: counting cases, finding fixtures, running a model on every
+//! backend.
+
+mod compare;
+mod models;
+mod tally;
+
+pub use compare::{Comparison, compare};
+pub use models::{Device, copy_folder, fixtures, golden_models, on_device, open_model};
+pub use tally::Tally;

@@ -1,0 +1,85 @@
+//! Finding, copying and opening models; running code on every backend.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bitgauge_core::inventory::Inventory;
+use native_eval::{AdapterChoice, Backend, CpuBackend, GpuBackend, GpuOptions, Model, Source, Task, load};
+
+/// The folder of fixtures in the tree.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// Folders of golden models: those of `BITGAUGE_MODEL_GOLDENS` when set, else the fixtures'.
+///
+/// # Panics
+/// When the folder can't be read or holds no golden: a suite without cases must not pass.
+pub fn golden_models() -> Vec<PathBuf> {
+    let folder =
+        std::env::var_os("BITGAUGE_MODEL_GOLDENS").map_or_else(|| fixtures().join("models"), PathBuf::from);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut models: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("config.json").is_file() && path.join("golden.safetensors").is_file())
+        .collect();
+    models.sort();
+    assert!(!models.is_empty(), "{} holds no golden model", folder.display());
+    models
+}
+
+/// A device that every model suite runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// The CPU backend.
+    Cpu,
+    /// The first wgpu adapter.
+    Gpu,
+}
+
+impl Device {
+    /// Both devices.
+    pub const ALL: [Self; 2] = [Self::Cpu, Self::Gpu];
+}
+
+/// Runs a task on a device.
+///
+/// # Errors
+/// The task's own, or why there is no such device.
+pub fn on_device<T>(device: Device, task: impl Task<Output = Result<T, String>>) -> Result<T, String> {
+    match device {
+        Device::Cpu => task.run(&mut CpuBackend::new(None).map_err(|e| e.to_string())?),
+        Device::Gpu => {
+            let backend = GpuBackend::new(&AdapterChoice::Best, GpuOptions::default());
+            task.run(&mut backend.map_err(|e| format!("{e}\n      {NO_ADAPTER}"))?)
+        }
+    }
+}
+
+const NO_ADAPTER: &str = "no GPU adapter is a failure, not a skip: \
+     install a software Vulkan driver (Debian: mesa-vulkan-drivers)";
+
+/// Loads the model at `path` onto a backend, through the same door as a user.
+///
+/// # Errors
+/// Whatever a user would be told.
+pub fn open_model<B: Backend>(backend: &mut B, path: &Path) -> Result<Model<B>, String> {
+    let mut source = Source::open(path).map_err(|e| e.to_string())?;
+    let artifact = source.artifact().clone();
+    let inventory = Inventory::of(&artifact).map_err(|e| e.to_string())?;
+    load(backend, &mut source, &inventory, &mut |_| {}).map_err(|e| e.to_string())
+}
+
+/// Copies the files of a folder into a fresh temporary one.
+///
+/// # Panics
+/// When the disk is full or the folder is gone.
+pub fn copy_folder(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().expect("a temporary folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        fs::copy(&path, to.path().join(name)).expect("a copy");
+    }
+    to
+}
