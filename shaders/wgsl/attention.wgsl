@@ -36,37 +36,24 @@ var<workgroup> kv_tile: array<vec4<f32>, 256>;
 // [8, 8 quads of queries]: one partial result per invocation.
 var<workgroup> partials: array<vec4<f32>, 64>;
 
+// A quad of channels from c on, those past the head's last one as 0.
+fn in_head(value: vec4<f32>, c: u32) -> vec4<f32> {
+    return select(vec4<f32>(), value, vec4<u32>(c, c + 1u, c + 2u, c + 3u) < vec4<u32>(p.head_dim));
+}
+
 fn q4(row: u32, start: u32, c: u32) -> vec4<f32> {
-    let i = min(row, p.queries - 1u) * p.q_stride + start;
-    var value: vec4<f32>;
-    for (var j = 0u; j < 4u; j++) {
-        if c + j < p.head_dim {
-            value[j] = q[i + c + j];
-        }
-    }
-    return value;
+    let i = min(row, p.queries - 1u) * p.q_stride + start + c;
+    return in_head(vec4<f32>(q[i], q[i + 1u], q[i + 2u], q[i + 3u]), c);
 }
 
 fn k4(row: u32, start: u32, c: u32) -> vec4<f32> {
-    let i = row * p.kv_stride + start;
-    var value: vec4<f32>;
-    for (var j = 0u; j < 4u; j++) {
-        if c + j < p.head_dim {
-            value[j] = k[i + c + j];
-        }
-    }
-    return value;
+    let i = row * p.kv_stride + start + c;
+    return in_head(vec4<f32>(k[i], k[i + 1u], k[i + 2u], k[i + 3u]), c);
 }
 
 fn v4(row: u32, start: u32, c: u32) -> vec4<f32> {
-    let i = row * p.kv_stride + start;
-    var value: vec4<f32>;
-    for (var j = 0u; j < 4u; j++) {
-        if c + j < p.head_dim {
-            value[j] = v[i + c + j];
-        }
-    }
-    return value;
+    let i = row * p.kv_stride + start + c;
+    return in_head(vec4<f32>(v[i], v[i + 1u], v[i + 2u], v[i + 3u]), c);
 }
 
 fn combined_max(ty: u32) -> vec4<f32> {

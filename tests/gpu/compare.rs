@@ -4,6 +4,7 @@
 ///
 /// A comparison that could pass whatever the kernel did is refused first: lengths that differ,
 /// values that are not finite, a reference of nothing but zeros.
+#[allow(clippy::neg_cmp_op_on_partial_ord, reason = "an error of NaN must fail too")]
 pub fn compare(got: &[f32], want: &[f32], bound: f64) -> Result<f64, String> {
     if got.len() != want.len() || want.is_empty() {
         return Err(format!("{} values, expected {} and at least one", got.len(), want.len()));

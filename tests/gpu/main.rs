@@ -4,10 +4,13 @@
 //! Without an adapter this fails: a software Vulkan driver is enough, and what was not run was not
 //! tested.
 
+mod attention;
 mod compare;
 mod data;
 mod kernels;
+mod linear;
 mod refusals;
+mod rows;
 mod shaders;
 
 use std::collections::HashMap;

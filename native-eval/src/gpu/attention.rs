@@ -30,7 +30,7 @@ impl GpuBackend {
         out: &GpuBuffer,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
-        if kv_heads == 0 || heads % kv_heads != 0 || !(1..=MAX_HEAD_DIM).contains(&head_dim) {
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || !(1..=MAX_HEAD_DIM).contains(&head_dim) {
             return Err(BackendError(format!(
                 "attention: {heads} query heads, {kv_heads} key/value heads of {head_dim} channels; \
                  expected a multiple, and at most {MAX_HEAD_DIM} channels"

@@ -6,6 +6,7 @@ use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
 use bitgauge_shaders::Codec;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bytemuck::cast_slice;
+use half::slice::HalfFloatSliceExt;
 
 use super::device::{Device, Stored};
 use super::recorder::{MAX_WORKGROUPS, Range, Recorder, bind};
@@ -108,9 +109,9 @@ fn dense_part(
         for row in start..rows.end.min(start + step) {
             let row = row * dense.cols..(row + 1) * dense.cols;
             match &dense.values {
-                Values::F32(v) => bytes.extend(v[row].iter().flat_map(|v| v.to_ne_bytes())),
-                Values::F16(v) => bytes.extend(v[row].iter().flat_map(|v| v.to_ne_bytes())),
-                Values::BF16(v) => bytes.extend(v[row].iter().flat_map(|v| v.to_ne_bytes())),
+                Values::F32(v) => bytes.extend_from_slice(cast_slice(&v[row])),
+                Values::F16(v) => bytes.extend_from_slice(cast_slice(v[row].reinterpret_cast())),
+                Values::BF16(v) => bytes.extend_from_slice(cast_slice(v[row].reinterpret_cast())),
             }
             bytes.resize(bytes.len().next_multiple_of(row_bytes as usize), 0);
         }
@@ -121,7 +122,7 @@ fn dense_part(
 
 /// Bytes that one row takes in whichever of the five buffers it takes most.
 fn longest_row(packed: &Packed) -> Result<u64> {
-    if packed.scale_group_cols() % 4 != 0 && packed.scale_group != 0 {
+    if !packed.scale_group.is_multiple_of(4) {
         return Err(BackendError(format!(
             "scale groups of {} columns, expected a multiple of 4",
             packed.scale_group
