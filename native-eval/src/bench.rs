@@ -26,6 +26,8 @@ pub struct BenchOptions {
     pub documents: usize,
     /// Tokens of each document.
     pub tokens: usize,
+    /// Tokens that go through the model together; the backend's preference when `None`.
+    pub tokens_in_flight: Option<usize>,
 }
 
 impl BenchOptions {
@@ -58,7 +60,7 @@ impl BenchOptions {
             rms_norm_eps: 1e-6,
             rope_theta: 1e6,
         };
-        Ok(Self { name: name.into(), shape, tied, documents: 16, tokens: 512 })
+        Ok(Self { name: name.into(), shape, tied, documents: 16, tokens: 512, tokens_in_flight: None })
     }
 
     /// Floating-point operations of the whole job, a multiply-add counted as two: the products
@@ -121,7 +123,11 @@ pub fn run<B: Backend>(
     let id = |random: &mut Random| random.bits() % options.shape.vocab_size as u32;
     let documents: Vec<Vec<u32>> =
         (0..options.documents).map(|_| (0..options.tokens).map(|_| id(&mut random)).collect()).collect();
-    let settings = EvaluateOptions { max_tokens: options.tokens, ..EvaluateOptions::default() };
+    let settings = EvaluateOptions {
+        max_tokens: options.tokens,
+        tokens_in_flight: options.tokens_in_flight,
+        ..EvaluateOptions::default()
+    };
 
     let before = backend.peak_flop_per_second();
     let evaluation = evaluate(backend, &model, &documents, &settings, progress)?;

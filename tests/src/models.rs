@@ -48,7 +48,7 @@ impl Device {
 /// The task's own, or why there is no such device.
 pub fn on_device<T>(device: Device, task: impl Task<Output = Result<T, String>>) -> Result<T, String> {
     match device {
-        Device::Cpu => task.run(&mut CpuBackend::new(None).map_err(|e| e.to_string())?),
+        Device::Cpu => task.run(&mut CpuBackend::new(None)),
         Device::Gpu => {
             let backend = GpuBackend::new(&AdapterChoice::Best, GpuOptions::default());
             task.run(&mut backend.map_err(|e| format!("{e}\n      {NO_ADAPTER}"))?)

@@ -20,7 +20,7 @@ pub fn run<T>(
     };
     match gpu {
         Some(mut backend) => task.run(&mut backend),
-        None => task.run(&mut CpuBackend::new(options.threads.map(usize::from))?),
+        None => task.run(&mut CpuBackend::new(options.threads.map(usize::from))),
     }
 }
 

@@ -3,7 +3,7 @@
 //! stdout carries only the result; progress, hints and errors go to stderr.
 
 mod args;
-//mod bench;
+mod bench;
 mod demo;
 mod device;
 mod devices;
@@ -64,8 +64,7 @@ pub fn main() -> ExitCode {
         Some(Command::Inspect(options)) => inspect::run(&options, format),
         Some(Command::Eval(options)) => eval::run(&options, format),
         Some(Command::Pack(options)) => pack::run(&options, format),
-        //Some(Command::Bench(options)) => bench::run(&options, format),
-        Some(Command::Bench(_)) => Ok(Exit::Fault),
+        Some(Command::Bench(options)) => bench::run(&options, format),
         Some(Command::Devices) => devices::run(format),
         Some(Command::Completions { shell }) => {
             args::print_completions(shell);
