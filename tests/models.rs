@@ -11,9 +11,9 @@ use native_eval::{Backend, Batch, Model, NO_TARGET, Stage, Task};
 use safetensors::SafeTensors;
 
 /// Absolute bound on logits and hidden states.
-const VALUES: f32 = 1e-3;
+const VALUES: f64 = 1e-3;
 /// Absolute bound on the mean loss of a run, in nats.
-const MEAN_LOSS: f32 = 1e-4;
+const MEAN_LOSS: f64 = 1e-4;
 
 fn main() -> ExitCode {
     let mut tally = Tally::default();
@@ -78,7 +78,7 @@ impl Task for Case<'_> {
     fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
         let golden = Golden::read(self.folder, self.sequence)?;
         let model = open_model(backend, self.folder)?;
-        let mut worst = 0.0_f32;
+        let mut worst = 0.0_f64;
         // Once without the padding, and once with the pad tokens fed like any others.
         for padded in [false, true] {
             let run = Run::new(&golden, padded);
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
     }
 
     /// Hidden states of every recorded stage, then logits. Gives the largest difference.
-    fn check_values<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<f32, String> {
+    fn check_values<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<f64, String> {
         let mut seen: Vec<(Stage, Vec<f32>)> = Vec::new();
         let logits = model.logits(backend, &self.batch, &mut |stage, backend, buffer| {
             seen.push((stage, backend.read(buffer)?));
@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
     }
 
     /// Holds `values` `[T, width]` against plane `plane` of a recorded `[planes, rows, kept, width]`.
-    fn check(&self, name: &str, plane: usize, values: &[f32]) -> Result<f32, String> {
+    fn check(&self, name: &str, plane: usize, values: &[f32]) -> Result<f64, String> {
         let (shape, recorded) = self.golden.floats(name)?;
         let width = shape[shape.len() - 1];
         let kept = &self.golden.kept;
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
     }
 
     /// The attention's output, which is recorded for row 0 only.
-    fn check_mixer(&self, layer: usize, values: &[f32]) -> Result<f32, String> {
+    fn check_mixer(&self, layer: usize, values: &[f32]) -> Result<f64, String> {
         let (shape, recorded) = self.golden.floats("mixer_out_row0")?;
         let size = self.golden.row_lengths[0] * shape[2];
         let want = &recorded[layer * shape[1] * shape[2]..][..size];
@@ -215,7 +215,7 @@ impl<'a> Run<'a> {
     }
 
     /// Losses token by token, and their mean. Gives the largest difference.
-    fn check_losses<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<f32, String> {
+    fn check_losses<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<f64, String> {
         let losses = model.losses(backend, &self.batch, &mut |_, _, _| Ok(())).map_err(|e| e.to_string())?;
         for (loss, target) in losses.iter().zip(&self.batch.targets) {
             if *target == NO_TARGET && *loss != 0.0 {

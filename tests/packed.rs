@@ -15,7 +15,7 @@ use native_eval::{Backend, EvaluateOptions, PackSettings, Source, Task, evaluate
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Bound on the mean loss, in nats.
-const MEAN_LOSS: f32 = 1e-5;
+const MEAN_LOSS: f64 = 1e-5;
 
 fn main() -> ExitCode {
     let mut tally = Tally::default();

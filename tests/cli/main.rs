@@ -50,18 +50,63 @@ fn the_demo_judges_and_evaluates_without_arguments() {
     assert!(!stdout.contains('\u{1b}'), "NO_COLOR is set");
 }
 
+/// Bound on the loss of one document in nats. PyTorch on two machines differs by 7e-4; one flipped
+/// byte of signs moves it by 0.1.
+const DOCUMENT_NATS: f64 = 0.02;
+
+/// What PyTorch measured on the demo.
+fn expected() -> serde_json::Value {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/expected.json");
+    serde_json::from_str(&std::fs::read_to_string(file).expect("expected.json")).expect("JSON")
+}
+
+fn number(value: &serde_json::Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// Largest difference from PyTorch's loss of a document, over the documents evaluated.
+fn worst_document(report: &serde_json::Value) -> f64 {
+    let documents = report["evaluation"]["documents"].as_array().expect("documents");
+    let expected = expected();
+    let difference = |(i, d): (usize, &serde_json::Value)| {
+        (number(&d["nats"]) - number(&expected["document_nats"][i])).abs()
+    };
+    documents.iter().enumerate().map(difference).fold(0.0, f64::max)
+}
+
+/// Evaluates the first `documents` of the demo's documents on a device.
+fn eval_demo(artifact: &Artifact, documents: usize, device: &str) -> serde_json::Value {
+    let all = include_str!("../../demo/documents.json");
+    let all: Vec<serde_json::Value> = serde_json::from_str(all).expect("documents");
+    let some = serde_json::to_vec(&all[..documents]).expect("JSON");
+    let file = artifact.beside("documents.json", &some);
+    let arguments = ["eval", path(&artifact.path), "--documents", path(&file), "--device", device];
+    let output = bitgauge(&[&["--format", "json"], &arguments[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    json(&output)
+}
+
 #[test]
 fn the_demo_measures_the_perplexity_that_pytorch_measured() {
-    let expected = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/expected.json"));
-    let expected: serde_json::Value = serde_json::from_str(&expected.expect("expected.json")).expect("JSON");
+    let expected = expected();
     let report = json(&bitgauge(&["--format", "json"]));
     let evaluation = &report["evaluation"];
-    let nats = |value: &serde_json::Value| value.as_f64().expect("a number");
-    let (got, want) = (nats(&evaluation["cross_entropy_nats"]), nats(&expected["mean_nats"]));
+    let (got, want) = (number(&evaluation["cross_entropy_nats"]), number(&expected["mean_nats"]));
     assert!((got - want).abs() < 1e-3, "{got} nats, PyTorch measured {want}");
-    assert!((nats(&evaluation["heldout_ppl"]).ln() - got).abs() < 1e-9);
+    assert!((number(&evaluation["heldout_ppl"]).ln() - got).abs() < 1e-9);
+    assert!(worst_document(&report) < DOCUMENT_NATS, "off by {}", worst_document(&report));
     assert_eq!(evaluation["scored_tokens"], expected["tokens_scored"]);
     assert_eq!(report["artifact"]["sha256"], expected["sha256"]);
+}
+
+#[test]
+fn a_gpu_measures_the_same_and_one_flipped_byte_of_signs_is_noticed() {
+    let flipped = Change::Payload("layers.3.mlp.down_proj.weight.sign", 1000, vec![0x5a]);
+    let flipped = eval_demo(&Artifact::demo(&[flipped]), 1, "cpu");
+    assert!(worst_document(&flipped) > DOCUMENT_NATS, "only off by {}", worst_document(&flipped));
+    // One document: a software driver takes half a minute for it.
+    let gpu = eval_demo(&Artifact::demo(&[]), 1, "gpu");
+    assert!(worst_document(&gpu) < DOCUMENT_NATS, "off by {}", worst_document(&gpu));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison {
     /// Largest absolute difference.
-    pub worst: f32,
+    pub worst: f64,
 }
 
 /// Holds `got` against `want` with an absolute bound. Refuses what would make any comparison
@@ -12,7 +12,7 @@ pub struct Comparison {
 ///
 /// # Errors
 /// Why the comparison failed, with the worst index.
-pub fn compare(what: &str, got: &[f32], want: &[f32], bound: f32) -> Result<Comparison, String> {
+pub fn compare(what: &str, got: &[f32], want: &[f32], bound: f64) -> Result<Comparison, String> {
     if got.len() != want.len() || want.is_empty() {
         return Err(format!("{what}: {} values, expected {}", got.len(), want.len()));
     }
@@ -22,11 +22,10 @@ pub fn compare(what: &str, got: &[f32], want: &[f32], bound: f32) -> Result<Comp
     if let Some(i) = got.iter().zip(want).position(|(g, w)| !g.is_finite() || !w.is_finite()) {
         return Err(format!("{what}: not finite at {i}: got {}, expected {}", got[i], want[i]));
     }
-    let difference = |i: usize| (got[i] - want[i]).abs();
+    let difference = |i: usize| (f64::from(got[i]) - f64::from(want[i])).abs();
     let at = (0..want.len()).max_by(|&a, &b| difference(a).total_cmp(&difference(b))).unwrap_or(0);
     let worst = difference(at);
-    // Written so that a NaN could not pass either.
-    if !(worst <= bound) {
+    if worst.is_nan() || worst > bound {
         return Err(format!(
             "{what}: off by {worst:e} at {at} of {}: got {}, expected {}, bound {bound:e}",
             want.len(),

@@ -16,6 +16,9 @@ pub enum Architecture {
     },
 }
 
+/// transformers' `Qwen3Config` default for `head_dim`.
+const DEFAULT_HEAD_DIM: u64 = 128;
+
 /// Sizes of a dense Qwen3 model, from the top-level fields of config.json.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Qwen3 {
@@ -29,7 +32,7 @@ pub struct Qwen3 {
     pub heads: u64,
     /// Key and value heads (`num_key_value_heads`); divides `heads`.
     pub kv_heads: u64,
-    /// Channels of one head (`head_dim`, else `hidden / heads`); even.
+    /// Channels of one head (`head_dim`, default 128 as in transformers' `Qwen3Config`); even.
     pub head_dim: u64,
     /// Rows of the embedding (`vocab_size`).
     pub vocabulary: u64,
@@ -47,14 +50,15 @@ impl Qwen3 {
     pub(super) fn from_fields(fields: &Fields<'_>) -> Result<Self> {
         refuse_unsupported(fields)?;
         let dimension = |name| fields.dimension(name, limits::MODEL_DIMENSION);
-        let (hidden, heads) = (dimension("hidden_size")?, dimension("num_attention_heads")?);
-        let model = Self {
-            hidden,
+                let model = Self {
+            hidden: dimension("hidden_size")?,
             intermediate: dimension("intermediate_size")?,
             layers: fields.dimension("num_hidden_layers", limits::LAYERS_COUNT)?,
-            heads,
+            heads: dimension("num_attention_heads")?,
             kv_heads: dimension("num_key_value_heads")?,
-            head_dim: head_dim(fields, hidden, heads)?,
+            head_dim: fields
+                .optional_dimension("head_dim", limits::MODEL_DIMENSION)?
+                .unwrap_or(DEFAULT_HEAD_DIM),
             vocabulary: dimension("vocab_size")?,
             tied: fields.flag("tie_word_embeddings")?,
             rms_norm_eps: fields.positive("rms_norm_eps")?,
@@ -94,18 +98,6 @@ impl Qwen3 {
             )),
         }
     }
-}
-
-fn head_dim(fields: &Fields<'_>, hidden: u64, heads: u64) -> Result<u64> {
-    if let Some(stated) = fields.optional_dimension("head_dim", limits::MODEL_DIMENSION)? {
-        return Ok(stated);
-    }
-    if hidden.is_multiple_of(heads) {
-        return Ok(hidden / heads);
-    }
-    let wanted = "`head_dim`, or `hidden_size` a multiple of `num_attention_heads`";
-    Err(Error::new(ErrorKind::Missing, "the size of a head is not stated and can't be derived")
-        .expected(wanted, format!("`hidden_size` {hidden} and `num_attention_heads` {heads}")))
 }
 
 /// transformers 4 wrote `rope_theta` at the top level, transformers 5 inside `rope_parameters`.

@@ -25,7 +25,7 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
             kind.to_owned(),
         ]);
     }
-    println!("{}", output::table(&["--device", "name", "driver", ""], rows, 4));
+    output::print_table(&output::table(&["--device", "name", "driver", ""], rows, 4));
     if adapters.is_empty() {
         eprintln!("{}", text::faint("no GPU adapter found; a Vulkan, Metal or DirectX 12 driver provides one"));
     }

@@ -34,14 +34,15 @@ fn print_for_people(report: &Report, weights: bool) {
         parameters.unwrap_or_default()
     );
     println!("{}  under the {} limits\n", text::verdict(report.verdict), report.pack.name());
-    println!("{}", gate_table(&report.gates));
+    print_table(&gate_table(&report.gates));
     print_gate_particulars(&report.gates);
     println!("{}", text::heading("Where the bits go"));
-    println!("{}", accounting_table(report));
+    print_table(&accounting_table(report));
     if weights {
         println!("{}", text::heading("Weights"));
-        println!("{}", weight_table(report));
+        print_table(&weight_table(report));
     }
+    println!();
     for note in &report.notes {
         println!("{}", text::faint(&format!("note: {note}")));
     }
@@ -80,10 +81,18 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, left: usize) -> Table {
     for row in rows {
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(left) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index >= left {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table
+}
+
+/// Prints a table without the spaces that fill its last column.
+pub fn print_table(table: &Table) {
+    println!("{}", table.trim_fmt());
 }
 
 fn gate_table(gates: &[Gate]) -> Table {
@@ -96,7 +105,7 @@ fn gate_table(gates: &[Gate]) -> Table {
     let row = |gate: &Gate| {
         let (got, limit) = match gate.wanted {
             // A gate that counts faults.
-            Some(0) => (format!("{} faults", gate.got.unwrap_or(0)), "0".to_owned()),
+            Some(0) => (format!("{} faults", gate.got.unwrap_or(0)).replace("0 faults", "no fault"), String::new()),
             wanted => (number(gate.got), number(wanted)),
         };
         let unit = if gate.wanted == Some(0) || gate.wanted.is_none() { "" } else { gate.unit.name() };

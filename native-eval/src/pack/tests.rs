@@ -144,8 +144,11 @@ impl Model {
     }
 }
 
+/// Weights that are not packed: data type and bytes.
+type Plain = BTreeMap<String, (Dtype, Vec<u8>)>;
+
 /// Reads a packed artifact: the packed weights, and the bytes of all others.
-fn read(path: &Path) -> (BTreeMap<String, Packed>, BTreeMap<String, (Dtype, Vec<u8>)>) {
+fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
     let mut source = Source::open(path).unwrap();
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).unwrap();
@@ -324,7 +327,7 @@ fn a_failure_leaves_nothing_behind() {
 #[test]
 fn what_cannot_be_packed() {
     let model = Model::new();
-    let refused = |change: &dyn Fn(&mut Vec<(String, Vec<usize>, Vec<bf16>)>, &mut String)| {
+    let refused = |change: &dyn Fn(&mut Vec<Tensor>, &mut String)| {
         let (mut tensors, mut config) = (tensors(), CONFIG.to_owned());
         change(&mut tensors, &mut config);
         let _ = fs::remove_dir_all(model.path("bad"));

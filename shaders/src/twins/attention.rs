@@ -28,10 +28,8 @@ pub fn attention(
             let mut scores = Vec::new();
             for s in first..=t {
                 let key = (s * kv_heads + kv_head) * d;
-                let mut dot = 0.0f64;
-                for i in 0..d {
-                    dot += f64::from(q[query + i]) * f64::from(k[key + i]);
-                }
+                let channels = q[query..][..d].iter().zip(&k[key..][..d]);
+                let dot: f64 = channels.map(|(&q, &k)| f64::from(q) * f64::from(k)).sum();
                 scores.push(dot / (d as f64).sqrt());
             }
 
