@@ -170,10 +170,13 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
                     }
                 }
                 let slices = Parts::new(Part::ALL.map(|part| bytes[part].as_slice()));
-                Matrix::Packed(codec::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?).to_f32()
+                Matrix::Packed(codec::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
+                    .to_f32()
             }
             (Form::Plain { index }, Stored::Plain { dtype, .. }) => {
-                codec::decode_values(&weight.name, *dtype, &read(*index)?).map_err(|e| e.to_string())?.to_f32()
+                codec::decode_values(&weight.name, *dtype, &read(*index)?)
+                    .map_err(|e| e.to_string())?
+                    .to_f32()
             }
             _ => return Err(format!("{} does not fit", weight.name)),
         };

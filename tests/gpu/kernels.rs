@@ -8,6 +8,9 @@ use crate::{attention, linear, rows};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
+/// Runs a kernel, with one bit of its input flipped if told so, and reads the result.
+pub type Run = Box<dyn Fn(&mut GpuBackend, bool) -> Result<Vec<f32>>>;
+
 /// One comparison of a kernel with its twin.
 pub struct Case {
     pub name: String,
@@ -20,7 +23,7 @@ pub struct Case {
     /// The twin's result.
     pub want: Vec<f32>,
     /// The kernel's result; with one bit of its input flipped if asked.
-    pub run: Box<dyn Fn(&mut GpuBackend, bool) -> Result<Vec<f32>>>,
+    pub run: Run,
 }
 
 /// A binding limit that cuts the larger cases into several spans and parts.

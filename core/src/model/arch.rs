@@ -50,7 +50,7 @@ impl Qwen3 {
     pub(super) fn from_fields(fields: &Fields<'_>) -> Result<Self> {
         refuse_unsupported(fields)?;
         let dimension = |name| fields.dimension(name, limits::MODEL_DIMENSION);
-                let model = Self {
+        let model = Self {
             hidden: dimension("hidden_size")?,
             intermediate: dimension("intermediate_size")?,
             layers: fields.dimension("num_hidden_layers", limits::LAYERS_COUNT)?,

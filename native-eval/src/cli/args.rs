@@ -177,7 +177,11 @@ pub struct PackOptions {
 
 fn fraction(text: &str) -> Result<f64, String> {
     let fraction: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if (0.0..=1.0).contains(&fraction) { Ok(fraction) } else { Err(format!("{fraction} is not between 0 and 1")) }
+    if (0.0..=1.0).contains(&fraction) {
+        Ok(fraction)
+    } else {
+        Err(format!("{fraction} is not between 0 and 1"))
+    }
 }
 
 #[derive(clap::Args)]

@@ -19,7 +19,9 @@ const MAX_TOKENS: usize = 512;
 pub fn run(format: Format) -> Result<Exit, Failure> {
     eprintln!(
         "{}\n",
-        text::faint("The built-in demo. `bitgauge inspect ARTIFACT` judges yours, `bitgauge --help` shows the rest.")
+        text::faint(
+            "The built-in demo. `bitgauge inspect ARTIFACT` judges yours, `bitgauge --help` shows the rest."
+        )
     );
     let mut source = Source::from_bytes("demo/model.zip", ARTIFACT)?;
     let documents = documents::parse(DOCUMENTS, "json")?;

@@ -8,10 +8,7 @@ use super::{Failure, text};
 
 /// Runs `task` on the device that the options ask for. `auto` without a hardware GPU, or with one
 /// that can't be opened, runs on the CPU and says so.
-pub fn run<T>(
-    options: &DeviceOptions,
-    task: impl Task<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+pub fn run<T>(options: &DeviceOptions, task: impl Task<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let gpu = match options.device {
         DeviceChoice::Cpu => None,
         DeviceChoice::Gpu(None) => Some(open_gpu(&AdapterChoice::Best)?),
@@ -26,7 +23,9 @@ pub fn run<T>(
 
 fn open_gpu(choice: &AdapterChoice) -> Result<GpuBackend, Failure> {
     GpuBackend::new(choice, GpuOptions::default()).map_err(|error| {
-        Failure(format!("{error}\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none"))
+        Failure(format!(
+            "{error}\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none"
+        ))
     })
 }
 

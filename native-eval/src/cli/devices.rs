@@ -27,7 +27,10 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
     }
     output::print_table(&output::table(&["--device", "name", "driver", ""], rows, 4));
     if adapters.is_empty() {
-        eprintln!("{}", text::faint("no GPU adapter found; a Vulkan, Metal or DirectX 12 driver provides one"));
+        eprintln!(
+            "{}",
+            text::faint("no GPU adapter found; a Vulkan, Metal or DirectX 12 driver provides one")
+        );
     }
     Ok(Exit::Done)
 }

@@ -57,7 +57,11 @@ fn print_for_people(report: &Report, weights: bool) {
 /// Perplexity first, then how it was measured.
 fn print_evaluation(evaluation: &Evaluation) {
     println!();
-    println!("{}  {}", text::heading("heldout_ppl"), text::heading(&format!("{:.4}", evaluation.heldout_ppl)));
+    println!(
+        "{}  {}",
+        text::heading("heldout_ppl"),
+        text::heading(&format!("{:.4}", evaluation.heldout_ppl))
+    );
     println!("  cross entropy  {:.6} nats per token", evaluation.cross_entropy_nats);
     println!(
         "  scored         {} tokens of {} documents, at most {} tokens each",
@@ -105,7 +109,9 @@ fn gate_table(gates: &[Gate]) -> Table {
     let row = |gate: &Gate| {
         let (got, limit) = match gate.wanted {
             // A gate that counts faults.
-            Some(0) => (format!("{} faults", gate.got.unwrap_or(0)).replace("0 faults", "no fault"), String::new()),
+            Some(0) => {
+                (format!("{} faults", gate.got.unwrap_or(0)).replace("0 faults", "no fault"), String::new())
+            }
             wanted => (number(gate.got), number(wanted)),
         };
         let unit = if gate.wanted == Some(0) || gate.wanted.is_none() { "" } else { gate.unit.name() };
@@ -162,7 +168,8 @@ fn accounting_table(report: &Report) -> Table {
 fn weight_table(report: &Report) -> Table {
     let row = |weight: &bitgauge_core::report::WeightSummary| {
         let shape: Vec<_> = weight.shape.iter().map(u64::to_string).collect();
-        let per = |p: u64| if p == 0 { String::new() } else { format!("{:.4}", weight.bits as f64 / p as f64) };
+        let per =
+            |p: u64| if p == 0 { String::new() } else { format!("{:.4}", weight.bits as f64 / p as f64) };
         let rescue = 100.0 * weight.rescue_parameters as f64 / weight.parameters.max(1) as f64;
         vec![
             format!("  {}", weight.name),

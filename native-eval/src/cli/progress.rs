@@ -4,7 +4,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar over `total` bytes with rate and remaining time.
 pub fn bytes(what: &'static str, total: u64) -> ProgressBar {
-    bar(what, total, "{msg:11} {wide_bar} {decimal_bytes:>9} of {decimal_total_bytes:9} {decimal_bytes_per_sec:>12}, {eta} left")
+    bar(
+        what,
+        total,
+        "{msg:11} {wide_bar} {decimal_bytes:>9} of {decimal_total_bytes:9} {decimal_bytes_per_sec:>12}, {eta} left",
+    )
 }
 
 /// A bar over `total` steps with the remaining time.

@@ -1,13 +1,10 @@
 //! Stored weights to K-major f32 panels. The only part of the CPU backend that knows bits.
 
-use bitgauge_core::{Matrix, Packed, RowSlot};
+use bitgauge_core::{Matrix, Packed, RESCUE_GROUP, RowSlot};
 use std::ops::Range;
 
 use super::isa::Isa;
 use super::micro::{DEPTH, MOST_COLS};
-
-/// Columns that share one rescue scale.
-const RESCUE_GROUP: usize = 128;
 
 /// A weight matrix `[N, K]` in its stored form, with the place of each row.
 #[derive(Debug)]

@@ -55,8 +55,11 @@ fn weights(seed: u64, count: usize) -> Vec<bf16> {
     (0..count).map(|_| bf16::from_f32((next() as f32 / (1 << 24) as f32 - 0.5) * 0.1)).collect()
 }
 
+/// Name, shape and values of each tensor.
+type Tensors = Vec<(String, Vec<usize>, Vec<bf16>)>;
+
 /// The model's tensors with their values; BF16.
-fn tensors() -> Vec<(String, Vec<usize>, Vec<bf16>)> {
+fn tensors() -> Tensors {
     let named = TENSORS.iter().enumerate();
     named
         .map(|(i, (name, shape))| {
@@ -327,7 +330,7 @@ fn a_failure_leaves_nothing_behind() {
 #[test]
 fn what_cannot_be_packed() {
     let model = Model::new();
-    let refused = |change: &dyn Fn(&mut Vec<Tensor>, &mut String)| {
+    let refused = |change: &dyn Fn(&mut Tensors, &mut String)| {
         let (mut tensors, mut config) = (tensors(), CONFIG.to_owned());
         change(&mut tensors, &mut config);
         let _ = fs::remove_dir_all(model.path("bad"));
