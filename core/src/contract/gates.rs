@@ -77,9 +77,9 @@ impl Gate {
         self
     }
 
-    /// Sets the hint, which only a gate that did not pass shows.
+    /// Sets the hint, which only a gate that failed shows.
     fn hint(mut self, hint: impl Into<String>) -> Self {
-        if self.outcome != Outcome::Pass {
+        if self.outcome == Outcome::Fail {
             self.hint = Some(hint.into());
         }
         self
@@ -174,10 +174,9 @@ fn payload(evidence: &Evidence) -> Gate {
     } else if evidence.payload_checked {
         at_most(id, title, Unit::Tensors, 0, 0)
     } else {
-        not_run(id, title, Unit::Tensors, "only the headers were read")
+        not_run(id, title, Unit::Tensors, "only the headers were read, not the weights")
     };
     gate.rule("rescue codes -7..7, scales positive finite fp16 numbers, row numbers in order, padding zero")
-        .hint("inspect without --headers-only")
 }
 
 fn parameter_count(evidence: &Evidence) -> Gate {
@@ -196,7 +195,8 @@ fn parameter_count(evidence: &Evidence) -> Gate {
 fn model_budget(evidence: &Evidence, pack: Pack) -> Gate {
     let (id, title) = ("model_budget", "size under the model's own budget");
     let Some(parameters) = evidence.inventory.parameters() else {
-        return not_run(id, title, Unit::Bytes, "the loaded model's parameters are not known");
+        return not_run(id, title, Unit::Bytes, "the loaded model's parameters are not known")
+            .rule(format!("8 x bytes <= parameters x {} bits", pack.bits_per_parameter()));
     };
     let limit = pack.max_artifact_bits(parameters);
     let got = evidence.inventory.artifact.size_bytes;
@@ -211,7 +211,8 @@ fn model_budget(evidence: &Evidence, pack: Pack) -> Gate {
 fn non_binary(evidence: &Evidence, pack: Pack) -> Gate {
     let (id, title) = ("non_binary", "non-binary fraction");
     let Some(parameters) = evidence.inventory.parameters() else {
-        return not_run(id, title, Unit::Parameters, "the loaded model's parameters are not known");
+        return not_run(id, title, Unit::Parameters, "the loaded model's parameters are not known")
+            .rule("at most 10 % of the parameters in rescue rows or unpacked tensors");
     };
     let (rescue, unpacked) = (evidence.accounting.rescue_parameters, evidence.accounting.unpacked_parameters);
     at_most(id, title, Unit::Parameters, rescue + unpacked, pack.max_non_native(parameters))

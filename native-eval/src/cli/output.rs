@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anstream::println;
-use bitgauge_core::report::{Evaluation, Gate, Report};
+use bitgauge_core::report::{Evaluation, Gate, Outcome, Report, WeightSummary};
 use bitgauge_core::{Error, ErrorKind};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
@@ -102,16 +102,15 @@ pub fn print_table(table: &Table) {
 fn gate_table(gates: &[Gate]) -> Table {
     let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), text::count);
     let margin = |gate: &Gate| match gate.margin {
+        _ if gate.wanted == Some(0) => String::new(),
         Some(margin) if margin < 0 => format!("{} over", text::count(margin.unsigned_abs())),
-        Some(margin) if gate.wanted != Some(0) => format!("{} left", text::count(margin.unsigned_abs())),
-        _ => String::new(),
+        Some(margin) => format!("{} left", text::count(margin.unsigned_abs())),
+        None => String::new(),
     };
     let row = |gate: &Gate| {
         let (got, limit) = match gate.wanted {
             // A gate that counts faults.
-            Some(0) => {
-                (format!("{} faults", gate.got.unwrap_or(0)).replace("0 faults", "no fault"), String::new())
-            }
+            Some(0) => (faults(gate.got.unwrap_or(0)), String::new()),
             wanted => (number(gate.got), number(wanted)),
         };
         let unit = if gate.wanted == Some(0) || gate.wanted.is_none() { "" } else { gate.unit.name() };
@@ -124,9 +123,17 @@ fn gate_table(gates: &[Gate]) -> Table {
     table
 }
 
+fn faults(count: u64) -> String {
+    match count {
+        0 => "no fault".to_owned(),
+        1 => "1 fault".to_owned(),
+        _ => format!("{} faults", text::count(count)),
+    }
+}
+
 /// Rule, names and hint of every gate that did not pass.
 fn print_gate_particulars(gates: &[Gate]) {
-    for gate in gates.iter().filter(|g| g.outcome != bitgauge_core::report::Outcome::Pass) {
+    for gate in gates.iter().filter(|g| g.outcome != Outcome::Pass) {
         println!("\n{} {}", text::outcome(gate.outcome), text::heading(gate.title));
         for detail in &gate.details {
             println!("  {detail}");
@@ -166,7 +173,7 @@ fn accounting_table(report: &Report) -> Table {
 }
 
 fn weight_table(report: &Report) -> Table {
-    let row = |weight: &bitgauge_core::report::WeightSummary| {
+    let row = |weight: &WeightSummary| {
         let shape: Vec<_> = weight.shape.iter().map(u64::to_string).collect();
         let per =
             |p: u64| if p == 0 { String::new() } else { format!("{:.4}", weight.bits as f64 / p as f64) };
