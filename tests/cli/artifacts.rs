@@ -27,6 +27,8 @@ pub enum Change {
     Dtype(&'static str, &'static str),
     /// Overwrites bytes at an offset of the first tensor whose name ends like this.
     Payload(&'static str, usize, Vec<u8>),
+    /// Inverts the bits of one byte of the first tensor whose name ends like this.
+    Invert(&'static str, usize),
 }
 
 /// An artifact in a temporary folder of its own.
@@ -151,13 +153,18 @@ fn apply(files: &mut Vec<(String, Vec<u8>)>, change: &Change) {
             tensor["dtype"] = Value::from(*dtype);
         }),
         Change::Payload(ending, at, bytes) => {
-            let weights = file(files, "model.safetensors");
-            let (header, data) = header(weights);
-            let (_, tensor) = header.iter().find(|(name, _)| name.ends_with(ending)).expect("a tensor");
-            let start = tensor["data_offsets"][0].as_u64().expect("an offset") as usize;
-            weights[data + start + at..][..bytes.len()].copy_from_slice(bytes);
+            payload(file(files, "model.safetensors"), ending)[*at..][..bytes.len()].copy_from_slice(bytes);
         }
+        Change::Invert(ending, at) => payload(file(files, "model.safetensors"), ending)[*at] ^= 0xff,
     }
+}
+
+/// The bytes from the first tensor on whose name ends like this.
+fn payload<'a>(weights: &'a mut [u8], ending: &str) -> &'a mut [u8] {
+    let (header, data) = header(weights);
+    let (_, tensor) = header.iter().find(|(name, _)| name.ends_with(ending)).expect("a tensor");
+    let start = tensor["data_offsets"][0].as_u64().expect("an offset") as usize;
+    &mut weights[data + start..]
 }
 
 fn file<'a>(files: &'a mut [(String, Vec<u8>)], name: &str) -> &'a mut Vec<u8> {

@@ -50,9 +50,9 @@ fn the_demo_judges_and_evaluates_without_arguments() {
     assert!(!stdout.contains('\u{1b}'), "NO_COLOR is set");
 }
 
-/// Bound on the loss of one document in nats. PyTorch on two machines differs by 7e-4; one flipped
-/// byte of signs moves it by 0.1.
-const DOCUMENT_NATS: f64 = 0.02;
+/// Bound on the summed loss of one document, some 1,500 nats. PyTorch on two machines differs by
+/// 7e-4; one inverted byte of signs moves it by 0.1.
+const DOCUMENT_NATS: f64 = 2e-3;
 
 /// What PyTorch measured on the demo.
 fn expected() -> serde_json::Value {
@@ -101,8 +101,8 @@ fn the_demo_measures_the_perplexity_that_pytorch_measured() {
 
 #[test]
 fn a_gpu_measures_the_same_and_one_flipped_byte_of_signs_is_noticed() {
-    let flipped = Change::Payload("layers.3.mlp.down_proj.weight.sign", 1000, vec![0x5a]);
-    let flipped = eval_demo(&Artifact::demo(&[flipped]), 1, "cpu");
+    let flipped = Artifact::demo(&[Change::Invert("layers.3.mlp.down_proj.weight.sign", 1000)]);
+    let flipped = eval_demo(&flipped, 1, "cpu");
     assert!(worst_document(&flipped) > DOCUMENT_NATS, "only off by {}", worst_document(&flipped));
     // One document: a software driver takes half a minute for it.
     let gpu = eval_demo(&Artifact::demo(&[]), 1, "gpu");
