@@ -101,15 +101,6 @@ impl Isa {
         self.0
     }
 
-    /// Input columns multiplied in one pass: with either vector length the weights of a panel then
-    /// take 16 KiB, which leaves room in the L1 cache for the rows that they meet.
-    pub fn depth(self) -> usize {
-        match self.0 {
-            Kernel::Avx512 => micro::DEPTH / 2,
-            Kernel::Avx2 | Kernel::Portable => micro::DEPTH,
-        }
-    }
-
     /// Rows and columns of the output tile that the micro-kernel keeps in registers.
     pub fn tile(self) -> (usize, usize) {
         match self.0 {

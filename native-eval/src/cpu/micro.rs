@@ -5,7 +5,8 @@
 //! for every row broadcasts one activation and does NR multiply-adds. The two x86 kernels are one
 //! macro with different vectors, so a machine without AVX-512 still tests the same code.
 
-/// Most input columns multiplied in one pass; [`super::isa::Isa::depth`] says how many.
+/// Most input columns multiplied in one pass: a panel then takes 16 KiB of the L1 cache with AVX2, 32
+/// with AVX-512, where half of it measured the same.
 pub(super) const DEPTH: usize = 256;
 
 /// Floats from one row of `a` to the next; the extra cache line keeps the rows of a tile in

@@ -1,6 +1,6 @@
 //! The blocked product that the matmul, the head and the attention share.
 //!
-//! One call handles one block of output rows: it copies the rows' activations for [`Isa::depth`] input
+//! One call handles one block of output rows: it copies the rows' activations for [`DEPTH`] input
 //! columns next to each other (they then stay in the L2 cache), and for each panel of output
 //! columns has the weights unpacked once (into the L1 cache) and runs the micro-kernel down the
 //! rows. So the algorithm knows no bits, and unpacking costs one pass per block of rows.
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::aligned::Aligned;
 use super::isa::{Isa, Kernel};
-use super::micro::{Place, STRIDE};
+use super::micro::{DEPTH, Place, STRIDE};
 
 /// Most rows in a block. At [`STRIDE`] they take less than half of the L2 cache: 200 KiB of 512,
 /// or 408 KiB of the 1 MiB that CPUs with AVX-512 have.
@@ -33,10 +33,7 @@ impl Scratch {
     /// For products of up to `rows` output rows.
     pub fn new(isa: Isa, rows: usize) -> Self {
         let (mr, nr) = isa.tile();
-        Self {
-            a: Aligned::zeros(rows.next_multiple_of(mr) * STRIDE),
-            panel: Aligned::zeros(isa.depth() * nr),
-        }
+        Self { a: Aligned::zeros(rows.next_multiple_of(mr) * STRIDE), panel: Aligned::zeros(DEPTH * nr) }
     }
 }
 
@@ -55,9 +52,8 @@ pub(super) fn product(
 ) {
     let (mr, nr) = isa.tile();
     let (a, panel) = (scratch.a.as_mut_slice(), scratch.panel.as_mut_slice());
-    let step = isa.depth();
-    for first in (0..depth).step_by(step) {
-        let k = first..depth.min(first + step);
+    for first in (0..depth).step_by(DEPTH) {
+        let k = first..depth.min(first + DEPTH);
         for (i, line) in a.chunks_exact_mut(STRIDE).take(out.len()).enumerate() {
             read_a(i, k.clone(), &mut line[..k.len()]);
         }
