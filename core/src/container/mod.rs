@@ -104,7 +104,7 @@ impl Artifact {
     pub fn expect_config(&self) -> Result<&[u8]> {
         self.config.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Missing, "there is no config.json")
-                .within("the artifact")
+                .within("config.json")
                 .expected("a config.json beside the weights", format!("{} other files", self.members.len()))
                 .hint("give the whole model folder, or a zip of it")
         })

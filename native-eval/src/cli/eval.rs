@@ -49,7 +49,7 @@ impl Job<'_> {
     /// Inspects the artifact, evaluates it and gives the report of both.
     pub fn run(&self, source: &mut Source, pack: bitgauge_core::contract::Pack) -> Result<Report, Failure> {
         let artifact = source.artifact().clone();
-        let inventory = Inventory::of(&artifact)?;
+        let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
         let ids = self.documents.iter().map(|text| self.tokenizer.encode(text, self.max_tokens));
         let ids: Vec<Vec<u32>> = ids.collect::<Result<_, _>>()?;
         let hashes = inspect::scan(source, &inventory)?;

@@ -14,7 +14,7 @@ use super::{Exit, Failure, output, progress};
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let mut source = Source::open(&options.artifact)?;
     let artifact = source.artifact().clone();
-    let inventory = Inventory::of(&artifact)?;
+    let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
     let hashes = if options.headers_only { None } else { Some(scan(&mut source, &inventory)?) };
     let report = report(&source, &inventory, options.pack.into(), hashes.as_ref());
     if let Some(path) = &options.report {
