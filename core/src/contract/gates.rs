@@ -1,6 +1,7 @@
 //! The gates, in the validator's order: what the artifact has, what the rule allows, what is left.
 
-use super::budget::{PARAMETER_COUNT_MULTIPLIER, Pack, REFERENCE_PARAMETERS};
+use super::Pack;
+use super::config::{Limits, PARAMETER_COUNT_MULTIPLIER, REFERENCE_PARAMETERS};
 use crate::accounting::Accounting;
 use crate::container::ContainerKind;
 use crate::inventory::Inventory;
@@ -21,15 +22,16 @@ pub struct Evidence<'a> {
 
 /// Judges every gate under the limits of `pack`, in the validator's order.
 pub fn judge(evidence: &Evidence, pack: Pack) -> Vec<Gate> {
+    let limits = &pack.limits();
     vec![
-        artifact_size(evidence, pack),
+        artifact_size(evidence, limits),
         loadable(evidence),
         tensors(evidence),
         shapes(evidence),
         payload(evidence),
         parameter_count(evidence),
-        model_budget(evidence, pack),
-        non_binary(evidence, pack),
+        model_budget(evidence, limits),
+        non_binary(evidence, limits),
     ]
 }
 
@@ -86,14 +88,14 @@ impl Gate {
     }
 }
 
-fn artifact_size(evidence: &Evidence, pack: Pack) -> Gate {
-    let limit = pack.max_artifact_bits(REFERENCE_PARAMETERS);
+fn artifact_size(evidence: &Evidence, limits: &Limits) -> Gate {
+    let limit = limits.max_artifact_bits(REFERENCE_PARAMETERS);
     let got = evidence.inventory.artifact.size_bytes;
     at_most("artifact_size", "size under the reference budget", Unit::Bytes, got, limit / 8)
         .rule(format!(
             "8 x bytes <= {limit} bits: {REFERENCE_PARAMETERS} reference parameters x {} bits; \
              the archive as it lies on disk, or the sum of a folder's files",
-            pack.bits_per_parameter()
+            limits.bits_per_parameter()
         ))
         .hint("use fewer bases, fewer rescue rows or one scale per row")
 }
@@ -192,30 +194,30 @@ fn parameter_count(evidence: &Evidence) -> Gate {
     ))
 }
 
-fn model_budget(evidence: &Evidence, pack: Pack) -> Gate {
+fn model_budget(evidence: &Evidence, limits: &Limits) -> Gate {
     let (id, title) = ("model_budget", "size under the model's own budget");
     let Some(parameters) = evidence.inventory.parameters() else {
         return not_run(id, title, Unit::Bytes, "the loaded model's parameters are not known")
-            .rule(format!("8 x bytes <= parameters x {} bits", pack.bits_per_parameter()));
+            .rule(format!("8 x bytes <= parameters x {} bits", limits.bits_per_parameter()));
     };
-    let limit = pack.max_artifact_bits(parameters);
+    let limit = limits.max_artifact_bits(parameters);
     let got = evidence.inventory.artifact.size_bytes;
     at_most(id, title, Unit::Bytes, got, limit / 8)
         .rule(format!(
             "8 x bytes <= {limit} bits: {parameters} parameters x {} bits",
-            pack.bits_per_parameter()
+            limits.bits_per_parameter()
         ))
         .hint("use fewer bases, fewer rescue rows, one scale per row, or leave fewer tensors unpacked")
 }
 
-fn non_binary(evidence: &Evidence, pack: Pack) -> Gate {
+fn non_binary(evidence: &Evidence, limits: &Limits) -> Gate {
     let (id, title) = ("non_binary", "non-binary fraction");
     let Some(parameters) = evidence.inventory.parameters() else {
         return not_run(id, title, Unit::Parameters, "the loaded model's parameters are not known")
             .rule("at most 10 % of the parameters in rescue rows or unpacked tensors");
     };
     let (rescue, unpacked) = (evidence.accounting.rescue_parameters, evidence.accounting.unpacked_parameters);
-    at_most(id, title, Unit::Parameters, rescue + unpacked, pack.max_non_native(parameters))
+    at_most(id, title, Unit::Parameters, rescue + unpacked, limits.max_non_native(parameters))
         .details(vec![format!("{rescue} in rescue rows, {unpacked} in unpacked tensors")])
         .rule(format!("at most 10 % of {parameters} parameters in rescue rows or unpacked tensors"))
         .hint("rescue fewer rows, pack the matrices that are still dense")

@@ -1,7 +1,17 @@
-//! The competition's rules: budgets, and the gates an artifact must pass.
+//! The competition's rules, to the bit: budgets and gates, and the validator's own run.
+//!
+//! [`judge`] holds an artifact against the gates for the report. The rest is the validator's twin:
+//! all in the validator's own words ([`python::Raised`]).
 
 mod budget;
+mod config;
 mod gates;
+pub mod numpy;
+pub mod python;
 
-pub use budget::{PARAMETER_COUNT_MULTIPLIER, Pack, REFERENCE_PARAMETERS};
+pub use budget::Pack;
+pub use config::{
+    Config, FRACTION_TOLERANCE, Limits, PARAMETER_COUNT_MULTIPLIER, PROXY_MODEL, PROXY_PARAMETERS,
+    REFERENCE_PARAMETERS, RESCUE_QUANTIZATION, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP,
+};
 pub use gates::{Evidence, judge};

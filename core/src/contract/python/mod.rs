@@ -1,0 +1,14 @@
+//! The parts of Python that the validator's words and numbers depend on: how text is trimmed, read
+//! as a number and split into lines, how numbers are printed, and what is raised when it fails.
+
+mod convert;
+mod json;
+mod print;
+mod raised;
+mod text;
+
+pub use convert::{to_float, to_int};
+pub use json::{JsonError, Object, Value};
+pub use print::{fixed6, float_repr, significant12, string_repr};
+pub use raised::{Exception, Raised};
+pub use text::{lower, parse_float, parse_int, split_lines, split_whitespace, trim};

@@ -1,0 +1,83 @@
+//! The validator's twin against recorded runs of the validator.
+//!
+//! `BITGAUGE_VALIDATOR_GOLDENS` points the suite at another folder of the same files. A file that is
+//! missing or empty fails the suite. Cases that draw from the validator's built-in texts need
+//! `corpus.json` beside them, which is not ours to ship: without it they are named as not run.
+
+mod canonical_json;
+mod golden;
+mod limits;
+
+use std::process::ExitCode;
+
+use bitgauge_core::contract::python::Value;
+use golden::{Goldens, Outcome, mutations};
+
+/// Runs one case of a golden file; `file` is the file as a whole.
+type Case = fn(goldens: &Goldens, file: &Value, case: &Value) -> Outcome;
+
+/// Every golden file and what runs its cases.
+const FILES: [(&str, Case); 2] =
+    [("limits.json", limits::case), ("canonical_json.json", canonical_json::case)];
+
+fn main() -> ExitCode {
+    let goldens = Goldens::find();
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, case) in FILES {
+        let file = match goldens.read(name) {
+            Ok(file) => file,
+            Err(why) => {
+                println!("FAIL  {name}: {why}");
+                failed += 1;
+                continue;
+            }
+        };
+        let tally = run_file(&goldens, name, &file, case);
+        println!("{name}: {} passed, {} failed, {} not run", tally.0, tally.1, tally.2);
+        (passed, failed, skipped) = (passed + tally.0, failed + tally.1, skipped + tally.2);
+    }
+    if skipped > 0 {
+        println!(
+            "not run: {skipped} cases that need corpus.json, which {} lacks",
+            goldens.folder().display()
+        );
+    }
+    println!("cases: {passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs every case of one file: how many passed, failed, did not run. A file whose comparison lets a
+/// changed expectation pass counts one more failure.
+fn run_file(goldens: &Goldens, name: &str, file: &Value, case: Case) -> (usize, usize, usize) {
+    let cases = golden::cases(file);
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    if cases.is_empty() {
+        println!("FAIL  {name}: it holds no case");
+        failed += 1;
+    }
+    let mut is_sharp = None;
+    for one in cases {
+        match case(goldens, file, one) {
+            Outcome::Pass => {
+                passed += 1;
+                if is_sharp.is_none() {
+                    is_sharp = Some(
+                        mutations(one)
+                            .iter()
+                            .any(|changed| matches!(case(goldens, file, changed), Outcome::Fail(_))),
+                    );
+                }
+            }
+            Outcome::Fail(why) => {
+                failed += 1;
+                println!("FAIL  {name}: {}\n      {why}", golden::name(one));
+            }
+            Outcome::NeedsCorpus => skipped += 1,
+        }
+    }
+    if is_sharp == Some(false) {
+        failed += 1;
+        println!("FAIL  {name}: a changed expectation went unnoticed");
+    }
+    (passed, failed, skipped)
+}
