@@ -27,3 +27,5 @@ pub const BASES_COUNT: usize = 4;
 pub const LAYERS_COUNT: u64 = 4_096;
 /// Largest single dimension of a weight: hidden size, MLP width, all heads together, vocabulary.
 pub const MODEL_DIMENSION: u64 = 1 << 24;
+/// Most held-out documents that one evaluation chooses.
+pub const HELDOUT_DOCUMENTS: u64 = 1_000_000;

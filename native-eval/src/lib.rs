@@ -8,6 +8,7 @@ pub mod documents;
 mod evaluate;
 mod forward;
 mod gpu;
+mod local_files;
 mod pack;
 mod source;
 mod weights;
@@ -20,6 +21,7 @@ pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
     ShaderPatch, adapters,
 };
+pub use local_files::LocalFiles;
 pub use pack::{PackSettings, PackSummary, pack};
 pub use source::Source;
 pub use weights::{LoadError, load};

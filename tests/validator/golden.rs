@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::contract::Config;
+use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::python::{Raised, Value};
 
 /// What became of one case.
@@ -38,6 +39,15 @@ impl Goldens {
 
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The built-in texts, where corpus.json is there.
+    pub fn corpus(&self) -> Result<Option<Corpus>, String> {
+        match fs::read_to_string(self.folder.join("corpus.json")) {
+            Ok(text) => Corpus::parse(&text).map(Some).map_err(|e| e.to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The JSON of a file.

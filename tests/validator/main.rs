@@ -5,6 +5,7 @@
 //! `corpus.json` beside them, which is not ours to ship: without it they are named as not run.
 
 mod canonical_json;
+mod document_selection;
 mod golden;
 mod limits;
 
@@ -17,13 +18,16 @@ use golden::{Goldens, Outcome, mutations};
 type Case = fn(goldens: &Goldens, file: &Value, case: &Value) -> Outcome;
 
 /// Every golden file and what runs its cases.
-const FILES: [(&str, Case); 2] =
-    [("limits.json", limits::case), ("canonical_json.json", canonical_json::case)];
+const FILES: &[(&str, Case)] = &[
+    ("limits.json", limits::case),
+    ("canonical_json.json", canonical_json::case),
+    ("document_selection.json", document_selection::case),
+];
 
 fn main() -> ExitCode {
     let goldens = Goldens::find();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, case) in FILES {
+    for &(name, case) in FILES {
         let file = match goldens.read(name) {
             Ok(file) => file,
             Err(why) => {

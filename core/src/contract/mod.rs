@@ -5,7 +5,10 @@
 
 mod budget;
 mod config;
+pub mod documents;
+mod environment;
 mod gates;
+mod halt;
 pub mod numpy;
 pub mod python;
 
@@ -14,4 +17,7 @@ pub use config::{
     Config, FRACTION_TOLERANCE, Limits, PARAMETER_COUNT_MULTIPLIER, PROXY_MODEL, PROXY_PARAMETERS,
     REFERENCE_PARAMETERS, RESCUE_QUANTIZATION, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP,
 };
+pub use documents::{Selection, select_documents};
+pub use environment::Environment;
 pub use gates::{Evidence, judge};
+pub use halt::Halt;
