@@ -48,6 +48,8 @@ pub trait Backend {
 
     /// What runs, for people: `CPU, AVX2 + FMA, 2 threads` or the adapter's name and driver.
     fn describe(&self) -> String;
+    /// What runs, as the validator's reports name devices: `cpu`, or `gpu:` and the adapter's name.
+    fn runtime_name(&self) -> String;
     /// Tokens that are best kept in flight together for a model of this hidden and MLP width.
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize;
     /// Measures now how many FLOP/s the device reaches in multiply-adds alone, with nothing to

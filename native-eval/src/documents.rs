@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use tokenizers::Tokenizer;
+use tokenizers::utils::truncation::TruncationDirection;
+use tokenizers::{PostProcessor, Tokenizer};
 
 /// Longest documents file.
 const DOCUMENTS_BYTES: u64 = 1 << 30;
@@ -82,12 +82,6 @@ fn malformed(error: &serde_json::Error) -> Error {
         .hint("files ending in .jsonl hold one JSON value a line, files ending in .txt one document a line")
 }
 
-/// SHA-256 in hex of the texts joined by two newlines: the validator's document digest.
-pub fn digest(documents: &[String]) -> String {
-    let hash = Sha256::digest(documents.join("\n\n").as_bytes());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Turns text into token ids.
 pub enum TextTokenizer {
     /// A `tokenizer.json`.
@@ -97,6 +91,17 @@ pub enum TextTokenizer {
 }
 
 impl TextTokenizer {
+    /// Reads a tokenizer.json.
+    ///
+    /// # Errors
+    /// A file that can't be read or is no tokenizer.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::new(ErrorKind::Io, "the tokenizer can't be read").expected("a tokenizer.json", error)
+        });
+        bytes.and_then(|bytes| Self::from_json(&bytes)).map_err(|error| error.within(path.display()))
+    }
+
     /// Reads the bytes of a tokenizer.json.
     ///
     /// # Errors
@@ -127,11 +132,23 @@ impl TextTokenizer {
         match self {
             Self::Bytes => Ok(text.bytes().take(max_tokens).map(|byte| u32::from(byte) + 1).collect()),
             Self::File(tokenizer) => {
-                let encoding = tokenizer.encode(text, true).map_err(|e| {
-                    Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected("text", e)
-                })?;
-                Ok(encoding.get_ids().iter().copied().take(max_tokens).collect())
+                let fail =
+                    |e| Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected("text", e);
+                let mut encoding = tokenizer.encode(text, false).map_err(fail)?;
+                // The text is cut, never the special tokens around it.
+                let special = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));
+                encoding.truncate(max_tokens.saturating_sub(special), 0, TruncationDirection::Right);
+                let encoding = tokenizer.post_process(encoding, None, true).map_err(fail)?;
+                Ok(encoding.get_ids().to_vec())
             }
+        }
+    }
+
+    /// The id of a token, special tokens included.
+    pub fn id_of(&self, token: &str) -> Option<u32> {
+        match self {
+            Self::Bytes => None,
+            Self::File(tokenizer) => tokenizer.token_to_id(token),
         }
     }
 }

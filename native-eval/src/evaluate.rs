@@ -9,7 +9,7 @@ use crate::backend::{Backend, BackendError};
 use crate::forward::{Batch, Model, Stage};
 
 /// The validator's cap on the exponent of a perplexity.
-const MAX_MEAN_NATS: f64 = 700.0;
+pub(crate) const MAX_MEAN_NATS: f64 = 700.0;
 
 /// Settings of an evaluation.
 #[derive(Debug, Clone, Default)]

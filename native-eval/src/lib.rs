@@ -3,6 +3,7 @@
 
 mod backend;
 pub mod bench;
+mod benchmark;
 mod cpu;
 pub mod documents;
 mod evaluate;
@@ -10,10 +11,13 @@ mod forward;
 mod gpu;
 mod local_files;
 mod pack;
+mod score;
 mod source;
+mod tokenizer;
 mod weights;
 
 pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
+pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
@@ -23,5 +27,7 @@ pub use gpu::{
 };
 pub use local_files::LocalFiles;
 pub use pack::{PackSettings, PackSummary, pack};
-pub use source::Source;
+pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
+pub use source::{Source, unpack};
+pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 pub use weights::{LoadError, load};

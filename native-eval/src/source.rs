@@ -2,6 +2,7 @@
 
 mod reader;
 mod storage;
+mod unpack;
 
 use std::borrow::Cow;
 use std::fs;
@@ -10,10 +11,15 @@ use std::path::Path;
 use bitgauge_core::container::{
     Artifact, Compression, ContainerKind, FileId, Root, TensorEntry, Window, fetch_and_open,
 };
+use bitgauge_core::contract::Halt;
+use bitgauge_core::contract::python::Raised;
 use bitgauge_core::{Error, ErrorKind, Result};
 use reader::Reader;
 use storage::{Storage, allocate, io_error, list_folder, not_a_file, reserve};
+pub use unpack::unpack;
 
+/// Folder of an unpacked archive, below the temporary one.
+const UNPACKED: &str = "artifact";
 /// Bytes handed on at once when a member is streamed.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -34,6 +40,8 @@ pub struct Source {
     inflating: Option<(usize, Reader)>,
     /// Recycled between calls.
     piece: Vec<u8>,
+    /// Where an archive was unpacked to; removed with the source.
+    _unpacked: Option<tempfile::TempDir>,
 }
 
 impl Source {
@@ -61,6 +69,40 @@ impl Source {
         Self::read(window, Root::File, Storage::disk(vec![path.to_owned()]))
     }
 
+    /// Opens a model as the validator finds it in a folder, a zip, or a plain or compressed tar.
+    ///
+    /// A zip is read in place where its names are plain; every other archive is unpacked into a
+    /// temporary folder first.
+    ///
+    /// Errors: no archive, unsafe names, no config.json, in the validator's words; all of
+    /// [`Source::open`]'s.
+    pub fn open_as_validator(path: &Path) -> Result<Self, Halt> {
+        let source = if path.is_dir() {
+            Self::open(path)?
+        } else {
+            match Self::open(path) {
+                Ok(source) if source.artifact.kind == ContainerKind::Zip => source,
+                _ => Self::open_unpacked(path)?,
+            }
+        };
+        if source.artifact.model_dir.is_some() {
+            return Ok(source);
+        }
+        let root = if path.is_dir() { path.to_owned() } else { std::env::temp_dir().join(UNPACKED) };
+        let message = "submission artifact does not contain a Hugging Face config.json";
+        Err(Raised::runtime(format!("{message}: {}", root.display())).into())
+    }
+
+    fn open_unpacked(path: &Path) -> Result<Self, Halt> {
+        let folder = tempfile::tempdir().map_err(|error| io_error(&error))?;
+        let root = folder.path().join(UNPACKED);
+        fs::create_dir(&root).map_err(|error| io_error(&error))?;
+        unpack(path, &root)?;
+        let source = Self::open(&root)?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { name, _unpacked: Some(folder), ..source })
+    }
+
     /// Opens a zip or a safetensors file that is in memory. `name` is for messages.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
         let bytes = bytes.into();
@@ -77,7 +119,16 @@ impl Source {
             Ok(bytes)
         })?;
         let place = (artifact.kind == ContainerKind::Zip).then(|| window.name(0).to_owned());
-        Ok(Self { name, lengths, place, artifact, storage, inflating: None, piece: Vec::new() })
+        Ok(Self {
+            name,
+            lengths,
+            place,
+            artifact,
+            storage,
+            inflating: None,
+            piece: Vec::new(),
+            _unpacked: None,
+        })
     }
 
     /// File or folder name, without its path.

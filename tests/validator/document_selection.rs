@@ -76,8 +76,10 @@ fn permutations(input: &Value, sizes: &[u64]) -> Result<Vec<Value>, String> {
 
 fn sampled(input: &Value) -> Result<Result<Value, Raised>, String> {
     let pool: Vec<String> = (0..number(input, "pool_size")?).map(|i| format!("doc-{i}")).collect();
-    let chosen =
-        sample(&pool, text(input, "seed_key")?, number(input, "count")?).map_err(|e| e.to_string())?;
+    let chosen = match sample(&pool, text(input, "seed_key")?, count(input, "count")?) {
+        Ok(chosen) => chosen,
+        Err(raised) => return Ok(Err(raised)),
+    };
     let index = |document: &String| document["doc-".len()..].parse::<u64>().map_err(|e| e.to_string());
     let indices = chosen.iter().map(index).collect::<Result<Vec<_>, _>>()?;
     Ok(Ok(Value::from([("indices", indices.into()), ("document_sha256", documents_sha256(&chosen).into())])))

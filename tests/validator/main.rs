@@ -4,7 +4,9 @@
 //! missing or empty fails the suite. Cases that draw from the validator's built-in texts need
 //! `corpus.json` beside them, which is not ours to ship: without it they are named as not run.
 
+mod binary;
 mod canonical_json;
+mod direct_run;
 mod document_selection;
 mod golden;
 mod limits;
@@ -22,6 +24,11 @@ const FILES: &[(&str, Case)] = &[
     ("limits.json", limits::case),
     ("canonical_json.json", canonical_json::case),
     ("document_selection.json", document_selection::case),
+    ("direct_run/materialize.json", direct_run::materialize::case),
+    ("direct_run/tokens.json", direct_run::tokens::case),
+    ("direct_run/logits.json", direct_run::logits::case),
+    ("direct_run/doc_nll.json", direct_run::doc_nll::case),
+    ("direct_run/cases.json", direct_run::cases::case),
 ];
 
 fn main() -> ExitCode {

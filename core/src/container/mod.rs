@@ -17,6 +17,7 @@ mod window;
 mod zip;
 
 pub use inflate::{Inflater, Progress};
+pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
 pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
 

@@ -37,7 +37,7 @@ pub(super) fn read(
         read_headers(window, &mut artifact, &[0])?;
         return Ok(artifact);
     }
-    artifact.model_dir = find_model_dir(&artifact.members)?;
+    artifact.model_dir = find_model_dir(artifact.members.iter().map(|member| member.name.as_str()))?;
     let config = artifact.find_beside_config(CONFIG);
     let single = artifact.find_beside_config(SINGLE);
     let index = if single.is_some() { None } else { artifact.find_beside_config(INDEX) };
@@ -56,25 +56,56 @@ pub(super) fn read(
     Ok(artifact)
 }
 
-/// The folder of config.json: the root, or the one that is nearest to it. `None` without any.
+/// The folder of config.json as the validator finds it, `None` without any.
 ///
-/// The validator takes the root too, and otherwise the first of a walk in whatever order the file
-/// system gives; where that order would decide, the artifact is refused.
-fn find_model_dir(members: &[Member]) -> Result<Option<String>> {
-    let depth = |member: &&Member| member.name.split('/').count();
-    let mut configs: Vec<&Member> =
-        members.iter().filter(|member| names::base(&member.name) == CONFIG).collect();
-    configs.sort_by_key(depth);
-    match configs.as_slice() {
-        [] => Ok(None),
-        [first, second, ..] if depth(first) == depth(second) => {
-            Err(Error::new(ErrorKind::Malformed, "it is not clear which config.json is the model's")
-                .within(&first.name)
-                .expected("one config.json nearest to the root", format!("{} as well", second.name))
-                .hint("leave one model in the artifact"))
+/// The root comes first. Then its folders, all of them before any folder below; then the same below
+/// each of them in turn, in whatever order the file system lists them. Where that order would decide,
+/// the artifact is refused.
+pub fn find_model_dir<'n>(names: impl Iterator<Item = &'n str>) -> Result<Option<String>> {
+    let mut folders: Vec<&str> =
+        names.filter(|name| names::base(name) == CONFIG).map(names::folder).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    let mut root = "";
+    loop {
+        let below: Vec<&str> = folders.iter().copied().filter(|folder| is_below(folder, root)).collect();
+        if root.is_empty() && folders.contains(&root) {
+            return Ok(Some(String::new()));
         }
-        [first, ..] => Ok(Some(names::folder(&first.name).to_owned())),
+        let child = |folder: &&str| *folder == child_of(root, folder);
+        match below.iter().copied().filter(child).collect::<Vec<_>>().as_slice() {
+            [] => {}
+            [only] => return Ok(Some((*only).to_owned())),
+            [first, second, ..] => return Err(unclear(first, second)),
+        }
+        let Some(first) = below.first() else { return Ok(None) };
+        let next = child_of(root, first);
+        if let Some(other) = below.iter().find(|folder| child_of(root, folder) != next) {
+            return Err(unclear(first, other));
+        }
+        root = next;
     }
+}
+
+/// Whether a folder lies somewhere below another; every named folder lies below the root.
+fn is_below(folder: &str, root: &str) -> bool {
+    match root {
+        "" => !folder.is_empty(),
+        root => folder.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')),
+    }
+}
+
+/// The folder directly below `root` that `folder`, which lies below it, is or is in.
+fn child_of<'f>(root: &str, folder: &'f str) -> &'f str {
+    let start = if root.is_empty() { 0 } else { root.len() + 1 };
+    folder[start..].find('/').map_or(folder, |end| &folder[..start + end])
+}
+
+fn unclear(first: &str, second: &str) -> Error {
+    Error::new(ErrorKind::Malformed, "it is not clear which config.json is the model's")
+        .within(format!("{first}/{CONFIG}"))
+        .expected("one config.json that comes first in any listing", format!("{second}/{CONFIG} as well"))
+        .hint("leave one model in the artifact")
 }
 
 /// Every safetensors file of the model's folder.

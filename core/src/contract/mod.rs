@@ -5,6 +5,7 @@
 
 mod budget;
 mod config;
+pub mod direct;
 pub mod documents;
 mod environment;
 mod gates;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::direct::{Revision, Scorer};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
@@ -28,6 +29,8 @@ pub enum Command {
     Inspect(InspectOptions),
     /// Measure perplexity on held-out documents.
     Eval(EvalOptions),
+    /// Do what the task's own benchmark does: same environment, same output, same verdicts.
+    Benchmark(BenchmarkOptions),
     /// Pack a dense Hugging Face model folder into a 1-bit artifact.
     Pack(PackOptions),
     /// Time the evaluation of a random model of a known shape.
@@ -113,7 +116,102 @@ pub struct EvalOptions {
     pub report: Option<PathBuf>,
 }
 
-#[derive(clap::Args, Default)]
+/// Runs like the task's benchmark.py, without Python: what to evaluate comes from the environment.
+///
+/// AUTORESEARCH_SUBMISSION_ARTIFACT_PATH names the artifact: a model folder, .zip, .tar, .tar.gz,
+/// .tar.bz2 or .tar.xz. AUTORESEARCH_HELDOUT_DATASET chooses the documents: private ones come from
+/// AUTORESEARCH_PRIVATE_HELDOUT_MANIFEST or AUTORESEARCH_HELDOUT_SOURCES_JSON, public ones from --corpus.
+/// AUTORESEARCH_EVAL_TOKENIZER_ID, _MAX_TOKENS, _BATCH_SIZE and _DEVICE set how it is scored.
+///
+/// Exit status: 0 scored, 1 rejected or failed as the validator would (stderr says how, in its words),
+/// 2 when bitgauge itself can't go on.
+#[derive(clap::Args)]
+pub struct BenchmarkOptions {
+    #[command(flatten)]
+    pub contract: ContractOptions,
+    /// A tokenizer.json, a folder that holds one, or `byte-utf8`, instead of the one that
+    /// AUTORESEARCH_EVAL_TOKENIZER_ID names.
+    #[arg(long, value_name = "DIR|FILE|byte-utf8")]
+    pub tokenizer: Option<PathBuf>,
+    /// Which public revision of the validator to follow.
+    #[arg(long, value_enum, default_value_t = RevisionName::D899b08)]
+    pub revision: RevisionName,
+    /// How documents are batched. Default: the revision's own way. The figures agree up to rounding.
+    #[arg(long, value_enum)]
+    pub scorer: Option<ScorerName>,
+    #[command(flatten)]
+    pub device: DeviceOptions,
+    /// Let the model return only its first N logit positions, as some custom code does.
+    #[arg(long, value_name = "N", hide = true)]
+    pub limit_positions: Option<usize>,
+    /// Let the model return only its first N logit columns.
+    #[arg(long, value_name = "N", hide = true)]
+    pub limit_vocabulary: Option<usize>,
+}
+
+/// Whose rules, whose texts, and where the result goes.
+#[derive(clap::Args)]
+pub struct ContractOptions {
+    /// Whose limits apply.
+    #[arg(long, value_enum, default_value_t = PackName::Binary)]
+    pub pack: PackName,
+    /// Another pack's settings: a JSON object with the fields of the validator's config.
+    #[arg(long, value_name = "FILE.json", conflicts_with = "pack")]
+    pub config: Option<PathBuf>,
+    /// The validator's built-in texts, {group: [texts]}, which public datasets are made of.
+    #[arg(long, value_name = "FILE.json")]
+    pub corpus: Option<PathBuf>,
+    /// Where the result is written.
+    #[arg(long, value_name = "FILE.json", default_value = "last_run.json")]
+    pub result: PathBuf,
+}
+
+/// A public revision of the validator.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum RevisionName {
+    /// The artifact's own tokenizer, one document at a time.
+    #[value(name = "06fbbef")]
+    R06fbbef,
+    /// The validator's tokenizer, padded batches.
+    #[value(name = "d899b08")]
+    D899b08,
+    /// A byte tokenizer by default, one target at a time.
+    #[value(name = "b2f0ffc")]
+    B2f0ffc,
+}
+
+impl From<RevisionName> for Revision {
+    fn from(name: RevisionName) -> Self {
+        match name {
+            RevisionName::R06fbbef => Self::R06fbbef,
+            RevisionName::D899b08 => Self::D899b08,
+            RevisionName::B2f0ffc => Self::B2f0ffc,
+        }
+    }
+}
+
+/// How documents are batched.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ScorerName {
+    /// Padded batches; a model that returns too few logits is asked in windows.
+    Padded,
+    /// One document at a time.
+    PerDocument,
+    /// One target at a time.
+    Incremental,
+}
+
+impl From<ScorerName> for Scorer {
+    fn from(name: ScorerName) -> Self {
+        match name {
+            ScorerName::Padded => Self::Padded,
+            ScorerName::PerDocument => Self::PerDocument,
+            ScorerName::Incremental => Self::Incremental,
+        }
+    }
+}
+
+#[derive(clap::Args, Clone, Copy, Default)]
 pub struct DeviceOptions {
     /// Where to evaluate: `auto` takes a GPU if there is one, else the CPU; see `bitgauge devices`.
     #[arg(long, value_name = "auto|cpu|gpu|gpu:INDEX", default_value = "auto")]

@@ -5,7 +5,7 @@ use bitgauge_core::contract::Pack;
 use native_eval::{Source, documents};
 
 use super::args::{DeviceOptions, Format};
-use super::eval::{Job, own_tokenizer};
+use super::eval::Job;
 use super::{Exit, Failure, output, text};
 
 /// A packed model trained for this purpose; `demo/README.md` says how.
@@ -25,9 +25,14 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
     );
     let mut source = Source::from_bytes("demo/model.zip", ARTIFACT)?;
     let documents = documents::parse(DOCUMENTS, "json")?;
-    let tokenizer = own_tokenizer(&mut source)?;
+    let tokenizer = native_eval::own_tokenizer(&mut source)?;
     let device = DeviceOptions::default();
-    let job = Job { documents: &documents, tokenizer: &tokenizer, max_tokens: MAX_TOKENS, device: &device };
+    let job = Job {
+        documents: &documents,
+        tokenizer: &tokenizer.tokenizer,
+        max_tokens: MAX_TOKENS,
+        device: &device,
+    };
     let report = job.run(&mut source, Pack::Binary)?;
     output::print_report(&report, format, false);
     Ok(report.verdict.into())

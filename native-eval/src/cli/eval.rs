@@ -1,27 +1,25 @@
 //! `bitgauge eval`: perplexity on held-out documents.
 
-use std::path::Path;
-
+use bitgauge_core::contract::documents::documents_sha256;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::{Evaluation, Report};
-use bitgauge_core::{Error, ErrorKind, limits};
 use native_eval::documents::{self, TextTokenizer};
-use native_eval::{Backend, EvaluateOptions, Source, Task, evaluate, load};
+use native_eval::{Backend, EvaluateOptions, Source, Task, evaluate, find_tokenizer, load, own_tokenizer};
 
 use super::args::{DeviceOptions, EvalOptions, Format};
-use super::{Exit, Failure, device, inspect, output, progress};
+use super::{Exit, Failure, contract, device, inspect, output, progress};
 
 /// Evaluates one artifact and prints its report with the perplexity.
 pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     let documents = documents::read(&options.documents)?;
     let mut source = Source::open(&options.artifact)?;
-    let tokenizer = match &options.tokenizer {
-        Some(path) => read_tokenizer(path)?,
+    let tokenizer = match options.tokenizer.as_deref() {
+        Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
         None => own_tokenizer(&mut source)?,
     };
     let job = Job {
         documents: &documents,
-        tokenizer: &tokenizer,
+        tokenizer: &tokenizer.tokenizer,
         max_tokens: options.max_tokens as usize,
         device: &options.device,
     };
@@ -57,7 +55,7 @@ impl Job<'_> {
         let options = EvaluateOptions {
             max_tokens: self.max_tokens,
             tokens_in_flight: self.device.tokens_in_flight.map(|n| n as usize),
-            documents_sha256: documents::digest(self.documents),
+            documents_sha256: documents_sha256(self.documents),
         };
         let task = LoadAndEvaluate { source, inventory: &inventory, ids: &ids, options: &options };
         report.evaluation = Some(device::run(self.device, task)?);
@@ -89,29 +87,4 @@ impl Task for LoadAndEvaluate<'_> {
         bar.finish_and_clear();
         Ok(evaluation?)
     }
-}
-
-/// The artifact's own tokenizer.json, beside its config.json.
-pub fn own_tokenizer(source: &mut Source) -> Result<TextTokenizer, Error> {
-    let index = source.artifact().find_beside_config("tokenizer.json").ok_or_else(|| {
-        Error::new(ErrorKind::Missing, "the artifact brings no tokenizer")
-            .within(source.name())
-            .expected("tokenizer.json beside config.json", "none")
-            .hint("name one with --tokenizer: a tokenizer.json, a folder that holds one, or byte-utf8")
-    })?;
-    let bytes = source.read_member(index, limits::TOKENIZER_BYTES)?;
-    TextTokenizer::from_json(&bytes).map_err(|e| e.within("tokenizer.json").within(source.name()))
-}
-
-fn read_tokenizer(path: &Path) -> Result<TextTokenizer, Error> {
-    if path.as_os_str() == "byte-utf8" {
-        return Ok(TextTokenizer::Bytes);
-    }
-    let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
-    let bytes = std::fs::read(&file).map_err(|error| {
-        Error::new(ErrorKind::Io, "the tokenizer can't be read")
-            .within(file.display())
-            .expected("a tokenizer.json", error)
-    })?;
-    TextTokenizer::from_json(&bytes).map_err(|e| e.within(file.display()))
 }

@@ -4,6 +4,8 @@
 
 mod args;
 mod bench;
+mod benchmark;
+mod contract;
 mod demo;
 mod device;
 mod devices;
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         None => demo::run(format),
         Some(Command::Inspect(options)) => inspect::run(&options, format),
         Some(Command::Eval(options)) => eval::run(&options, format),
+        Some(Command::Benchmark(options)) => benchmark::run(&options, format),
         Some(Command::Pack(options)) => pack::run(&options, format),
         Some(Command::Bench(options)) => bench::run(&options, format),
         Some(Command::Devices) => devices::run(format),

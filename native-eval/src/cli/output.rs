@@ -191,16 +191,21 @@ fn weight_table(report: &Report) -> Table {
     table(&header, report.weights.iter().map(row).collect(), 2)
 }
 
-/// Writes a report atomically: a complete file appears under the name, or none.
+/// Writes a report to a file.
 pub fn write_report(report: &Report, path: &Path) -> Result<(), Error> {
+    write_file(path, &report.to_json())
+}
+
+/// Writes a file atomically: all of it appears under the name, or nothing.
+pub fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     let fail = |error: std::io::Error| {
-        Error::new(ErrorKind::Io, "the report can't be written")
+        Error::new(ErrorKind::Io, "the result can't be written")
             .within(path.display())
             .expected("a writable file in an existing folder", error)
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    std::io::Write::write_all(&mut file, report.to_json().as_bytes()).map_err(fail)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(fail)?;
     file.persist(path).map_err(|error| fail(error.error))?;
     Ok(())
 }

@@ -117,6 +117,10 @@ impl Backend for CpuBackend {
         format!("CPU, {}, {threads} thread{}", self.kernel().name(), if threads == 1 { "" } else { "s" })
     }
 
+    fn runtime_name(&self) -> String {
+        "cpu".into()
+    }
+
     fn preferred_tokens(&self, _hidden: usize, _intermediate: usize) -> usize {
         PREFERRED_TOKENS
     }

@@ -152,6 +152,10 @@ impl Backend for GpuBackend {
         self.device.info.to_string()
     }
 
+    fn runtime_name(&self) -> String {
+        format!("gpu: {}", self.device.info.name)
+    }
+
     /// 8,192, or what fits a gigabyte of activations (four where the device has memory of its own)
     /// and the longest buffer.
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {

@@ -194,9 +194,20 @@ macro_rules! from_integers {
 }
 from_integers!(i64 u64 i128 u128 usize BigInt);
 
-impl<K: Into<String>, const N: usize> From<[(K, Value); N]> for Value {
-    fn from(members: [(K, Value); N]) -> Self {
-        Self::Object(members.into_iter().map(|(key, value)| (key.into(), value)).collect())
+/// An object of these members.
+pub fn object<const N: usize>(members: [(&str, Value); N]) -> Object {
+    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl<const N: usize> From<[(&str, Value); N]> for Value {
+    fn from(members: [(&str, Value); N]) -> Self {
+        Self::Object(object(members))
     }
 }
 

@@ -1,0 +1,117 @@
+//! `bitgauge benchmark`: the validator's direct run.
+
+use anstream::eprintln;
+use bitgauge_core::contract::Halt;
+use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
+use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, Source, Task};
+
+use super::args::{BenchmarkOptions, DeviceChoice, DeviceOptions, Format};
+use super::{Exit, Failure, contract, device, output, progress, text};
+
+/// Runs the benchmark that the environment describes.
+pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
+    let config = options.contract.read_config()?;
+    let corpus = options.contract.read_corpus()?;
+    let (environment, files) = (contract::environment(), contract::files()?);
+    let benchmark = Benchmark {
+        config: &config,
+        environment: &environment,
+        corpus: corpus.as_ref(),
+        files: &files,
+        revision: options.revision.into(),
+        scorer: options.scorer.map(Into::into),
+        tokenizer: options.tokenizer.as_deref(),
+        logits: LogitLimits { positions: options.limit_positions, vocabulary: options.limit_vocabulary },
+    };
+    let device = device_options(&options.device, environment.get("AUTORESEARCH_EVAL_DEVICE"));
+    let verdict = match score(&benchmark, &device?) {
+        Ok(verdict) => verdict,
+        Err(Stopped::Halt(halt)) => return contract::halted(halt),
+        Err(Stopped::Failure(failure)) => return Err(failure),
+    };
+    if benchmark.revision != Revision::default() {
+        let name = benchmark.revision.name();
+        eprintln!("{}", text::faint(&format!("scored as the validator's revision {name}")));
+    }
+    let json = verdict.report.to_pretty();
+    output::write_file(&options.contract.result, &json)?;
+    match format {
+        Format::Human => print!("{}", verdict.stdout),
+        Format::Json => println!("{json}"),
+        Format::Quiet => println!("{}", verdict.stdout.lines().next().unwrap_or_default()),
+    }
+    Ok(Exit::Done)
+}
+
+/// Why a run ended early: with the validator's words, or for want of a device.
+enum Stopped {
+    Halt(Halt),
+    Failure(Failure),
+}
+
+impl<E: Into<Halt>> From<E> for Stopped {
+    fn from(halt: E) -> Self {
+        Self::Halt(halt.into())
+    }
+}
+
+fn score(benchmark: &Benchmark, device: &DeviceOptions) -> Result<Verdict, Stopped> {
+    let run = benchmark.prepare()?;
+    let measured = match benchmark.open(&run)? {
+        Opened::Stub(measured) => measured,
+        Opened::Model(mut source) => {
+            let task = Measure { benchmark, run: &run, source: &mut source };
+            device::run(device, task).map_err(Stopped::Failure)??
+        }
+    };
+    Ok(benchmark.judge(&run, &measured)?)
+}
+
+/// The device of the options, else the one that the environment names.
+fn device_options(options: &DeviceOptions, named: Option<&str>) -> Result<DeviceOptions, Failure> {
+    let device = match (options.device, named.unwrap_or("")) {
+        (DeviceChoice::Auto, "cpu") => DeviceChoice::Cpu,
+        (DeviceChoice::Auto, name) if name == "cuda" || name.starts_with("cuda:") => {
+            eprintln!("{}", text::faint("the validator's CUDA run is in fp16; this one is in fp32"));
+            DeviceChoice::Gpu(name.strip_prefix("cuda:").and_then(|index| index.parse().ok()))
+        }
+        (DeviceChoice::Auto, name) if !name.is_empty() => {
+            return Err(Failure(format!(
+                "AUTORESEARCH_EVAL_DEVICE={name} is no device that bitgauge knows\n  \
+                 expected: cpu, cuda or cuda:INDEX\n  hint:     --device overrides it"
+            )));
+        }
+        (device, _) => device,
+    };
+    Ok(DeviceOptions { device, ..*options })
+}
+
+/// Loading and scoring on a chosen backend.
+struct Measure<'a> {
+    benchmark: &'a Benchmark<'a>,
+    run: &'a Prepared,
+    source: &'a mut Source,
+}
+
+impl Task for Measure<'_> {
+    type Output = Result<Result<Measured, Halt>, Failure>;
+
+    fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
+        let bytes = self.source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum();
+        let (loading, scoring) = (progress::bytes("loading", bytes), progress::steps("scoring", 0));
+        let measured = self.benchmark.measure(
+            backend,
+            self.run,
+            self.source,
+            &mut |bytes| loading.inc(bytes),
+            &mut |done, total| {
+                loading.finish_and_clear();
+                scoring.set_length(total);
+                scoring.set_position(done);
+            },
+        );
+        loading.finish_and_clear();
+        scoring.finish_and_clear();
+        Ok(measured)
+    }
+}

@@ -1,0 +1,74 @@
+//! What the commands that follow the validator share: its settings, its texts, its environment.
+
+use std::path::Path;
+
+use anstream::eprintln;
+use bitgauge_core::contract::documents::Corpus;
+use bitgauge_core::contract::python::Value;
+use bitgauge_core::contract::{Config, Environment, Halt, Pack};
+use bitgauge_core::{Error, ErrorKind};
+use native_eval::LocalFiles;
+
+use super::args::ContractOptions;
+use super::{Exit, Failure};
+
+/// Longest settings or corpus file.
+const FILE_BYTES: u64 = 64 << 20;
+
+/// The variables of this process.
+pub fn environment() -> Environment {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(key, value)| (text(key), text(value))).collect()
+}
+
+/// Files relative to the working directory.
+pub fn files() -> Result<LocalFiles, Failure> {
+    Ok(LocalFiles::new(&std::env::current_dir()?))
+}
+
+impl ContractOptions {
+    /// The pack's settings.
+    pub fn read_config(&self) -> Result<Config, Failure> {
+        let Some(path) = &self.config else { return Ok(Pack::from(self.pack).config()) };
+        let json = Value::parse(&read(path)?).map_err(|error| malformed(path, &error))?;
+        Ok(Config::from_json(&json).map_err(|error| malformed(path, &error.message))?)
+    }
+
+    /// The built-in texts, if they were given.
+    pub fn read_corpus(&self) -> Result<Option<Corpus>, Failure> {
+        let parse = |path: &std::path::PathBuf| {
+            Corpus::parse(&read(path)?).map_err(|error| error.within(path.display()))
+        };
+        Ok(self.corpus.as_ref().map(parse).transpose()?)
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let fail = |why: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Io, "the file can't be read")
+            .within(path.display())
+            .expected("a JSON file", why)
+    };
+    let length = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
+    if length > FILE_BYTES {
+        return Err(fail(&format!("{length} bytes, more than {FILE_BYTES}")));
+    }
+    std::fs::read_to_string(path).map_err(|error| fail(&error))
+}
+
+fn malformed(path: &Path, why: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Malformed, "the settings can't be used")
+        .within(path.display())
+        .expected("a JSON object with the fields of the validator's config", why)
+}
+
+/// Ends a run that gave no result. The validator's own words go to stderr as they are.
+pub fn halted(halt: Halt) -> Result<Exit, Failure> {
+    match halt {
+        Halt::Raised(raised) => {
+            eprintln!("{raised}");
+            Ok(Exit::NotEligible)
+        }
+        Halt::Fault(error) => Err(error.into()),
+    }
+}
