@@ -105,6 +105,8 @@ pub trait Backend {
     fn swiglu(&mut self, gate: &mut Self::Buffer, up: &Self::Buffer) -> Result<()>;
     /// `residual += x`. Both are `[T, H]`.
     fn add(&mut self, residual: &mut Self::Buffer, x: &Self::Buffer) -> Result<()>;
+    /// `x += bias`, on every row. x is `[T, N]`, bias is `[N]`.
+    fn bias(&mut self, x: &mut Self::Buffer, bias: &Self::Vector) -> Result<()>;
     /// Per row, `ln Σ_v exp(x · head[v]) - x · head[target]` in nats, and 0 where the target is
     /// [`NO_TARGET`]. The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
     fn head_loss(

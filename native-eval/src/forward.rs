@@ -28,6 +28,10 @@ pub struct Layer<B: Backend> {
     pub k_proj: B::Matrix,
     pub v_proj: B::Matrix,
     pub o_proj: B::Matrix,
+    pub q_bias: Option<B::Vector>,
+    pub k_bias: Option<B::Vector>,
+    pub v_bias: Option<B::Vector>,
+    pub o_bias: Option<B::Vector>,
     pub q_norm: B::Vector,
     pub k_norm: B::Vector,
     pub post_norm: B::Vector,
@@ -165,17 +169,29 @@ impl<B: Backend> Model<B> {
         s: &mut Scratch<B>,
     ) -> Result<(), BackendError> {
         let shape = &self.shape;
-        b.matmul(&s.normed, &layer.q_proj, &mut s.q)?;
-        b.matmul(&s.normed, &layer.k_proj, &mut s.k)?;
-        b.matmul(&s.normed, &layer.v_proj, &mut s.v)?;
+        project(b, &s.normed, &layer.q_proj, layer.q_bias.as_ref(), &mut s.q)?;
+        project(b, &s.normed, &layer.k_proj, layer.k_bias.as_ref(), &mut s.k)?;
+        project(b, &s.normed, &layer.v_proj, layer.v_bias.as_ref(), &mut s.v)?;
         b.head_norm(&mut s.q, &layer.q_norm, shape.rms_norm_eps)?;
         b.head_norm(&mut s.k, &layer.k_norm, shape.rms_norm_eps)?;
         b.rotary(&mut s.q, positions, &self.frequencies, shape.head_dim)?;
         b.rotary(&mut s.k, positions, &self.frequencies, shape.head_dim)?;
         let heads = Attention { heads: shape.heads, kv_heads: shape.kv_heads, head_dim: shape.head_dim };
         b.attention(&s.q, &s.k, &s.v, positions, heads, &mut s.mixed)?;
-        b.matmul(&s.mixed, &layer.o_proj, &mut s.out)
+        project(b, &s.mixed, &layer.o_proj, layer.o_bias.as_ref(), &mut s.out)
     }
+}
+
+/// `out = x · wᵀ + bias`.
+fn project<B: Backend>(
+    b: &mut B,
+    x: &B::Buffer,
+    w: &B::Matrix,
+    bias: Option<&B::Vector>,
+    out: &mut B::Buffer,
+) -> Result<(), BackendError> {
+    b.matmul(x, w, out)?;
+    bias.map_or(Ok(()), |bias| b.bias(out, bias))
 }
 
 /// `out = down(silu(gate(normed)) ∘ up(normed))`.

@@ -11,6 +11,7 @@ mod forward;
 mod gpu;
 mod local_files;
 mod pack;
+mod reference;
 mod score;
 mod source;
 mod tokenizer;
@@ -27,6 +28,7 @@ pub use gpu::{
 };
 pub use local_files::LocalFiles;
 pub use pack::{PackSettings, PackSummary, pack};
+pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::{Source, unpack};
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};

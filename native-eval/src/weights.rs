@@ -153,11 +153,16 @@ struct ModelParts<B: Backend> {
 struct LayerParts<B: Backend> {
     matrices: [Option<B::Matrix>; 7],
     norms: [Option<B::Vector>; 4],
+    biases: [Option<B::Vector>; 4],
 }
 
 impl<B: Backend> ModelParts<B> {
     fn new(shape: &Shape) -> Self {
-        let layer = || LayerParts { matrices: [const { None }; 7], norms: [const { None }; 4] };
+        let layer = || LayerParts {
+            matrices: [const { None }; 7],
+            norms: [const { None }; 4],
+            biases: [const { None }; 4],
+        };
         Self {
             embedding: None,
             head: None,
@@ -176,6 +181,7 @@ impl<B: Backend> ModelParts<B> {
                 match place(part) {
                     Place::Matrix(i) => layer.matrices[i] = Some(backend.upload_matrix(matrix)?),
                     Place::Norm(i) => layer.norms[i] = Some(backend.upload_vector(&matrix.to_f32())?),
+                    Place::Bias(i) => layer.biases[i] = Some(backend.upload_vector(&matrix.to_f32())?),
                 }
             }
         }
@@ -199,12 +205,17 @@ impl<B: Backend> LayerParts<B> {
     fn finish(self) -> Result<Layer<B>, Error> {
         let [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj] = self.matrices;
         let [input_norm, q_norm, k_norm, post_norm] = self.norms;
+        let [q_bias, k_bias, v_bias, o_bias] = self.biases;
         Ok(Layer {
             input_norm: present(input_norm)?,
             q_proj: present(q_proj)?,
             k_proj: present(k_proj)?,
             v_proj: present(v_proj)?,
             o_proj: present(o_proj)?,
+            q_bias,
+            k_bias,
+            v_bias,
+            o_bias,
             q_norm: present(q_norm)?,
             k_norm: present(k_norm)?,
             post_norm: present(post_norm)?,
@@ -218,6 +229,7 @@ impl<B: Backend> LayerParts<B> {
 enum Place {
     Matrix(usize),
     Norm(usize),
+    Bias(usize),
 }
 
 /// Where a layer's weight goes, in the order in which [`LayerParts::finish`] takes them out.
@@ -234,6 +246,10 @@ fn place(part: LayerPart) -> Place {
         LayerPart::QNorm => Place::Norm(1),
         LayerPart::KNorm => Place::Norm(2),
         LayerPart::PostAttentionNorm => Place::Norm(3),
+        LayerPart::QBias => Place::Bias(0),
+        LayerPart::KBias => Place::Bias(1),
+        LayerPart::VBias => Place::Bias(2),
+        LayerPart::OBias => Place::Bias(3),
     }
 }
 

@@ -27,6 +27,7 @@ pub enum Kernel {
     Attention,
     Swiglu,
     Add,
+    Bias,
     HeadLoss,
 }
 
@@ -85,7 +86,15 @@ impl Codec {
 impl Kernel {
     /// Every kernel with every codec that it works with.
     pub fn all() -> Vec<Self> {
-        let plain = [Self::RmsNorm, Self::HeadNorm, Self::Rotary, Self::Attention, Self::Swiglu, Self::Add];
+        let plain = [
+            Self::RmsNorm,
+            Self::HeadNorm,
+            Self::Rotary,
+            Self::Attention,
+            Self::Swiglu,
+            Self::Add,
+            Self::Bias,
+        ];
         let decoding = Codec::ALL.into_iter().flat_map(|codec| [Self::Embed(codec), Self::Matmul(codec)]);
         plain.into_iter().chain(decoding).chain([Self::HeadLoss]).collect()
     }
@@ -101,6 +110,7 @@ impl Kernel {
             Self::Attention => "attention",
             Self::Swiglu => "swiglu",
             Self::Add => "add",
+            Self::Bias => "bias",
             Self::HeadLoss => "head_loss",
         }
     }
@@ -124,7 +134,7 @@ impl Kernel {
         match self {
             Self::Embed(_) | Self::Matmul(_) => &[Uniform, Read, Write],
             Self::RmsNorm => &[Uniform, Read, Read, Write],
-            Self::HeadNorm | Self::Rotary | Self::Swiglu | Self::Add => &[Uniform, Write, Read],
+            Self::HeadNorm | Self::Rotary | Self::Swiglu | Self::Add | Self::Bias => &[Uniform, Write, Read],
             Self::Attention => &[Uniform, Read, Read, Read, Read, Write],
             Self::HeadLoss => &[Uniform, Read, Read, Write],
         }
@@ -141,6 +151,7 @@ impl Kernel {
             Self::Attention => params::Attention::LAYOUT,
             Self::Swiglu => params::Swiglu::LAYOUT,
             Self::Add => params::Add::LAYOUT,
+            Self::Bias => params::Bias::LAYOUT,
             Self::HeadLoss => params::HeadLoss::LAYOUT,
         }
     }
@@ -155,6 +166,7 @@ impl Kernel {
             Self::Attention => include_str!("../wgsl/attention.wgsl"),
             Self::Swiglu => include_str!("../wgsl/swiglu.wgsl"),
             Self::Add => include_str!("../wgsl/add.wgsl"),
+            Self::Bias => include_str!("../wgsl/bias.wgsl"),
             Self::HeadLoss => include_str!("../wgsl/head_loss.wgsl"),
         }
     }

@@ -95,6 +95,8 @@ params! {
     Swiglu { quads: u32 }
     /// Of `add.wgsl`.
     Add { quads: u32 }
+    /// Of `bias.wgsl`.
+    Bias { columns: u32, stride: u32 }
     /// Of `head_loss.wgsl`.
     HeadLoss { first_token: u32, first_row: u32, columns: u32, stride: u32, starts: u32 }
     /// Of the dense codecs: `codec_f32.wgsl`, `codec_f16.wgsl`, `codec_bf16.wgsl`.

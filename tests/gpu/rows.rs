@@ -1,4 +1,4 @@
-//! The kernels that take each row by itself: rms_norm, head_norm, rotary, swiglu, add.
+//! The kernels that take each row by itself: rms_norm, head_norm, rotary, swiglu, add, bias.
 
 use bitgauge_shaders::{Kernel, twins};
 use native_eval::Backend;
@@ -17,7 +17,7 @@ const ADD_BOUND: f64 = 0.0;
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
-    [rms_norm(), head_norm(), rotary(), swiglu(), add()].into_iter().flatten().collect()
+    [rms_norm(), head_norm(), rotary(), swiglu(), add(), bias()].into_iter().flatten().collect()
 }
 
 fn rms_norm() -> Vec<Case> {
@@ -159,6 +159,32 @@ fn add() -> Vec<Case> {
                     let x = put(backend, &x, cols)?;
                     backend.add(&mut residual, &x)?;
                     backend.read(&residual)
+                }),
+            });
+        }
+    }
+    cases
+}
+
+fn bias() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (rows, cols) in [(1, 1), (31, 33), (65, 64), (33, 127), (257, 63)] {
+        for limit in [None, Some(SMALL_LIMIT)] {
+            let mut random = Random(91);
+            let (x, bias) = (random.values(rows * cols), random.values(cols));
+            let mut want = x.clone();
+            twins::bias(&mut want, &bias);
+            cases.push(Case {
+                name: format!("bias, [{rows}, {cols}]{}", limit_name(limit)),
+                bound: ADD_BOUND,
+                limit,
+                patches: vec![patch(Kernel::Bias, "+= bias[c]", "-= bias[c]")],
+                want,
+                run: Box::new(move |backend, flips| {
+                    let mut x = put(backend, &flipped(&x, flips), cols)?;
+                    let bias = backend.upload_vector(&bias)?;
+                    backend.bias(&mut x, &bias)?;
+                    backend.read(&x)
                 }),
             });
         }

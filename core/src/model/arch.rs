@@ -36,6 +36,8 @@ pub struct Qwen3 {
     pub head_dim: u64,
     /// Rows of the embedding (`vocab_size`).
     pub vocabulary: u64,
+    /// Whether the four projections of attention have biases (`attention_bias`, default false).
+    pub attention_bias: bool,
     /// Whether the embedding is also the output head (`tie_word_embeddings`, default false).
     pub tied: bool,
     /// Added to the mean square in every norm (`rms_norm_eps`).
@@ -60,6 +62,7 @@ impl Qwen3 {
                 .optional_dimension("head_dim", limits::MODEL_DIMENSION)?
                 .unwrap_or(DEFAULT_HEAD_DIM),
             vocabulary: dimension("vocab_size")?,
+            attention_bias: fields.flag("attention_bias")?,
             tied: fields.flag("tie_word_embeddings")?,
             rms_norm_eps: fields.positive("rms_norm_eps")?,
             rope_theta: rope_theta(fields)?,
@@ -114,10 +117,8 @@ fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
         Some(found) => Err(fields.bad(ErrorKind::Unsupported, name, wanted, found)),
         None => Ok(()),
     };
-    for name in ["attention_bias", "use_sliding_window"] {
-        if fields.flag(name)? {
-            unsupported(fields, name, "false")?;
-        }
+    if fields.flag("use_sliding_window")? {
+        unsupported(fields, "use_sliding_window", "false")?;
     }
     if fields.text("hidden_act")?.is_some_and(|name| name != "silu") {
         unsupported(fields, "hidden_act", "silu")?;

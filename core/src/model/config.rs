@@ -49,7 +49,7 @@ impl Config {
     /// # Errors
     /// Bytes that are no JSON object or exceed [`limits::CONFIG_BYTES`]; a field of a known family
     /// that is missing, of the wrong type, out of range, or asks for something unsupported
-    /// (attention biases, scaled rotary embeddings, an unknown `format_version`).
+    /// (sliding windows, scaled rotary embeddings, an unknown `format_version`).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         Self::parse_fields(bytes).map_err(|error| error.within("config.json"))
     }

@@ -41,6 +41,14 @@ pub enum LayerPart {
     VProj,
     /// `[H, heads * d]`.
     OProj,
+    /// `[heads * d]`, in models with `attention_bias`.
+    QBias,
+    /// `[kv_heads * d]`, in models with `attention_bias`.
+    KBias,
+    /// `[kv_heads * d]`, in models with `attention_bias`.
+    VBias,
+    /// `[H]`, in models with `attention_bias`.
+    OBias,
     /// `[d]`, applied to each query head.
     QNorm,
     /// `[d]`, applied to each key head.
@@ -143,7 +151,7 @@ fn qwen3(model: &Qwen3) -> Vec<ExpectedTensor> {
     let mut tensors = vec![tensor("model.embed_tokens.weight", &matrix, Role::Embedding)];
     for layer in 0..model.layers as u32 {
         tensors.extend(qwen3_layer(model).into_iter().map(|(suffix, part, shape)| {
-            tensor(&format!("model.layers.{layer}.{suffix}.weight"), &shape, Role::Layer { layer, part })
+            tensor(&format!("model.layers.{layer}.{suffix}"), &shape, Role::Layer { layer, part })
         }));
     }
     tensors.push(tensor("model.norm.weight", &[model.hidden], Role::FinalNorm));
@@ -155,21 +163,30 @@ fn qwen3(model: &Qwen3) -> Vec<ExpectedTensor> {
     tensors
 }
 
-/// Name without `model.layers.N.` and `.weight`, role and shape of each tensor of one layer.
-fn qwen3_layer(model: &Qwen3) -> [(&'static str, LayerPart, Vec<u64>); 11] {
+/// Name without `model.layers.N.`, role and shape of each tensor of one layer.
+fn qwen3_layer(model: &Qwen3) -> Vec<(&'static str, LayerPart, Vec<u64>)> {
     let (hidden, wide, d) = (model.hidden, model.intermediate, model.head_dim);
     let (q, kv) = (model.query_width(), model.kv_width());
-    [
-        ("input_layernorm", LayerPart::InputNorm, vec![hidden]),
-        ("self_attn.q_proj", LayerPart::QProj, vec![q, hidden]),
-        ("self_attn.k_proj", LayerPart::KProj, vec![kv, hidden]),
-        ("self_attn.v_proj", LayerPart::VProj, vec![kv, hidden]),
-        ("self_attn.q_norm", LayerPart::QNorm, vec![d]),
-        ("self_attn.k_norm", LayerPart::KNorm, vec![d]),
-        ("self_attn.o_proj", LayerPart::OProj, vec![hidden, q]),
-        ("post_attention_layernorm", LayerPart::PostAttentionNorm, vec![hidden]),
-        ("mlp.gate_proj", LayerPart::GateProj, vec![wide, hidden]),
-        ("mlp.up_proj", LayerPart::UpProj, vec![wide, hidden]),
-        ("mlp.down_proj", LayerPart::DownProj, vec![hidden, wide]),
-    ]
+    let mut tensors = vec![
+        ("input_layernorm.weight", LayerPart::InputNorm, vec![hidden]),
+        ("self_attn.q_proj.weight", LayerPart::QProj, vec![q, hidden]),
+        ("self_attn.k_proj.weight", LayerPart::KProj, vec![kv, hidden]),
+        ("self_attn.v_proj.weight", LayerPart::VProj, vec![kv, hidden]),
+        ("self_attn.q_norm.weight", LayerPart::QNorm, vec![d]),
+        ("self_attn.k_norm.weight", LayerPart::KNorm, vec![d]),
+        ("self_attn.o_proj.weight", LayerPart::OProj, vec![hidden, q]),
+        ("post_attention_layernorm.weight", LayerPart::PostAttentionNorm, vec![hidden]),
+        ("mlp.gate_proj.weight", LayerPart::GateProj, vec![wide, hidden]),
+        ("mlp.up_proj.weight", LayerPart::UpProj, vec![wide, hidden]),
+        ("mlp.down_proj.weight", LayerPart::DownProj, vec![hidden, wide]),
+    ];
+    if model.attention_bias {
+        tensors.extend([
+            ("self_attn.q_proj.bias", LayerPart::QBias, vec![q]),
+            ("self_attn.k_proj.bias", LayerPart::KBias, vec![kv]),
+            ("self_attn.v_proj.bias", LayerPart::VBias, vec![kv]),
+            ("self_attn.o_proj.bias", LayerPart::OBias, vec![hidden]),
+        ]);
+    }
+    tensors
 }

@@ -1,9 +1,10 @@
 //! `bitgauge benchmark`: the validator's direct run.
 
 use anstream::eprintln;
+use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
-use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, Source, Task};
+use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task};
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceOptions, Format};
 use super::{Exit, Failure, contract, device, output, progress, text};
@@ -61,7 +62,11 @@ fn score(benchmark: &Benchmark, device: &DeviceOptions) -> Result<Verdict, Stopp
         Opened::Stub(measured) => measured,
         Opened::Model(mut source) => {
             let task = Measure { benchmark, run: &run, source: &mut source };
-            device::run(device, task).map_err(Stopped::Failure)??
+            if device.device == DeviceChoice::Cpu && task.is_small() {
+                task.run(&mut ReferenceBackend).map_err(Stopped::Failure)??
+            } else {
+                device::run(device, task).map_err(Stopped::Failure)??
+            }
         }
     };
     Ok(benchmark.judge(&run, &measured)?)
@@ -91,6 +96,21 @@ struct Measure<'a> {
     benchmark: &'a Benchmark<'a>,
     run: &'a Prepared,
     source: &'a mut Source,
+}
+
+/// Most multiply-adds, roughly, that are worth doing in f64: a second or less.
+const SMALL_WORK: u64 = 500_000_000;
+
+impl Measure<'_> {
+    /// Whether the whole run is so small that it may as well be done in f64.
+    fn is_small(&self) -> bool {
+        let elements = |tensor: &TensorEntry| tensor.shape.iter().product::<u64>();
+        let weights: u64 = self.source.artifact().tensors.iter().map(elements).sum();
+        // A byte a token is the most that a tokenizer makes of a text.
+        let longest = |text: &String| (text.len() as u64).min(self.benchmark.environment.max_tokens());
+        let tokens: u64 = self.run.documents.iter().map(longest).sum();
+        weights.saturating_mul(tokens) <= SMALL_WORK
+    }
 }
 
 impl Task for Measure<'_> {

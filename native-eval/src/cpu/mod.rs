@@ -285,6 +285,13 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
+    fn bias(&mut self, x: &mut CpuBuffer, bias: &Vec<f32>) -> Result<()> {
+        agree("bias: columns", x.cols, bias.len())?;
+        let isa = self.isa;
+        self.run(|| x.par_rows().for_each(|(_, row)| rows::add(isa, row, bias)));
+        Ok(())
+    }
+
     fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, targets: &Vec<u32>) -> Result<Vec<f32>> {
         agree("head_loss: columns", head.stored.cols(), x.cols)?;
         agree("head_loss: rows", targets.len(), x.rows())?;

@@ -233,6 +233,10 @@ impl Backend for GpuBackend {
         self.run_add(residual, x)
     }
 
+    fn bias(&mut self, x: &mut GpuBuffer, bias: &GpuVector) -> Result<()> {
+        self.run_bias(x, bias)
+    }
+
     fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, targets: &GpuIndices) -> Result<Vec<f32>> {
         self.run_head_loss(x, head, targets)
     }

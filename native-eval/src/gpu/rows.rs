@@ -1,4 +1,4 @@
-//! Operations on each row by itself: rms_norm, head_norm, rotary, swiglu, add.
+//! Operations on each row by itself: rms_norm, head_norm, rotary, swiglu, add, bias.
 
 use bitgauge_shaders::{Kernel, params};
 
@@ -148,6 +148,22 @@ impl GpuBackend {
                 kernel: Kernel::Add,
                 params: params::Add { quads: x.stride_quads() as u32 },
                 ranges: &[residual.range(&span), x.range(&span)],
+                weights: None,
+                grid: [span.len(), 1, 1],
+                flops: (span.len() * x.cols) as u64,
+            };
+            self.recorder.record(&mut self.device, dispatch)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn run_bias(&mut self, x: &GpuBuffer, bias: &GpuVector) -> Result<()> {
+        x.expect("bias: input", x.rows, bias.values.len())?;
+        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
+            let dispatch = Dispatch {
+                kernel: Kernel::Bias,
+                params: params::Bias { columns: x.cols as u32, stride: x.stride() as u32 },
+                ranges: &[x.range(&span), bias.range()],
                 weights: None,
                 grid: [span.len(), 1, 1],
                 flops: (span.len() * x.cols) as u64,

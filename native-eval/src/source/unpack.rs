@@ -13,6 +13,8 @@ use bitgauge_core::{Error, ErrorKind, limits};
 
 use super::storage::io_error;
 
+/// Bytes of a tar's header.
+const TAR_BLOCK: u64 = 512;
 /// What the validator says of anything else.
 const NO_ARCHIVE: &str = "submission artifact must be a Hugging Face model directory, .zip, or tar archive";
 
@@ -29,14 +31,18 @@ pub fn unpack(archive: &Path, root: &Path) -> Result<(), Halt> {
         Err(error) => return Err(fault(archive, &error)),
     }
     let compression = Compression::of(&mut file).map_err(|error| fault(archive, &error))?;
-    // The names of all members come first, so that an unsafe one leaves nothing behind.
     let open = || -> Result<_, Halt> {
-        let mut file = File::open(archive).map_err(|error| fault(archive, &error))?;
-        file.seek(SeekFrom::Start(0)).map_err(|error| fault(archive, &error))?;
-        Ok(tar::Archive::new(compression.reader(BufReader::new(file))))
+        let file = File::open(archive).map_err(|error| fault(archive, &error))?;
+        Ok(compression.reader(BufReader::new(file)))
     };
-    check_tar(&mut open()?, archive)?;
-    unpack_tar(&mut open()?, archive, root)
+    let mut first = Vec::new();
+    let read = open()?.take(TAR_BLOCK).read_to_end(&mut first);
+    if read.is_err() || (first.len() as u64) < TAR_BLOCK {
+        return Err(Raised::runtime(NO_ARCHIVE).into());
+    }
+    // The names of all members come first, so that an unsafe one leaves nothing behind.
+    check_tar(&mut tar::Archive::new(open()?), archive)?;
+    unpack_tar(&mut tar::Archive::new(open()?), archive, root)
 }
 
 fn fault(place: &Path, why: &dyn std::fmt::Display) -> Halt {

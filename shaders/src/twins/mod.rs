@@ -7,6 +7,7 @@
 
 mod add;
 mod attention;
+mod bias;
 mod embed;
 mod head_loss;
 mod head_norm;
@@ -17,6 +18,7 @@ mod swiglu;
 
 pub use add::add;
 pub use attention::attention;
+pub use bias::bias;
 pub use embed::embed;
 pub use head_loss::{NO_TARGET, head_loss};
 pub use head_norm::head_norm;
