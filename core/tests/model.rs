@@ -167,7 +167,6 @@ fn a_faulty_field_is_named() {
         (with(json!({"num_key_value_heads": 5})), ErrorKind::BadValue, "num_key_value_heads"),
         (with(json!({"head_dim": 127})), ErrorKind::BadValue, "head_dim"),
         (with(json!({"head_dim": 1 << 22})), ErrorKind::TooLarge, "head_dim"),
-        (with(json!({"attention_bias": true})), ErrorKind::Unsupported, "attention_bias"),
         (with(json!({"use_sliding_window": true})), ErrorKind::Unsupported, "use_sliding_window"),
         (with(json!({"hidden_act": "gelu"})), ErrorKind::Unsupported, "hidden_act"),
         (with(json!({"rope_scaling": {"type": "yarn"}})), ErrorKind::Unsupported, "rope_scaling.type"),

@@ -9,7 +9,7 @@ use bitgauge_core::contract::direct::{
 };
 use bitgauge_core::contract::documents::{Corpus, Files, documents_sha256};
 use bitgauge_core::contract::python::Raised;
-use bitgauge_core::contract::{Config, Environment, Halt, Limits, Selection, select_documents};
+use bitgauge_core::contract::{Config, Environment, Halt, Limits, choose_documents};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
@@ -69,15 +69,7 @@ impl Benchmark<'_> {
     /// In the validator's order and words.
     pub fn prepare(&self) -> Result<Prepared, Halt> {
         let environment = self.environment;
-        let rotation_key = environment.effective_rotation_key(environment.rotation_key());
-        let selection = Selection {
-            dataset: environment.dataset(),
-            split: environment.split(),
-            rotation_key: &rotation_key,
-            mix: environment.dataset_mix(),
-            count: environment.document_count(),
-        };
-        let documents = select_documents(&selection, environment, self.corpus, self.files)?;
+        let documents = choose_documents(environment, self.corpus, self.files)?;
         let limits = Limits::of(self.config)?;
         let path = artifact_path(environment)?;
         let absolute = self.files.absolute(path);

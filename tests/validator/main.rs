@@ -10,6 +10,7 @@ mod direct_run;
 mod document_selection;
 mod golden;
 mod limits;
+mod proxy;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,15 @@ const FILES: &[(&str, Case)] = &[
     ("limits.json", limits::case),
     ("canonical_json.json", canonical_json::case),
     ("document_selection.json", document_selection::case),
+    ("numpy_ziggurat_tables.json", proxy::numbers::tables),
+    ("standard_normal.json", proxy::numbers::normals),
+    ("base_weights.json", proxy::numbers::weights),
+    ("proxy_rescue_positions.json", proxy::numbers::positions),
+    ("q4_payload.json", proxy::numbers::payloads),
+    ("proxy_artifacts_1.json", proxy::artifacts::case),
+    ("proxy_artifacts_2.json", proxy::artifacts::case),
+    ("proxy_run.json", proxy::runs::case),
+    ("prepare_report.json", proxy::prepare::case),
     ("direct_run/materialize.json", direct_run::materialize::case),
     ("direct_run/tokens.json", direct_run::tokens::case),
     ("direct_run/logits.json", direct_run::logits::case),

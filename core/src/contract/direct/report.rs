@@ -8,7 +8,7 @@ use crate::contract::{
 };
 
 /// The metric that ranks.
-const METRIC: &str = "heldout_ppl";
+pub const METRIC: &str = "heldout_ppl";
 
 /// What the scoring found.
 #[derive(Debug, Clone, PartialEq)]
