@@ -1,4 +1,4 @@
-//! The competition's rules, to the bit: budgets and gates, and the validator's own run.
+//! The competition's rules, to the bit: budgets and gates, and the validator's own runs.
 //!
 //! [`judge`] holds an artifact against the gates for the report. The rest is the validator's twin:
 //! all in the validator's own words ([`python::Raised`]).

@@ -133,9 +133,9 @@ pub struct EvalOptions {
 pub struct BenchmarkOptions {
     #[command(flatten)]
     pub contract: ContractOptions,
-    /// A tokenizer.json, a folder that holds one, or `byte-utf8`, instead of the one that
-    /// AUTORESEARCH_EVAL_TOKENIZER_ID names.
-    #[arg(long, value_name = "DIR|FILE|byte-utf8")]
+    /// A tokenizer.json, a folder that holds one, `byte-utf8`, or `artifact` for the artifact's own,
+    /// instead of the one that AUTORESEARCH_EVAL_TOKENIZER_ID names.
+    #[arg(long, value_name = "DIR|FILE|byte-utf8|artifact")]
     pub tokenizer: Option<PathBuf>,
     /// Which public revision of the validator to follow.
     #[arg(long, value_enum, default_value_t = RevisionName::D899b08)]
