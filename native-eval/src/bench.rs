@@ -1,12 +1,16 @@
 //! The benchmark: random packed weights in the shape of a published model, random documents, the
-//! loss at every position.
+//! loss at every position. Or one product with weights by itself.
+
+mod matmul;
 
 use bitgauge_core::{Matrix, Packed};
 use half::f16;
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
 use crate::forward::{Layer, Model, Shape, rotary_frequencies};
+
+pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
 /// Columns that share a scale.
 const SCALE_GROUP: usize = 128;
@@ -85,6 +89,8 @@ pub struct BenchResult {
     pub layers: usize,
     /// What it ran on.
     pub device: String,
+    /// What products with weights were computed in.
+    pub precision: &'static str,
     /// Documents.
     pub documents: usize,
     /// Tokens of each document.
@@ -105,6 +111,10 @@ pub struct BenchResult {
     /// Most memory that the process ever had resident, in bytes. `None` where the system does not
     /// say.
     pub peak_resident_bytes: Option<u64>,
+    /// Most memory of the device that was taken at once, in bytes. `None` where it has none of its own.
+    pub device_bytes: Option<u64>,
+    /// The time of each kernel, where it was measured.
+    pub kernels: Vec<KernelTime>,
     /// Mean loss in nats: about `ln vocab_size`, for the weights are random.
     pub mean_loss_nats: f64,
 }
@@ -129,6 +139,7 @@ pub fn run<B: Backend>(
         ..EvaluateOptions::default()
     };
 
+    backend.kernel_times()?;
     let before = backend.peak_flop_per_second();
     let evaluation = evaluate(backend, &model, &documents, &settings, progress)?;
     let peak = before.map(|before| before.max(backend.peak_flop_per_second().unwrap_or(before)));
@@ -138,6 +149,7 @@ pub fn run<B: Backend>(
         shape: options.name.clone(),
         layers: options.shape.layers,
         device: evaluation.device,
+        precision: evaluation.precision,
         documents: options.documents,
         tokens: options.tokens,
         seconds: evaluation.seconds,
@@ -147,6 +159,8 @@ pub fn run<B: Backend>(
         peak_gflop_per_second: peak.map(|peak| peak / 1e9),
         share_of_peak: peak.map(|peak| flop_per_second / peak),
         peak_resident_bytes: peak_resident_bytes(),
+        device_bytes: backend.device_bytes(),
+        kernels: backend.kernel_times()?,
         mean_loss_nats: evaluation.cross_entropy_nats,
     })
 }
@@ -205,13 +219,17 @@ impl Random {
         (self.bits() >> 8) as f32 / (1 << 24) as f32
     }
 
+    fn scale(&mut self) -> f32 {
+        let [low, high] = SCALES;
+        low * (high / low).powf(self.unit())
+    }
+
     fn norm_weights(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| 0.9 + 0.2 * self.unit()).collect()
     }
 
     /// Random signs `[rows, cols]`; every size of the published shapes is a multiple of 128.
     fn matrix(&mut self, rows: usize, cols: usize) -> Matrix {
-        let [low, high] = SCALES;
         let groups = cols.div_ceil(SCALE_GROUP);
         Matrix::Packed(Packed {
             rows,
@@ -219,7 +237,7 @@ impl Random {
             bases: 1,
             scale_group: SCALE_GROUP,
             sign: (0..rows * cols.div_ceil(32)).map(|_| self.bits()).collect(),
-            scale: (0..rows * groups).map(|_| f16::from_f32(low * (high / low).powf(self.unit()))).collect(),
+            scale: (0..rows * groups).map(|_| f16::from_f32(self.scale())).collect(),
             rescue_rows: Vec::new(),
             rescue_code: Vec::new(),
             rescue_scale: Vec::new(),

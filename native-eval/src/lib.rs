@@ -17,14 +17,14 @@ mod source;
 mod tokenizer;
 mod weights;
 
-pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
+pub use backend::{Attention, Backend, BackendError, KernelTime, NO_TARGET, Task};
 pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    ShaderPatch, adapters,
+    Precision, ShaderPatch, adapters,
 };
 pub use local_files::LocalFiles;
 pub use pack::{PackSettings, PackSummary, pack};
