@@ -21,7 +21,7 @@ pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
 pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
-pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
+pub use forward::{AttentionLayer, Batch, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
     ShaderPatch, adapters,
