@@ -45,7 +45,7 @@ fn unsupported(folder: &Path) -> Option<String> {
     let config = fs::read_to_string(folder.join("config.json")).ok()?;
     let config: serde_json::Value = serde_json::from_str(&config).ok()?;
     let model_type = config["model_type"].as_str()?;
-    let known = ["qwen3", "llama"];
+    let known = ["qwen3", "qwen3_5", "qwen3_5_text", "llama"];
     (!known.contains(&model_type)).then(|| model_type.to_owned())
 }
 

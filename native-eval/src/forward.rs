@@ -1,13 +1,16 @@
 //! The forward pass over any [`Backend`]: token ids in, loss per token out.
 //!
-//! Source of the mathematics: transformers' published `Qwen3ForCausalLM` and `LlamaForCausalLM`.
+//! Source of the mathematics: transformers' published `Qwen3ForCausalLM`, `Qwen3_5ForCausalLM` and
+//! `LlamaForCausalLM`.
 //! Pre-norm residual blocks of a token mixer and SwiGLU; what a family lacks is absent from its weights.
 
 mod attention;
+mod delta_net;
 
 pub use attention::AttentionLayer;
+pub use delta_net::DeltaNetLayer;
 
-use crate::backend::{Attention, Backend, BackendError, NO_TARGET};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
 
 /// Sizes and constants of a decoder.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,10 @@ pub struct Shape {
     pub rms_norm_eps: f32,
     /// Heads of the attention layers.
     pub attention: Attention,
+    /// Whether attention's output is gated.
+    pub output_gate: bool,
+    /// Heads of the gated DeltaNet layers, in models that have any.
+    pub delta_rule: Option<DeltaRule>,
 }
 
 /// The weights of one decoder layer, on the device.
@@ -36,6 +43,8 @@ pub struct Layer<B: Backend> {
 pub enum Mixer<B: Backend> {
     /// Softmax attention.
     Attention(AttentionLayer<B>),
+    /// Gated DeltaNet.
+    DeltaNet(DeltaNetLayer<B>),
 }
 
 /// `x · wᵀ`, plus a bias in models that have one.
@@ -155,14 +164,9 @@ impl<B: Backend> Model<B> {
         b.embed(&self.embedding, &ids, &mut h)?;
         observer(Stage::Embedding, b, &h)?;
         for (i, layer) in self.layers.iter().enumerate() {
-            let Scratch { normed, out, mlp, attention } = &mut scratch;
+            let Scratch { normed, out, mlp, mixers } = &mut scratch;
             b.rms_norm(&h, &layer.input_norm, shape.rms_norm_eps, normed)?;
-            match (&layer.mixer, attention) {
-                (Mixer::Attention(mixer), Some(s)) => {
-                    mixer.apply(b, shape, (&positions, &self.frequencies), normed, s, out)?;
-                }
-                (Mixer::Attention(_), None) => {}
-            }
+            mixers.apply(b, &layer.mixer, shape, (&positions, &self.frequencies), normed, out)?;
             observer(Stage::Mixer(i), b, out)?;
             b.add(&mut h, out)?;
             b.rms_norm(&h, &layer.post_norm, shape.rms_norm_eps, normed)?;
@@ -197,7 +201,7 @@ struct Scratch<B: Backend> {
     normed: B::Buffer,
     out: B::Buffer,
     mlp: [B::Buffer; 2],
-    attention: Option<attention::Scratch<B>>,
+    mixers: Mixers<B>,
 }
 
 impl<B: Backend> Scratch<B> {
@@ -207,7 +211,47 @@ impl<B: Backend> Scratch<B> {
             normed: b.buffer(tokens, shape.hidden_size)?,
             out: b.buffer(tokens, shape.hidden_size)?,
             mlp: [b.buffer(tokens, shape.intermediate_size)?, b.buffer(tokens, shape.intermediate_size)?],
-            attention: Some(attention::Scratch::new(b, shape.attention, tokens)?),
+            mixers: Mixers { tokens, attention: None, delta_net: None },
         })
+    }
+}
+
+/// The activations of each kind of mixer, made when the first of its kind comes up.
+struct Mixers<B: Backend> {
+    tokens: usize,
+    attention: Option<attention::Scratch<B>>,
+    delta_net: Option<delta_net::Scratch<B>>,
+}
+
+impl<B: Backend> Mixers<B> {
+    /// `out = mixer(normed)`.
+    fn apply(
+        &mut self,
+        b: &mut B,
+        mixer: &Mixer<B>,
+        shape: &Shape,
+        (positions, frequencies): (&B::Indices, &B::Vector),
+        normed: &B::Buffer,
+        out: &mut B::Buffer,
+    ) -> Result<(), BackendError> {
+        match mixer {
+            Mixer::Attention(mixer) => {
+                let scratch = match &mut self.attention {
+                    Some(scratch) => scratch,
+                    empty => empty.insert(attention::Scratch::new(b, shape, self.tokens)?),
+                };
+                mixer.apply(b, shape, (positions, frequencies), normed, scratch, out)
+            }
+            Mixer::DeltaNet(mixer) => {
+                let rule = shape
+                    .delta_rule
+                    .ok_or_else(|| BackendError("a DeltaNet layer in a model without its sizes".into()))?;
+                let scratch = match &mut self.delta_net {
+                    Some(scratch) => scratch,
+                    empty => empty.insert(delta_net::Scratch::new(b, rule, self.tokens)?),
+                };
+                mixer.apply(b, (shape, rule), positions, normed, scratch, out)
+            }
+        }
     }
 }

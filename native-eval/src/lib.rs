@@ -17,11 +17,13 @@ mod source;
 mod tokenizer;
 mod weights;
 
-pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
+pub use backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET, Task};
 pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
-pub use forward::{AttentionLayer, Batch, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
+pub use forward::{
+    AttentionLayer, Batch, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage,
+};
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
     ShaderPatch, adapters,

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, LayerType, Role};
+use bitgauge_core::model::{Decoder, ExpectedTensor, Family, LayerPart, LayerType, Role};
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 
 use super::LoadError;
-use crate::backend::{Attention, Backend, BackendError};
-use crate::forward::{AttentionLayer, Layer, Mixer, Model, Projection, Shape};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule};
+use crate::forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Projection, Shape};
 
 /// A model whose weights come one by one, in any order.
 pub(crate) struct ModelBuilder<'a, B: Backend> {
@@ -37,6 +37,14 @@ impl From<&Decoder> for Shape {
                 kv_heads: decoder.kv_heads as usize,
                 head_dim: decoder.head_dim as usize,
             },
+            output_gate: decoder.output_gate(),
+            delta_rule: decoder.delta_net.map(|sizes| DeltaRule {
+                key_heads: sizes.key_heads as usize,
+                value_heads: sizes.value_heads as usize,
+                key_dim: sizes.key_dim as usize,
+                value_dim: sizes.value_dim as usize,
+                interleaved: false,
+            }),
         }
     }
 }
@@ -59,17 +67,45 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         match expected.role {
             Role::Embedding => self.embedding = Some(backend.upload_matrix(matrix)?),
             Role::Head => self.head = Some(backend.upload_matrix(matrix)?),
-            Role::FinalNorm => self.final_norm = Some(backend.upload_vector(&matrix.to_f32())?),
+            Role::FinalNorm => {
+                let mut values = matrix.to_f32();
+                self.uncentre(&mut values);
+                self.final_norm = Some(backend.upload_vector(&values)?);
+            }
+            Role::Layer { layer, part } if expected.matrix().is_some() => {
+                let matrix = backend.upload_matrix(matrix)?;
+                self.layers[layer as usize].matrices.insert(part, matrix);
+            }
             Role::Layer { layer, part } => {
-                let layer = &mut self.layers[layer as usize];
-                if expected.matrix().is_some() {
-                    layer.matrices.insert(part, backend.upload_matrix(matrix)?);
-                } else {
-                    layer.vectors.insert(part, backend.upload_vector(&matrix.to_f32())?);
-                }
+                let values = self.layer_vector(part, expected, matrix.to_f32());
+                self.layers[layer as usize].vectors.insert(part, backend.upload_vector(&values)?);
             }
         }
         Ok(())
+    }
+
+    /// The values of a layer's vector as the forward pass takes them.
+    fn layer_vector(&self, part: LayerPart, expected: &ExpectedTensor, mut values: Vec<f32>) -> Vec<f32> {
+        match part {
+            LayerPart::InputNorm | LayerPart::PostAttentionNorm | LayerPart::QNorm | LayerPart::KNorm => {
+                self.uncentre(&mut values);
+                values
+            }
+            LayerPart::DecayLog => values.into_iter().map(|log| -log.exp()).collect(),
+            LayerPart::Convolution => {
+                let taps = expected.shape.last().map_or(1, |&taps| taps as usize);
+                let tap = |j: usize| values.iter().skip(j).step_by(taps).copied();
+                (0..taps).flat_map(tap).collect()
+            }
+            _ => values,
+        }
+    }
+
+    /// Qwen3.5 stores most norms as their difference from 1.
+    fn uncentre(&self, values: &mut [f32]) {
+        if self.decoder.family == Family::Qwen35 {
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
     }
 
     /// The complete model.
@@ -98,9 +134,17 @@ impl<B: Backend> LayerBuilder<B> {
                 q_norm: self.vectors.remove(&Part::QNorm),
                 k_norm: self.vectors.remove(&Part::KNorm),
             }),
-            LayerType::LinearAttention => {
-                return Err(Error::new(ErrorKind::Unsupported, "gated DeltaNet can't be evaluated yet"));
-            }
+            LayerType::LinearAttention => Mixer::DeltaNet(DeltaNetLayer {
+                in_proj_qkv: self.unbiased(Part::MixedProj)?,
+                in_proj_z: self.unbiased(Part::ZProj)?,
+                in_proj_a: self.unbiased(Part::DecayProj)?,
+                in_proj_b: self.unbiased(Part::BetaProj)?,
+                conv: self.vector(Part::Convolution)?,
+                rate: self.vector(Part::DecayLog)?,
+                dt_bias: self.vector(Part::DecayBias)?,
+                norm: self.vector(Part::DeltaNorm)?,
+                out_proj: self.unbiased(Part::DeltaOut)?,
+            }),
         };
         Ok(Layer {
             input_norm: self.vector(Part::InputNorm)?,
@@ -115,6 +159,10 @@ impl<B: Backend> LayerBuilder<B> {
     fn projection(&mut self, weight: LayerPart, bias: LayerPart) -> Result<Projection<B>> {
         let weight = self.matrices.remove(&weight).ok_or_else(absent)?;
         Ok(Projection { weight, bias: self.vectors.remove(&bias) })
+    }
+
+    fn unbiased(&mut self, weight: LayerPart) -> Result<Projection<B>> {
+        Ok(Projection { weight: self.matrices.remove(&weight).ok_or_else(absent)?, bias: None })
     }
 
     fn vector(&mut self, part: LayerPart) -> Result<B::Vector> {
