@@ -206,6 +206,10 @@ fn random_model<B: Backend>(
     b: &mut B,
     random: &mut Random,
 ) -> Result<Model<B>, BackendError> {
+    let failed = |error| match error {
+        LoadError::Backend(error) => error,
+        LoadError::Artifact(error) => BackendError(error.to_string()),
+    };
     let mut builder = ModelBuilder::new(&options.model);
     for tensor in Manifest::of(&options.model).tensors() {
         if tensor.presence == Presence::TiedCopy {
@@ -215,12 +219,9 @@ fn random_model<B: Backend>(
             Some([rows, cols]) => random.matrix(rows as usize, cols as usize),
             None => random.vector(tensor.elements() as usize),
         };
-        builder.put(b, tensor, matrix)?;
+        builder.put(b, tensor, matrix).map_err(failed)?;
     }
-    builder.finish(b).map_err(|error| match error {
-        LoadError::Backend(error) => error,
-        LoadError::Artifact(error) => BackendError(error.to_string()),
-    })
+    builder.finish(b).map_err(failed)
 }
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).

@@ -4,7 +4,7 @@ use bitgauge_core::{Dense, Matrix, Values};
 use bitgauge_shaders::Kernel;
 use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, ShaderPatch};
 
-use crate::{attention, linear, rows};
+use crate::{attention, delta_net, linear, rows};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -31,7 +31,7 @@ pub const SMALL_LIMIT: u64 = 16_384;
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
-    [linear::cases(), rows::cases(), attention::cases()].into_iter().flatten().collect()
+    [linear::cases(), rows::cases(), attention::cases(), delta_net::cases()].into_iter().flatten().collect()
 }
 
 /// A fault to put into a kernel.

@@ -7,6 +7,7 @@
 mod attention;
 mod compare;
 mod data;
+mod delta_net;
 mod kernels;
 mod linear;
 mod refusals;

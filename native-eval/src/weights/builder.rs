@@ -6,7 +6,7 @@ use bitgauge_core::model::{Decoder, ExpectedTensor, Family, LayerPart, LayerType
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 
 use super::LoadError;
-use crate::backend::{Attention, Backend, BackendError, DeltaRule};
+use crate::backend::{Attention, Backend, DeltaRule};
 use crate::forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Projection, Shape};
 
 /// A model whose weights come one by one, in any order.
@@ -58,17 +58,20 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
     }
 
     /// Takes one weight to the device. A tensor that is not 2-D comes as a matrix of any shape.
+    ///
+    /// # Errors
+    /// A vector that is not finite; a device that runs out of memory.
     pub(crate) fn put(
         &mut self,
         backend: &mut B,
         expected: &ExpectedTensor,
         matrix: Matrix,
-    ) -> Result<(), BackendError> {
+    ) -> std::result::Result<(), LoadError> {
         match expected.role {
             Role::Embedding => self.embedding = Some(backend.upload_matrix(matrix)?),
             Role::Head => self.head = Some(backend.upload_matrix(matrix)?),
             Role::FinalNorm => {
-                let mut values = matrix.to_f32();
+                let mut values = finite(expected, matrix)?;
                 self.uncentre(&mut values);
                 self.final_norm = Some(backend.upload_vector(&values)?);
             }
@@ -77,7 +80,7 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
                 self.layers[layer as usize].matrices.insert(part, matrix);
             }
             Role::Layer { layer, part } => {
-                let values = self.layer_vector(part, expected, matrix.to_f32());
+                let values = self.layer_vector(part, expected, finite(expected, matrix)?);
                 self.layers[layer as usize].vectors.insert(part, backend.upload_vector(&values)?);
             }
         }
@@ -167,6 +170,18 @@ impl<B: Backend> LayerBuilder<B> {
 
     fn vector(&mut self, part: LayerPart) -> Result<B::Vector> {
         self.vectors.remove(&part).ok_or_else(absent)
+    }
+}
+
+/// The values of a vector. One that is not finite would make everything after it so, or be lost in a
+/// kernel that clamps it.
+fn finite(expected: &ExpectedTensor, matrix: Matrix) -> Result<Vec<f32>> {
+    let values = matrix.to_f32();
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(i) => Err(Error::new(ErrorKind::BadValue, "a weight is not a finite number")
+            .within(&expected.name)
+            .expected("finite numbers", format!("{} at index {i}", values[i]))),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! `BITGAUGE_MODEL_GOLDENS` points the suite at another folder of the same schema.
 
+mod delta_rule;
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
             tally.skip(&name, &format!("model type {model_type}"));
             continue;
         }
-        for device in Device::ALL {
+        for device in Device::WITH_REFERENCE {
             for sequence in ["s33", "s130"] {
                 let case = Case { folder: &folder, sequence };
                 tally.case(&format!("{name} {sequence} {device:?}"), on_device(device, case));
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             tally.case(&format!("{name} flipped weight {device:?}"), caught);
         }
     }
+    delta_rule::cases(&mut tally);
     tally.finish()
 }
 
