@@ -2,6 +2,8 @@
 
 mod aligned;
 mod attention;
+mod delta_net;
+mod delta_rule;
 mod head;
 mod isa;
 mod lookup;
@@ -21,7 +23,7 @@ use rayon::prelude::*;
 pub use isa::Kernel;
 pub use weights::Weights;
 
-use crate::backend::{Attention, Backend, BackendError, NO_TARGET};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
 use aligned::Aligned;
 use isa::Isa;
 
@@ -282,6 +284,60 @@ impl Backend for CpuBackend {
         let isa = self.isa;
         self.run(|| x.par_rows().for_each(|(_, row)| rows::add(isa, row, bias)));
         Ok(())
+    }
+
+    fn split_heads(
+        &mut self,
+        x: &CpuBuffer,
+        head_dim: usize,
+        first: &mut CpuBuffer,
+        second: &mut CpuBuffer,
+    ) -> Result<()> {
+        self.run_split_heads(x, head_dim, first, second)
+    }
+
+    fn sigmoid_gate(&mut self, x: &mut CpuBuffer, gate: &CpuBuffer) -> Result<()> {
+        self.run_sigmoid_gate(x, gate)
+    }
+
+    fn causal_conv(
+        &mut self,
+        x: &CpuBuffer,
+        weight: &Vec<f32>,
+        positions: &Vec<u32>,
+        out: &mut CpuBuffer,
+    ) -> Result<()> {
+        self.run_causal_conv(x, weight, positions, out)
+    }
+
+    fn l2_norm(&mut self, x: &mut CpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
+        self.run_l2_norm(x, heads, head_dim, eps)
+    }
+
+    fn decay_gates(
+        &mut self,
+        a: &mut CpuBuffer,
+        b: &mut CpuBuffer,
+        rate: &Vec<f32>,
+        bias: &Vec<f32>,
+    ) -> Result<()> {
+        self.run_decay_gates(a, b, rate, bias)
+    }
+
+    fn delta_rule(
+        &mut self,
+        mixed: &CpuBuffer,
+        decay: &CpuBuffer,
+        beta: &CpuBuffer,
+        positions: &Vec<u32>,
+        shape: DeltaRule,
+        out: &mut CpuBuffer,
+    ) -> Result<()> {
+        self.run_delta_rule(mixed, (decay, beta), positions, shape, out)
+    }
+
+    fn gated_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32, gate: &CpuBuffer) -> Result<()> {
+        self.run_gated_norm(x, weight, eps, gate)
     }
 
     fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, targets: &Vec<u32>) -> Result<Vec<f32>> {

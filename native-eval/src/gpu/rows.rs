@@ -175,7 +175,7 @@ impl GpuBackend {
 }
 
 /// Heads of `head_dim` channels in a row of `cols`.
-fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
+pub(super) fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
     if head_dim == 0 || !cols.is_multiple_of(head_dim) {
         return Err(BackendError(format!(
             "{operation}: rows of {cols} values are not whole heads of {head_dim}"
