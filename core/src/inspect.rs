@@ -5,6 +5,7 @@ use crate::codec::{Form, Part};
 use crate::container::Artifact;
 use crate::contract::{Evidence, Pack, judge};
 use crate::inventory::{Inventory, Stored, Weight};
+use crate::loading;
 use crate::report::{
     ArtifactSummary, MemberSummary, ModelSummary, Report, SCHEMA_VERSION, Verdict, WeightSummary,
 };
@@ -31,7 +32,7 @@ pub fn report(name: &str, inventory: &Inventory, pack: Pack, hashes: Option<&Has
         }),
         accounting,
         weights: inventory.weights.iter().map(|w| weight_summary(w, inventory)).collect(),
-        notes: notes(inventory),
+        notes: notes(inventory, hashes),
         evaluation: None,
     }
 }
@@ -92,15 +93,8 @@ fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
 }
 
 /// What the gates do not say.
-fn notes(inventory: &Inventory) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(why) = &inventory.opaque {
-        notes.push(format!("Judged by sizes only: {why}."));
-        let code: Vec<_> = inventory.code_files().collect();
-        if !code.is_empty() {
-            notes.push(format!("The model's own code runs when it is loaded: {}.", code.join(", ")));
-        }
-    }
+fn notes(inventory: &Inventory, hashes: Option<&Hashes>) -> Vec<String> {
+    let mut notes = loading::notes(inventory, hashes);
     if !inventory.ignored.is_empty() {
         notes.push(format!(
             "{} tensors of the vision tower or of multi-token prediction are no part of the text decoder and \

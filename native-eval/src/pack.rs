@@ -77,7 +77,7 @@ pub fn pack(
     progress: &mut dyn FnMut(u64),
 ) -> Result<PackSummary> {
     stage::check_target(out, settings.force)?;
-    let config = config::add_quantization(source.artifact().expect_config()?, settings.scale_group)?;
+    let config = config::add_packing(source.artifact().expect_config()?, settings.scale_group)?;
     let plan = Plan::new(source, settings, progress)?;
 
     let stage = stage::Stage::beside(out)?;

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod group;
 mod layout;
+mod loader;
 mod part;
 mod quantize;
 
@@ -17,5 +18,6 @@ pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
+pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE};
 pub use part::{Part, Parts};
 pub use quantize::{Settings, choose_rescue_rows, quantize};

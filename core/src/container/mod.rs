@@ -10,7 +10,7 @@ mod inflate;
 mod json;
 mod member;
 mod model;
-mod names;
+pub(crate) mod names;
 mod open;
 mod safetensors;
 mod window;

@@ -19,6 +19,8 @@ pub struct Config {
     pub model_type: String,
     /// The field `quantization_config`.
     pub quantization: Quantization,
+    /// The class that transformers makes the model of, `module.Class` (`auto_map.AutoModelForCausalLM`).
+    pub model_code: Option<String>,
     architecture: Architecture,
 }
 
@@ -82,7 +84,11 @@ impl Config {
             other => Architecture::Unknown { model_type: other.to_owned() },
         };
         let quantization = Quantization::from_fields(&fields)?;
-        Ok(Self { model_type: model_type.to_owned(), quantization, architecture })
+        let model_code = match fields.object("auto_map")? {
+            Some(classes) => classes.text("AutoModelForCausalLM")?.map(str::to_owned),
+            None => None,
+        };
+        Ok(Self { model_type: model_type.to_owned(), quantization, model_code, architecture })
     }
 
     /// The family and its sizes, or [`Architecture::Unknown`].
