@@ -31,3 +31,5 @@ pub const CONVOLUTION_TAPS: u64 = 64;
 pub const MODEL_DIMENSION: u64 = 1 << 24;
 /// Most held-out documents that one evaluation chooses.
 pub const HELDOUT_DOCUMENTS: u64 = 1_000_000;
+/// Most additive bases of one proxy matrix; a real artifact has a few.
+pub const PROXY_BASES: usize = 1_024;
