@@ -107,6 +107,10 @@ fn loadable(evidence: &Evidence) -> Gate {
     if inventory.artifact.kind == ContainerKind::Safetensors {
         faults.push("a bare safetensors file is no submission: it has no config.json".to_owned());
     }
+    if inventory.artifact.kind == ContainerKind::Gguf {
+        faults
+            .push("a GGUF file is no submission: transformers loads folders and archives of them".to_owned());
+    }
     if inventory.artifact.tensors.is_empty() {
         faults.push("no safetensors weights were found".to_owned());
     }
