@@ -35,6 +35,28 @@ pub struct Attention {
     pub head_dim: usize,
 }
 
+/// What one kernel did, over all its dispatches.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct KernelTime {
+    /// Its name, with its codec's.
+    pub kernel: String,
+    /// How often it was dispatched.
+    pub dispatches: u64,
+    /// Its time on the device.
+    pub seconds: f64,
+    /// Floating-point operations, about.
+    pub flop: f64,
+    /// Bytes of activations that it was given to read and write.
+    pub bytes: f64,
+}
+
+impl KernelTime {
+    /// Nothing yet.
+    pub fn new(kernel: String) -> Self {
+        Self { kernel, dispatches: 0, seconds: 0.0, flop: 0.0, bytes: 0.0 }
+    }
+}
+
 /// Shape of the gated delta rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeltaRule {
@@ -86,6 +108,19 @@ pub trait Backend {
 
     /// What runs, for people: `CPU, AVX2 + FMA, 2 threads` or the adapter's name and driver.
     fn describe(&self) -> String;
+    /// What products with weights are computed in: `f32` or what it takes instead.
+    fn precision(&self) -> &'static str {
+        "f32"
+    }
+    /// The time that each kernel took since the last call, longest first. Empty where that is not
+    /// measured.
+    fn kernel_times(&mut self) -> Result<Vec<KernelTime>> {
+        Ok(Vec::new())
+    }
+    /// Most bytes of the device's own memory that were taken at once. `None` where it has none.
+    fn device_bytes(&self) -> Option<u64> {
+        None
+    }
     /// What runs, as the validator's reports name devices: `cpu`, or `gpu:` and the adapter's name.
     fn runtime_name(&self) -> String;
     /// Tokens that are best kept in flight together for a model of this hidden and MLP width.

@@ -1,5 +1,7 @@
 //! The benchmark: random packed weights in the shape of a published model, random documents, the
-//! loss at every position.
+//! loss at every position. Or one product with weights by itself.
+
+mod matmul;
 
 use bitgauge_core::model::{
     Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
@@ -7,10 +9,12 @@ use bitgauge_core::model::{
 use bitgauge_core::{Dense, Matrix, Packed, Values};
 use half::f16;
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
 use crate::forward::Model;
 use crate::weights::{LoadError, ModelBuilder};
+
+pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
 /// Columns that share a scale.
 const SCALE_GROUP: usize = 128;
@@ -135,6 +139,8 @@ pub struct BenchResult {
     pub layers: usize,
     /// What it ran on.
     pub device: String,
+    /// What products with weights were computed in.
+    pub precision: &'static str,
     /// Documents.
     pub documents: usize,
     /// Tokens of each document.
@@ -155,6 +161,10 @@ pub struct BenchResult {
     /// Most memory that the process ever had resident, in bytes. `None` where the system does not
     /// say.
     pub peak_resident_bytes: Option<u64>,
+    /// Most memory of the device that was taken at once, in bytes. `None` where it has none of its own.
+    pub device_bytes: Option<u64>,
+    /// The time of each kernel, where it was measured.
+    pub kernels: Vec<KernelTime>,
     /// Mean loss in nats: about `ln vocabulary`, for the weights are random.
     pub mean_loss_nats: f64,
 }
@@ -179,6 +189,7 @@ pub fn run<B: Backend>(
         ..EvaluateOptions::default()
     };
 
+    backend.kernel_times()?;
     let before = backend.peak_flop_per_second();
     let evaluation = evaluate(backend, &model, &documents, &settings, progress)?;
     let peak = before.map(|before| before.max(backend.peak_flop_per_second().unwrap_or(before)));
@@ -188,6 +199,7 @@ pub fn run<B: Backend>(
         shape: options.name.clone(),
         layers: options.model.layers.len(),
         device: evaluation.device,
+        precision: evaluation.precision,
         documents: options.documents,
         tokens: options.tokens,
         seconds: evaluation.seconds,
@@ -197,6 +209,8 @@ pub fn run<B: Backend>(
         peak_gflop_per_second: peak.map(|peak| peak / 1e9),
         share_of_peak: peak.map(|peak| flop_per_second / peak),
         peak_resident_bytes: peak_resident_bytes(),
+        device_bytes: backend.device_bytes(),
+        kernels: backend.kernel_times()?,
         mean_loss_nats: evaluation.cross_entropy_nats,
     })
 }
@@ -240,6 +254,11 @@ impl Random {
         (self.bits() >> 8) as f32 / (1 << 24) as f32
     }
 
+    fn scale(&mut self) -> f32 {
+        let [low, high] = SCALES;
+        low * (high / low).powf(self.unit())
+    }
+
     /// What suits norms, and does no harm as a bias or a decay.
     fn vector(&mut self, n: usize) -> Matrix {
         let values = (0..n).map(|_| 0.9 + 0.2 * self.unit()).collect();
@@ -248,7 +267,6 @@ impl Random {
 
     /// Random signs `[rows, cols]`; every size of the published shapes is a multiple of 128.
     fn matrix(&mut self, rows: usize, cols: usize) -> Matrix {
-        let [low, high] = SCALES;
         let groups = cols.div_ceil(SCALE_GROUP);
         Matrix::Packed(Packed {
             rows,
@@ -256,7 +274,7 @@ impl Random {
             bases: 1,
             scale_group: SCALE_GROUP,
             sign: (0..rows * cols.div_ceil(32)).map(|_| self.bits()).collect(),
-            scale: (0..rows * groups).map(|_| f16::from_f32(low * (high / low).powf(self.unit()))).collect(),
+            scale: (0..rows * groups).map(|_| f16::from_f32(self.scale())).collect(),
             rescue_rows: Vec::new(),
             rescue_code: Vec::new(),
             rescue_scale: Vec::new(),

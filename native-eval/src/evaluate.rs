@@ -65,7 +65,8 @@ pub fn evaluate<B: Backend>(
             losses[i] = DocumentLoss { tokens: documents[i].len() as u64 - 1, nats };
         }
     }
-    summarise(losses, tokens, start.elapsed().as_secs_f64(), options, backend.describe())
+    let seconds = start.elapsed().as_secs_f64();
+    summarise(losses, tokens, seconds, options, (backend.describe(), backend.precision()))
 }
 
 fn summarise(
@@ -73,7 +74,7 @@ fn summarise(
     tokens: usize,
     seconds: f64,
     options: &EvaluateOptions,
-    device: String,
+    (device, precision): (String, &'static str),
 ) -> Result<Evaluation, BackendError> {
     let scored_tokens: u64 = documents.iter().map(|d| d.tokens).sum();
     if scored_tokens == 0 {
@@ -88,7 +89,7 @@ fn summarise(
         max_tokens: options.max_tokens as u64,
         documents_sha256: options.documents_sha256.clone(),
         device,
-        precision: "f32",
+        precision,
         seconds,
         tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
         documents,

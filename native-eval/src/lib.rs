@@ -17,7 +17,7 @@ mod source;
 mod tokenizer;
 mod weights;
 
-pub use backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET, Task};
+pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, NO_TARGET, Task};
 pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
@@ -26,7 +26,7 @@ pub use forward::{
 };
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    ShaderPatch, adapters,
+    Precision, ShaderPatch, adapters,
 };
 pub use local_files::LocalFiles;
 pub use pack::{PackSettings, PackSummary, pack};

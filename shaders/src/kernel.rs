@@ -24,6 +24,9 @@ pub enum Kernel {
     RmsNorm,
     HeadNorm,
     Matmul(Codec),
+    MatmulF16(Codec),
+    MatmulCoop(Codec),
+    ToF16,
     Rotary,
     Attention,
     Swiglu,
@@ -73,6 +76,14 @@ impl Codec {
         }
     }
 
+    /// How its rows are brought into workgroup memory for cooperative matrices.
+    fn staging(self) -> &'static str {
+        match self {
+            Self::Bits => include_str!("../wgsl/stage_bits.wgsl"),
+            Self::F32 | Self::F16 | Self::Bf16 => include_str!("../wgsl/stage_dense.wgsl"),
+        }
+    }
+
     /// The bindings of group 1, in order.
     pub fn bindings(self) -> &'static [Access] {
         use Access::{Read, Uniform};
@@ -103,6 +114,7 @@ impl Kernel {
             Self::Swiglu,
             Self::Add,
             Self::Bias,
+            Self::ToF16,
             Self::SplitHeads,
             Self::SigmoidGate,
             Self::CausalConv,
@@ -112,7 +124,9 @@ impl Kernel {
             Self::DeltaRule,
             Self::GatedNorm,
         ];
-        let decoding = Codec::ALL.into_iter().flat_map(|codec| [Self::Embed(codec), Self::Matmul(codec)]);
+        let decoding = Codec::ALL.into_iter().flat_map(|codec| {
+            [Self::Embed(codec), Self::Matmul(codec), Self::MatmulF16(codec), Self::MatmulCoop(codec)]
+        });
         plain.into_iter().chain(decoding).chain([Self::HeadLoss]).collect()
     }
 
@@ -123,6 +137,9 @@ impl Kernel {
             Self::RmsNorm => "rms_norm",
             Self::HeadNorm => "head_norm",
             Self::Matmul(_) => "matmul",
+            Self::MatmulF16(_) => "matmul_f16",
+            Self::MatmulCoop(_) => "matmul_coop",
+            Self::ToF16 => "to_f16",
             Self::Rotary => "rotary",
             Self::Attention => "attention",
             Self::Swiglu => "swiglu",
@@ -148,7 +165,9 @@ impl Kernel {
     /// How the weights in group 1 are stored, for kernels that have any.
     pub fn codec(self) -> Option<Codec> {
         match self {
-            Self::Embed(codec) | Self::Matmul(codec) => Some(codec),
+            Self::Embed(codec) | Self::Matmul(codec) | Self::MatmulF16(codec) | Self::MatmulCoop(codec) => {
+                Some(codec)
+            }
             _ => None,
         }
     }
@@ -157,7 +176,9 @@ impl Kernel {
     pub fn bindings(self) -> &'static [Access] {
         use Access::{Read, Uniform, Write};
         match self {
-            Self::Embed(_) | Self::Matmul(_) => &[Uniform, Read, Write],
+            Self::Embed(_) | Self::Matmul(_) | Self::MatmulF16(_) | Self::MatmulCoop(_) | Self::ToF16 => {
+                &[Uniform, Read, Write]
+            }
             Self::RmsNorm => &[Uniform, Read, Read, Write],
             Self::HeadNorm | Self::Rotary | Self::Swiglu | Self::Add | Self::Bias | Self::SigmoidGate => {
                 &[Uniform, Write, Read]
@@ -179,7 +200,8 @@ impl Kernel {
             Self::Embed(_) => params::Embed::LAYOUT,
             Self::RmsNorm => params::RmsNorm::LAYOUT,
             Self::HeadNorm => params::HeadNorm::LAYOUT,
-            Self::Matmul(_) => params::Matmul::LAYOUT,
+            Self::Matmul(_) | Self::MatmulF16(_) | Self::MatmulCoop(_) => params::Matmul::LAYOUT,
+            Self::ToF16 => params::ToF16::LAYOUT,
             Self::Rotary => params::Rotary::LAYOUT,
             Self::Attention => params::Attention::LAYOUT,
             Self::Swiglu => params::Swiglu::LAYOUT,
@@ -203,6 +225,9 @@ impl Kernel {
             Self::RmsNorm => include_str!("../wgsl/rms_norm.wgsl"),
             Self::HeadNorm => include_str!("../wgsl/head_norm.wgsl"),
             Self::Matmul(_) => include_str!("../wgsl/matmul.wgsl"),
+            Self::MatmulF16(_) => include_str!("../wgsl/matmul_f16.wgsl"),
+            Self::MatmulCoop(_) => include_str!("../wgsl/matmul_coop.wgsl"),
+            Self::ToF16 => include_str!("../wgsl/to_f16.wgsl"),
             Self::Rotary => include_str!("../wgsl/rotary.wgsl"),
             Self::Attention => include_str!("../wgsl/attention.wgsl"),
             Self::Swiglu => include_str!("../wgsl/swiglu.wgsl"),
@@ -221,14 +246,39 @@ impl Kernel {
     }
 }
 
-/// The whole WGSL module of a kernel: what it builds on, then the kernel. The entry point is `main`.
+/// The whole WGSL module of a kernel: what it enables, what it builds on, then the kernel. The entry
+/// point is `main`.
 pub fn compose(kernel: Kernel) -> String {
-    let below = match kernel {
-        Kernel::Embed(codec) | Kernel::Matmul(codec) => codec.source(),
-        Kernel::RmsNorm | Kernel::HeadLoss => include_str!("../wgsl/reduce.wgsl"),
-        Kernel::L2Norm | Kernel::GatedNorm => include_str!("../wgsl/reduce_heads.wgsl"),
-        Kernel::DeltaChunk | Kernel::DeltaRule => include_str!("../wgsl/chunk_sums.wgsl"),
-        _ => "",
+    let parts = include_str!("../wgsl/matmul_parts.wgsl");
+    match kernel {
+        Kernel::Embed(codec) => [codec.source(), kernel.source()].join("\n"),
+        Kernel::Matmul(codec) => [codec.source(), parts, kernel.source()].join("\n"),
+        Kernel::MatmulF16(codec) => ["enable f16;", codec.source(), parts, kernel.source()].join("\n"),
+        Kernel::MatmulCoop(codec) => {
+            let stage = include_str!("../wgsl/stage.wgsl");
+            let enable = "enable f16;\nenable wgpu_cooperative_matrix;\n";
+            [enable, codec.source(), stage, codec.staging(), &unrolled(kernel.source())].join("\n")
+        }
+        Kernel::RmsNorm | Kernel::HeadLoss => {
+            [include_str!("../wgsl/reduce.wgsl"), kernel.source()].join("\n")
+        }
+        Kernel::L2Norm | Kernel::GatedNorm => {
+            [include_str!("../wgsl/reduce_heads.wgsl"), kernel.source()].join("\n")
+        }
+        Kernel::DeltaChunk | Kernel::DeltaRule => {
+            [include_str!("../wgsl/chunk_sums.wgsl"), kernel.source()].join("\n")
+        }
+        _ => kernel.source().to_owned(),
+    }
+}
+
+/// Repeats each line that contains `$i` or `$j` for 0 to 3 in their places.
+fn unrolled(source: &str) -> String {
+    let repeat = |line: &str, index: &str| -> Vec<String> {
+        let count = if line.contains(index) { 4 } else { 1 };
+        (0..count).map(|i| line.replace(index, &i.to_string())).collect()
     };
-    [below, kernel.source()].join("\n")
+    let lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = lines.flat_map(|line| repeat(line, "$i")).flat_map(|line| repeat(&line, "$j"));
+    lines.fold(String::new(), |text, line| text + &line + "\n")
 }

@@ -68,7 +68,9 @@ params! {
     RmsNorm { columns: u32, stride: u32, eps: f32 }
     /// Of `head_norm.wgsl`.
     HeadNorm { rows: u32, heads: u32, head_dim: u32, stride: u32, eps: f32 }
-    /// Of `matmul.wgsl`.
+    /// Of `to_f16.wgsl`.
+    ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32 }
+    /// Of `matmul.wgsl`, `matmul_f16.wgsl` and `matmul_coop.wgsl`.
     Matmul {
         tokens: u32,
         columns: u32,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::direct::{Revision, Scorer};
 use clap::{Parser, Subcommand, ValueEnum};
+use native_eval::Precision;
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
 ///
@@ -252,9 +253,38 @@ pub struct DeviceOptions {
     /// Tokens that go through the model together. Default: what suits the device.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens_in_flight: Option<u32>,
+    /// What products with weights are computed in on a GPU; the CPU computes in f32. `auto` takes
+    /// f16 where cooperative matrices (tensor cores) multiply it, else f32.
+    #[arg(long, value_enum, default_value_t = PrecisionName::Auto)]
+    pub precision: PrecisionName,
     /// CPU threads. Default: all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+}
+
+/// What products with weights are computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PrecisionName {
+    /// f16 through cooperative matrices where there are any, else f32.
+    #[default]
+    Auto,
+    /// f32: what is compared with references.
+    F32,
+    /// f16, through cooperative matrices where there are any.
+    F16,
+    /// f16 without cooperative matrices.
+    F16Plain,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::Auto => Self::Auto,
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::F16 => Self::F16,
+            PrecisionName::F16Plain => Self::F16Plain,
+        }
+    }
 }
 
 /// Which device evaluates.
@@ -315,11 +345,26 @@ fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Largest size of a product that can be timed.
+const MAX_PRODUCT_SIZE: usize = 1 << 20;
+
 #[derive(clap::Args)]
 pub struct BenchOptions {
     /// The shape of a published model.
     #[arg(long, value_name = "NAME", default_value = "qwen3-0.6b")]
     pub shape: String,
+    /// Time one product of this size instead: tokens, rows and columns of the weights.
+    #[arg(long, value_name = "T,N,K", conflicts_with_all = ["layers", "documents", "tokens", "profile"])]
+    pub matmul: Option<ProductSize>,
+    /// With --matmul: additive sign bases of the weights.
+    #[arg(long, value_name = "B", default_value_t = 1, requires = "matmul", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub bases: u8,
+    /// With --matmul: fraction of the rows that are rescued.
+    #[arg(long, value_name = "F", default_value_t = 0.0, requires = "matmul", value_parser = fraction)]
+    pub rescue_fraction: f64,
+    /// Also show where the time goes, kernel by kernel. Timing them keeps them from overlapping.
+    #[arg(long)]
+    pub profile: bool,
     /// Cut the model to this many layers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub layers: Option<u16>,
@@ -331,6 +376,26 @@ pub struct BenchOptions {
     pub tokens: u32,
     #[command(flatten)]
     pub device: DeviceOptions,
+}
+
+/// Tokens, rows and columns of a product.
+#[derive(Debug, Clone, Copy)]
+pub struct ProductSize(pub [usize; 3]);
+
+impl FromStr for ProductSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.trim().parse().ok()).collect();
+        match sizes.as_deref() {
+            Some(&[tokens, rows, columns])
+                if [tokens, rows, columns].iter().all(|size| (1..=MAX_PRODUCT_SIZE).contains(size)) =>
+            {
+                Ok(Self([tokens, rows, columns]))
+            }
+            _ => Err(format!("`{text}` is not T,N,K: three numbers from 1 to {MAX_PRODUCT_SIZE}")),
+        }
+    }
 }
 
 /// Writes the completion script of `shell` to stdout.

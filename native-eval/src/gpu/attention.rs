@@ -4,7 +4,7 @@ use std::ops;
 
 use bitgauge_shaders::{Kernel, params};
 
-use super::recorder::{Dispatch, Recorder};
+use super::recorder::Dispatch;
 use super::{GpuBackend, GpuBuffer, GpuIndices};
 use crate::{Attention, BackendError};
 
@@ -98,7 +98,7 @@ impl GpuBackend {
                 self.limit
             )));
         }
-        let mut left = Recorder::flops_limit(&self.device);
+        let mut left = self.recorder.flops_limit;
         for (i, position) in positions[start..start + most].iter().enumerate() {
             left = left.saturating_sub((u64::from(*position) + 1) * flops_per_pair as u64);
             if left == 0 && i >= BLOCK {

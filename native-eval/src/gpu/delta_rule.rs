@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bitgauge_shaders::{Kernel, params};
 
-use super::recorder::{Dispatch, MAX_WORKGROUPS, Recorder};
+use super::recorder::{Dispatch, MAX_WORKGROUPS};
 use super::{GpuBackend, GpuBuffer, GpuIndices};
 use crate::BackendError;
 use crate::backend::DeltaRule;
@@ -117,7 +117,7 @@ impl GpuBackend {
     ) -> Result<Vec<Range<usize>>> {
         let row_bytes = mixed.row_bytes().max(matrices.row_bytes());
         let most = (self.limit / row_bytes) as usize;
-        let flops = Recorder::flops_limit(&self.device) / flops_per_token(shape);
+        let flops = self.recorder.flops_limit / flops_per_token(shape);
         let (mut spans, mut tokens): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
         for (i, document) in documents.iter().enumerate() {
             let length = document.tokens.len();

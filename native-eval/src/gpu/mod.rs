@@ -5,28 +5,34 @@
 
 mod adapters;
 mod attention;
+mod coop;
 mod delta_net;
 mod delta_rule;
 mod device;
 mod linear;
 mod memory;
+mod products;
 mod recorder;
 mod rows;
+mod timing;
 mod weights;
 
 pub use adapters::{AdapterChoice, AdapterInfo, adapters};
 pub use memory::GpuBuffer;
+pub use products::Precision;
 pub use weights::GpuMatrix;
 
 use bitgauge_core::Matrix;
 use bitgauge_shaders::Kernel;
 
-use crate::{Attention, Backend, BackendError, DeltaRule};
+use crate::{Attention, Backend, BackendError, DeltaRule, KernelTime};
+use coop::Tiles;
 use delta_rule::Chunks;
 use device::{Device, Stored};
 use memory::Pool;
 use recorder::{Range, Recorder};
 use rows::Turns;
+use timing::Timing;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -43,6 +49,10 @@ pub struct GpuOptions {
     /// Most bytes of a buffer that a kernel may see at once; the adapter's own limit if absent or
     /// higher. For tests of the splitting.
     pub max_binding_bytes: Option<u64>,
+    /// What products with weights are computed in.
+    pub precision: Precision,
+    /// Whether to measure the time of every kernel, which keeps them from overlapping.
+    pub timed: bool,
     /// For tests: a fault to put into one kernel, to see that it is noticed.
     pub patch: Option<ShaderPatch>,
 }
@@ -75,6 +85,7 @@ pub struct GpuBackend {
     recorder: Recorder,
     pool: Pool,
     turns: Option<Turns>,
+    tiles: Option<Tiles>,
     chunks: Option<Chunks>,
     limit: u64,
     next_id: u64,
@@ -111,7 +122,7 @@ impl GpuIndices {
 impl GpuBackend {
     /// Opens an adapter. Fails where there is none, or where its driver refuses.
     pub fn new(choice: &AdapterChoice, options: GpuOptions) -> Result<Self> {
-        let device = Device::open(choice)?;
+        let device = Device::open(choice, options.precision)?;
         let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
         if limit < MIN_BINDING_BYTES {
             return Err(BackendError(format!(
@@ -119,8 +130,20 @@ impl GpuBackend {
             )));
         }
         let limit = limit.min(device.info.max_binding_bytes).min(MAX_BINDING_BYTES);
-        let recorder = Recorder::new(&device, options.patch)?;
-        Ok(Self { device, recorder, pool: Pool::default(), turns: None, chunks: None, limit, next_id: 0 })
+        let mut recorder = Recorder::new(&device, options.patch)?;
+        if options.timed {
+            recorder.timing = Some(Timing::new(&device)?);
+        }
+        Ok(Self {
+            device,
+            recorder,
+            pool: Pool::default(),
+            turns: None,
+            tiles: None,
+            chunks: None,
+            limit,
+            next_id: 0,
+        })
     }
 
     /// The adapter that runs.
@@ -154,6 +177,19 @@ impl Backend for GpuBackend {
 
     fn describe(&self) -> String {
         self.device.info.to_string()
+    }
+
+    fn precision(&self) -> &'static str {
+        self.device.products.name()
+    }
+
+    fn kernel_times(&mut self) -> Result<Vec<KernelTime>> {
+        self.recorder.flush(&mut self.device)?;
+        Ok(self.recorder.timing.as_mut().map(Timing::take).unwrap_or_default())
+    }
+
+    fn device_bytes(&self) -> Option<u64> {
+        Some(self.device.most_allocated_bytes())
     }
 
     fn runtime_name(&self) -> String {

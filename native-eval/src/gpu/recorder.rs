@@ -8,6 +8,8 @@ use bitgauge_shaders::{Access, Codec, Kernel, compose};
 
 use super::ShaderPatch;
 use super::device::{Device, Stored};
+use super::products::Products;
+use super::timing::{Timing, Work};
 use crate::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -15,7 +17,7 @@ type Result<T> = std::result::Result<T, BackendError>;
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
 const UNIFORM_STRIDE: u64 = 256;
 /// Most dispatches of one submission.
-const SUBMISSION_DISPATCHES: usize = 256;
+pub(super) const SUBMISSION_DISPATCHES: usize = 256;
 /// Most submissions that are under way.
 const SUBMISSIONS_IN_FLIGHT: usize = 4;
 /// Most workgroups along one axis of a grid; every WebGPU device allows this many.
@@ -46,6 +48,7 @@ struct Recorded {
     kernel: Kernel,
     groups: Vec<wgpu::BindGroup>,
     grid: [u32; 3],
+    work: Work,
 }
 
 struct Pipeline {
@@ -63,6 +66,12 @@ pub(super) struct Recorder {
     flops: u64,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     patch: Option<ShaderPatch>,
+    /// Where the time of each dispatch is summed up, if it is measured.
+    pub timing: Option<Timing>,
+    /// A buffer, until something that writes to it is recorded.
+    unchanged: Option<wgpu::Buffer>,
+    /// Most floating-point operations of one dispatch or submission.
+    pub flops_limit: u64,
 }
 
 impl Recorder {
@@ -78,17 +87,20 @@ impl Recorder {
             flops: 0,
             in_flight: VecDeque::new(),
             patch,
+            timing: None,
+            unchanged: None,
+            flops_limit: flops_limit(device),
         })
     }
 
-    /// Most floating-point operations of one dispatch or submission: a few milliseconds on a fast
-    /// GPU, half a second on a slow one, a second or two on a software driver.
-    pub fn flops_limit(device: &Device) -> u64 {
-        match device.info.device_type {
-            "discrete GPU" => 400_000_000_000,
-            "CPU" => 20_000_000_000,
-            _ => 50_000_000_000,
-        }
+    /// Remembers a buffer until something that writes to it is recorded.
+    pub fn watch(&mut self, buffer: &Stored) {
+        self.unchanged = Some(buffer.buffer.clone());
+    }
+
+    /// Whether this is the buffer that is remembered.
+    pub fn is_unchanged(&self, buffer: &Stored) -> bool {
+        self.unchanged.as_ref() == Some(&buffer.buffer)
     }
 
     /// The layout of group 1 for weights stored this way.
@@ -108,11 +120,20 @@ impl Recorder {
             )));
         }
         if self.recorded.len() == SUBMISSION_DISPATCHES
-            || self.flops.saturating_add(dispatch.flops) > Self::flops_limit(device)
+            || self.flops.saturating_add(dispatch.flops) > self.flops_limit
         {
             self.flush(device)?;
         }
         self.build(device, dispatch.kernel)?;
+        let after_uniform = dispatch.kernel.bindings().iter().skip(1);
+        if dispatch
+            .ranges
+            .iter()
+            .zip(after_uniform)
+            .any(|(range, access)| *access == Access::Write && self.is_unchanged(range.buffer))
+        {
+            self.unchanged = None;
+        }
 
         let offset = self.recorded.len() as u64 * UNIFORM_STRIDE;
         let params = dispatch.params.bytes();
@@ -123,7 +144,8 @@ impl Recorder {
         let mut groups = vec![bind(device, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
         groups.extend(dispatch.weights.cloned());
         let grid = dispatch.grid.map(|n| n as u32);
-        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid });
+        let work = Work { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
+        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, work });
         self.flops = self.flops.saturating_add(dispatch.flops);
         device.check()
     }
@@ -136,17 +158,23 @@ impl Recorder {
         self.uniform_bytes.resize(self.uniform_bytes.len().next_multiple_of(4), 0);
         device.queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
         let mut encoder = device.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for recorded in &self.recorded {
-            pass.set_pipeline(&self.pipelines[&recorded.kernel].pipeline);
-            for (index, group) in recorded.groups.iter().enumerate() {
-                pass.set_bind_group(index as u32, group, &[]);
+        match &self.timing {
+            None => {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                self.recorded.iter().for_each(|recorded| self.encode(&mut pass, recorded));
             }
-            let [x, y, z] = recorded.grid;
-            pass.dispatch_workgroups(x, y, z);
+            Some(timing) => {
+                for (i, recorded) in (0..).zip(&self.recorded) {
+                    let mut pass = encoder.begin_compute_pass(&timing.pass(i));
+                    self.encode(&mut pass, recorded);
+                }
+                timing.resolve(&mut encoder, self.recorded.len() as u32);
+            }
         }
-        drop(pass);
         self.in_flight.push_back(device.queue.submit([encoder.finish()]));
+        if let Some(timing) = &mut self.timing {
+            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.work)))?;
+        }
         self.recorded.clear();
         self.uniform_bytes.clear();
         self.flops = 0;
@@ -155,6 +183,15 @@ impl Recorder {
             device.wait(oldest)?;
         }
         device.check()
+    }
+
+    fn encode(&self, pass: &mut wgpu::ComputePass<'_>, recorded: &Recorded) {
+        pass.set_pipeline(&self.pipelines[&recorded.kernel].pipeline);
+        for (index, group) in recorded.groups.iter().enumerate() {
+            pass.set_bind_group(index as u32, group, &[]);
+        }
+        let [x, y, z] = recorded.grid;
+        pass.dispatch_workgroups(x, y, z);
     }
 
     fn build(&mut self, device: &Device, kernel: Kernel) -> Result<()> {
@@ -166,10 +203,23 @@ impl Recorder {
             source = patch.apply(&source)?;
         }
         let label = kernel.label();
-        let module = device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&label),
             source: wgpu::ShaderSource::Wgsl(source.into()),
-        });
+        };
+        let module = match kernel {
+            Kernel::MatmulCoop(_) => {
+                // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
+                // columns are clamped to the last one there is, a matrix is stored only where its
+                // first token and row are, and the host binds outputs whose rows and columns have
+                // room for whole matrices (`GpuBuffer::block_range`, `PART_ROWS`, `SIGN_WORDS`).
+                unsafe {
+                    let checks = wgpu::ShaderRuntimeChecks::unchecked();
+                    device.device.create_shader_module_trusted(descriptor, checks)
+                }
+            }
+            _ => device.device.create_shader_module(descriptor),
+        };
         let layout = group_layout(device, kernel.bindings());
         let weights = kernel.codec().map(|codec| self.weight_layout(device, codec).clone());
         let layouts: Vec<_> = std::iter::once(Some(&layout)).chain(weights.as_ref().map(Some)).collect();
@@ -194,6 +244,16 @@ impl Recorder {
         self.pipelines.insert(kernel, Pipeline { pipeline, layout });
         Ok(())
     }
+}
+
+/// A few milliseconds on a fast GPU, half a second on a slow one, a second or two on a software driver.
+fn flops_limit(device: &Device) -> u64 {
+    let plain = match device.info.device_type {
+        "discrete GPU" => 400_000_000_000,
+        "CPU" => 20_000_000_000,
+        _ => 50_000_000_000,
+    };
+    if device.products == Products::Cooperative { 8 * plain } else { plain }
 }
 
 fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {

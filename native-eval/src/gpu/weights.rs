@@ -14,8 +14,12 @@ use crate::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
-/// Parts begin at a multiple of this many rows, so that a quad of outputs lies within one part.
-const PART_ROWS: usize = 4;
+/// Parts begin at a multiple of this many rows, so that a matrix of outputs lies within one part.
+const PART_ROWS: usize = 16;
+/// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
+const SIGN_WORDS: usize = 4;
+/// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
+const SCALE_COLUMNS: usize = 128;
 /// Marks a rescue row in `slots` of codec_bits.wgsl.
 const RESCUE: u32 = 1 << 31;
 /// Rows that are converted at once on the way to the device.
@@ -129,7 +133,7 @@ fn longest_row(packed: &Packed) -> Result<u64> {
         )));
     }
     let bases = packed.bases as u64;
-    let sign = bases * packed.sign_words() as u64 * 4;
+    let sign = bases * packed.sign_words().next_multiple_of(SIGN_WORDS) as u64 * 4;
     let scale = bases * packed.scale_groups() as u64 * 2;
     let code = packed.cols.div_ceil(8) as u64 * 4;
     // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
@@ -161,7 +165,7 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
     for basis in 0..packed.bases {
         let plane = basis * packed.binary_rows();
         let rows = plane + binary.start..plane + binary.end;
-        sign.extend_from_slice(&packed.sign[rows.start * words..rows.end * words]);
+        extend_padded(&mut sign, &packed.sign[rows.start * words..rows.end * words], words);
         scale.extend(packed.scale[rows.start * groups..rows.end * groups].iter().map(|s| s.to_bits()));
     }
     let code_bytes = packed.cols.div_ceil(2);
@@ -179,12 +183,16 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         .map(|s| s.to_bits())
         .collect();
 
+    let group_columns = match groups {
+        1 => packed.cols.next_multiple_of(SCALE_COLUMNS),
+        _ => packed.scale_group_cols(),
+    };
     let params = BitsWeight {
         bases: packed.bases as u32,
         binary_rows: binary.len() as u32,
-        sign_words: words as u32,
+        sign_words: words.next_multiple_of(SIGN_WORDS) as u32,
         scale_groups: groups as u32,
-        group_columns: (packed.scale_group_cols() as u32).next_multiple_of(4),
+        group_columns: group_columns as u32,
         code_words: packed.cols.div_ceil(8) as u32,
         rescue_groups: rescue_groups as u32,
     };
@@ -197,4 +205,15 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         device.upload(&code, storage)?,
         device.upload(cast_slice(&rescue_scale), storage)?,
     ])
+}
+
+/// Appends rows of `words` words, each padded to a multiple of [`SIGN_WORDS`].
+fn extend_padded(signs: &mut Vec<u32>, rows: &[u32], words: usize) {
+    if words.is_multiple_of(SIGN_WORDS) {
+        return signs.extend_from_slice(rows);
+    }
+    for row in rows.chunks(words) {
+        signs.extend_from_slice(row);
+        signs.resize(signs.len().next_multiple_of(SIGN_WORDS), 0);
+    }
 }
