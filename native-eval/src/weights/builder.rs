@@ -91,6 +91,9 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
             }
             Role::Layer { layer, part } => {
                 let values = self.layer_vector(part, expected, finite(expected, matrix)?);
+                if part == LayerPart::DecayLog && values.iter().any(|rate| *rate > 0.0) {
+                    return Err(growing(expected).into());
+                }
                 self.layers[layer as usize].vectors.insert(part, backend.upload_vector(&values)?);
             }
         }
@@ -198,6 +201,13 @@ fn finite(expected: &ExpectedTensor, matrix: Matrix) -> Result<Vec<f32>> {
             .within(&expected.name)
             .expected("finite numbers", format!("{} at index {i}", values[i]))),
     }
+}
+
+/// A rate above 0, which only a GGUF file can hold.
+fn growing(expected: &ExpectedTensor) -> Error {
+    Error::new(ErrorKind::BadValue, "a decay rate is above 0, so the state would grow")
+        .within(&expected.name)
+        .expected("-e^A_log, below 0", "a positive number")
 }
 
 /// The inventory has been checked for missing weights, so this happens only if it was not.
