@@ -69,7 +69,7 @@ fn weight_summary(weight: &Weight, inventory: &Inventory) -> WeightSummary {
             (form, shape, layout.rescue_parameters(), layout.bits().total())
         }
         Stored::Plain { dtype, shape } => {
-            let bits = 8 * dtype.bytes() * shape.iter().product::<u64>();
+            let bits = dtype.bits(shape.iter().product());
             (dtype.name().to_owned(), shape.clone(), 0, bits)
         }
         Stored::Misfit { bits } => ("misfit".to_owned(), sign_shape(weight, inventory), 0, *bits),
@@ -102,6 +102,7 @@ fn notes(inventory: &Inventory, hashes: Option<&Hashes>) -> Vec<String> {
             inventory.ignored.len()
         ));
     }
+    notes.extend(over_rescue(inventory));
     if inventory.weights.iter().any(|w| matches!(w.stored, Stored::Plain { dtype: Dtype::F32, .. })) {
         notes.push("Some tensors are stored as F32; F16 would take half the bytes.".into());
     }
@@ -111,4 +112,32 @@ fn notes(inventory: &Inventory, hashes: Option<&Hashes>) -> Vec<String> {
             .into(),
     );
     notes
+}
+
+/// Which matrices of a GGUF file take more bits than the contract allows a rescue entry.
+fn over_rescue(inventory: &Inventory) -> Option<String> {
+    /// Names that the note lists.
+    const LISTED: usize = 8;
+    /// 4-bit codes and a 16-bit scale for 128 of them.
+    const RESCUE_BITS: f64 = 4.125;
+    if inventory.quant_method() != Some("gguf") {
+        return None;
+    }
+    let over = inventory.weights.iter().filter_map(|weight| match &weight.stored {
+        Stored::Plain { dtype, shape } if shape.len() == 2 && weight.expected.is_some() => {
+            let block = dtype.block_elements();
+            let bits = dtype.bits(block) as f64 / block as f64;
+            (bits > RESCUE_BITS).then(|| format!("{} ({}, {bits} bits)", weight.name, dtype.name()))
+        }
+        _ => None,
+    });
+    let names: Vec<String> = over.collect();
+    let more = names.len().saturating_sub(LISTED);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| {
+        format!(
+            "The contract allows a rescue entry {RESCUE_BITS} bits per parameter. Over that: {}{rest}.",
+            names[..names.len() - more].join(", ")
+        )
+    })
 }

@@ -18,8 +18,13 @@ const PROGRAMS: [&str; 7] = [".bat", ".dll", ".dylib", ".exe", ".js", ".sh", ".s
 pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
     let artifact = inventory.artifact;
     let mut faults = Vec::new();
-    if artifact.kind == ContainerKind::Safetensors {
-        faults.push("a bare safetensors file is no submission: it has no config.json".to_owned());
+    match artifact.kind {
+        ContainerKind::Safetensors => {
+            faults.push("a bare safetensors file is no submission: it has no config.json".to_owned());
+        }
+        ContainerKind::Gguf => faults
+            .push("a GGUF file is no submission: transformers loads folders and archives of them".to_owned()),
+        ContainerKind::Folder | ContainerKind::Zip => {}
     }
     if artifact.tensors.is_empty() {
         faults.push("no safetensors weights were found".to_owned());

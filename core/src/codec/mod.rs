@@ -1,9 +1,10 @@
-//! The packed format of FORMAT.md: the only place that knows bits.
+//! The packed format of FORMAT.md, and GGUF's block formats: the only place that knows bits.
 //!
 //! Reading goes [`group`] -> [`Layout::derive`] -> [`decode`] (or [`PayloadCheck`], which holds no
 //! tensor), writing [`quantize`] -> [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
 //! `M = N - R` binary rows in `B` additive sign bases, and `R` rescue rows of 4-bit codes.
 
+mod blocks;
 mod check;
 mod decode;
 mod encode;
@@ -13,6 +14,7 @@ mod loader;
 mod part;
 mod quantize;
 
+pub use blocks::decode_blocks;
 pub use check::PayloadCheck;
 pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;

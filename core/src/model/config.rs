@@ -31,6 +31,10 @@ pub enum Quantization {
     None,
     /// `quant_method: bitpack`, the format of FORMAT.md.
     Bitpack(QuantConfig),
+    /// A GGUF file, whose tensors follow llama.cpp's conventions: norms are stored whole, the decay of
+    /// DeltaNet as its rate, its value heads by turns of the key heads, and queries and keys of llama
+    /// with the channels that turn together side by side.
+    Gguf,
     /// Some other method, by its name; what it stores can be counted but not read.
     Unknown {
         /// The field `quant_method`, or `unnamed`.
@@ -109,6 +113,7 @@ impl Quantization {
     fn from_fields(config: &Fields<'_>) -> Result<Self> {
         let Some(fields) = config.object("quantization_config")? else { return Ok(Self::None) };
         match fields.text("quant_method")? {
+            Some("gguf") => Ok(Self::Gguf),
             Some("bitpack") => QuantConfig::from_fields(&fields).map(Self::Bitpack),
             method => Ok(Self::Unknown { method: method.unwrap_or("unnamed").to_owned() }),
         }
