@@ -37,10 +37,31 @@ pub enum Kernel {
     CausalConv,
     L2Norm,
     DecayGates,
-    DeltaChunk,
-    DeltaRule,
+    DeltaChunk(Heads),
+    DeltaRule(Heads),
     GatedNorm,
     HeadLoss,
+}
+
+/// Where the heads of queries, keys and values begin, and so which snippet reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Heads {
+    /// At whole quads of channels.
+    Aligned,
+    /// Anywhere.
+    Any,
+}
+
+impl Heads {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Aligned, Self::Any];
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Aligned => include_str!("../wgsl/heads_aligned.wgsl"),
+            Self::Any => include_str!("../wgsl/heads_any.wgsl"),
+        }
+    }
 }
 
 /// How a kernel reaches one of its bindings.
@@ -120,8 +141,10 @@ impl Kernel {
             Self::CausalConv,
             Self::L2Norm,
             Self::DecayGates,
-            Self::DeltaChunk,
-            Self::DeltaRule,
+            Self::DeltaChunk(Heads::Aligned),
+            Self::DeltaChunk(Heads::Any),
+            Self::DeltaRule(Heads::Aligned),
+            Self::DeltaRule(Heads::Any),
             Self::GatedNorm,
         ];
         let decoding = Codec::ALL.into_iter().flat_map(|codec| {
@@ -150,8 +173,8 @@ impl Kernel {
             Self::CausalConv => "causal_conv",
             Self::L2Norm => "l2_norm",
             Self::DecayGates => "decay_gates",
-            Self::DeltaChunk => "delta_chunk",
-            Self::DeltaRule => "delta_rule",
+            Self::DeltaChunk(_) => "delta_chunk",
+            Self::DeltaRule(_) => "delta_rule",
             Self::GatedNorm => "gated_norm",
             Self::HeadLoss => "head_loss",
         }
@@ -187,7 +210,7 @@ impl Kernel {
             Self::CausalConv => &[Uniform, Read, Read, Read, Write],
             Self::L2Norm => &[Uniform, Write],
             Self::DecayGates => &[Uniform, Write, Write, Read, Read],
-            Self::DeltaChunk | Self::DeltaRule => &[Uniform, Read, Read, Read, Read, Write],
+            Self::DeltaChunk(_) | Self::DeltaRule(_) => &[Uniform, Read, Read, Read, Read, Write],
             Self::GatedNorm => &[Uniform, Write, Read, Read],
             Self::Attention => &[Uniform, Read, Read, Read, Read, Write],
             Self::HeadLoss => &[Uniform, Read, Read, Write],
@@ -212,8 +235,8 @@ impl Kernel {
             Self::CausalConv => params::CausalConv::LAYOUT,
             Self::L2Norm => params::L2Norm::LAYOUT,
             Self::DecayGates => params::DecayGates::LAYOUT,
-            Self::DeltaChunk => params::DeltaChunk::LAYOUT,
-            Self::DeltaRule => params::DeltaRule::LAYOUT,
+            Self::DeltaChunk(_) => params::DeltaChunk::LAYOUT,
+            Self::DeltaRule(_) => params::DeltaRule::LAYOUT,
             Self::GatedNorm => params::GatedNorm::LAYOUT,
             Self::HeadLoss => params::HeadLoss::LAYOUT,
         }
@@ -238,8 +261,8 @@ impl Kernel {
             Self::CausalConv => include_str!("../wgsl/causal_conv.wgsl"),
             Self::L2Norm => include_str!("../wgsl/l2_norm.wgsl"),
             Self::DecayGates => include_str!("../wgsl/decay_gates.wgsl"),
-            Self::DeltaChunk => include_str!("../wgsl/delta_chunk.wgsl"),
-            Self::DeltaRule => include_str!("../wgsl/delta_rule.wgsl"),
+            Self::DeltaChunk(_) => include_str!("../wgsl/delta_chunk.wgsl"),
+            Self::DeltaRule(_) => include_str!("../wgsl/delta_rule.wgsl"),
             Self::GatedNorm => include_str!("../wgsl/gated_norm.wgsl"),
             Self::HeadLoss => include_str!("../wgsl/head_loss.wgsl"),
         }
@@ -265,8 +288,8 @@ pub fn compose(kernel: Kernel) -> String {
         Kernel::L2Norm | Kernel::GatedNorm => {
             [include_str!("../wgsl/reduce_heads.wgsl"), kernel.source()].join("\n")
         }
-        Kernel::DeltaChunk | Kernel::DeltaRule => {
-            [include_str!("../wgsl/chunk_sums.wgsl"), kernel.source()].join("\n")
+        Kernel::DeltaChunk(heads) | Kernel::DeltaRule(heads) => {
+            [include_str!("../wgsl/chunk_sums.wgsl"), heads.source(), kernel.source()].join("\n")
         }
         _ => kernel.source().to_owned(),
     }
