@@ -11,7 +11,8 @@
 // beta are [tokens, gate_stride] f32, chunks holds each chunk's first token and length, and out is
 // [tokens, 4 * out_stride] f32, a row being [value_heads, 2, 64].
 //
-// Sums are named, not indexed: drivers keep what is indexed in a loop in slow memory.
+// Sums are named, not indexed, and handed on by value: drivers keep what is indexed in a loop, or what a
+// long function has a pointer to, in slow memory.
 
 struct DeltaChunk {
     key_dim: u32,
@@ -76,17 +77,13 @@ fn accumulate(sums: ptr<function, Half>, rows: vec4<f32>, left: vec4<f32>, right
     (*sums).h = fma(vec4<f32>(rows.w), right, (*sums).h);
 }
 
-// x · kᵀ for the queries or keys x that begin at column `start`: rows ty * 4 ..= ty * 4 + 3 in low, those
-// 32 further on in high.
-fn multiply(
-    low: ptr<function, Half>,
-    high: ptr<function, Half>,
-    first: u32,
-    last: u32,
-    start: u32,
-    keys: u32,
-    lane: u32,
-) {
+// Rows ty * 4 ..= ty * 4 + 3, and those 32 further on.
+struct Patch { low: Half, high: Half }
+
+// x · kᵀ for the queries or keys x that begin at column `start`.
+fn multiply(first: u32, last: u32, start: u32, keys: u32, lane: u32) -> Patch {
+    var low: Half;
+    var high: Half;
     let tx = lane % 8u;
     let ty = lane / 8u;
     let load_quad = lane / 4u;
@@ -109,10 +106,11 @@ fn multiply(
         for (var line = 0u; line < STEP * TILE_QUADS; line += TILE_QUADS) {
             let left = key_tile[line + tx];
             let right = key_tile[line + tx + 8u];
-            accumulate(low, row_tile[line + ty], left, right);
-            accumulate(high, row_tile[line + ty + 8u], left, right);
+            accumulate(&low, row_tile[line + ty], left, right);
+            accumulate(&high, row_tile[line + ty + 8u], left, right);
         }
     }
+    return Patch(low, high);
 }
 
 // What is left behind row `to` of what was there behind rows column ..= column + 3; 0 for later rows than
@@ -201,11 +199,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     betas[lane] = select(0.0, beta[gate], is_token);
     sum_decays(lane, select(0.0, decay[gate], is_token));
 
-    var low: Half;
-    var high: Half;
-    multiply(&low, &high, first, last, keys, keys, lane);
-    put_square(ty * 4u, tx, low);
-    put_square(ty * 4u + 32u, tx, high);
+    let overlaps = multiply(first, last, keys, keys, lane);
+    put_square(ty * 4u, tx, overlaps.low);
+    put_square(ty * 4u + 32u, tx, overlaps.high);
     workgroupBarrier();
     invert(lane);
     let place = first * p.out_stride + head * 2u * CHUNK / 4u;
@@ -217,9 +213,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             inverse * vec4<f32>(betas[c], betas[c + 1u], betas[c + 2u], betas[c + 3u]);
     }
 
-    low = Half();
-    high = Half();
-    multiply(&low, &high, first, last, queries, keys, lane);
-    put_reads(place + CHUNK / 4u, chunk.y, ty * 4u, tx, low);
-    put_reads(place + CHUNK / 4u, chunk.y, ty * 4u + 32u, tx, high);
+    let reads = multiply(first, last, queries, keys, lane);
+    put_reads(place + CHUNK / 4u, chunk.y, ty * 4u, tx, reads.low);
+    put_reads(place + CHUNK / 4u, chunk.y, ty * 4u + 32u, tx, reads.high);
 }

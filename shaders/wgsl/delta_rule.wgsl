@@ -14,7 +14,8 @@
 // documents holds each document's first token and length, and out is [tokens, out_stride] f32, a row
 // being [value_heads, value_dim]. key_dim is at most 128.
 //
-// Sums are named, not indexed: drivers keep what is indexed in a loop in slow memory.
+// Sums are named, not indexed, and handed on by value: drivers keep what is indexed in a loop, or what a
+// long function has a pointer to, in slow memory.
 
 struct DeltaRule {
     key_dim: u32,
@@ -71,28 +72,6 @@ fn accumulate(sums: ptr<function, Patch>, i: u32, lane: u32, right: vec4<f32>) {
     (*sums).h = fma(vec4<f32>(high.w), right, (*sums).h);
 }
 
-// The whole tile times rows of the state from `channel` on.
-fn accumulate_state(sums: ptr<function, Patch>, lane: u32, channel: u32) {
-    let right = channel * BLOCK_QUADS + lane % 8u;
-    for (var i = 0u; i < STEP; i += 4u) {
-        accumulate(sums, i, lane, state[right + i * BLOCK_QUADS]);
-        accumulate(sums, i + 1u, lane, state[right + (i + 1u) * BLOCK_QUADS]);
-        accumulate(sums, i + 2u, lane, state[right + (i + 2u) * BLOCK_QUADS]);
-        accumulate(sums, i + 3u, lane, state[right + (i + 3u) * BLOCK_QUADS]);
-    }
-}
-
-// The whole tile times what tokens from `token` on write.
-fn accumulate_written(sums: ptr<function, Patch>, lane: u32, token: u32) {
-    let right = token * BLOCK_QUADS + lane % 8u;
-    for (var i = 0u; i < STEP; i += 4u) {
-        accumulate(sums, i, lane, written[right + i * BLOCK_QUADS]);
-        accumulate(sums, i + 1u, lane, written[right + (i + 1u) * BLOCK_QUADS]);
-        accumulate(sums, i + 2u, lane, written[right + (i + 2u) * BLOCK_QUADS]);
-        accumulate(sums, i + 3u, lane, written[right + (i + 3u) * BLOCK_QUADS]);
-    }
-}
-
 // Channels c ..= c + 3 of a query or key that begins at column `start`; those past its last one as 0.
 fn channels4(row: u32, start: u32, c: u32) -> vec4<f32> {
     if c >= p.key_dim {
@@ -113,33 +92,50 @@ fn store_tile(lane: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>)
     workgroupBarrier();
 }
 
-// sums += x · S for the queries or keys x that begin at column `start`.
-fn add_by_state(sums: ptr<function, Patch>, first: u32, last: u32, start: u32, lane: u32) {
+// x · S for the queries or keys x that begin at column `start`.
+fn by_state(first: u32, last: u32, start: u32, lane: u32) -> Patch {
+    var sums: Patch;
     let row = first + lane / 4u * 4u;
     for (var channel = 0u; channel < p.key_dim; channel += STEP) {
         let c = channel + lane % 4u * 4u;
         store_tile(lane,
             channels4(min(row, last), start, c), channels4(min(row + 1u, last), start, c),
             channels4(min(row + 2u, last), start, c), channels4(min(row + 3u, last), start, c));
-        accumulate_state(sums, lane, channel);
+        let right = channel * BLOCK_QUADS + lane % 8u;
+        for (var i = 0u; i < STEP; i += 4u) {
+            accumulate(&sums, i, lane, state[right + i * BLOCK_QUADS]);
+            accumulate(&sums, i + 1u, lane, state[right + (i + 1u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 2u, lane, state[right + (i + 2u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 3u, lane, state[right + (i + 3u) * BLOCK_QUADS]);
+        }
     }
+    return sums;
 }
 
-// sums += matrix · written for the matrix of the chunk that begins at quad `start`.
-fn add_by_written(sums: ptr<function, Patch>, first: u32, last: u32, start: u32, lane: u32) {
+// before + matrix · written for the matrix of the chunk that begins at quad `start`.
+fn add_by_written(before: Patch, first: u32, last: u32, start: u32, lane: u32) -> Patch {
+    var sums = before;
     let row = first + lane / 4u * 4u;
     for (var token = 0u; token < CHUNK; token += STEP) {
         let c = start + token / 4u + lane % 4u;
         store_tile(lane,
             matrices[min(row, last) * p.matrix_stride + c], matrices[min(row + 1u, last) * p.matrix_stride + c],
             matrices[min(row + 2u, last) * p.matrix_stride + c], matrices[min(row + 3u, last) * p.matrix_stride + c]);
-        accumulate_written(sums, lane, token);
+        let right = token * BLOCK_QUADS + lane % 8u;
+        for (var i = 0u; i < STEP; i += 4u) {
+            accumulate(&sums, i, lane, written[right + i * BLOCK_QUADS]);
+            accumulate(&sums, i + 1u, lane, written[right + (i + 1u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 2u, lane, written[right + (i + 2u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 3u, lane, written[right + (i + 3u) * BLOCK_QUADS]);
+        }
     }
+    return sums;
 }
 
-// sums += (diag(left) K)ᵀ · written for key channels from `channel` on, left being what is left of each
+// (diag(left) K)ᵀ · written for key channels from `channel` on, left being what is left of each
 // token's write behind the chunk's last token.
-fn add_by_keys(sums: ptr<function, Patch>, first: u32, last: u32, start: u32, channel: u32, lane: u32) {
+fn by_keys(first: u32, last: u32, start: u32, channel: u32, lane: u32) -> Patch {
+    var sums: Patch;
     let quad = lane % 4u;
     let c = channel + quad * 4u;
     for (var token = 0u; token < CHUNK; token += STEP) {
@@ -156,8 +152,15 @@ fn add_by_keys(sums: ptr<function, Patch>, first: u32, last: u32, start: u32, ch
         tile[at + 8u] = k2;
         tile[at + 12u] = k3;
         workgroupBarrier();
-        accumulate_written(sums, lane, token);
+        let right = token * BLOCK_QUADS + lane % 8u;
+        for (var i = 0u; i < STEP; i += 4u) {
+            accumulate(&sums, i, lane, written[right + i * BLOCK_QUADS]);
+            accumulate(&sums, i + 1u, lane, written[right + (i + 1u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 2u, lane, written[right + (i + 2u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 3u, lane, written[right + (i + 3u) * BLOCK_QUADS]);
+        }
     }
+    return sums;
 }
 
 // A chunk, and what a lane does in it.
@@ -211,8 +214,7 @@ fn read_scale(work: Work, row: u32) -> f32 {
 // One chunk: what its tokens write, what they read, and the state behind it.
 fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
     let row = work.row;
-    var known: Patch;
-    add_by_state(&known, work.first, work.last, keys, lane);
+    let known = by_state(work.first, work.last, keys, lane);
     put_news(work, row, known.a);
     put_news(work, row + 1u, known.b);
     put_news(work, row + 2u, known.c);
@@ -223,8 +225,7 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
     put_news(work, row + 35u, known.h);
     workgroupBarrier();
 
-    var solved: Patch;
-    add_by_written(&solved, work.first, work.last, matrix, lane);
+    let solved = add_by_written(Patch(), work.first, work.last, matrix, lane);
     workgroupBarrier();
     put_written(work, row, solved.a);
     put_written(work, row + 1u, solved.b);
@@ -236,8 +237,7 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
     put_written(work, row + 35u, solved.h);
     workgroupBarrier();
 
-    var reads: Patch;
-    add_by_state(&reads, work.first, work.last, queries, lane);
+    var reads = by_state(work.first, work.last, queries, lane);
     reads.a *= read_scale(work, row);
     reads.b *= read_scale(work, row + 1u);
     reads.c *= read_scale(work, row + 2u);
@@ -246,7 +246,7 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
     reads.f *= read_scale(work, row + 33u);
     reads.g *= read_scale(work, row + 34u);
     reads.h *= read_scale(work, row + 35u);
-    add_by_written(&reads, work.first, work.last, matrix + CHUNK / 4u, lane);
+    reads = add_by_written(reads, work.first, work.last, matrix + CHUNK / 4u, lane);
     put_out(work, row, reads.a);
     put_out(work, row + 1u, reads.b);
     put_out(work, row + 2u, reads.c);
@@ -258,8 +258,7 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
 
     let keep = fade_from_start(work.last - work.first);
     for (var channel = 0u; channel < p.key_dim; channel += 64u) {
-        var added: Patch;
-        add_by_keys(&added, work.first, work.last, keys, channel, lane);
+        let added = by_keys(work.first, work.last, keys, channel, lane);
         put_state(work, channel + row, keep, added.a);
         put_state(work, channel + row + 1u, keep, added.b);
         put_state(work, channel + row + 2u, keep, added.c);
