@@ -22,7 +22,9 @@ fn main() -> ExitCode {
     let random = tempfile::tempdir().expect("a temporary folder");
     let wide = random.path().join("wide");
     write_wide(&fixtures().join("models/qwen3_untied"), &wide).expect("a random model");
-    for model in [fixtures().join("models/qwen3_tied"), fixtures().join("models/qwen3_untied"), wide] {
+    let golden = |name: &str| fixtures().join("models").join(name);
+    let models = ["qwen3_tied", "qwen3_untied", "llama", "qwen3_5_full"].map(golden);
+    for model in models.into_iter().chain([wide]) {
         for settings in every_setting() {
             let name = format!(
                 "{} B={} group={} rescue={}",
@@ -109,7 +111,10 @@ impl Pair {
         let mut weights = dequantize(&pair.packed)?;
         write_dense(model, &pair.dense, &weights)?;
         // The lowest sign bit of a weight is the sign of its first value.
-        let (_, first) = weights.get_mut("model.layers.0.mlp.down_proj.weight").ok_or("no down_proj")?;
+        let is_wanted = |(name, _): &(&String, &mut (Vec<usize>, Vec<f32>))| {
+            name.ends_with(".layers.0.mlp.down_proj.weight")
+        };
+        let (_, (_, first)) = weights.iter_mut().find(is_wanted).ok_or("no down_proj")?;
         first[0] = -first[0];
         write_dense(model, &pair.flipped, &weights)?;
         Ok(pair)

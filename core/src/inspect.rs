@@ -101,6 +101,13 @@ fn notes(inventory: &Inventory) -> Vec<String> {
             notes.push(format!("The model's own code runs when it is loaded: {}.", code.join(", ")));
         }
     }
+    if !inventory.ignored.is_empty() {
+        notes.push(format!(
+            "{} tensors of the vision tower or of multi-token prediction are no part of the text decoder and \
+             were passed over; `bitgauge pack` leaves them out.",
+            inventory.ignored.len()
+        ));
+    }
     if inventory.weights.iter().any(|w| matches!(w.stored, Stored::Plain { dtype: Dtype::F32, .. })) {
         notes.push("Some tensors are stored as F32; F16 would take half the bytes.".into());
     }

@@ -25,7 +25,11 @@ pub const TOKENIZER_BYTES: u64 = 64 << 20;
 pub const BASES_COUNT: usize = 4;
 /// Most layers of one model; the largest dense models have about 130.
 pub const LAYERS_COUNT: u64 = 4_096;
+/// Most taps of a causal convolution; published models have 4.
+pub const CONVOLUTION_TAPS: u64 = 64;
 /// Largest single dimension of a weight: hidden size, MLP width, all heads together, vocabulary.
 pub const MODEL_DIMENSION: u64 = 1 << 24;
 /// Most held-out documents that one evaluation chooses.
 pub const HELDOUT_DOCUMENTS: u64 = 1_000_000;
+/// Most additive bases of one proxy matrix; a real artifact has a few.
+pub const PROXY_BASES: usize = 1_024;

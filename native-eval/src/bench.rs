@@ -3,12 +3,16 @@
 
 mod matmul;
 
-use bitgauge_core::{Matrix, Packed};
+use bitgauge_core::model::{
+    Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
+};
+use bitgauge_core::{Dense, Matrix, Packed, Values};
 use half::f16;
 
 use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
-use crate::forward::{Layer, Model, Shape, rotary_frequencies};
+use crate::forward::Model;
+use crate::weights::{LoadError, ModelBuilder};
 
 pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
@@ -22,10 +26,8 @@ const SCALES: [f32; 2] = [0.01, 0.04];
 pub struct BenchOptions {
     /// The shape's name for people.
     pub name: String,
-    /// Sizes of the model.
-    pub shape: Shape,
-    /// Whether the embedding serves as the head.
-    pub tied: bool,
+    /// The model.
+    pub model: Decoder,
     /// Documents, each of `tokens` random ids.
     pub documents: usize,
     /// Tokens of each document.
@@ -36,47 +38,95 @@ pub struct BenchOptions {
 
 impl BenchOptions {
     /// Names and sizes of the published dense Qwen3 models: hidden, MLP width, layers, query
-    /// heads, tied. All have 8 key/value heads of 128 channels and 151,936 vocabulary rows.
-    const PUBLISHED: [(&str, [usize; 4], bool); 4] = [
+    /// heads, tied.
+    const QWEN3: [(&str, [u64; 4], bool); 4] = [
         ("qwen3-0.6b", [1024, 3072, 28, 16], true),
         ("qwen3-1.7b", [2048, 6144, 28, 16], true),
         ("qwen3-4b", [2560, 9728, 36, 32], true),
         ("qwen3-8b", [4096, 12288, 36, 32], false),
     ];
+    const QWEN36_27B: &str = "qwen3.6-27b";
 
     /// Sixteen documents of 512 tokens through the model published as `name`.
     ///
     /// # Errors
     /// An unknown name; the message lists those that are known.
     pub fn published(name: &str) -> Result<Self, String> {
-        let known = Self::PUBLISHED.map(|(name, ..)| name).join(", ");
-        let found = Self::PUBLISHED.into_iter().find(|(known, ..)| *known == name);
-        let (name, [hidden_size, intermediate_size, layers, heads], tied) =
-            found.ok_or_else(|| format!("there is no shape called {name}; known shapes: {known}"))?;
-        let shape = Shape {
-            vocab_size: 151_936,
-            hidden_size,
-            intermediate_size,
-            layers,
-            heads,
-            kv_heads: 8,
-            head_dim: 128,
-            rms_norm_eps: 1e-6,
-            rope_theta: 1e6,
+        let found = Self::QWEN3.into_iter().find(|(known, ..)| *known == name);
+        let model = match found {
+            Some((_, sizes, tied)) => qwen3(sizes, tied),
+            None if name == Self::QWEN36_27B => qwen36_27b(),
+            None => {
+                let known = Self::QWEN3.map(|(name, ..)| name).join(", ");
+                return Err(format!(
+                    "there is no shape called {name}; known shapes: {known}, {}",
+                    Self::QWEN36_27B
+                ));
+            }
         };
-        Ok(Self { name: name.into(), shape, tied, documents: 16, tokens: 512, tokens_in_flight: None })
+        Ok(Self { name: name.into(), model, documents: 16, tokens: 512, tokens_in_flight: None })
+    }
+
+    /// Cuts the model to its first `layers` layers.
+    pub fn cut(&mut self, layers: usize) {
+        self.model.layers.truncate(layers);
     }
 
     /// Floating-point operations of the whole job, a multiply-add counted as two: the products
-    /// with weights, and attention's scores and mixes over the causal half.
+    /// with weights, attention's scores and mixes over the causal half, and the delta rule as its
+    /// recurrence states it (7 per element of the state).
     pub fn flop(&self) -> f64 {
-        let s = &self.shape;
-        let (q, kv) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
-        let layer = s.hidden_size * (2 * q + 2 * kv + 3 * s.intermediate_size);
-        let weights = (s.layers * layer + s.vocab_size * s.hidden_size) as f64;
-        let keys = (self.tokens as f64 + 1.0) / 2.0;
-        let attention = (s.layers * 2 * q) as f64 * keys;
-        2.0 * (weights + attention) * (self.documents * self.tokens) as f64
+        let model = &self.model;
+        let manifest = Manifest::of(model);
+        // A table lookup is no product; the head of a tied model is one all the same.
+        let matrices =
+            manifest.tensors().iter().filter(|t| t.role != Role::Embedding && t.matrix().is_some());
+        let products = 2.0 * matrices.map(ExpectedTensor::elements).sum::<u64>() as f64;
+        let attention = 4.0 * model.query_width() as f64 * (self.tokens as f64 + 1.0) / 2.0;
+        let delta_rule =
+            model.delta_net.map_or(0.0, |sizes| 7.0 * (sizes.value_width() * sizes.key_dim) as f64);
+        let mixers = model.layers.iter().map(|layer_type| match layer_type {
+            LayerType::FullAttention => attention,
+            LayerType::LinearAttention => delta_rule,
+        });
+        (products + mixers.sum::<f64>()) * (self.documents * self.tokens) as f64
+    }
+}
+
+/// A dense Qwen3; all published ones have 8 key/value heads of 128 channels and 151,936 vocabulary rows.
+fn qwen3([hidden, intermediate, layers, heads]: [u64; 4], tied: bool) -> Decoder {
+    Decoder {
+        family: Family::Qwen3,
+        hidden,
+        intermediate,
+        layers: vec![LayerType::FullAttention; layers as usize],
+        heads,
+        kv_heads: 8,
+        head_dim: 128,
+        vocabulary: 151_936,
+        attention_bias: false,
+        mlp_bias: false,
+        tied,
+        rms_norm_eps: 1e-6,
+        rotary: Rotary { theta: 1e6, channels: 128, scaling: None },
+        max_positions: None,
+        delta_net: None,
+    }
+}
+
+/// The text decoder of Qwen3.6-27B.
+fn qwen36_27b() -> Decoder {
+    use LayerType::{FullAttention, LinearAttention};
+    let period = [LinearAttention, LinearAttention, LinearAttention, FullAttention];
+    Decoder {
+        family: Family::Qwen35,
+        layers: period.repeat(16),
+        kv_heads: 4,
+        head_dim: 256,
+        vocabulary: 248_320,
+        rotary: Rotary { theta: 1e7, channels: 64, scaling: None },
+        delta_net: Some(DeltaNet { key_heads: 16, value_heads: 48, key_dim: 128, value_dim: 128, taps: 4 }),
+        ..qwen3([5120, 17_408, 64, 24], false)
     }
 }
 
@@ -115,7 +165,7 @@ pub struct BenchResult {
     pub device_bytes: Option<u64>,
     /// The time of each kernel, where it was measured.
     pub kernels: Vec<KernelTime>,
-    /// Mean loss in nats: about `ln vocab_size`, for the weights are random.
+    /// Mean loss in nats: about `ln vocabulary`, for the weights are random.
     pub mean_loss_nats: f64,
 }
 
@@ -130,7 +180,7 @@ pub fn run<B: Backend>(
 ) -> Result<BenchResult, BackendError> {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let model = random_model(options, backend, &mut random)?;
-    let id = |random: &mut Random| random.bits() % options.shape.vocab_size as u32;
+    let id = |random: &mut Random| random.bits() % options.model.vocabulary as u32;
     let documents: Vec<Vec<u32>> =
         (0..options.documents).map(|_| (0..options.tokens).map(|_| id(&mut random)).collect()).collect();
     let settings = EvaluateOptions {
@@ -147,7 +197,7 @@ pub fn run<B: Backend>(
     let flop_per_second = options.flop() / evaluation.seconds;
     Ok(BenchResult {
         shape: options.name.clone(),
-        layers: options.shape.layers,
+        layers: options.model.layers.len(),
         device: evaluation.device,
         precision: evaluation.precision,
         documents: options.documents,
@@ -170,37 +220,22 @@ fn random_model<B: Backend>(
     b: &mut B,
     random: &mut Random,
 ) -> Result<Model<B>, BackendError> {
-    let s = &options.shape;
-    let (h, q, kv) = (s.hidden_size, s.heads * s.head_dim, s.kv_heads * s.head_dim);
-    let layer = |b: &mut B, random: &mut Random| -> Result<Layer<B>, BackendError> {
-        Ok(Layer {
-            input_norm: b.upload_vector(&random.norm_weights(h))?,
-            q_proj: b.upload_matrix(random.matrix(q, h))?,
-            k_proj: b.upload_matrix(random.matrix(kv, h))?,
-            v_proj: b.upload_matrix(random.matrix(kv, h))?,
-            o_proj: b.upload_matrix(random.matrix(h, q))?,
-            q_bias: None,
-            k_bias: None,
-            v_bias: None,
-            o_bias: None,
-            q_norm: b.upload_vector(&random.norm_weights(s.head_dim))?,
-            k_norm: b.upload_vector(&random.norm_weights(s.head_dim))?,
-            post_norm: b.upload_vector(&random.norm_weights(h))?,
-            gate_proj: b.upload_matrix(random.matrix(s.intermediate_size, h))?,
-            up_proj: b.upload_matrix(random.matrix(s.intermediate_size, h))?,
-            down_proj: b.upload_matrix(random.matrix(h, s.intermediate_size))?,
-        })
+    let failed = |error| match error {
+        LoadError::Backend(error) => error,
+        LoadError::Artifact(error) => BackendError(error.to_string()),
     };
-    let embedding = b.upload_matrix(random.matrix(s.vocab_size, h))?;
-    let head = if options.tied { None } else { Some(b.upload_matrix(random.matrix(s.vocab_size, h))?) };
-    Ok(Model {
-        shape: s.clone(),
-        embedding,
-        layers: (0..s.layers).map(|_| layer(b, random)).collect::<Result<_, _>>()?,
-        final_norm: b.upload_vector(&random.norm_weights(h))?,
-        head,
-        frequencies: b.upload_vector(&rotary_frequencies(s.rope_theta, s.head_dim))?,
-    })
+    let mut builder = ModelBuilder::new(&options.model);
+    for tensor in Manifest::of(&options.model).tensors() {
+        if tensor.presence == Presence::TiedCopy {
+            continue;
+        }
+        let matrix = match tensor.matrix() {
+            Some([rows, cols]) => random.matrix(rows as usize, cols as usize),
+            None => random.vector(tensor.elements() as usize),
+        };
+        builder.put(b, tensor, matrix).map_err(failed)?;
+    }
+    builder.finish(b).map_err(failed)
 }
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).
@@ -224,8 +259,10 @@ impl Random {
         low * (high / low).powf(self.unit())
     }
 
-    fn norm_weights(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| 0.9 + 0.2 * self.unit()).collect()
+    /// What suits norms, and does no harm as a bias or a decay.
+    fn vector(&mut self, n: usize) -> Matrix {
+        let values = (0..n).map(|_| 0.9 + 0.2 * self.unit()).collect();
+        Matrix::Dense(Dense { rows: 1, cols: n, values: Values::F32(values) })
     }
 
     /// Random signs `[rows, cols]`; every size of the published shapes is a multiple of 128.
@@ -268,7 +305,8 @@ mod tests {
     #[test]
     fn a_small_run_measures_a_loss_of_random_guessing() {
         let mut options = BenchOptions::published("qwen3-0.6b").unwrap();
-        options.shape = Shape { vocab_size: 4096, layers: 2, ..options.shape };
+        options.model.vocabulary = 4096;
+        options.cut(2);
         (options.documents, options.tokens) = (2, 33);
         let mut steps = Vec::new();
         let mut backend = CpuBackend::new(None);

@@ -141,7 +141,7 @@ fn find_first_non_finite<B: Backend>(
     })?;
     let place = match first {
         Some(Stage::Embedding) => "in the embedding".to_owned(),
-        Some(Stage::Mixer(layer)) => format!("in the attention of layer {layer}"),
+        Some(Stage::Mixer(layer)) => format!("in the attention or DeltaNet of layer {layer}"),
         Some(Stage::Layer(layer)) => format!("in the MLP of layer {layer}"),
         Some(Stage::FinalNorm) => "in the final norm".to_owned(),
         None => "in the output head".to_owned(),

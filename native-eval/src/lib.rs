@@ -17,11 +17,13 @@ mod source;
 mod tokenizer;
 mod weights;
 
-pub use backend::{Attention, Backend, BackendError, KernelTime, NO_TARGET, Task};
+pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, NO_TARGET, Task};
 pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
-pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
+pub use forward::{
+    AttentionLayer, Batch, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage,
+};
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
     Precision, ShaderPatch, adapters,

@@ -48,7 +48,8 @@ pub struct PackSummary {
     pub kept: u64,
     /// Bytes of those.
     pub kept_bytes: u64,
-    /// Tensors of the source that were left out: a tied model's copy of the head.
+    /// Tensors of the source that were left out: a tied model's copy of the head, the vision tower, the
+    /// head for multi-token prediction.
     pub dropped: Vec<String>,
     /// Binary parameters; each additive basis counts again.
     pub binary_parameters: u64,

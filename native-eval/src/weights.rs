@@ -1,13 +1,16 @@
 //! From an artifact to a model on a device, one weight at a time.
 
+mod builder;
+
 use bitgauge_core::codec::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, LayerPart, Presence, Qwen3, Role};
+use bitgauge_core::model::{Architecture, Decoder, Presence};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
-use crate::forward::{Layer, Model, Shape, rotary_frequencies};
+use crate::forward::Model;
 use crate::source::Source;
+pub(crate) use builder::ModelBuilder;
 
 /// Why a model could not be loaded.
 #[derive(Debug)]
@@ -53,22 +56,21 @@ pub fn load<B: Backend>(
     inventory: &Inventory,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Model<B>, LoadError> {
-    let shape = shape(inventory)?;
-    let mut parts = ModelParts::<B>::new(&shape);
+    let mut builder = ModelBuilder::<B>::new(decoder(inventory)?);
     for weight in &inventory.weights {
         let Some(expected) = &weight.expected else { continue };
         if expected.presence == Presence::TiedCopy {
             continue;
         }
         let matrix = read(source, inventory, weight)?;
-        parts.put(backend, expected.role, matrix)?;
+        builder.put(backend, expected, matrix)?;
         progress(stored_bytes(inventory, weight));
     }
-    parts.finish(backend, shape)
+    builder.finish(backend)
 }
 
-/// The sizes of the model, or why it can't be evaluated.
-fn shape(inventory: &Inventory) -> Result<Shape, Error> {
+/// The model, or why it can't be evaluated.
+fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     let unsupported = |why: String| {
         Error::new(ErrorKind::Unsupported, "the artifact holds no model that bitgauge can evaluate")
             .expected("dense or bitpack weights of a known architecture", why)
@@ -85,25 +87,8 @@ fn shape(inventory: &Inventory) -> Result<Shape, Error> {
             .expected(name, format!("{} weights missing", inventory.missing.len())));
     }
     match inventory.config.as_ref().map(|config| config.architecture()) {
-        Some(Architecture::Qwen3(qwen3)) => Ok(Shape::from(qwen3)),
+        Some(Architecture::Decoder(decoder)) => Ok(decoder),
         _ => Err(unsupported("no config.json".into())),
-    }
-}
-
-impl From<&Qwen3> for Shape {
-    /// The parser's caps keep every size far below `u32::MAX`.
-    fn from(config: &Qwen3) -> Self {
-        Self {
-            vocab_size: config.vocabulary as usize,
-            hidden_size: config.hidden as usize,
-            intermediate_size: config.intermediate as usize,
-            layers: config.layers as usize,
-            heads: config.heads as usize,
-            kv_heads: config.kv_heads as usize,
-            head_dim: config.head_dim as usize,
-            rms_norm_eps: config.rms_norm_eps as f32,
-            rope_theta: config.rope_theta as f32,
-        }
     }
 }
 
@@ -139,121 +124,4 @@ fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
         Form::Plain { index } => tensors[*index].bytes,
         Form::Packed { parts } => parts.iter().filter_map(|(_, i)| *i).map(|i| tensors[i].bytes).sum(),
     }
-}
-
-/// Weights collected so far.
-struct ModelParts<B: Backend> {
-    embedding: Option<B::Matrix>,
-    head: Option<B::Matrix>,
-    final_norm: Option<B::Vector>,
-    layers: Vec<LayerParts<B>>,
-}
-
-/// Weights of one layer collected so far.
-struct LayerParts<B: Backend> {
-    matrices: [Option<B::Matrix>; 7],
-    norms: [Option<B::Vector>; 4],
-    biases: [Option<B::Vector>; 4],
-}
-
-impl<B: Backend> ModelParts<B> {
-    fn new(shape: &Shape) -> Self {
-        let layer = || LayerParts {
-            matrices: [const { None }; 7],
-            norms: [const { None }; 4],
-            biases: [const { None }; 4],
-        };
-        Self {
-            embedding: None,
-            head: None,
-            final_norm: None,
-            layers: std::iter::repeat_with(layer).take(shape.layers).collect(),
-        }
-    }
-
-    fn put(&mut self, backend: &mut B, role: Role, matrix: Matrix) -> Result<(), BackendError> {
-        match role {
-            Role::Embedding => self.embedding = Some(backend.upload_matrix(matrix)?),
-            Role::Head => self.head = Some(backend.upload_matrix(matrix)?),
-            Role::FinalNorm => self.final_norm = Some(backend.upload_vector(&matrix.to_f32())?),
-            Role::Layer { layer, part } => {
-                let layer = &mut self.layers[layer as usize];
-                match place(part) {
-                    Place::Matrix(i) => layer.matrices[i] = Some(backend.upload_matrix(matrix)?),
-                    Place::Norm(i) => layer.norms[i] = Some(backend.upload_vector(&matrix.to_f32())?),
-                    Place::Bias(i) => layer.biases[i] = Some(backend.upload_vector(&matrix.to_f32())?),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self, backend: &mut B, shape: Shape) -> Result<Model<B>, LoadError> {
-        let frequencies = rotary_frequencies(shape.rope_theta, shape.head_dim);
-        Ok(Model {
-            embedding: present(self.embedding)?,
-            layers: self.layers.into_iter().map(LayerParts::finish).collect::<Result<_, _>>()?,
-            final_norm: present(self.final_norm)?,
-            head: self.head,
-            frequencies: backend.upload_vector(&frequencies)?,
-            shape,
-        })
-    }
-}
-
-impl<B: Backend> LayerParts<B> {
-    fn finish(self) -> Result<Layer<B>, Error> {
-        let [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj] = self.matrices;
-        let [input_norm, q_norm, k_norm, post_norm] = self.norms;
-        let [q_bias, k_bias, v_bias, o_bias] = self.biases;
-        Ok(Layer {
-            input_norm: present(input_norm)?,
-            q_proj: present(q_proj)?,
-            k_proj: present(k_proj)?,
-            v_proj: present(v_proj)?,
-            o_proj: present(o_proj)?,
-            q_bias,
-            k_bias,
-            v_bias,
-            o_bias,
-            q_norm: present(q_norm)?,
-            k_norm: present(k_norm)?,
-            post_norm: present(post_norm)?,
-            gate_proj: present(gate_proj)?,
-            up_proj: present(up_proj)?,
-            down_proj: present(down_proj)?,
-        })
-    }
-}
-
-enum Place {
-    Matrix(usize),
-    Norm(usize),
-    Bias(usize),
-}
-
-/// Where a layer's weight goes, in the order in which [`LayerParts::finish`] takes them out.
-fn place(part: LayerPart) -> Place {
-    match part {
-        LayerPart::QProj => Place::Matrix(0),
-        LayerPart::KProj => Place::Matrix(1),
-        LayerPart::VProj => Place::Matrix(2),
-        LayerPart::OProj => Place::Matrix(3),
-        LayerPart::GateProj => Place::Matrix(4),
-        LayerPart::UpProj => Place::Matrix(5),
-        LayerPart::DownProj => Place::Matrix(6),
-        LayerPart::InputNorm => Place::Norm(0),
-        LayerPart::QNorm => Place::Norm(1),
-        LayerPart::KNorm => Place::Norm(2),
-        LayerPart::PostAttentionNorm => Place::Norm(3),
-        LayerPart::QBias => Place::Bias(0),
-        LayerPart::KBias => Place::Bias(1),
-        LayerPart::VBias => Place::Bias(2),
-        LayerPart::OBias => Place::Bias(3),
-    }
-}
-
-/// The inventory has been checked for missing weights, so this fails only if it was not.
-fn present<T>(weight: Option<T>) -> Result<T, Error> {
-    weight.ok_or_else(|| Error::new(ErrorKind::Missing, "a weight of the model was not loaded"))
 }

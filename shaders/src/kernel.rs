@@ -15,7 +15,8 @@ pub enum Codec {
     Bf16,
 }
 
-/// One operation on the device. Its WGSL file, CPU twin, dispatch and test share its name.
+/// One operation on the device. Its WGSL file, CPU twin, dispatch and test share its name; `DeltaChunk` is
+/// the first half of `DeltaRule` and is tested with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is documented in the WGSL file of its name")]
 pub enum Kernel {
@@ -31,6 +32,14 @@ pub enum Kernel {
     Swiglu,
     Add,
     Bias,
+    SplitHeads,
+    SigmoidGate,
+    CausalConv,
+    L2Norm,
+    DecayGates,
+    DeltaChunk,
+    DeltaRule,
+    GatedNorm,
     HeadLoss,
 }
 
@@ -105,6 +114,14 @@ impl Kernel {
             Self::Swiglu,
             Self::Add,
             Self::Bias,
+            Self::SplitHeads,
+            Self::SigmoidGate,
+            Self::CausalConv,
+            Self::L2Norm,
+            Self::DecayGates,
+            Self::DeltaChunk,
+            Self::DeltaRule,
+            Self::GatedNorm,
             Self::ToF16,
         ];
         let decoding = Codec::ALL.into_iter().flat_map(|codec| {
@@ -128,6 +145,14 @@ impl Kernel {
             Self::Swiglu => "swiglu",
             Self::Add => "add",
             Self::Bias => "bias",
+            Self::SplitHeads => "split_heads",
+            Self::SigmoidGate => "sigmoid_gate",
+            Self::CausalConv => "causal_conv",
+            Self::L2Norm => "l2_norm",
+            Self::DecayGates => "decay_gates",
+            Self::DeltaChunk => "delta_chunk",
+            Self::DeltaRule => "delta_rule",
+            Self::GatedNorm => "gated_norm",
             Self::HeadLoss => "head_loss",
         }
     }
@@ -155,7 +180,15 @@ impl Kernel {
                 &[Uniform, Read, Write]
             }
             Self::RmsNorm => &[Uniform, Read, Read, Write],
-            Self::HeadNorm | Self::Rotary | Self::Swiglu | Self::Add | Self::Bias => &[Uniform, Write, Read],
+            Self::HeadNorm | Self::Rotary | Self::Swiglu | Self::Add | Self::Bias | Self::SigmoidGate => {
+                &[Uniform, Write, Read]
+            }
+            Self::SplitHeads => &[Uniform, Read, Write, Write],
+            Self::CausalConv => &[Uniform, Read, Read, Read, Write],
+            Self::L2Norm => &[Uniform, Write],
+            Self::DecayGates => &[Uniform, Write, Write, Read, Read],
+            Self::DeltaChunk | Self::DeltaRule => &[Uniform, Read, Read, Read, Read, Write],
+            Self::GatedNorm => &[Uniform, Write, Read, Read],
             Self::Attention => &[Uniform, Read, Read, Read, Read, Write],
             Self::HeadLoss => &[Uniform, Read, Read, Write],
         }
@@ -174,6 +207,14 @@ impl Kernel {
             Self::Swiglu => params::Swiglu::LAYOUT,
             Self::Add => params::Add::LAYOUT,
             Self::Bias => params::Bias::LAYOUT,
+            Self::SplitHeads => params::SplitHeads::LAYOUT,
+            Self::SigmoidGate => params::SigmoidGate::LAYOUT,
+            Self::CausalConv => params::CausalConv::LAYOUT,
+            Self::L2Norm => params::L2Norm::LAYOUT,
+            Self::DecayGates => params::DecayGates::LAYOUT,
+            Self::DeltaChunk => params::DeltaChunk::LAYOUT,
+            Self::DeltaRule => params::DeltaRule::LAYOUT,
+            Self::GatedNorm => params::GatedNorm::LAYOUT,
             Self::HeadLoss => params::HeadLoss::LAYOUT,
         }
     }
@@ -192,29 +233,45 @@ impl Kernel {
             Self::Swiglu => include_str!("../wgsl/swiglu.wgsl"),
             Self::Add => include_str!("../wgsl/add.wgsl"),
             Self::Bias => include_str!("../wgsl/bias.wgsl"),
+            Self::SplitHeads => include_str!("../wgsl/split_heads.wgsl"),
+            Self::SigmoidGate => include_str!("../wgsl/sigmoid_gate.wgsl"),
+            Self::CausalConv => include_str!("../wgsl/causal_conv.wgsl"),
+            Self::L2Norm => include_str!("../wgsl/l2_norm.wgsl"),
+            Self::DecayGates => include_str!("../wgsl/decay_gates.wgsl"),
+            Self::DeltaChunk => include_str!("../wgsl/delta_chunk.wgsl"),
+            Self::DeltaRule => include_str!("../wgsl/delta_rule.wgsl"),
+            Self::GatedNorm => include_str!("../wgsl/gated_norm.wgsl"),
             Self::HeadLoss => include_str!("../wgsl/head_loss.wgsl"),
         }
     }
 }
 
+/// What the kernels for cooperative matrices enable.
+const COOPERATIVE: &str = "enable f16;\nenable wgpu_cooperative_matrix;\n";
+
 /// The whole WGSL module of a kernel: what it enables, what it builds on, then the kernel. The entry
 /// point is `main`.
 pub fn compose(kernel: Kernel) -> String {
     let parts = include_str!("../wgsl/matmul_parts.wgsl");
-    match kernel {
-        Kernel::Embed(codec) => [codec.source(), kernel.source()].join("\n"),
-        Kernel::Matmul(codec) => [codec.source(), parts, kernel.source()].join("\n"),
-        Kernel::MatmulF16(codec) => ["enable f16;", codec.source(), parts, kernel.source()].join("\n"),
+    let below = match kernel {
+        Kernel::Embed(codec) => vec![codec.source()],
+        Kernel::Matmul(codec) => vec![codec.source(), parts],
+        Kernel::MatmulF16(codec) => vec!["enable f16;", codec.source(), parts],
         Kernel::MatmulCoop(codec) => {
-            let stage = include_str!("../wgsl/stage.wgsl");
-            let enable = "enable f16;\nenable wgpu_cooperative_matrix;\n";
-            [enable, codec.source(), stage, codec.staging(), &unrolled(kernel.source())].join("\n")
+            vec![COOPERATIVE, codec.source(), include_str!("../wgsl/stage.wgsl"), codec.staging()]
         }
-        Kernel::RmsNorm | Kernel::HeadLoss => {
-            [include_str!("../wgsl/reduce.wgsl"), kernel.source()].join("\n")
+        Kernel::RmsNorm | Kernel::HeadLoss => vec![include_str!("../wgsl/reduce.wgsl")],
+        Kernel::L2Norm | Kernel::GatedNorm | Kernel::HeadNorm => {
+            vec![include_str!("../wgsl/reduce_heads.wgsl")]
         }
+        Kernel::DeltaChunk | Kernel::DeltaRule => vec![include_str!("../wgsl/chunk_sums.wgsl")],
+        _ => Vec::new(),
+    };
+    let source = match kernel {
+        Kernel::MatmulCoop(_) => unrolled(kernel.source()),
         _ => kernel.source().to_owned(),
-    }
+    };
+    [below.join("\n"), source].join("\n")
 }
 
 /// Repeats each line that contains `$i` or `$j` for 0 to 3 in their places.

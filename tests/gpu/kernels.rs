@@ -4,7 +4,7 @@ use bitgauge_core::{Dense, Matrix, Values};
 use bitgauge_shaders::Kernel;
 use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, Precision, ShaderPatch};
 
-use crate::{attention, half_products, linear, rows};
+use crate::{attention, delta_net, half_products, linear, rows};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -32,7 +32,8 @@ pub const SMALL_LIMIT: u64 = 20_480;
 /// Every case, with the precision that its backend is opened with. [`Precision::F16`] needs an adapter
 /// with cooperative matrices.
 pub fn cases() -> Vec<(Precision, Case)> {
-    let exact = [linear::cases(), rows::cases(), attention::cases()].into_iter().flatten();
+    let exact =
+        [linear::cases(), rows::cases(), attention::cases(), delta_net::cases()].into_iter().flatten();
     exact.map(|case| (Precision::F32, case)).chain(half_products::cases()).collect()
 }
 

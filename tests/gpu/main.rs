@@ -7,6 +7,7 @@
 mod attention;
 mod compare;
 mod data;
+mod delta_net;
 mod half_products;
 mod kernels;
 mod linear;

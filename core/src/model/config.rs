@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::arch::{Architecture, Qwen3};
+use super::arch::{Architecture, Decoder, Family};
 use super::fields::Fields;
 use crate::tensor::RESCUE_GROUP;
 use crate::{Error, ErrorKind, Result, limits};
@@ -15,7 +15,7 @@ const FORMAT_VERSION: u64 = 1;
 /// What config.json says, as far as it concerns the weights and the forward pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The field `model_type`: `qwen3`, ...
+    /// The field `model_type`: `qwen3`, `qwen3_5`, `llama`, ...
     pub model_type: String,
     /// The field `quantization_config`.
     pub quantization: Quantization,
@@ -49,7 +49,7 @@ impl Config {
     /// # Errors
     /// Bytes that are no JSON object or exceed [`limits::CONFIG_BYTES`]; a field of a known family
     /// that is missing, of the wrong type, out of range, or asks for something unsupported
-    /// (sliding windows, scaled rotary embeddings, an unknown `format_version`).
+    /// (sliding windows, an unknown rotary scaling, an unknown `format_version`).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         Self::parse_fields(bytes).map_err(|error| error.within("config.json"))
     }
@@ -70,8 +70,15 @@ impl Config {
         let fields = Fields::new(map, "");
         let model_type =
             fields.text("model_type")?.ok_or_else(|| fields.missing("model_type", "a string"))?;
+        // A model with vision keeps the decoder's fields in an object of their own.
+        let decoder = |family| match (family, fields.object("text_config")?) {
+            (Family::Qwen35, Some(text)) => Decoder::from_fields(family, &text, &fields),
+            _ => Decoder::from_fields(family, &fields, &fields),
+        };
         let architecture = match model_type {
-            "qwen3" => Architecture::Qwen3(Qwen3::from_fields(&fields)?),
+            "qwen3" => Architecture::Decoder(decoder(Family::Qwen3)?),
+            "qwen3_5" | "qwen3_5_text" => Architecture::Decoder(decoder(Family::Qwen35)?),
+            "llama" => Architecture::Decoder(decoder(Family::Llama)?),
             other => Architecture::Unknown { model_type: other.to_owned() },
         };
         let quantization = Quantization::from_fields(&fields)?;

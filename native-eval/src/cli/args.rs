@@ -32,6 +32,10 @@ pub enum Command {
     Eval(EvalOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
     Benchmark(BenchmarkOptions),
+    /// Score a JSON artifact with the validator's proxy.
+    Proxy(ProxyOptions),
+    /// Write the report of a pack's limits that the task's prepare step writes.
+    Prepare(PrepareOptions),
     /// Pack a dense Hugging Face model folder into a 1-bit artifact.
     Pack(PackOptions),
     /// Time the evaluation of a random model of a known shape.
@@ -130,9 +134,9 @@ pub struct EvalOptions {
 pub struct BenchmarkOptions {
     #[command(flatten)]
     pub contract: ContractOptions,
-    /// A tokenizer.json, a folder that holds one, or `byte-utf8`, instead of the one that
-    /// AUTORESEARCH_EVAL_TOKENIZER_ID names.
-    #[arg(long, value_name = "DIR|FILE|byte-utf8")]
+    /// A tokenizer.json, a folder that holds one, `byte-utf8`, or `artifact` for the artifact's own,
+    /// instead of the one that AUTORESEARCH_EVAL_TOKENIZER_ID names.
+    #[arg(long, value_name = "DIR|FILE|byte-utf8|artifact")]
     pub tokenizer: Option<PathBuf>,
     /// Which public revision of the validator to follow.
     #[arg(long, value_enum, default_value_t = RevisionName::D899b08)]
@@ -150,21 +154,50 @@ pub struct BenchmarkOptions {
     pub limit_vocabulary: Option<usize>,
 }
 
+/// Runs the validator's proxy: a JSON artifact scored against five small random matrices.
+///
+/// AUTORESEARCH_SUBMISSION_ARTIFACT_PATH names the artifact; without it the validator's default submission
+/// is scored. The proxy's vocabulary are the words of the validator's built-in texts, so --corpus is
+/// needed. The competition's own benchmark scores models (`bitgauge benchmark`), not this proxy.
+///
+/// Exit status as of `bitgauge benchmark`.
+#[derive(clap::Args)]
+pub struct ProxyOptions {
+    #[command(flatten)]
+    pub contract: ContractOptions,
+}
+
+#[derive(clap::Args)]
+pub struct PrepareOptions {
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Where the report is written.
+    #[arg(long, value_name = "FILE.json", default_value = "baseline_manifest.json")]
+    pub result: PathBuf,
+}
+
 /// Whose rules, whose texts, and where the result goes.
 #[derive(clap::Args)]
 pub struct ContractOptions {
-    /// Whose limits apply.
-    #[arg(long, value_enum, default_value_t = PackName::Binary)]
-    pub pack: PackName,
-    /// Another pack's settings: a JSON object with the fields of the validator's config.
-    #[arg(long, value_name = "FILE.json", conflicts_with = "pack")]
-    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub config: ConfigOptions,
     /// The validator's built-in texts, {group: [texts]}, which public datasets are made of.
     #[arg(long, value_name = "FILE.json")]
     pub corpus: Option<PathBuf>,
     /// Where the result is written.
     #[arg(long, value_name = "FILE.json", default_value = "last_run.json")]
     pub result: PathBuf,
+}
+
+/// Whose rules.
+#[derive(clap::Args)]
+pub struct ConfigOptions {
+    /// Whose limits apply.
+    #[arg(long, value_enum, default_value_t = PackName::Binary)]
+    pub pack: PackName,
+    /// Another pack's settings: a JSON object with the fields of the validator's config.
+    #[arg(long, value_name = "FILE.json", conflicts_with = "pack")]
+    pub config: Option<PathBuf>,
 }
 
 /// A public revision of the validator.

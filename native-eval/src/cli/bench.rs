@@ -17,7 +17,7 @@ pub fn run(options: &BenchOptions, format: Format) -> Result<Exit, Failure> {
     job.tokens = options.tokens as usize;
     job.tokens_in_flight = options.device.tokens_in_flight.map(|n| n as usize);
     if let Some(layers) = options.layers {
-        job.shape.layers = job.shape.layers.min(usize::from(layers));
+        job.cut(usize::from(layers));
     }
     let result = match options.profile {
         true => device::run_timed(&options.device, RunBench(&job))?,

@@ -6,6 +6,8 @@
 mod adapters;
 mod attention;
 mod coop;
+mod delta_net;
+mod delta_rule;
 mod device;
 mod linear;
 mod memory;
@@ -23,8 +25,9 @@ pub use weights::GpuMatrix;
 use bitgauge_core::Matrix;
 use bitgauge_shaders::Kernel;
 
-use crate::{Attention, Backend, BackendError, KernelTime};
+use crate::{Attention, Backend, BackendError, DeltaRule, KernelTime};
 use coop::Tiles;
+use delta_rule::Chunks;
 use device::{Device, Stored};
 use memory::Pool;
 use recorder::{Range, Recorder};
@@ -82,6 +85,7 @@ pub struct GpuBackend {
     recorder: Recorder,
     pool: Pool,
     turns: Option<Turns>,
+    chunks: Option<Chunks>,
     tiles: Option<Tiles>,
     limit: u64,
     next_id: u64,
@@ -130,7 +134,16 @@ impl GpuBackend {
         if options.timed {
             recorder.timing = Some(Timing::new(&device)?);
         }
-        Ok(Self { device, recorder, pool: Pool::default(), turns: None, tiles: None, limit, next_id: 0 })
+        Ok(Self {
+            device,
+            recorder,
+            pool: Pool::default(),
+            turns: None,
+            chunks: None,
+            tiles: None,
+            limit,
+            next_id: 0,
+        })
     }
 
     /// The adapter that runs.
@@ -262,6 +275,66 @@ impl Backend for GpuBackend {
 
     fn bias(&mut self, x: &mut GpuBuffer, bias: &GpuVector) -> Result<()> {
         self.run_bias(x, bias)
+    }
+
+    fn split_heads(
+        &mut self,
+        x: &GpuBuffer,
+        head_dim: usize,
+        first: &mut GpuBuffer,
+        second: &mut GpuBuffer,
+    ) -> Result<()> {
+        self.run_split_heads(x, head_dim, first, second)
+    }
+
+    fn sigmoid_gate(&mut self, x: &mut GpuBuffer, gate: &GpuBuffer) -> Result<()> {
+        self.run_sigmoid_gate(x, gate)
+    }
+
+    fn causal_conv(
+        &mut self,
+        x: &GpuBuffer,
+        weight: &GpuVector,
+        positions: &GpuIndices,
+        out: &mut GpuBuffer,
+    ) -> Result<()> {
+        self.run_causal_conv(x, weight, positions, out)
+    }
+
+    fn l2_norm(&mut self, x: &mut GpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
+        self.run_l2_norm(x, heads, head_dim, eps)
+    }
+
+    fn decay_gates(
+        &mut self,
+        a: &mut GpuBuffer,
+        b: &mut GpuBuffer,
+        rate: &GpuVector,
+        bias: &GpuVector,
+    ) -> Result<()> {
+        self.run_decay_gates(a, b, rate, bias)
+    }
+
+    fn delta_rule(
+        &mut self,
+        mixed: &GpuBuffer,
+        decay: &GpuBuffer,
+        beta: &GpuBuffer,
+        positions: &GpuIndices,
+        shape: DeltaRule,
+        out: &mut GpuBuffer,
+    ) -> Result<()> {
+        self.run_delta_rule(mixed, (decay, beta), positions, shape, out)
+    }
+
+    fn gated_norm(
+        &mut self,
+        x: &mut GpuBuffer,
+        weight: &GpuVector,
+        eps: f32,
+        gate: &GpuBuffer,
+    ) -> Result<()> {
+        self.run_gated_norm(x, weight, eps, gate)
     }
 
     fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, targets: &GpuIndices) -> Result<Vec<f32>> {

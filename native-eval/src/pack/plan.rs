@@ -1,5 +1,7 @@
 //! Decides what happens to each tensor of the source, and so every size in the output.
 
+use std::collections::HashSet;
+
 use bitgauge_core::codec::{Bits, Form, Layout, Part, Settings, choose_rescue_rows, decode_dense};
 use bitgauge_core::container::{Artifact, TensorEntry};
 use bitgauge_core::inventory::Inventory;
@@ -51,8 +53,12 @@ impl Plan {
         settings: &PackSettings,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
-        let Expected { tensors, parameters } = Expected::of(source.artifact())?;
+        let Expected { tensors, ignored, parameters } = Expected::of(source.artifact())?;
         let mut plan = Self { tensors: Vec::new(), dropped: Vec::new(), parameters };
+        for tensor in ignored {
+            progress(tensor.bytes);
+            plan.dropped.push(tensor.name);
+        }
         for (tensor, expected) in tensors {
             if expected.presence == Presence::TiedCopy {
                 progress(tensor.bytes);
@@ -135,6 +141,8 @@ fn add(sum: &mut Bits, bits: &Bits) {
 /// The tensors of a dense model, matched with what its config.json asks for.
 struct Expected {
     tensors: Vec<(TensorEntry, ExpectedTensor)>,
+    /// What the text decoder does without.
+    ignored: Vec<TensorEntry>,
     parameters: u64,
 }
 
@@ -169,7 +177,10 @@ impl Expected {
             }
             _ => None,
         });
-        Ok(Self { tensors: tensors.collect(), parameters })
+        let names: HashSet<&str> = inventory.ignored.iter().map(String::as_str).collect();
+        let is_ignored = |tensor: &&TensorEntry| names.contains(tensor.name.as_str());
+        let ignored = artifact.tensors.iter().filter(is_ignored).cloned().collect();
+        Ok(Self { tensors: tensors.collect(), ignored, parameters })
     }
 }
 

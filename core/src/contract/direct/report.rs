@@ -8,7 +8,7 @@ use crate::contract::{
 };
 
 /// The metric that ranks.
-const METRIC: &str = "heldout_ppl";
+pub const METRIC: &str = "heldout_ppl";
 
 /// What the scoring found.
 #[derive(Debug, Clone, PartialEq)]
@@ -223,6 +223,9 @@ fn runtime(runtime: &Runtime) -> Value {
         ("max_tokens_per_doc", runtime.max_tokens.into()),
         ("tokenizer_id", runtime.tokenizer_id.as_str().into()),
     ]);
+    if runtime.revision != Revision::default() {
+        json.insert("validator_revision".into(), runtime.revision.name().into());
+    }
     if runtime.revision.reports_batch_size() {
         json.insert("batch_size".into(), runtime.batch_size.into());
     }
