@@ -85,8 +85,8 @@ pub struct GpuBackend {
     recorder: Recorder,
     pool: Pool,
     turns: Option<Turns>,
-    tiles: Option<Tiles>,
     chunks: Option<Chunks>,
+    tiles: Option<Tiles>,
     limit: u64,
     next_id: u64,
 }
@@ -139,8 +139,8 @@ impl GpuBackend {
             recorder,
             pool: Pool::default(),
             turns: None,
-            tiles: None,
             chunks: None,
+            tiles: None,
             limit,
             next_id: 0,
         })

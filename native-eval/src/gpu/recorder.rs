@@ -208,7 +208,7 @@ impl Recorder {
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         let module = match kernel {
-            Kernel::MatmulCoop(_) => {
+            Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_) => {
                 // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
                 // columns are clamped to the last one there is, a matrix is stored only where its
                 // first token and row are, and the host binds outputs whose rows and columns have

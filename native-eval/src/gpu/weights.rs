@@ -3,8 +3,8 @@
 use std::ops;
 
 use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
-use bitgauge_shaders::Codec;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
+use bitgauge_shaders::{Codec, Staging};
 use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 
@@ -41,7 +41,23 @@ pub(super) struct Part {
     pub rows: usize,
     /// Group 1 of the kernels that decode weights; it keeps the buffers alive.
     pub group: wgpu::BindGroup,
+    /// How cooperative matrices take them.
+    pub staging: Staging,
+    /// The rescue rows, where `staging` leaves them out.
+    pub rescue: Option<RescueRows>,
     _buffers: Vec<Stored>,
+}
+
+/// The rescue rows of a part, as a matrix of their own.
+#[derive(Debug)]
+pub(super) struct RescueRows {
+    /// Their numbers within the part, increasing.
+    pub numbers: Vec<u32>,
+    /// The same on the device.
+    pub places: Stored,
+    /// Group 1, with these rows alone.
+    pub group: wgpu::BindGroup,
+    _slots: Stored,
 }
 
 /// Takes a matrix to the device. No binding of a part is over `limit` bytes.
@@ -66,14 +82,64 @@ pub(super) fn upload(
             Matrix::Packed(packed) => bits_part(device, packed, &slots[rows.clone()])?,
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
-        let ranges: Vec<_> =
-            buffers.iter().map(|buffer| Range { buffer, offset: 0, bytes: buffer.buffer.size() }).collect();
         let layout = recorder.weight_layout(device, codec);
-        let group = bind(device, layout, &ranges);
-        parts.push(Part { first_row: rows.start, rows: rows.len(), group, _buffers: buffers });
+        let group = bind(device, layout, &buffers.iter().map(whole).collect::<Vec<_>>());
+        let staging = staging(matrix);
+        let rescue = match staging {
+            Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
+            Staging::Decoded(_) => None,
+        };
+        parts.push(Part {
+            first_row: rows.start,
+            rows: rows.len(),
+            group,
+            staging,
+            rescue,
+            _buffers: buffers,
+        });
     }
     device.check()?;
     Ok(GpuMatrix { rows, cols, codec, parts })
+}
+
+/// A whole buffer, to be bound.
+pub(super) fn whole(buffer: &Stored) -> Range<'_> {
+    Range { buffer, offset: 0, bytes: buffer.buffer.size() }
+}
+
+/// How cooperative matrices take a matrix.
+fn staging(matrix: &Matrix) -> Staging {
+    match matrix {
+        Matrix::Packed(packed)
+            if (1..=4).contains(&packed.bases)
+                && (packed.scale_groups() == 1 || packed.scale_group.is_multiple_of(SCALE_COLUMNS)) =>
+        {
+            Staging::Signs(packed.bases as u8)
+        }
+        Matrix::Packed(_) => Staging::Decoded(Codec::Bits),
+        Matrix::Dense(dense) => Staging::Decoded(dense_codec(dense).0),
+    }
+}
+
+/// The rescue rows among these slots; `buffers` are the part's.
+fn rescue_rows(
+    device: &mut Device,
+    layout: &wgpu::BindGroupLayout,
+    slots: &[RowSlot],
+    buffers: &[Stored],
+) -> Result<Option<RescueRows>> {
+    let is_rescue = |slot: &RowSlot| matches!(slot, RowSlot::Rescue(_));
+    let numbers: Vec<u32> =
+        (0..).zip(slots).filter(|(_, slot)| is_rescue(slot)).map(|(row, _)| row).collect();
+    if numbers.is_empty() {
+        return Ok(None);
+    }
+    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
+    let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
+    let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
+    let ranges = buffers.iter().enumerate().map(|(i, buffer)| whole(if i == 1 { &slots } else { buffer }));
+    let group = bind(device, layout, &ranges.collect::<Vec<_>>());
+    Ok(Some(RescueRows { numbers, places, group, _slots: slots }))
 }
 
 fn part_rows(rows: usize, row_bytes: u64, limit: u64) -> Result<impl Iterator<Item = ops::Range<usize>>> {
