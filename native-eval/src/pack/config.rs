@@ -9,7 +9,7 @@ use serde_json::Value;
 /// # Errors
 /// Text that is no JSON object, a `quantization_config` that is there already (even `null`), or a
 /// scale group that the format does not have.
-pub(super) fn add_quantization(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
+pub(crate) fn add_quantization(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
     let fault = |kind, what: &str, wanted: &str, found: String| {
         Error::new(kind, what).within("config.json").expected(wanted, found)
     };
