@@ -43,7 +43,12 @@ impl Staging {
         match self {
             Self::Decoded(_) => include_str!("../wgsl/stage_decoded.wgsl").to_owned(),
             Self::Signs(bases) => {
-                format!("const BASES = {bases}u;\n") + include_str!("../wgsl/stage_signs.wgsl")
+                let sum =
+                    |name: &str| (0..bases).map(|b| format!("{name}_$q_{b}")).collect::<Vec<_>>().join(" + ");
+                let source = include_str!("../wgsl/stage_signs.wgsl");
+                let source = source.replace("($near)", &format!("({})", sum("near")));
+                let source = source.replace("($far)", &format!("({})", sum("far")));
+                unrolled(&source, &[("$b", bases), ("$q", 8)])
             }
         }
     }

@@ -1,11 +1,26 @@
 // Staging of binary rows whose 128 columns share a scale: their bits become the sign bits of the
 // scale, two columns at a time. Rescue rows are read as if they were the first row; what comes of
 // them is replaced.
+//
+// A line with $b stands for one per basis, with 0 .. in its place; a line with $q for eight, with 0 to
+// 7. $near and $far stand for the sums of near_$q_$b and far_$q_$b over the bases.
 
 // The signs of a row's next 128 columns, and their scale twice, as f16; per basis.
 struct Held {
-    signs: array<vec4<u32>, BASES>,
-    scales: array<u32, BASES>,
+    signs_$b: vec4<u32>,
+    scales_$b: u32,
+}
+
+// The scale for 128 columns from k on in a row of a sign plane, in both halves.
+fn scales_at(plane_row: u32, k: u32) -> u32 {
+    let index = plane_row * weight.scale_groups + k / weight.group_columns;
+    let s = scale[index / 2u] >> (index % 2u * 16u) & 0xffffu;
+    return s << 16u | s;
+}
+
+fn signs_at(plane_row: u32, k: u32) -> vec4<u32> {
+    let word = plane_row * weight.sign_words + k / 32u;
+    return vec4<u32>(sign[word], sign[word + 1u], sign[word + 2u], sign[word + 3u]);
 }
 
 // Loads what columns k .. k + 128 of the row at `place` need; k is a multiple of 128. Rows of signs
@@ -13,44 +28,37 @@ struct Held {
 fn hold(place: u32, k: u32) -> Held {
     let row = select(place, 0u, (place & RESCUE) != 0u);
     var held: Held;
-    for (var basis = 0u; basis < BASES; basis++) {
-        let plane_row = basis * weight.binary_rows + row;
-        let word = plane_row * weight.sign_words + k / 32u;
-        let index = plane_row * weight.scale_groups + k / weight.group_columns;
-        let s = scale[index / 2u] >> (index % 2u * 16u) & 0xffffu;
-        held.signs[basis] = vec4<u32>(sign[word], sign[word + 1u], sign[word + 2u], sign[word + 3u]);
-        held.scales[basis] = s << 16u | s;
-    }
+    held.signs_$b = signs_at($bu * weight.binary_rows + row, k);
+    held.scales_$b = scales_at($bu * weight.binary_rows + row, k);
     return held;
 }
 
-// What the bases give for columns c and c + 16, of which the signs are bits 15 and 31 of `word`
-// shifted left by `shift`; word number `half_word` of those held.
-fn columns_of(held: Held, half_word: u32, shift: u32) -> vec2<f16> {
-    var sum = vec2<f32>();
-    for (var basis = 0u; basis < BASES; basis++) {
-        let signs = held.signs[basis];
-        let words = select(signs.xy, signs.zw, half_word >= 2u);
-        let bits = ~select(words.x, words.y, half_word % 2u == 1u) << shift;
-        let value = unpack2x16float(held.scales[basis] ^ (bits & 0x80008000u));
-        // Not added to 0: one basis alone needs no arithmetic.
-        if basis == 0u {
-            sum = value;
-        } else {
-            sum += value;
-        }
-    }
-    return vec2<f16>(sum);
+// The scale with the signs that bits 15 and 31 ask for: 1 is +.
+fn signed(scales: u32, bits: u32) -> vec2<f32> {
+    return unpack2x16float(scales ^ (~bits & 0x80008000u));
+}
+
+// One word of signs per basis.
+struct Words {
+    basis_$b: u32,
+}
+
+// 32 columns from quad `slot` of w_tile on. A quad holds columns c, c + 16, c + 1, c + 17: each shift
+// brings the signs of two of them to where f16 has its own.
+fn stage_word(slot: u32, held: Held, words: Words) {
+    let near_$q_$b = signed(held.scales_$b, words.basis_$b << (15u - $qu * 2u));
+    let far_$q_$b = signed(held.scales_$b, words.basis_$b << (14u - $qu * 2u));
+    w_tile[slot + $qu] = vec4<f16>(vec2<f16>($near), vec2<f16>($far));
 }
 
 // Columns k .. k + 64 of the row at `place`, from quad `slot` of w_tile on: the first or the second
 // half of what is held.
 fn stage(slot: u32, place: u32, k: u32, half: u32, held: Held) {
-    for (var word = 0u; word < 2u; word++) {
-        for (var quad = 0u; quad < 8u; quad++) {
-            let near = columns_of(held, half * 2u + word, 15u - quad * 2u);
-            let far = columns_of(held, half * 2u + word, 14u - quad * 2u);
-            w_tile[slot + word * 8u + quad] = vec4<f16>(near, far);
-        }
-    }
+    var first: Words;
+    var second: Words;
+    let words_$b = select(held.signs_$b.xy, held.signs_$b.zw, half == 1u);
+    first.basis_$b = words_$b.x;
+    second.basis_$b = words_$b.y;
+    stage_word(slot, held, first);
+    stage_word(slot + 8u, held, second);
 }

@@ -69,9 +69,9 @@ fn faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
     }
 }
 
-/// Takes each quad's neighbour instead.
+/// Takes a column twice, and its neighbour not at all.
 fn patch_shift(form: Form) -> ShaderPatch {
-    patch(Kernel::MatmulCoop(staging(form)), "14u - quad * 2u", "14u - (quad ^ 1u) * 2u")
+    patch(Kernel::MatmulCoop(staging(form)), "(14u - 0u * 2u)", "(15u - 0u * 2u)")
 }
 
 fn product(

@@ -82,6 +82,15 @@ impl GpuBackend {
         Ok(())
     }
 
+    /// The kernel for attention of this shape, where everything fits a binding.
+    pub(super) fn attention_kernel(&self, shape: Attention) -> Kernel {
+        if self.device.products == Products::Cooperative && shape.head_dim.is_multiple_of(16) {
+            Kernel::AttentionCoop((shape.head_dim / 16) as u8)
+        } else {
+            Kernel::Attention
+        }
+    }
+
     /// Whether heads are whole tiles of 16 channels, and everything fits a binding.
     fn attends_cooperatively(
         &self,
@@ -89,8 +98,7 @@ impl GpuBackend {
         shape: Attention,
     ) -> bool {
         let rows = q.rows.next_multiple_of(ROW_BLOCK) as u64;
-        self.device.products == Products::Cooperative
-            && shape.head_dim.is_multiple_of(16)
+        matches!(self.attention_kernel(shape), Kernel::AttentionCoop(_))
             && [q, k, out].iter().all(|x| rows * x.row_bytes() <= self.limit)
     }
 
@@ -98,9 +106,10 @@ impl GpuBackend {
         &mut self,
         (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
         positions: &GpuIndices,
-        Attention { heads, kv_heads, head_dim }: Attention,
+        shape: Attention,
         out: &GpuBuffer,
     ) -> Result<()> {
+        let Attention { heads, kv_heads, head_dim } = shape;
         let [q_tiles, k_tiles, v_tiles] =
             [self.convert(q, false)?, self.convert(k, false)?, self.convert(v, false)?];
         let tokens = positions.values.len();
@@ -119,7 +128,7 @@ impl GpuBackend {
                 end += 1;
             }
             let dispatch = Dispatch {
-                kernel: Kernel::AttentionCoop((head_dim / 16) as u8),
+                kernel: self.attention_kernel(shape),
                 params: params::AttentionCoop {
                     tokens: tokens as u32,
                     first_tile: start as u32,

@@ -209,6 +209,30 @@ impl Backend for GpuBackend {
         (fitting.min(PREFERRED_TOKENS) / 64 * 64).max(64) as usize
     }
 
+    fn prepare(&mut self, attention: Attention, delta_rule: Option<DeltaRule>) -> Result<()> {
+        let plain = [
+            self.attention_kernel(attention),
+            Kernel::HeadNorm,
+            Kernel::RmsNorm,
+            Kernel::Rotary,
+            Kernel::Swiglu,
+            Kernel::Add,
+            Kernel::HeadLoss,
+        ];
+        let delta_net = [
+            Kernel::SplitHeads,
+            Kernel::SigmoidGate,
+            Kernel::CausalConv,
+            Kernel::L2Norm,
+            Kernel::DecayGates,
+            Kernel::DeltaChunk,
+            Kernel::DeltaRule,
+            Kernel::GatedNorm,
+        ];
+        let delta_net = delta_net.into_iter().filter(|_| delta_rule.is_some());
+        self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net))
+    }
+
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {
         weights::upload(&mut self.device, &mut self.recorder, &matrix, self.limit)
     }
