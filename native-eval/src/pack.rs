@@ -20,6 +20,11 @@ use bitgauge_core::codec::Bits;
 use crate::source::Source;
 use plan::Plan;
 
+pub(crate) use config::add_packing;
+pub(crate) use plan::part_name;
+pub(crate) use safetensors::{TensorSpec, Writer};
+pub(crate) use stage::{Stage, check_target, write_error};
+
 /// How to pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackSettings {

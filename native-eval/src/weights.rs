@@ -2,13 +2,15 @@
 
 mod builder;
 
+use std::sync::mpsc::sync_channel;
+
 use bitgauge_core::codec::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Presence, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
-use crate::forward::Model;
+use crate::forward::{Model, Shape};
 use crate::source::Source;
 pub(crate) use builder::{Convention, ModelBuilder};
 
@@ -45,7 +47,8 @@ impl From<BackendError> for LoadError {
 }
 
 /// Loads every weight that the forward pass needs, in storage order, so that the artifact is read
-/// once from front to back. `progress` is told the stored bytes of each weight done.
+/// once from front to back. While the device takes one weight, the next is read and decoded; no more
+/// than a few are in memory. `progress` is told the stored bytes of each weight done.
 ///
 /// # Errors
 /// An artifact without a known architecture, with missing or misshapen weights or invalid payload;
@@ -57,18 +60,32 @@ pub fn load<B: Backend>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Model<B>, LoadError> {
     let decoder = decoder(inventory)?;
+    let shape = Shape::from(decoder);
+    backend.prepare(shape.attention, shape.delta_rule)?;
     let mut builder = ModelBuilder::<B>::new(decoder, convention(inventory));
-    for weight in &inventory.weights {
-        let Some(expected) = &weight.expected else { continue };
-        if expected.presence == Presence::TiedCopy {
-            continue;
+    let (sender, receiver) = sync_channel(1);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for weight in &inventory.weights {
+                let Some(expected) = &weight.expected else { continue };
+                if expected.presence == Presence::TiedCopy {
+                    continue;
+                }
+                let turned = turned_heads(decoder, inventory, expected.role);
+                let matrix = read(source, inventory, weight, turned);
+                let failed = matrix.is_err();
+                // The other end hangs up when the device refuses a weight.
+                if sender.send((weight, expected, matrix)).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        for (weight, expected, matrix) in receiver {
+            builder.put(backend, expected, matrix?)?;
+            progress(stored_bytes(inventory, weight));
         }
-        let turned = turned_heads(decoder, inventory, expected.role);
-        let matrix = read(source, inventory, weight, turned)?;
-        builder.put(backend, expected, matrix)?;
-        progress(stored_bytes(inventory, weight));
-    }
-    builder.finish(backend)
+        builder.finish(backend)
+    })
 }
 
 /// The model, or why it can't be evaluated.

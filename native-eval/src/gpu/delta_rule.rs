@@ -233,7 +233,7 @@ fn group(shape: DeltaRule) -> u32 {
 }
 
 /// Where the heads of queries, keys and values begin.
-fn heads(shape: DeltaRule) -> Heads {
+pub(super) fn heads(shape: DeltaRule) -> Heads {
     let aligned = shape.key_dim.is_multiple_of(4) && shape.value_dim.is_multiple_of(4);
     if aligned { Heads::Aligned } else { Heads::Any }
 }

@@ -85,8 +85,8 @@ pub struct GpuBackend {
     recorder: Recorder,
     pool: Pool,
     turns: Option<Turns>,
-    tiles: Option<Tiles>,
     chunks: Option<Chunks>,
+    tiles: Option<Tiles>,
     limit: u64,
     next_id: u64,
 }
@@ -139,8 +139,8 @@ impl GpuBackend {
             recorder,
             pool: Pool::default(),
             turns: None,
-            tiles: None,
             chunks: None,
+            tiles: None,
             limit,
             next_id: 0,
         })
@@ -207,6 +207,32 @@ impl Backend for GpuBackend {
         let longest = 4 * hidden.max(intermediate);
         let fitting = (budget / all.max(1)).min(self.device.info.max_buffer_bytes / longest.max(1));
         (fitting.min(PREFERRED_TOKENS) / 64 * 64).max(64) as usize
+    }
+
+    fn prepare(&mut self, attention: Attention, delta_rule: Option<DeltaRule>) -> Result<()> {
+        let plain = [
+            self.attention_kernel(attention),
+            Kernel::HeadNorm,
+            Kernel::RmsNorm,
+            Kernel::Rotary,
+            Kernel::Swiglu,
+            Kernel::Add,
+            Kernel::HeadLoss,
+        ];
+        let delta_net = delta_rule.map(|shape| {
+            let heads = delta_rule::heads(shape);
+            [
+                Kernel::SplitHeads,
+                Kernel::SigmoidGate,
+                Kernel::CausalConv,
+                Kernel::L2Norm,
+                Kernel::DecayGates,
+                Kernel::DeltaChunk(heads),
+                Kernel::DeltaRule(heads),
+                Kernel::GatedNorm,
+            ]
+        });
+        self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net.into_iter().flatten()))
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {

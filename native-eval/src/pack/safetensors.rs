@@ -10,10 +10,10 @@ use serde_json::json;
 
 /// A tensor that the file will hold.
 #[derive(Debug, Clone)]
-pub(super) struct TensorSpec {
-    pub(super) name: String,
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<u64>,
+pub(crate) struct TensorSpec {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<u64>,
 }
 
 impl TensorSpec {
@@ -26,14 +26,14 @@ impl TensorSpec {
 ///
 /// In the file they lie by element size, largest first, then by name. So each one is aligned to
 /// its elements although the format allows no gaps, and the order does not depend on the source.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     file: File,
     /// Where each tensor starts in the file, and its bytes.
     places: HashMap<String, (u64, u64)>,
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
         tensors.sort_by(|a, b| b.dtype.bytes().cmp(&a.dtype.bytes()).then_with(|| a.name.cmp(&b.name)));
         let mut header = r#"{"__metadata__":{"format":"pt"}"#.to_owned();
         let mut end = 0;
@@ -62,7 +62,7 @@ impl Writer {
     }
 
     /// Writes one tensor. Each may be written once.
-    pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         match self.places.remove(name) {
             Some((start, wanted)) if wanted == bytes.len() as u64 => {
                 self.file.seek(SeekFrom::Start(start))?;
@@ -76,7 +76,7 @@ impl Writer {
     }
 
     /// Ends the file once every tensor is written.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         match self.places.keys().min() {
             None => self.file.sync_all(),
             Some(name) => Err(io::Error::other(format!("{name} was planned and not written"))),

@@ -15,13 +15,13 @@ const MEMBER_ALIGNMENT: u16 = 64;
 const ZIP64_BYTES: u64 = u32::MAX as u64;
 
 /// A hidden folder beside the target, removed with all that is still in it when dropped.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     root: TempDir,
     folder: PathBuf,
 }
 
 /// Refuses a target that exists, unless it may be replaced.
-pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
+pub(crate) fn check_target(out: &Path, force: bool) -> Result<()> {
     if out.file_name().is_none() {
         return Err(Error::new(ErrorKind::BadName, "the target has no name")
             .expected("a folder or a .zip file", out.display()));
@@ -36,7 +36,7 @@ pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
 }
 
 /// The error for a file that can't be written.
-pub(super) fn write_error(path: &Path, error: &io::Error) -> Error {
+pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, "the output cannot be written")
         .within(path.display())
         .expected("a writable file", error)
@@ -48,7 +48,7 @@ fn is_zip(out: &Path) -> bool {
 
 impl Stage {
     /// A stage in the folder that will hold `out`, so that the last step is a rename.
-    pub(super) fn beside(out: &Path) -> Result<Self> {
+    pub(crate) fn beside(out: &Path) -> Result<Self> {
         let parent = match out.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,
@@ -63,12 +63,12 @@ impl Stage {
     }
 
     /// Where the model's files are to be written.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Moves the folder, or a zip of it, to `out`. Returns the bytes of the artifact.
-    pub(super) fn publish(self, out: &Path, force: bool) -> Result<u64> {
+    pub(crate) fn publish(self, out: &Path, force: bool) -> Result<u64> {
         let failed = |error| write_error(out, &error);
         let files = sorted_files(&self.folder).map_err(failed)?;
         let (complete, size_bytes) = if is_zip(out) {
