@@ -63,23 +63,31 @@ pub fn load<B: Backend>(
     let shape = Shape::from(decoder);
     backend.prepare(shape.attention, shape.delta_rule)?;
     let mut builder = ModelBuilder::<B>::new(decoder);
-    let (sender, receiver) = sync_channel(1);
+    let (bytes_sender, bytes_receiver) = sync_channel(1);
+    let (matrix_sender, matrix_receiver) = sync_channel(1);
     std::thread::scope(|scope| {
+        // Either thread ends early when the one after it hangs up, as it does after a failure.
         scope.spawn(move || {
-            for weight in &inventory.weights {
-                let Some(expected) = &weight.expected else { continue };
-                if expected.presence == Presence::TiedCopy {
-                    continue;
-                }
-                let matrix = read(source, inventory, weight);
-                let failed = matrix.is_err();
-                // The other end hangs up when the device refuses a weight.
-                if sender.send((weight, expected, matrix)).is_err() || failed {
+            let wanted = inventory.weights.iter().filter_map(|weight| {
+                let expected = weight.expected.as_ref()?;
+                (expected.presence != Presence::TiedCopy).then_some((weight, expected))
+            });
+            for (weight, expected) in wanted {
+                let bytes = read(source, inventory, weight);
+                if bytes_sender.send((weight, expected, bytes)).is_err() {
                     return;
                 }
             }
         });
-        for (weight, expected, matrix) in receiver {
+        scope.spawn(move || {
+            for (weight, expected, bytes) in bytes_receiver {
+                let matrix = bytes.and_then(|bytes| decode(inventory, weight, &bytes));
+                if matrix_sender.send((weight, expected, matrix)).is_err() {
+                    return;
+                }
+            }
+        });
+        for (weight, expected, matrix) in matrix_receiver {
             builder.put(backend, expected, matrix?)?;
             progress(stored_bytes(inventory, weight));
         }
@@ -110,24 +118,33 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     }
 }
 
-/// Reads and decodes one weight. A vector comes as a matrix of one row.
-fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<Matrix, Error> {
+/// The stored bytes of one weight: of its parts, or of the one tensor that it is.
+fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<Vec<(Part, Vec<u8>)>, Error> {
     let tensors = &inventory.artifact.tensors;
-    match (&weight.form, &weight.stored) {
-        (Form::Packed { parts }, Stored::Packed(layout)) => {
-            let mut bytes: codec::Parts<Vec<u8>> = codec::Parts::default();
+    match &weight.form {
+        Form::Packed { parts } => {
             let mut stored: Vec<_> =
                 parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect();
             stored.sort_by_key(|&(_, index)| index);
-            for (part, index) in stored {
-                bytes[part] = source.read_tensor(&tensors[index])?;
-            }
-            let slices = Part::ALL.map(|part| bytes[part].as_slice());
-            codec::decode(&weight.name, layout, &codec::Parts::new(slices)).map(Matrix::Packed)
+            stored.into_iter().map(|(part, index)| Ok((part, source.read_tensor(&tensors[index])?))).collect()
+        }
+        // The part has no meaning for a weight that is not packed.
+        Form::Plain { index } => Ok(vec![(Part::Sign, source.read_tensor(&tensors[*index])?)]),
+    }
+}
+
+/// Decodes what [`read`] gave. A vector comes as a matrix of one row.
+fn decode(inventory: &Inventory, weight: &Weight, bytes: &[(Part, Vec<u8>)]) -> Result<Matrix, Error> {
+    match (&weight.form, &weight.stored) {
+        (Form::Packed { .. }, Stored::Packed(layout)) => {
+            let mut parts: codec::Parts<&[u8]> = codec::Parts::default();
+            bytes.iter().for_each(|(part, bytes)| parts[*part] = bytes);
+            codec::decode(&weight.name, layout, &parts).map(Matrix::Packed)
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
-            let tensor = &tensors[*index];
-            let values = codec::decode_values(&tensor.name, *dtype, &source.read_tensor(tensor)?)?;
+            let name = &inventory.artifact.tensors[*index].name;
+            let bytes = bytes.first().map_or(&[][..], |(_, bytes)| bytes);
+            let values = codec::decode_values(name, *dtype, bytes)?;
             let cols = shape.last().copied().unwrap_or(1).max(1) as usize;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols, cols, values }))
         }
