@@ -17,7 +17,7 @@ use half::f16;
 use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
 use crate::forward::{Model, Shape};
-use crate::weights::{LoadError, ModelBuilder, load};
+use crate::weights::{Convention, LoadError, ModelBuilder, load};
 
 pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
@@ -270,7 +270,7 @@ fn random_model<B: Backend>(
 ) -> Result<Model<B>, BackendError> {
     let shape = Shape::from(&options.model);
     b.prepare(shape.attention, shape.delta_rule)?;
-    let mut builder = ModelBuilder::new(&options.model);
+    let mut builder = ModelBuilder::new(&options.model, Convention::Checkpoint);
     for tensor in Manifest::of(&options.model).tensors() {
         if tensor.presence != Presence::TiedCopy {
             builder.put(b, tensor, random_weight(tensor, random)).map_err(failed)?;

@@ -20,7 +20,7 @@ use bitgauge_core::codec::Bits;
 use crate::source::Source;
 use plan::Plan;
 
-pub(crate) use config::add_quantization;
+pub(crate) use config::add_packing;
 pub(crate) use plan::part_name;
 pub(crate) use safetensors::{TensorSpec, Writer};
 pub(crate) use stage::{Stage, check_target, write_error};
@@ -82,7 +82,7 @@ pub fn pack(
     progress: &mut dyn FnMut(u64),
 ) -> Result<PackSummary> {
     stage::check_target(out, settings.force)?;
-    let config = config::add_quantization(source.artifact().expect_config()?, settings.scale_group)?;
+    let config = config::add_packing(source.artifact().expect_config()?, settings.scale_group)?;
     let plan = Plan::new(source, settings, progress)?;
 
     let stage = stage::Stage::beside(out)?;

@@ -6,13 +6,13 @@ use std::sync::mpsc::sync_channel;
 
 use bitgauge_core::codec::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, Presence};
+use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Presence, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
 use crate::forward::{Model, Shape};
 use crate::source::Source;
-pub(crate) use builder::ModelBuilder;
+pub(crate) use builder::{Convention, ModelBuilder};
 
 /// Why a model could not be loaded.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl From<BackendError> for LoadError {
 }
 
 /// Loads every weight that the forward pass needs, in storage order, so that the artifact is read
-/// once from front to back. While the device takes one weight, the next is read and decoded; no more
+/// once from front to back. While the device takes one weight, the next is decoded and the one after it read; no more
 /// than a few are in memory. `progress` is told the stored bytes of each weight done.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub fn load<B: Backend>(
     let decoder = decoder(inventory)?;
     let shape = Shape::from(decoder);
     backend.prepare(shape.attention, shape.delta_rule)?;
-    let mut builder = ModelBuilder::<B>::new(decoder);
+    let mut builder = ModelBuilder::<B>::new(decoder, convention(inventory));
     let (bytes_sender, bytes_receiver) = sync_channel(1);
     let (matrix_sender, matrix_receiver) = sync_channel(1);
     std::thread::scope(|scope| {
@@ -81,7 +81,8 @@ pub fn load<B: Backend>(
         });
         scope.spawn(move || {
             for (weight, expected, bytes) in bytes_receiver {
-                let matrix = bytes.and_then(|bytes| decode(inventory, weight, &bytes));
+                let turned = turned_heads(decoder, inventory, expected.role);
+                let matrix = bytes.and_then(|bytes| decode(inventory, weight, bytes, turned));
                 if matrix_sender.send((weight, expected, matrix)).is_err() {
                     return;
                 }
@@ -118,6 +119,35 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     }
 }
 
+/// Whose conventions the stored values follow.
+fn convention(inventory: &Inventory) -> Convention {
+    match inventory.config.as_ref().map(|config| &config.quantization) {
+        Some(Quantization::Gguf) => Convention::LlamaCpp,
+        _ => Convention::Checkpoint,
+    }
+}
+
+/// Rows of a head whose halves llama.cpp has shuffled into each other, for the tensors that it does so to:
+/// llama's queries and keys.
+fn turned_heads(decoder: &Decoder, inventory: &Inventory, role: Role) -> Option<usize> {
+    use LayerPart::{KBias, KProj, QBias, QProj};
+    let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
+    let is_turned = decoder.family == Family::Llama && convention(inventory) == Convention::LlamaCpp;
+    is_turned.then_some(decoder.head_dim as usize)
+}
+
+/// Undoes llama.cpp's order of the rows of llama's queries and keys: rows 2 i and 2 i + 1 of a head are its
+/// rows i and i + d / 2.
+fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
+    let row_bytes = bytes.len() / rows.max(1);
+    let half = head_dim / 2;
+    let source = |row: usize| {
+        let (head, within) = (row / head_dim * head_dim, row % head_dim);
+        head + within % half * 2 + within / half
+    };
+    (0..rows).flat_map(|row| &bytes[source(row) * row_bytes..][..row_bytes]).copied().collect()
+}
+
 /// The stored bytes of one weight: of its parts, or of the one tensor that it is.
 fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<Vec<(Part, Vec<u8>)>, Error> {
     let tensors = &inventory.artifact.tensors;
@@ -133,20 +163,33 @@ fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<V
     }
 }
 
-/// Decodes what [`read`] gave. A vector comes as a matrix of one row.
-fn decode(inventory: &Inventory, weight: &Weight, bytes: &[(Part, Vec<u8>)]) -> Result<Matrix, Error> {
+/// Decodes what [`read`] gave. A vector comes as a matrix of one row. `turned` is that of
+/// [`turned_heads`].
+fn decode(
+    inventory: &Inventory,
+    weight: &Weight,
+    stored: Vec<(Part, Vec<u8>)>,
+    turned: Option<usize>,
+) -> Result<Matrix, Error> {
     match (&weight.form, &weight.stored) {
         (Form::Packed { .. }, Stored::Packed(layout)) => {
             let mut parts: codec::Parts<&[u8]> = codec::Parts::default();
-            bytes.iter().for_each(|(part, bytes)| parts[*part] = bytes);
+            stored.iter().for_each(|(part, bytes)| parts[*part] = bytes);
             codec::decode(&weight.name, layout, &parts).map(Matrix::Packed)
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
             let name = &inventory.artifact.tensors[*index].name;
-            let bytes = bytes.first().map_or(&[][..], |(_, bytes)| bytes);
-            let values = codec::decode_values(name, *dtype, bytes)?;
-            let cols = shape.last().copied().unwrap_or(1).max(1) as usize;
-            Ok(Matrix::Dense(Dense { rows: values.len() / cols, cols, values }))
+            let mut bytes = stored.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
+            if let (Some(head_dim), Some(&rows)) = (turned, shape.first()) {
+                bytes = turn_back(&bytes, rows as usize, head_dim);
+            }
+            let cols = shape.last().copied().unwrap_or(1).max(1);
+            if dtype.block_elements() > 1 {
+                let rows = shape.iter().product::<u64>() / cols;
+                return codec::decode_blocks(name, *dtype, [rows, cols], &bytes);
+            }
+            let values = codec::decode_values(name, *dtype, &bytes)?;
+            Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
         }
         _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")
             .within(&weight.name)),

@@ -79,10 +79,31 @@ pub enum Kernel {
     CausalConv,
     L2Norm,
     DecayGates,
-    DeltaChunk,
-    DeltaRule,
+    DeltaChunk(Heads),
+    DeltaRule(Heads),
     GatedNorm,
     HeadLoss,
+}
+
+/// Where the heads of queries, keys and values begin, and so which snippet reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Heads {
+    /// At whole quads of channels.
+    Aligned,
+    /// Anywhere.
+    Any,
+}
+
+impl Heads {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Aligned, Self::Any];
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Aligned => include_str!("../wgsl/heads_aligned.wgsl"),
+            Self::Any => include_str!("../wgsl/heads_any.wgsl"),
+        }
+    }
 }
 
 /// How a kernel reaches one of its bindings.
@@ -157,8 +178,10 @@ impl Kernel {
             Self::CausalConv,
             Self::L2Norm,
             Self::DecayGates,
-            Self::DeltaChunk,
-            Self::DeltaRule,
+            Self::DeltaChunk(Heads::Aligned),
+            Self::DeltaChunk(Heads::Any),
+            Self::DeltaRule(Heads::Aligned),
+            Self::DeltaRule(Heads::Any),
             Self::GatedNorm,
             Self::ToF16,
             Self::Scatter,
@@ -192,8 +215,8 @@ impl Kernel {
             Self::CausalConv => "causal_conv",
             Self::L2Norm => "l2_norm",
             Self::DecayGates => "decay_gates",
-            Self::DeltaChunk => "delta_chunk",
-            Self::DeltaRule => "delta_rule",
+            Self::DeltaChunk(_) => "delta_chunk",
+            Self::DeltaRule(_) => "delta_rule",
             Self::GatedNorm => "gated_norm",
             Self::HeadLoss => "head_loss",
         }
@@ -234,7 +257,7 @@ impl Kernel {
             Self::CausalConv => &[Uniform, Read, Read, Read, Write],
             Self::L2Norm => &[Uniform, Write],
             Self::DecayGates => &[Uniform, Write, Write, Read, Read],
-            Self::DeltaChunk | Self::DeltaRule => &[Uniform, Read, Read, Read, Read, Write],
+            Self::DeltaChunk(_) | Self::DeltaRule(_) => &[Uniform, Read, Read, Read, Read, Write],
             Self::GatedNorm => &[Uniform, Write, Read, Read],
             Self::Attention | Self::AttentionCoop(_) => &[Uniform, Read, Read, Read, Read, Write],
             Self::HeadLoss => &[Uniform, Read, Read, Write],
@@ -261,8 +284,8 @@ impl Kernel {
             Self::CausalConv => params::CausalConv::LAYOUT,
             Self::L2Norm => params::L2Norm::LAYOUT,
             Self::DecayGates => params::DecayGates::LAYOUT,
-            Self::DeltaChunk => params::DeltaChunk::LAYOUT,
-            Self::DeltaRule => params::DeltaRule::LAYOUT,
+            Self::DeltaChunk(_) => params::DeltaChunk::LAYOUT,
+            Self::DeltaRule(_) => params::DeltaRule::LAYOUT,
             Self::GatedNorm => params::GatedNorm::LAYOUT,
             Self::HeadLoss => params::HeadLoss::LAYOUT,
         }
@@ -289,8 +312,8 @@ impl Kernel {
             Self::CausalConv => include_str!("../wgsl/causal_conv.wgsl"),
             Self::L2Norm => include_str!("../wgsl/l2_norm.wgsl"),
             Self::DecayGates => include_str!("../wgsl/decay_gates.wgsl"),
-            Self::DeltaChunk => include_str!("../wgsl/delta_chunk.wgsl"),
-            Self::DeltaRule => include_str!("../wgsl/delta_rule.wgsl"),
+            Self::DeltaChunk(_) => include_str!("../wgsl/delta_chunk.wgsl"),
+            Self::DeltaRule(_) => include_str!("../wgsl/delta_rule.wgsl"),
             Self::GatedNorm => include_str!("../wgsl/gated_norm.wgsl"),
             Self::HeadLoss => include_str!("../wgsl/head_loss.wgsl"),
         }
@@ -314,7 +337,9 @@ pub fn compose(kernel: Kernel) -> String {
         Kernel::L2Norm | Kernel::GatedNorm | Kernel::HeadNorm => {
             vec![include_str!("../wgsl/reduce_heads.wgsl")]
         }
-        Kernel::DeltaChunk | Kernel::DeltaRule => vec![include_str!("../wgsl/chunk_sums.wgsl")],
+        Kernel::DeltaChunk(heads) | Kernel::DeltaRule(heads) => {
+            vec![include_str!("../wgsl/chunk_sums.wgsl"), heads.source()]
+        }
         _ => Vec::new(),
     };
     let source = match kernel {

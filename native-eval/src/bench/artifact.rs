@@ -10,7 +10,7 @@ use bitgauge_core::{Dtype, Error, ErrorKind, Matrix, Result};
 use serde_json::{Value, json};
 
 use super::{BenchOptions, Random, SCALE_GROUP, random_weight};
-use crate::pack::{Stage, TensorSpec, Writer, add_quantization, check_target, part_name, write_error};
+use crate::pack::{Stage, TensorSpec, Writer, add_packing, check_target, part_name, write_error};
 use crate::source::Source;
 
 /// Opens the artifact at `path`, which is written first if it is not there: the model of `options` with
@@ -44,8 +44,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
     let config = stage.folder().join("config.json");
     let text = serde_json::to_vec_pretty(&config_json(&options.model))
         .map_err(|error| write_error(&config, &error.into()))?;
-    fs::write(&config, add_quantization(&text, SCALE_GROUP)?)
-        .map_err(|error| write_error(&config, &error))?;
+    fs::write(&config, add_packing(&text, SCALE_GROUP)?).map_err(|error| write_error(&config, &error))?;
 
     let file = stage.folder().join("model.safetensors");
     let failed = |error| write_error(&file, &error);

@@ -218,18 +218,20 @@ impl Backend for GpuBackend {
             Kernel::Add,
             Kernel::HeadLoss,
         ];
-        let delta_net = [
-            Kernel::SplitHeads,
-            Kernel::SigmoidGate,
-            Kernel::CausalConv,
-            Kernel::L2Norm,
-            Kernel::DecayGates,
-            Kernel::DeltaChunk,
-            Kernel::DeltaRule,
-            Kernel::GatedNorm,
-        ];
-        let delta_net = delta_net.into_iter().filter(|_| delta_rule.is_some());
-        self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net))
+        let delta_net = delta_rule.map(|shape| {
+            let heads = delta_rule::heads(shape);
+            [
+                Kernel::SplitHeads,
+                Kernel::SigmoidGate,
+                Kernel::CausalConv,
+                Kernel::L2Norm,
+                Kernel::DecayGates,
+                Kernel::DeltaChunk(heads),
+                Kernel::DeltaRule(heads),
+                Kernel::GatedNorm,
+            ]
+        });
+        self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net.into_iter().flatten()))
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {

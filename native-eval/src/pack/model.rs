@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{decode_dense, encode, quantize};
+use bitgauge_core::codec::{LOADER, LOADER_FILE, decode_dense, encode, quantize};
 use bitgauge_core::{Result, limits};
 
 use super::PackSettings;
@@ -26,7 +26,7 @@ const TOKENIZER_FILES: [&str; 8] = [
     "vocab.json",
 ];
 
-/// Writes config.json, the tokenizer's files and the weights into `folder`.
+/// Writes config.json, the code that transformers loads the model with, the tokenizer's files and the weights into `folder`.
 pub(super) fn write(
     source: &mut Source,
     plan: &Plan,
@@ -40,6 +40,7 @@ pub(super) fn write(
         fs::write(&path, bytes).map_err(|error| write_error(&path, &error))
     };
     write_file("config.json", config)?;
+    write_file(LOADER_FILE, LOADER.as_bytes())?;
     for name in TOKENIZER_FILES {
         if let Some(member) = source.artifact().find_beside_config(name) {
             write_file(name, &source.read_member(member, limits::TOKENIZER_BYTES)?)?;
