@@ -69,10 +69,10 @@ fn faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
     }
 }
 
-/// Takes a column twice, and its neighbour not at all.
+/// Turns the signs of columns 1 and 17 of every 32.
 fn patch_shift(form: Form) -> ShaderPatch {
     let from = "far_0_0 = signed(held.scales_0, words.basis_0 << (14u";
-    let to = "far_0_0 = signed(held.scales_0, words.basis_0 << (15u";
+    let to = "far_0_0 = signed(held.scales_0, ~words.basis_0 << (14u";
     patch(Kernel::MatmulCoop(staging(form)), from, to)
 }
 
