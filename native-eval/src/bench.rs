@@ -155,7 +155,7 @@ pub struct BenchResult {
     /// What it ran on.
     pub device: String,
     /// What products with weights were computed in.
-    pub precision: &'static str,
+    pub precision: String,
     /// Documents.
     pub documents: usize,
     /// Tokens of each document.
@@ -222,7 +222,7 @@ pub fn run<B: Backend>(
         shape: options.name.clone(),
         layers: options.model.layers.len(),
         device: evaluation.device,
-        precision: evaluation.precision,
+        precision: evaluation.precision.into_owned(),
         documents: options.documents,
         tokens: options.tokens,
         load_seconds,

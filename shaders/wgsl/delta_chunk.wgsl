@@ -89,9 +89,10 @@ fn multiply(first: u32, last: u32, start: u32, keys: u32, lane: u32) -> Patch {
     let load_quad = lane / 4u;
     let load_column = lane % 4u * 4u;
     let row = first + load_quad * 4u;
+    // What comes next is loaded before the products, to hide its latency.
+    var row_block = load_block(row, last, start, load_column);
+    var key_block = load_block(row, last, keys, load_column);
     for (var channel = 0u; channel < p.key_dim; channel += STEP) {
-        let row_block = load_block(row, last, start, channel + load_column);
-        let key_block = load_block(row, last, keys, channel + load_column);
         workgroupBarrier();
         let at = load_column * TILE_QUADS + load_quad;
         row_tile[at] = row_block[0];
@@ -103,6 +104,8 @@ fn multiply(first: u32, last: u32, start: u32, keys: u32, lane: u32) -> Patch {
         key_tile[at + 2u * TILE_QUADS] = key_block[2];
         key_tile[at + 3u * TILE_QUADS] = key_block[3];
         workgroupBarrier();
+        row_block = load_block(row, last, start, channel + STEP + load_column);
+        key_block = load_block(row, last, keys, channel + STEP + load_column);
         for (var line = 0u; line < STEP * TILE_QUADS; line += TILE_QUADS) {
             let left = key_tile[line + tx];
             let right = key_tile[line + tx + 8u];

@@ -5,9 +5,9 @@
 //     out     = diag(e^G) Q S / sqrt(key_dim) + reads written
 //     S       = e^G[last] S + (diag(e^(G[last] - G)) K)ᵀ written
 //
-// Channels of the values do not depend on each other: a workgroup of 8 x 8 invocations takes 32 of one
-// value head of one document and keeps their part of the state. An invocation computes 4 + 4 rows, 32
-// apart, of a quad of channels.
+// Channels of the values do not depend on each other: a workgroup of 8 x 16 invocations takes 32 of one
+// value head of one document and keeps their part of the state. An invocation computes four rows of a
+// quad of channels.
 //
 // mixed is [tokens, mixed_stride] f32: queries [key_heads, key_dim], then keys, then values; decay is
 // [tokens, gate_stride] f32, matrices is [tokens, 4 * matrix_stride] f32, a row being [value_heads, 2, 64],
@@ -44,6 +44,9 @@ const TILE_QUADS = 16u;
 const BLOCK = 32u;
 const BLOCK_QUADS = 8u;
 const STATE_QUADS = 1024u;
+const LANES = 128u;
+// Lanes that bring a piece of the left factor to the tile.
+const LOADING = 64u;
 
 // [128 channels of the keys, 8 quads of channels of the values].
 var<workgroup> state: array<vec4<f32>, 1024>;
@@ -52,24 +55,16 @@ var<workgroup> written: array<vec4<f32>, 512>;
 // [STEP, 16 quads of rows]: a piece of the left factor.
 var<workgroup> tile: array<vec4<f32>, 256>;
 
-// Four sums for each of a lane's 4 + 4 rows.
-struct Patch {
-    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
-    e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32>,
-}
+// Four sums for each of a lane's four rows.
+struct Patch { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
 
 // Adds the products of line i of the tile and a quad of the right factor.
 fn accumulate(sums: ptr<function, Patch>, i: u32, lane: u32, right: vec4<f32>) {
-    let low = tile[i * TILE_QUADS + lane / 8u];
-    let high = tile[i * TILE_QUADS + lane / 8u + 8u];
-    (*sums).a = fma(vec4<f32>(low.x), right, (*sums).a);
-    (*sums).b = fma(vec4<f32>(low.y), right, (*sums).b);
-    (*sums).c = fma(vec4<f32>(low.z), right, (*sums).c);
-    (*sums).d = fma(vec4<f32>(low.w), right, (*sums).d);
-    (*sums).e = fma(vec4<f32>(high.x), right, (*sums).e);
-    (*sums).f = fma(vec4<f32>(high.y), right, (*sums).f);
-    (*sums).g = fma(vec4<f32>(high.z), right, (*sums).g);
-    (*sums).h = fma(vec4<f32>(high.w), right, (*sums).h);
+    let rows = tile[i * TILE_QUADS + lane / 8u];
+    (*sums).a = fma(vec4<f32>(rows.x), right, (*sums).a);
+    (*sums).b = fma(vec4<f32>(rows.y), right, (*sums).b);
+    (*sums).c = fma(vec4<f32>(rows.z), right, (*sums).c);
+    (*sums).d = fma(vec4<f32>(rows.w), right, (*sums).d);
 }
 
 // Channels c ..= c + 3 of a query or key that begins at column `start`; those past its last one as 0.
@@ -81,14 +76,38 @@ fn channels4(row: u32, start: u32, c: u32) -> vec4<f32> {
     return select(vec4<f32>(), value, vec4<u32>(c, c + 1u, c + 2u, c + 3u) < vec4<u32>(p.key_dim));
 }
 
-fn store_tile(lane: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-    let block = transpose(mat4x4<f32>(a, b, c, d));
+// The same of four tokens; rows past the last repeat it.
+fn rows4(lane: u32, row: u32, last: u32, start: u32, c: u32) -> mat4x4<f32> {
+    if lane >= LOADING {
+        return mat4x4<f32>();
+    }
+    return mat4x4<f32>(
+        channels4(min(row, last), start, c), channels4(min(row + 1u, last), start, c),
+        channels4(min(row + 2u, last), start, c), channels4(min(row + 3u, last), start, c));
+}
+
+// Four rows of the matrix of the chunk, a quad of columns each; past its last column whatever is there.
+fn matrix4(lane: u32, row: u32, last: u32, c: u32) -> mat4x4<f32> {
+    if lane >= LOADING {
+        return mat4x4<f32>();
+    }
+    return mat4x4<f32>(
+        matrices[min(row, last) * p.matrix_stride + c], matrices[min(row + 1u, last) * p.matrix_stride + c],
+        matrices[min(row + 2u, last) * p.matrix_stride + c], matrices[min(row + 3u, last) * p.matrix_stride + c]);
+}
+
+// Brings four columns of four rows to the tile. What comes after them is loaded before they are multiplied,
+// to hide its latency.
+fn store_tile(lane: u32, rows: mat4x4<f32>) {
+    let block = transpose(rows);
     let at = lane % 4u * 4u * TILE_QUADS + lane / 4u;
     workgroupBarrier();
-    tile[at] = block[0];
-    tile[at + TILE_QUADS] = block[1];
-    tile[at + 2u * TILE_QUADS] = block[2];
-    tile[at + 3u * TILE_QUADS] = block[3];
+    if lane < LOADING {
+        tile[at] = block[0];
+        tile[at + TILE_QUADS] = block[1];
+        tile[at + 2u * TILE_QUADS] = block[2];
+        tile[at + 3u * TILE_QUADS] = block[3];
+    }
     workgroupBarrier();
 }
 
@@ -96,11 +115,11 @@ fn store_tile(lane: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>)
 fn by_state(first: u32, last: u32, start: u32, lane: u32) -> Patch {
     var sums: Patch;
     let row = first + lane / 4u * 4u;
+    let c = lane % 4u * 4u;
+    var next = rows4(lane, row, last, start, c);
     for (var channel = 0u; channel < p.key_dim; channel += STEP) {
-        let c = channel + lane % 4u * 4u;
-        store_tile(lane,
-            channels4(min(row, last), start, c), channels4(min(row + 1u, last), start, c),
-            channels4(min(row + 2u, last), start, c), channels4(min(row + 3u, last), start, c));
+        store_tile(lane, next);
+        next = rows4(lane, row, last, start, channel + STEP + c);
         let right = channel * BLOCK_QUADS + lane % 8u;
         for (var i = 0u; i < STEP; i += 4u) {
             accumulate(&sums, i, lane, state[right + i * BLOCK_QUADS]);
@@ -116,11 +135,11 @@ fn by_state(first: u32, last: u32, start: u32, lane: u32) -> Patch {
 fn add_by_written(before: Patch, first: u32, last: u32, start: u32, lane: u32) -> Patch {
     var sums = before;
     let row = first + lane / 4u * 4u;
+    let c = start + lane % 4u;
+    var next = matrix4(lane, row, last, c);
     for (var token = 0u; token < CHUNK; token += STEP) {
-        let c = start + token / 4u + lane % 4u;
-        store_tile(lane,
-            matrices[min(row, last) * p.matrix_stride + c], matrices[min(row + 1u, last) * p.matrix_stride + c],
-            matrices[min(row + 2u, last) * p.matrix_stride + c], matrices[min(row + 3u, last) * p.matrix_stride + c]);
+        store_tile(lane, next);
+        next = matrix4(lane, row, last, c + (token + STEP) / 4u);
         let right = token * BLOCK_QUADS + lane % 8u;
         for (var i = 0u; i < STEP; i += 4u) {
             accumulate(&sums, i, lane, written[right + i * BLOCK_QUADS]);
@@ -132,26 +151,26 @@ fn add_by_written(before: Patch, first: u32, last: u32, start: u32, lane: u32) -
     return sums;
 }
 
+// Channels of a token's key, 32 apart, times what is left of the token's write behind the last one's.
+fn faded_key(first: u32, last: u32, token: u32, start: u32, c: u32) -> mat2x4<f32> {
+    let row = min(first + token, last);
+    let left = fade(row - first, last - first);
+    return left * mat2x4<f32>(channels4(row, start, c), channels4(row, start, c + 32u));
+}
+
 // (diag(left) K)ᵀ · written for key channels from `channel` on, left being what is left of each
 // token's write behind the chunk's last token.
 fn by_keys(first: u32, last: u32, start: u32, channel: u32, lane: u32) -> Patch {
     var sums: Patch;
-    let quad = lane % 4u;
-    let c = channel + quad * 4u;
+    let quad = lane % 8u;
+    let at = lane / 8u * TILE_QUADS + quad;
+    var next = faded_key(first, last, lane / 8u, start, channel + quad * 4u);
     for (var token = 0u; token < CHUNK; token += STEP) {
-        let row = min(first + token + lane / 4u, last);
-        let left = fade(row - first, last - first);
-        let at = lane / 4u * TILE_QUADS + quad;
-        let k0 = left * channels4(row, start, c);
-        let k1 = left * channels4(row, start, c + 16u);
-        let k2 = left * channels4(row, start, c + 32u);
-        let k3 = left * channels4(row, start, c + 48u);
         workgroupBarrier();
-        tile[at] = k0;
-        tile[at + 4u] = k1;
-        tile[at + 8u] = k2;
-        tile[at + 12u] = k3;
+        tile[at] = next[0];
+        tile[at + 8u] = next[1];
         workgroupBarrier();
+        next = faded_key(first, last, token + STEP + lane / 8u, start, channel + quad * 4u);
         let right = token * BLOCK_QUADS + lane % 8u;
         for (var i = 0u; i < STEP; i += 4u) {
             accumulate(&sums, i, lane, written[right + i * BLOCK_QUADS]);
@@ -219,10 +238,6 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
     put_news(work, row + 1u, known.b);
     put_news(work, row + 2u, known.c);
     put_news(work, row + 3u, known.d);
-    put_news(work, row + 32u, known.e);
-    put_news(work, row + 33u, known.f);
-    put_news(work, row + 34u, known.g);
-    put_news(work, row + 35u, known.h);
     workgroupBarrier();
 
     let solved = add_by_written(Patch(), work.first, work.last, matrix, lane);
@@ -231,10 +246,6 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
     put_written(work, row + 1u, solved.b);
     put_written(work, row + 2u, solved.c);
     put_written(work, row + 3u, solved.d);
-    put_written(work, row + 32u, solved.e);
-    put_written(work, row + 33u, solved.f);
-    put_written(work, row + 34u, solved.g);
-    put_written(work, row + 35u, solved.h);
     workgroupBarrier();
 
     var reads = by_state(work.first, work.last, queries, lane);
@@ -242,19 +253,11 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
     reads.b *= read_scale(work, row + 1u);
     reads.c *= read_scale(work, row + 2u);
     reads.d *= read_scale(work, row + 3u);
-    reads.e *= read_scale(work, row + 32u);
-    reads.f *= read_scale(work, row + 33u);
-    reads.g *= read_scale(work, row + 34u);
-    reads.h *= read_scale(work, row + 35u);
     reads = add_by_written(reads, work.first, work.last, matrix + CHUNK / 4u, lane);
     put_out(work, row, reads.a);
     put_out(work, row + 1u, reads.b);
     put_out(work, row + 2u, reads.c);
     put_out(work, row + 3u, reads.d);
-    put_out(work, row + 32u, reads.e);
-    put_out(work, row + 33u, reads.f);
-    put_out(work, row + 34u, reads.g);
-    put_out(work, row + 35u, reads.h);
 
     let keep = fade_from_start(work.last - work.first);
     for (var channel = 0u; channel < p.key_dim; channel += 64u) {
@@ -263,15 +266,11 @@ fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
         put_state(work, channel + row + 1u, keep, added.b);
         put_state(work, channel + row + 2u, keep, added.c);
         put_state(work, channel + row + 3u, keep, added.d);
-        put_state(work, channel + row + 32u, keep, added.e);
-        put_state(work, channel + row + 33u, keep, added.f);
-        put_state(work, channel + row + 34u, keep, added.g);
-        put_state(work, channel + row + 35u, keep, added.h);
     }
     workgroupBarrier();
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let head = group.y;
     let document = documents[p.first_document + group.z];
@@ -289,7 +288,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     work.place = head * p.value_dim + c;
     work.exists = vec4<u32>(c, c + 1u, c + 2u, c + 3u) < vec4<u32>(p.value_dim);
 
-    for (var i = lane; i < STATE_QUADS; i += 64u) {
+    for (var i = lane; i < STATE_QUADS; i += LANES) {
         state[i] = vec4<f32>();
     }
     for (var first = begin; first < end; first += CHUNK) {
