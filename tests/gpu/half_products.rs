@@ -69,9 +69,11 @@ fn faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
     }
 }
 
-/// Takes a column twice, and its neighbour not at all.
+/// Turns the signs of columns 1 and 17 of every 32.
 fn patch_shift(form: Form) -> ShaderPatch {
-    patch(Kernel::MatmulCoop(staging(form)), "(14u - 0u * 2u)", "(15u - 0u * 2u)")
+    let from = "far_0_0 = signed(held.scales_0, words.basis_0 << (14u";
+    let to = "far_0_0 = signed(held.scales_0, ~words.basis_0 << (14u";
+    patch(Kernel::MatmulCoop(staging(form)), from, to)
 }
 
 fn product(

@@ -201,9 +201,8 @@ impl Backend for GpuBackend {
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
         let (hidden, intermediate) = (hidden as u64, intermediate as u64);
         let budget: u64 = if self.device.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
-        // Residual, norm, q, k, v, mixed heads and output are about as wide as hidden; gate and up
-        // are as wide as the MLP.
-        let all = 4 * (8 * hidden + 2 * intermediate);
+        // What a token of Qwen3.6-27B takes, f16 copies included; others take less.
+        let all = 4 * (14 * hidden + 4 * intermediate);
         let longest = 4 * hidden.max(intermediate);
         let fitting = (budget / all.max(1)).min(self.device.info.max_buffer_bytes / longest.max(1));
         (fitting.min(PREFERRED_TOKENS) / 64 * 64).max(64) as usize
