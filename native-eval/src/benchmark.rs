@@ -14,7 +14,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
 use crate::backend::{Backend, BackendError};
-use crate::score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
+use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
 use crate::tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 use crate::weights::{LoadError, load};
 use crate::{LocalFiles, Source};
@@ -143,8 +143,10 @@ impl Benchmark<'_> {
         let artifact = source.artifact().clone();
         let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
         let model = load(backend, source, &inventory, loading).map_err(|error| match error {
-            LoadError::Artifact(error) => error.within(source.name()),
-            LoadError::Backend(error) => device_fault(&error),
+            LoadError::Artifact(error) => Halt::from(error.within(source.name())),
+            // The validator loads such a model, and its loss is then not finite.
+            LoadError::NotFinite(_) => Raised::runtime(NOT_FINITE).into(),
+            LoadError::Backend(error) => device_fault(&error).into(),
         })?;
         let parameters = inventory.parameters().unwrap_or(0);
         let batch_size = self.environment.batch_size();

@@ -19,6 +19,8 @@ pub(crate) use builder::{Convention, ModelBuilder};
 pub enum LoadError {
     /// The artifact is faulty or holds no model that can be evaluated.
     Artifact(Error),
+    /// A weight is not finite, so no loss would be.
+    NotFinite(Error),
     /// The device refused.
     Backend(BackendError),
 }
@@ -26,7 +28,7 @@ pub enum LoadError {
 impl std::fmt::Display for LoadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Artifact(error) => error.fmt(f),
+            Self::Artifact(error) | Self::NotFinite(error) => error.fmt(f),
             Self::Backend(error) => error.fmt(f),
         }
     }

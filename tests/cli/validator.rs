@@ -72,6 +72,13 @@ fn the_validators_failures_are_its_own_words_and_bitgauges_are_not() {
     assert_eq!(over, (Some(1), rejection.into()));
     let absent = run(&["benchmark"], &[("SUBMISSION_ARTIFACT_PATH", "/nonexistent")]);
     assert_eq!(absent, (Some(1), "RuntimeError: submission artifact not found: /nonexistent\n".into()));
+    // A model with a weight that is NaN loads there, and its loss says so.
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/validator/direct_run");
+    let (model, tokenizer) =
+        (format!("{fixtures}/models/tiny_nan"), format!("{fixtures}/tokenizers/bpe_qwenlike"));
+    let nan = [("SUBMISSION_ARTIFACT_PATH", &model[..]), ("EVAL_TOKENIZER_ID", &tokenizer)];
+    let error = "RuntimeError: direct model evaluation produced non-finite cross entropy\n";
+    assert_eq!(run(&["benchmark"], &nan), (Some(1), error.into()));
     for command in ["benchmark", "proxy"] {
         let public = run(&[command], &[("HELDOUT_DATASET", "math"), ("SUBMISSION_ARTIFACT_PATH", "")]);
         assert_eq!(public.0, Some(2));

@@ -193,13 +193,15 @@ impl<B: Backend> LayerBuilder<B> {
 
 /// The values of a vector. One that is not finite would make everything after it so, or be lost in a
 /// kernel that clamps it.
-fn finite(expected: &ExpectedTensor, matrix: Matrix) -> Result<Vec<f32>> {
+fn finite(expected: &ExpectedTensor, matrix: Matrix) -> std::result::Result<Vec<f32>, LoadError> {
     let values = matrix.to_f32();
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),
-        Some(i) => Err(Error::new(ErrorKind::BadValue, "a weight is not a finite number")
-            .within(&expected.name)
-            .expected("finite numbers", format!("{} at index {i}", values[i]))),
+        Some(i) => Err(LoadError::NotFinite(
+            Error::new(ErrorKind::BadValue, "a weight is not a finite number")
+                .within(&expected.name)
+                .expected("finite numbers", format!("{} at index {i}", values[i])),
+        )),
     }
 }
 
