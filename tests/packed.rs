@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bitgauge_core::Matrix;
-use bitgauge_core::codec::{self, Form, Part, Parts};
+use bitgauge_core::codec::{self, Fit, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
-use native_eval::{Backend, EvaluateOptions, PackSettings, Source, Task, evaluate, pack};
+use native_eval::{Backend, EvaluateOptions, PackMix, PackSettings, Source, Task, evaluate, pack};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Bound on the mean loss, in nats.
@@ -26,13 +26,8 @@ fn main() -> ExitCode {
     let models = ["qwen3_tied", "qwen3_untied", "llama", "qwen3_5_full"].map(golden);
     for model in models.into_iter().chain([wide]) {
         for settings in every_setting() {
-            let name = format!(
-                "{} B={} group={} rescue={}",
-                model.file_name().unwrap_or_default().to_string_lossy(),
-                settings.bases,
-                settings.scale_group,
-                settings.rescue_fraction
-            );
+            let model_name = model.file_name().unwrap_or_default().to_string_lossy();
+            let name = format!("{model_name} {:?} {:?}", settings.mix, settings.fit);
             let folder = tempfile::tempdir().expect("a temporary folder");
             match Pair::make(&model, folder.path(), &settings) {
                 Ok(pair) => pair.check(&name, &mut tally),
@@ -48,7 +43,10 @@ fn every_setting() -> Vec<PackSettings> {
     for bases in [1, 2] {
         for scale_group in [128, 0] {
             for rescue_fraction in [0.0, 0.2] {
-                all.push(PackSettings { scale_group, rescue_fraction, bases, force: false });
+                let mix = PackMix::Uniform { scale_group, rescue_fraction, bases };
+                // Refined bases where there are two, and the plain rounding where there is one.
+                let fit = if bases > 1 { Fit::LeastSquares } else { Fit::Mean };
+                all.push(PackSettings { mix, fit, force: false });
             }
         }
     }

@@ -4,6 +4,7 @@
 //! tensor), writing [`quantize`] -> [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
 //! `M = N - R` binary rows in `B` additive sign bases, and `R` rescue rows of 4-bit codes.
 
+mod binary_row;
 mod check;
 mod decode;
 mod encode;
@@ -11,6 +12,7 @@ mod group;
 mod layout;
 mod part;
 mod quantize;
+mod rescue_row;
 
 pub use check::PayloadCheck;
 pub use decode::{decode, decode_dense, decode_values};
@@ -18,4 +20,4 @@ pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
 pub use part::{Part, Parts};
-pub use quantize::{Settings, choose_rescue_rows, quantize};
+pub use quantize::{Fit, RowErrors, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
