@@ -6,6 +6,7 @@ A weight is one sign bit per entry with an f16 scale per row or per group of col
 import io
 import json
 import math
+import pathlib
 import zipfile
 
 import numpy as np
@@ -15,6 +16,7 @@ RESCUE_GROUP = 128  # columns per scale of a rescue row
 BITS_PER_PARAMETER = 1.3125  # the artifact's budget: 0.9 * 1 + 0.1 * (4 + 16 / 128)
 LARGEST_RESCUE_SHARE = 0.10  # of the parameters, weights left unpacked included
 SMALLEST_SCALE = 2.0 ** -14  # the smallest normal f16: a stored scale is never 0
+LOADER = pathlib.Path(__file__).parent.parent / "core" / "src" / "codec" / "modeling_bitpack.py"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -89,19 +91,26 @@ def pack(config, weights, rescue, scale_group, tokenizer):
             tensors.update(encode(name, weight, rescue[name], scale_group))
         else:
             tensors[name] = weight.astype(np.float16)
-    config = dict(config, quantization_config={
-        "quant_method": "bitpack", "format_version": 1,
-        "scale_group_size": scale_group, "rescue_group_size": RESCUE_GROUP})
+    config = dict(config, auto_map={"AutoModelForCausalLM": "modeling_bitpack.BitpackForCausalLM"},
+                  quantization_config={
+                      "quant_method": "bitpack", "format_version": 1,
+                      "scale_group_size": scale_group, "rescue_group_size": RESCUE_GROUP})
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    return archive(config, tokenizer, safetensors.numpy.save(tensors))
+
+
+def archive(config, tokenizer, weights):
+    """The zip of a packed model, with the code that transformers loads it with."""
     members = [("config.json", json.dumps(config, indent=2).encode() + b"\n", zipfile.ZIP_DEFLATED),
+               ("modeling_bitpack.py", LOADER.read_bytes(), zipfile.ZIP_DEFLATED),
                ("tokenizer.json", tokenizer.encode(), zipfile.ZIP_DEFLATED),
-               ("model.safetensors", safetensors.numpy.save(tensors), zipfile.ZIP_STORED)]
+               ("model.safetensors", weights, zipfile.ZIP_STORED)]
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
+    with zipfile.ZipFile(out, "w") as file:
         for name, data, method in members:
             member = zipfile.ZipInfo(name, ZIP_TIME)
             member.external_attr = 0o644 << 16
-            archive.writestr(member, data, method, compresslevel=9)
+            file.writestr(member, data, method, compresslevel=9)
     return out.getvalue()
 
 

@@ -112,6 +112,7 @@ impl<'a> Inventory<'a> {
         match &self.config.as_ref()?.quantization {
             Quantization::None => None,
             Quantization::Bitpack(_) => Some("bitpack"),
+            Quantization::Gguf => Some("gguf"),
             Quantization::Unknown { method } => Some(method),
         }
     }
@@ -206,7 +207,8 @@ fn surplus_bits(artifact: &Artifact, grouping: &Grouping) -> u64 {
 }
 
 fn check_plain_dtype(name: &str, dtype: Dtype) -> Result<()> {
-    if matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32) {
+    let known = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::Q1_0, Dtype::Q4_0, Dtype::Q8_0];
+    if known.contains(&dtype) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::WrongDtype, "an unpacked weight has a data type that can't be evaluated")

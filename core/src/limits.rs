@@ -3,6 +3,10 @@
 
 /// Longest safetensors header. The reference crate's own cap is 100 MB.
 pub const SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+/// Longest beginning of a GGUF file, up to its tensors: a vocabulary of a million tokens takes 30 MB.
+pub const GGUF_HEADER_BYTES: u64 = 256 << 20;
+/// Most metadata keys of a GGUF file; real ones have about 40.
+pub const GGUF_KEYS_COUNT: u64 = 65_536;
 /// Most tensors in one artifact.
 pub const TENSORS_COUNT: usize = 1_000_000;
 /// Most dimensions of one tensor.

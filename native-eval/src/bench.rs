@@ -12,7 +12,7 @@ use half::f16;
 use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
 use crate::forward::Model;
-use crate::weights::{LoadError, ModelBuilder};
+use crate::weights::{Convention, LoadError, ModelBuilder};
 
 pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
@@ -224,7 +224,7 @@ fn random_model<B: Backend>(
         LoadError::Backend(error) => error,
         LoadError::Artifact(error) => BackendError(error.to_string()),
     };
-    let mut builder = ModelBuilder::new(&options.model);
+    let mut builder = ModelBuilder::new(&options.model, Convention::Checkpoint);
     for tensor in Manifest::of(&options.model).tensors() {
         if tensor.presence == Presence::TiedCopy {
             continue;

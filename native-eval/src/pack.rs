@@ -160,7 +160,7 @@ fn prepare(
 
 /// Every file but the weights.
 fn side_files(source: &mut Source, scale_group: usize) -> Result<Vec<SmallFile>> {
-    let config = config::add_quantization(source.artifact().expect_config()?, scale_group)?;
+    let config = config::add_packing(source.artifact().expect_config()?, scale_group)?;
     files::beside_weights(source, config)
 }
 

@@ -4,13 +4,13 @@ mod builder;
 
 use bitgauge_core::codec::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, Presence};
+use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Presence, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
 use crate::forward::Model;
 use crate::source::Source;
-pub(crate) use builder::ModelBuilder;
+pub(crate) use builder::{Convention, ModelBuilder};
 
 /// Why a model could not be loaded.
 #[derive(Debug)]
@@ -56,13 +56,15 @@ pub fn load<B: Backend>(
     inventory: &Inventory,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Model<B>, LoadError> {
-    let mut builder = ModelBuilder::<B>::new(decoder(inventory)?);
+    let decoder = decoder(inventory)?;
+    let mut builder = ModelBuilder::<B>::new(decoder, convention(inventory));
     for weight in &inventory.weights {
         let Some(expected) = &weight.expected else { continue };
         if expected.presence == Presence::TiedCopy {
             continue;
         }
-        let matrix = read(source, inventory, weight)?;
+        let turned = turned_heads(decoder, inventory, expected.role);
+        let matrix = read(source, inventory, weight, turned)?;
         builder.put(backend, expected, matrix)?;
         progress(stored_bytes(inventory, weight));
     }
@@ -92,8 +94,43 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     }
 }
 
-/// Reads and decodes one weight. A vector comes as a matrix of one row.
-fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<Matrix, Error> {
+/// Whose conventions the stored values follow.
+fn convention(inventory: &Inventory) -> Convention {
+    match inventory.config.as_ref().map(|config| &config.quantization) {
+        Some(Quantization::Gguf) => Convention::LlamaCpp,
+        _ => Convention::Checkpoint,
+    }
+}
+
+/// Rows of a head whose halves llama.cpp has shuffled into each other, for the tensors that it does so to:
+/// llama's queries and keys.
+fn turned_heads(decoder: &Decoder, inventory: &Inventory, role: Role) -> Option<usize> {
+    use LayerPart::{KBias, KProj, QBias, QProj};
+    let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
+    let is_turned = decoder.family == Family::Llama && convention(inventory) == Convention::LlamaCpp;
+    is_turned.then_some(decoder.head_dim as usize)
+}
+
+/// Undoes llama.cpp's order of the rows of llama's queries and keys: rows 2 i and 2 i + 1 of a head are its
+/// rows i and i + d / 2.
+fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
+    let row_bytes = bytes.len() / rows.max(1);
+    let half = head_dim / 2;
+    let source = |row: usize| {
+        let (head, within) = (row / head_dim * head_dim, row % head_dim);
+        head + within % half * 2 + within / half
+    };
+    (0..rows).flat_map(|row| &bytes[source(row) * row_bytes..][..row_bytes]).copied().collect()
+}
+
+/// Reads and decodes one weight. A vector comes as a matrix of one row. `turned` is that of
+/// [`turned_heads`].
+fn read(
+    source: &mut Source,
+    inventory: &Inventory,
+    weight: &Weight,
+    turned: Option<usize>,
+) -> Result<Matrix, Error> {
     let tensors = &inventory.artifact.tensors;
     match (&weight.form, &weight.stored) {
         (Form::Packed { parts }, Stored::Packed(layout)) => {
@@ -109,9 +146,17 @@ fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<M
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
             let tensor = &tensors[*index];
-            let values = codec::decode_values(&tensor.name, *dtype, &source.read_tensor(tensor)?)?;
-            let cols = shape.last().copied().unwrap_or(1).max(1) as usize;
-            Ok(Matrix::Dense(Dense { rows: values.len() / cols, cols, values }))
+            let mut bytes = source.read_tensor(tensor)?;
+            if let (Some(head_dim), Some(&rows)) = (turned, shape.first()) {
+                bytes = turn_back(&bytes, rows as usize, head_dim);
+            }
+            let cols = shape.last().copied().unwrap_or(1).max(1);
+            if dtype.block_elements() > 1 {
+                let rows = shape.iter().product::<u64>() / cols;
+                return codec::decode_blocks(&tensor.name, *dtype, [rows, cols], &bytes);
+            }
+            let values = codec::decode_values(&tensor.name, *dtype, &bytes)?;
+            Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
         }
         _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")
             .within(&weight.name)),

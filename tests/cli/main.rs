@@ -1,6 +1,7 @@
 //! The command line as a user meets it: exit status, stdout, stderr, files.
 
 mod artifacts;
+mod loading;
 mod validator;
 
 use std::path::Path;

@@ -19,6 +19,8 @@ pub struct Config {
     pub model_type: String,
     /// The field `quantization_config`.
     pub quantization: Quantization,
+    /// The class that transformers makes the model of, `module.Class` (`auto_map.AutoModelForCausalLM`).
+    pub model_code: Option<String>,
     architecture: Architecture,
 }
 
@@ -29,6 +31,10 @@ pub enum Quantization {
     None,
     /// `quant_method: bitpack`, the format of FORMAT.md.
     Bitpack(QuantConfig),
+    /// A GGUF file, whose tensors follow llama.cpp's conventions: norms are stored whole, the decay of
+    /// DeltaNet as its rate, its value heads by turns of the key heads, and queries and keys of llama
+    /// with the channels that turn together side by side.
+    Gguf,
     /// Some other method, by its name; what it stores can be counted but not read.
     Unknown {
         /// The field `quant_method`, or `unnamed`.
@@ -82,7 +88,11 @@ impl Config {
             other => Architecture::Unknown { model_type: other.to_owned() },
         };
         let quantization = Quantization::from_fields(&fields)?;
-        Ok(Self { model_type: model_type.to_owned(), quantization, architecture })
+        let model_code = match fields.object("auto_map")? {
+            Some(classes) => classes.text("AutoModelForCausalLM")?.map(str::to_owned),
+            None => None,
+        };
+        Ok(Self { model_type: model_type.to_owned(), quantization, model_code, architecture })
     }
 
     /// The family and its sizes, or [`Architecture::Unknown`].
@@ -103,6 +113,7 @@ impl Quantization {
     fn from_fields(config: &Fields<'_>) -> Result<Self> {
         let Some(fields) = config.object("quantization_config")? else { return Ok(Self::None) };
         match fields.text("quant_method")? {
+            Some("gguf") => Ok(Self::Gguf),
             Some("bitpack") => QuantConfig::from_fields(&fields).map(Self::Bitpack),
             method => Ok(Self::Unknown { method: method.unwrap_or("unnamed").to_owned() }),
         }

@@ -205,7 +205,7 @@ fn fifty_random_shapes_are_filled_to_the_last_row() {
 
 #[test]
 fn a_model_of_100_million_parameters_fills_its_budget() {
-    let config = config(768, 2304, 8, 50_000, true);
+    let config = config(768, 2304, 10, 62_000, true);
     let (summary, written) = packed(&config, 7, Pack::Binary, "model.zip");
     let budget = summary.budget_bytes.unwrap();
     println!("{} parameters, {} of {budget} bytes", written.parameters, written.bytes);

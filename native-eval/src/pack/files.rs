@@ -1,5 +1,6 @@
 //! What lies beside the weights: small files that are known before the weights are.
 
+use bitgauge_core::codec::{LOADER, LOADER_FILE};
 use bitgauge_core::{Result, limits};
 
 use crate::source::Source;
@@ -23,9 +24,13 @@ pub(super) struct SmallFile {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Every file but the weights, sorted by name. Whatever is added here is written and accounted for.
+/// Every file but the weights, sorted by name: config.json, the code that transformers loads the model
+/// with, the tokenizer's files. Whatever is added here is written and accounted for.
 pub(super) fn beside_weights(source: &mut Source, config: Vec<u8>) -> Result<Vec<SmallFile>> {
-    let mut files = vec![SmallFile { name: "config.json".into(), bytes: config }];
+    let mut files = vec![
+        SmallFile { name: "config.json".into(), bytes: config },
+        SmallFile { name: LOADER_FILE.into(), bytes: LOADER.into() },
+    ];
     for name in TOKENIZER_FILES {
         if let Some(member) = source.artifact().find_beside_config(name) {
             let bytes = source.read_member(member, limits::TOKENIZER_BYTES)?;

@@ -261,7 +261,7 @@ fn a_packed_zip_packs_like_its_folder() {
     let artifact = source.artifact().clone();
     assert_eq!(artifact.kind, ContainerKind::Zip);
     let names: Vec<&str> = artifact.members.iter().map(|member| member.name.as_str()).collect();
-    assert_eq!(names, ["config.json", "tokenizer.json", "model.safetensors"]);
+    assert_eq!(names, ["config.json", "modeling_bitpack.py", "tokenizer.json", "model.safetensors"]);
     for (index, member) in artifact.members.iter().enumerate() {
         if member.name == "model.safetensors" {
             assert_eq!((member.compression, member.offset % 64), (Compression::Stored, 0));
@@ -293,6 +293,9 @@ fn config_keeps_its_fields_in_order() {
     model.pack("out", &SETTINGS).unwrap();
     let written = fs::read_to_string(model.path("out/config.json")).unwrap();
     let added = r#",
+  "auto_map": {
+    "AutoModelForCausalLM": "modeling_bitpack.BitpackForCausalLM"
+  },
   "quantization_config": {
     "quant_method": "bitpack",
     "format_version": 1,

@@ -9,9 +9,19 @@ use super::LoadError;
 use crate::backend::{Attention, Backend, DeltaRule};
 use crate::forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Projection, Shape};
 
+/// In what form the values of norms, decays and heads come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Convention {
+    /// As transformers stores them.
+    Checkpoint,
+    /// As llama.cpp does: norms whole, decays as rates, value heads by turns of the key heads.
+    LlamaCpp,
+}
+
 /// A model whose weights come one by one, in any order.
 pub(crate) struct ModelBuilder<'a, B: Backend> {
     decoder: &'a Decoder,
+    convention: Convention,
     embedding: Option<B::Matrix>,
     head: Option<B::Matrix>,
     final_norm: Option<B::Vector>,
@@ -51,10 +61,10 @@ impl From<&Decoder> for Shape {
 
 impl<'a, B: Backend> ModelBuilder<'a, B> {
     /// A model without weights.
-    pub(crate) fn new(decoder: &'a Decoder) -> Self {
+    pub(crate) fn new(decoder: &'a Decoder, convention: Convention) -> Self {
         let layer = |_| LayerBuilder { matrices: HashMap::new(), vectors: HashMap::new() };
         let layers = decoder.layers.iter().map(layer).collect();
-        Self { decoder, embedding: None, head: None, final_norm: None, layers }
+        Self { decoder, convention, embedding: None, head: None, final_norm: None, layers }
     }
 
     /// Takes one weight to the device. A tensor that is not 2-D comes as a matrix of any shape.
@@ -81,6 +91,9 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
             }
             Role::Layer { layer, part } => {
                 let values = self.layer_vector(part, expected, finite(expected, matrix)?);
+                if part == LayerPart::DecayLog && values.iter().any(|rate| *rate > 0.0) {
+                    return Err(growing(expected).into());
+                }
                 self.layers[layer as usize].vectors.insert(part, backend.upload_vector(&values)?);
             }
         }
@@ -94,6 +107,7 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
                 self.uncentre(&mut values);
                 values
             }
+            LayerPart::DecayLog if self.convention == Convention::LlamaCpp => values,
             LayerPart::DecayLog => values.into_iter().map(|log| -log.exp()).collect(),
             LayerPart::Convolution => {
                 let taps = expected.shape.last().map_or(1, |&taps| taps as usize);
@@ -104,9 +118,9 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         }
     }
 
-    /// Qwen3.5 stores most norms as their difference from 1.
+    /// Qwen3.5's checkpoints store most norms as their difference from 1.
     fn uncentre(&self, values: &mut [f32]) {
-        if self.decoder.family == Family::Qwen35 {
+        if self.decoder.family == Family::Qwen35 && self.convention == Convention::Checkpoint {
             values.iter_mut().for_each(|value| *value += 1.0);
         }
     }
@@ -114,8 +128,12 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
     /// The complete model.
     pub(crate) fn finish(self, backend: &mut B) -> Result<Model<B>, LoadError> {
         let layers = self.layers.into_iter().zip(&self.decoder.layers);
+        let mut shape = Shape::from(self.decoder);
+        if let Some(rule) = &mut shape.delta_rule {
+            rule.interleaved = self.convention == Convention::LlamaCpp;
+        }
         Ok(Model {
-            shape: Shape::from(self.decoder),
+            shape,
             embedding: self.embedding.ok_or_else(absent)?,
             layers: layers.map(|(layer, layer_type)| layer.finish(*layer_type)).collect::<Result<_>>()?,
             final_norm: self.final_norm.ok_or_else(absent)?,
@@ -183,6 +201,13 @@ fn finite(expected: &ExpectedTensor, matrix: Matrix) -> Result<Vec<f32>> {
             .within(&expected.name)
             .expected("finite numbers", format!("{} at index {i}", values[i]))),
     }
+}
+
+/// A rate above 0, which only a GGUF file can hold.
+fn growing(expected: &ExpectedTensor) -> Error {
+    Error::new(ErrorKind::BadValue, "a decay rate is above 0, so the state would grow")
+        .within(&expected.name)
+        .expected("-e^A_log, below 0", "a positive number")
 }
 
 /// The inventory has been checked for missing weights, so this happens only if it was not.
