@@ -108,12 +108,14 @@ impl Pair {
         pack(&mut source, &pair.packed, settings, &mut |_| {}).map_err(|e| e.to_string())?;
         let mut weights = dequantize(&pair.packed)?;
         write_dense(model, &pair.dense, &weights)?;
-        // The lowest sign bit of a weight is the sign of its first value.
         let is_wanted = |(name, _): &(&String, &mut (Vec<usize>, Vec<f32>))| {
             name.ends_with(".layers.0.mlp.down_proj.weight")
         };
         let (_, (_, first)) = weights.iter_mut().find(is_wanted).ok_or("no down_proj")?;
-        first[0] = -first[0];
+        // Refined bases may add up to nearly 0, and turning that round changes nothing.
+        let mean = first.iter().map(|value| value.abs()).sum::<f32>() / first.len() as f32;
+        let turned = first.iter_mut().find(|value| value.abs() >= mean).ok_or("no weight")?;
+        *turned = -*turned;
         write_dense(model, &pair.flipped, &weights)?;
         Ok(pair)
     }
