@@ -77,12 +77,12 @@ impl BinaryRow {
         let mut error = 0.0;
         for (g, (values, patterns)) in row.chunks(group).zip(self.patterns.chunks_mut(group)).enumerate() {
             let mut scales = [SMALLEST_SCALE; 4];
-            for b in 0..bases {
-                scales[b] = self.scale[b * self.groups + g];
+            for (scale, plane) in scales.iter_mut().zip(self.scale.chunks(self.groups)) {
+                *scale = plane[g];
             }
             error += refine_group(values, patterns, &mut scales[..bases]);
-            for b in 0..bases {
-                self.scale[b * self.groups + g] = scales[b];
+            for (scale, plane) in scales.iter().zip(self.scale.chunks_mut(self.groups)) {
+                plane[g] = *scale;
             }
         }
         self.write_patterns();
