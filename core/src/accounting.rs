@@ -1,13 +1,13 @@
 //! Every bit of the artifact in exactly one bucket.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::container::Member;
 use crate::inventory::{Inventory, Stored};
 use crate::tensor::Dtype;
 
 /// What a bit of the artifact is spent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bucket {
     /// One bit per binary parameter (per basis).
@@ -85,7 +85,7 @@ impl Bucket {
 }
 
 /// Bits in one bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What they are spent on.
     pub bucket: Bucket,
@@ -94,7 +94,7 @@ pub struct Entry {
 }
 
 /// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Accounting {
     /// Every bucket, in the order of [`Bucket::ALL`].
     pub buckets: Vec<Entry>,

@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// Everything that can be wrong with an input; one variant per kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// The bytes end before the structure does.
@@ -36,7 +36,7 @@ pub enum ErrorKind {
 }
 
 /// A fault in an input: what, where, expected, found, hint.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Error {
     /// The kind of fault.
     pub kind: ErrorKind,

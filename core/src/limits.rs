@@ -25,6 +25,8 @@ pub const CONFIG_BYTES: u64 = 4 << 20;
 pub const INDEX_BYTES: u64 = 64 << 20;
 /// Longest tokenizer.json.
 pub const TOKENIZER_BYTES: u64 = 64 << 20;
+/// Longest JSON report that is read back; one with 100,000 weights has about 30 MB.
+pub const REPORT_BYTES: u64 = 256 << 20;
 /// Most additive sign bases of one packed weight (the format's own limit).
 pub const BASES_COUNT: usize = 4;
 /// Most layers of one model; the largest dense models have about 130.

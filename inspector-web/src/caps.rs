@@ -2,6 +2,8 @@
 
 use bitgauge_core::limits;
 
+use crate::text::count;
+
 /// One cap on untrusted input, ready to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cap {
@@ -46,19 +48,6 @@ fn bytes(amount: u64) -> String {
     }
 }
 
-/// `number` with a comma between groups of three digits.
-fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,14 +66,6 @@ mod tests {
         ];
         for (amount, expected) in cases {
             assert_eq!(bytes(amount), expected);
-        }
-    }
-
-    #[test]
-    fn digits_are_grouped_from_the_right() {
-        let cases = [(7, "7"), (999, "999"), (1_000, "1,000"), (65_536, "65,536"), (1_000_000, "1,000,000")];
-        for (number, expected) in cases {
-            assert_eq!(count(number), expected);
         }
     }
 

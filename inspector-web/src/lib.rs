@@ -1,18 +1,29 @@
 //! The browser inspector: a static page over `bitgauge-core`, compiled to WebAssembly.
 //!
-//! What the page says is decided in plain modules that build and are tested on any machine; only
-//! `page`, which draws it, needs a browser.
+//! What the page says is decided in plain modules that build and are tested on any machine. Only
+//! `page`, which draws it, and `worker`, which reads the files, need a browser. Both are one
+//! WebAssembly module: [`start`] sees which of the two it is in.
 #![forbid(unsafe_code)]
 
 pub mod caps;
+pub mod headline;
 #[cfg(target_arch = "wasm32")]
 mod page;
+pub mod protocol;
+pub mod text;
+#[cfg(target_arch = "wasm32")]
+mod worker;
 
-/// Draws the page into the document's body. Call it once, when the module has started.
+/// Draws the page into the document's body, or starts to serve it as its worker. Call it once, when
+/// the module has started.
 #[cfg(target_arch = "wasm32")]
 pub fn start() {
     console_error_panic_hook::set_once();
-    leptos::mount::mount_to_body(page::Page);
+    if web_sys::window().is_some() {
+        leptos::mount::mount_to_body(page::Page);
+    } else {
+        worker::serve();
+    }
 }
 
 /// Outside a browser there is nothing to draw on: says how to build the page, and exits with 2.

@@ -131,6 +131,10 @@ pub trait Backend {
         None
     }
 
+    /// Tells what a model will ask for, so that the backend can get ready while weights are read.
+    fn prepare(&mut self, _attention: Attention, _delta_rule: Option<DeltaRule>) -> Result<()> {
+        Ok(())
+    }
     /// Takes a weight matrix `[N, K]`.
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
     /// Takes a vector.

@@ -1,8 +1,13 @@
 //! The benchmark: random packed weights in the shape of a published model, random documents, the
 //! loss at every position. Or one product with weights by itself.
 
+mod artifact;
 mod matmul;
 
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{
     Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
 };
@@ -11,8 +16,8 @@ use half::f16;
 
 use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
-use crate::forward::Model;
-use crate::weights::{Convention, LoadError, ModelBuilder};
+use crate::forward::{Model, Shape};
+use crate::weights::{Convention, LoadError, ModelBuilder, load};
 
 pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
@@ -34,6 +39,9 @@ pub struct BenchOptions {
     pub tokens: usize,
     /// Tokens that go through the model together; the backend's preference when `None`.
     pub tokens_in_flight: Option<usize>,
+    /// An artifact to load the weights from; it is written if it does not exist. Without one they are
+    /// made in memory.
+    pub artifact: Option<PathBuf>,
 }
 
 impl BenchOptions {
@@ -64,7 +72,14 @@ impl BenchOptions {
                 ));
             }
         };
-        Ok(Self { name: name.into(), model, documents: 16, tokens: 512, tokens_in_flight: None })
+        Ok(Self {
+            name: name.into(),
+            model,
+            documents: 16,
+            tokens: 512,
+            tokens_in_flight: None,
+            artifact: None,
+        })
     }
 
     /// Cuts the model to its first `layers` layers.
@@ -140,11 +155,13 @@ pub struct BenchResult {
     /// What it ran on.
     pub device: String,
     /// What products with weights were computed in.
-    pub precision: &'static str,
+    pub precision: String,
     /// Documents.
     pub documents: usize,
     /// Tokens of each document.
     pub tokens: usize,
+    /// Wall-clock time from opening the artifact to weights on the device, where there is an artifact.
+    pub load_seconds: Option<f64>,
     /// Wall-clock time from token ids to losses; making and uploading weights is not in it.
     pub seconds: f64,
     /// Tokens per second.
@@ -178,8 +195,14 @@ pub fn run<B: Backend>(
     backend: &mut B,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BenchResult, BackendError> {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let model = random_model(options, backend, &mut random)?;
+    let mut random = Random::new();
+    let (model, load_seconds) = match &options.artifact {
+        None => (random_model(options, backend, &mut random)?, None),
+        Some(path) => {
+            let (model, seconds) = load_model(options, backend, path).map_err(failed)?;
+            (model, Some(seconds))
+        }
+    };
     let id = |random: &mut Random| random.bits() % options.model.vocabulary as u32;
     let documents: Vec<Vec<u32>> =
         (0..options.documents).map(|_| (0..options.tokens).map(|_| id(&mut random)).collect()).collect();
@@ -199,9 +222,10 @@ pub fn run<B: Backend>(
         shape: options.name.clone(),
         layers: options.model.layers.len(),
         device: evaluation.device,
-        precision: evaluation.precision,
+        precision: evaluation.precision.into_owned(),
         documents: options.documents,
         tokens: options.tokens,
+        load_seconds,
         seconds: evaluation.seconds,
         tokens_per_second: evaluation.tokens_per_second,
         gflop: options.flop() / 1e9,
@@ -215,33 +239,61 @@ pub fn run<B: Backend>(
     })
 }
 
+fn failed(error: LoadError) -> BackendError {
+    match error {
+        LoadError::Backend(error) => error,
+        LoadError::Artifact(error) => BackendError(error.to_string()),
+    }
+}
+
+/// The model in an artifact, and how long loading took.
+fn load_model<B: Backend>(
+    options: &BenchOptions,
+    b: &mut B,
+    path: &Path,
+) -> Result<(Model<B>, f64), LoadError> {
+    drop(artifact::open(options, path)?);
+    let start = Instant::now();
+    let mut source = artifact::open(options, path)?;
+    let artifact = source.artifact().clone();
+    let model = load(b, &mut source, &Inventory::of(&artifact)?, &mut |_| {})?;
+    // What is read back comes after all uploads.
+    let probe = b.buffer(1, 1)?;
+    b.read(&probe)?;
+    Ok((model, start.elapsed().as_secs_f64()))
+}
+
 fn random_model<B: Backend>(
     options: &BenchOptions,
     b: &mut B,
     random: &mut Random,
 ) -> Result<Model<B>, BackendError> {
-    let failed = |error| match error {
-        LoadError::Backend(error) => error,
-        LoadError::Artifact(error) => BackendError(error.to_string()),
-    };
+    let shape = Shape::from(&options.model);
+    b.prepare(shape.attention, shape.delta_rule)?;
     let mut builder = ModelBuilder::new(&options.model, Convention::Checkpoint);
     for tensor in Manifest::of(&options.model).tensors() {
-        if tensor.presence == Presence::TiedCopy {
-            continue;
+        if tensor.presence != Presence::TiedCopy {
+            builder.put(b, tensor, random_weight(tensor, random)).map_err(failed)?;
         }
-        let matrix = match tensor.matrix() {
-            Some([rows, cols]) => random.matrix(rows as usize, cols as usize),
-            None => random.vector(tensor.elements() as usize),
-        };
-        builder.put(b, tensor, matrix).map_err(failed)?;
     }
     builder.finish(b).map_err(failed)
+}
+
+fn random_weight(tensor: &ExpectedTensor, random: &mut Random) -> Matrix {
+    match tensor.matrix() {
+        Some([rows, cols]) => random.matrix(rows as usize, cols as usize),
+        None => random.vector(tensor.elements() as usize),
+    }
 }
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).
 struct Random(u64);
 
 impl Random {
+    fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
     fn bits(&mut self) -> u32 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

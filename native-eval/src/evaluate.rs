@@ -89,7 +89,7 @@ fn summarise(
         max_tokens: options.max_tokens as u64,
         documents_sha256: options.documents_sha256.clone(),
         device,
-        precision,
+        precision: precision.into(),
         seconds,
         tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
         documents,

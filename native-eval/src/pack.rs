@@ -27,8 +27,13 @@ use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;
 use archive::Form;
-use files::SmallFile;
 use plan::Plan;
+
+pub(crate) use config::add_packing;
+pub(crate) use files::SmallFile;
+pub(crate) use plan::part_name;
+pub(crate) use safetensors::{TensorSpec, Writer};
+pub(crate) use stage::{Stage, check_target, write_error};
 
 /// How to pack.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,7 +122,7 @@ pub fn pack(
 
     let stage = stage::Stage::beside(out)?;
     model::write(source, &plan, settings.fit, &stage.weights(), progress)?;
-    let bytes = stage.publish(out, &files, planned, settings.force)?;
+    let bytes = stage.publish(out, &files, Some(planned), settings.force)?;
     let summary = plan.summary();
     let bits_per_parameter = 8.0 * bytes as f64 / summary.parameters as f64;
     Ok(PackSummary { bytes, budget_bytes, bits_per_parameter, scale_group, ..summary })

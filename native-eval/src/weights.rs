@@ -2,13 +2,15 @@
 
 mod builder;
 
+use std::sync::mpsc::sync_channel;
+
 use bitgauge_core::codec::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Presence, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
-use crate::forward::Model;
+use crate::forward::{Model, Shape};
 use crate::source::Source;
 pub(crate) use builder::{Convention, ModelBuilder};
 
@@ -45,7 +47,8 @@ impl From<BackendError> for LoadError {
 }
 
 /// Loads every weight that the forward pass needs, in storage order, so that the artifact is read
-/// once from front to back. `progress` is told the stored bytes of each weight done.
+/// once from front to back. While the device takes one weight, the next is decoded and the one after it read; no more
+/// than a few are in memory. `progress` is told the stored bytes of each weight done.
 ///
 /// # Errors
 /// An artifact without a known architecture, with missing or misshapen weights or invalid payload;
@@ -57,18 +60,40 @@ pub fn load<B: Backend>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Model<B>, LoadError> {
     let decoder = decoder(inventory)?;
+    let shape = Shape::from(decoder);
+    backend.prepare(shape.attention, shape.delta_rule)?;
     let mut builder = ModelBuilder::<B>::new(decoder, convention(inventory));
-    for weight in &inventory.weights {
-        let Some(expected) = &weight.expected else { continue };
-        if expected.presence == Presence::TiedCopy {
-            continue;
+    let (bytes_sender, bytes_receiver) = sync_channel(1);
+    let (matrix_sender, matrix_receiver) = sync_channel(1);
+    std::thread::scope(|scope| {
+        // Either thread ends early when the one after it hangs up, as it does after a failure.
+        scope.spawn(move || {
+            let wanted = inventory.weights.iter().filter_map(|weight| {
+                let expected = weight.expected.as_ref()?;
+                (expected.presence != Presence::TiedCopy).then_some((weight, expected))
+            });
+            for (weight, expected) in wanted {
+                let bytes = read(source, inventory, weight);
+                if bytes_sender.send((weight, expected, bytes)).is_err() {
+                    return;
+                }
+            }
+        });
+        scope.spawn(move || {
+            for (weight, expected, bytes) in bytes_receiver {
+                let turned = turned_heads(decoder, inventory, expected.role);
+                let matrix = bytes.and_then(|bytes| decode(inventory, weight, bytes, turned));
+                if matrix_sender.send((weight, expected, matrix)).is_err() {
+                    return;
+                }
+            }
+        });
+        for (weight, expected, matrix) in matrix_receiver {
+            builder.put(backend, expected, matrix?)?;
+            progress(stored_bytes(inventory, weight));
         }
-        let turned = turned_heads(decoder, inventory, expected.role);
-        let matrix = read(source, inventory, weight, turned)?;
-        builder.put(backend, expected, matrix)?;
-        progress(stored_bytes(inventory, weight));
-    }
-    builder.finish(backend)
+        builder.finish(backend)
+    })
 }
 
 /// The model, or why it can't be evaluated.
@@ -123,39 +148,47 @@ fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
     (0..rows).flat_map(|row| &bytes[source(row) * row_bytes..][..row_bytes]).copied().collect()
 }
 
-/// Reads and decodes one weight. A vector comes as a matrix of one row. `turned` is that of
-/// [`turned_heads`].
-fn read(
-    source: &mut Source,
-    inventory: &Inventory,
-    weight: &Weight,
-    turned: Option<usize>,
-) -> Result<Matrix, Error> {
+/// The stored bytes of one weight: of its parts, or of the one tensor that it is.
+fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<Vec<(Part, Vec<u8>)>, Error> {
     let tensors = &inventory.artifact.tensors;
-    match (&weight.form, &weight.stored) {
-        (Form::Packed { parts }, Stored::Packed(layout)) => {
-            let mut bytes: codec::Parts<Vec<u8>> = codec::Parts::default();
+    match &weight.form {
+        Form::Packed { parts } => {
             let mut stored: Vec<_> =
                 parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect();
             stored.sort_by_key(|&(_, index)| index);
-            for (part, index) in stored {
-                bytes[part] = source.read_tensor(&tensors[index])?;
-            }
-            let slices = Part::ALL.map(|part| bytes[part].as_slice());
-            codec::decode(&weight.name, layout, &codec::Parts::new(slices)).map(Matrix::Packed)
+            stored.into_iter().map(|(part, index)| Ok((part, source.read_tensor(&tensors[index])?))).collect()
+        }
+        // The part has no meaning for a weight that is not packed.
+        Form::Plain { index } => Ok(vec![(Part::Sign, source.read_tensor(&tensors[*index])?)]),
+    }
+}
+
+/// Decodes what [`read`] gave. A vector comes as a matrix of one row. `turned` is that of
+/// [`turned_heads`].
+fn decode(
+    inventory: &Inventory,
+    weight: &Weight,
+    stored: Vec<(Part, Vec<u8>)>,
+    turned: Option<usize>,
+) -> Result<Matrix, Error> {
+    match (&weight.form, &weight.stored) {
+        (Form::Packed { .. }, Stored::Packed(layout)) => {
+            let mut parts: codec::Parts<&[u8]> = codec::Parts::default();
+            stored.iter().for_each(|(part, bytes)| parts[*part] = bytes);
+            codec::decode(&weight.name, layout, &parts).map(Matrix::Packed)
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
-            let tensor = &tensors[*index];
-            let mut bytes = source.read_tensor(tensor)?;
+            let name = &inventory.artifact.tensors[*index].name;
+            let mut bytes = stored.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
             if let (Some(head_dim), Some(&rows)) = (turned, shape.first()) {
                 bytes = turn_back(&bytes, rows as usize, head_dim);
             }
             let cols = shape.last().copied().unwrap_or(1).max(1);
             if dtype.block_elements() > 1 {
                 let rows = shape.iter().product::<u64>() / cols;
-                return codec::decode_blocks(&tensor.name, *dtype, [rows, cols], &bytes);
+                return codec::decode_blocks(name, *dtype, [rows, cols], &bytes);
             }
-            let values = codec::decode_values(&tensor.name, *dtype, &bytes)?;
+            let values = codec::decode_values(name, *dtype, &bytes)?;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
         }
         _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")

@@ -67,9 +67,18 @@ params! {
     /// Of `rms_norm.wgsl`.
     RmsNorm { columns: u32, stride: u32, eps: f32 }
     /// Of `head_norm.wgsl`.
-    HeadNorm { rows: u32, heads: u32, head_dim: u32, stride: u32, eps: f32 }
+    HeadNorm { heads: u32, head_dim: u32, stride: u32, eps: f32 }
     /// Of `to_f16.wgsl`.
-    ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32 }
+    ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32, interleaved: u32 }
+    /// Of `scatter.wgsl`.
+    Scatter {
+        columns: u32,
+        first: u32,
+        first_place: u32,
+        x_stride: u32,
+        out_start: u32,
+        out_stride: u32,
+    }
     /// Of `matmul.wgsl`, `matmul_f16.wgsl` and `matmul_coop.wgsl`.
     Matmul {
         tokens: u32,
@@ -91,6 +100,16 @@ params! {
         head_dim: u32,
         q_stride: u32,
         kv_stride: u32,
+        scale: f32,
+    }
+    /// Of `attention_coop.wgsl`.
+    AttentionCoop {
+        tokens: u32,
+        first_tile: u32,
+        group: u32,
+        q_stride: u32,
+        kv_stride: u32,
+        out_stride: u32,
         scale: f32,
     }
     /// Of `swiglu.wgsl`.

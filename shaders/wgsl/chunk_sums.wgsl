@@ -12,19 +12,23 @@ var<workgroup> decays: array<vec2<i32>, 64>;
 // Running sum of the whole numbers, and of the fractions: at most 64 * 2^25.
 var<workgroup> sums: array<vec2<i32>, 64>;
 
-// Fills `sums` from the decays of the chunk's tokens, one in each lane (0 past the last).
+// Fills `sums` from the decays of the chunk's tokens, one in each of the first 64 lanes (0 past the last).
 fn sum_decays(lane: u32, decay: f32) {
     let whole = floor(max(decay, LOWEST_DECAY));
     let fraction = max(decay, LOWEST_DECAY) - whole;
     workgroupBarrier();
-    // The largest sum of fractions is one below 2^31.
-    decays[lane] = vec2<i32>(i32(whole), min(i32(fraction * FRACTION), i32(FRACTION) - 1));
-    workgroupBarrier();
-    var sum = vec2<i32>();
-    for (var i = 0u; i <= lane; i++) {
-        sum += decays[i];
+    if lane < CHUNK {
+        // The largest sum of fractions is one below 2^31.
+        decays[lane] = vec2<i32>(i32(whole), min(i32(fraction * FRACTION), i32(FRACTION) - 1));
     }
-    sums[lane] = sum;
+    workgroupBarrier();
+    if lane < CHUNK {
+        var sum = vec2<i32>();
+        for (var i = 0u; i <= lane; i++) {
+            sum += decays[i];
+        }
+        sums[lane] = sum;
+    }
     workgroupBarrier();
 }
 

@@ -5,14 +5,17 @@
 //     out     = diag(e^G) Q S / sqrt(key_dim) + reads written
 //     S       = e^G[last] S + (diag(e^(G[last] - G)) K)ᵀ written
 //
-// Channels of the values do not depend on each other: a workgroup of 8 x 8 invocations takes 32 of one
-// value head of one document and keeps their part of the state. An invocation computes 4 + 4 rows, 32
-// apart, of a quad of channels.
+// Channels of the values do not depend on each other: a workgroup of 8 x 16 invocations takes 32 of one
+// value head of one document and keeps their part of the state. An invocation computes four rows of a
+// quad of channels.
 //
 // mixed is [tokens, mixed_stride] f32: queries [key_heads, key_dim], then keys, then values; decay is
-// [tokens, gate_stride] f32, matrices is [tokens, matrix_stride] f32, a row being [value_heads, 2, 64],
+// [tokens, gate_stride] f32, matrices is [tokens, 4 * matrix_stride] f32, a row being [value_heads, 2, 64],
 // documents holds each document's first token and length, and out is [tokens, out_stride] f32, a row
 // being [value_heads, value_dim]. key_dim is at most 128.
+//
+// Sums are named, not indexed, and handed on by value: drivers keep what is indexed in a loop, or what a
+// long function has a pointer to, in slow memory.
 
 struct DeltaRule {
     key_dim: u32,
@@ -31,9 +34,8 @@ struct DeltaRule {
 }
 
 @group(0) @binding(0) var<uniform> p: DeltaRule;
-@group(0) @binding(1) var<storage, read> mixed: array<f32>;
 @group(0) @binding(2) var<storage, read> decay: array<f32>;
-@group(0) @binding(3) var<storage, read> matrices: array<f32>;
+@group(0) @binding(3) var<storage, read> matrices: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> documents: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
@@ -42,6 +44,9 @@ const TILE_QUADS = 16u;
 const BLOCK = 32u;
 const BLOCK_QUADS = 8u;
 const STATE_QUADS = 1024u;
+const LANES = 128u;
+// Lanes that bring a piece of the left factor to the tile.
+const LOADING = 64u;
 
 // [128 channels of the keys, 8 quads of channels of the values].
 var<workgroup> state: array<vec4<f32>, 1024>;
@@ -50,18 +55,16 @@ var<workgroup> written: array<vec4<f32>, 512>;
 // [STEP, 16 quads of rows]: a piece of the left factor.
 var<workgroup> tile: array<vec4<f32>, 256>;
 
-// Four sums for each of a lane's 4 + 4 rows.
-struct Patch { low: mat4x4<f32>, high: mat4x4<f32> }
+// Four sums for each of a lane's four rows.
+struct Patch { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
 
-fn accumulate(sums: ptr<function, Patch>, low: vec4<f32>, high: vec4<f32>, right: vec4<f32>) {
-    (*sums).low[0] = fma(vec4<f32>(low.x), right, (*sums).low[0]);
-    (*sums).low[1] = fma(vec4<f32>(low.y), right, (*sums).low[1]);
-    (*sums).low[2] = fma(vec4<f32>(low.z), right, (*sums).low[2]);
-    (*sums).low[3] = fma(vec4<f32>(low.w), right, (*sums).low[3]);
-    (*sums).high[0] = fma(vec4<f32>(high.x), right, (*sums).high[0]);
-    (*sums).high[1] = fma(vec4<f32>(high.y), right, (*sums).high[1]);
-    (*sums).high[2] = fma(vec4<f32>(high.z), right, (*sums).high[2]);
-    (*sums).high[3] = fma(vec4<f32>(high.w), right, (*sums).high[3]);
+// Adds the products of line i of the tile and a quad of the right factor.
+fn accumulate(sums: ptr<function, Patch>, i: u32, lane: u32, right: vec4<f32>) {
+    let rows = tile[i * TILE_QUADS + lane / 8u];
+    (*sums).a = fma(vec4<f32>(rows.x), right, (*sums).a);
+    (*sums).b = fma(vec4<f32>(rows.y), right, (*sums).b);
+    (*sums).c = fma(vec4<f32>(rows.z), right, (*sums).c);
+    (*sums).d = fma(vec4<f32>(rows.w), right, (*sums).d);
 }
 
 // Channels c ..= c + 3 of a query or key that begins at column `start`; those past its last one as 0.
@@ -69,89 +72,205 @@ fn channels4(row: u32, start: u32, c: u32) -> vec4<f32> {
     if c >= p.key_dim {
         return vec4<f32>();
     }
-    let i = row * p.mixed_stride + start + c;
-    let value = vec4<f32>(mixed[i], mixed[i + 1u], mixed[i + 2u], mixed[i + 3u]);
+    let value = mixed4(row * p.mixed_stride + start + c);
     return select(vec4<f32>(), value, vec4<u32>(c, c + 1u, c + 2u, c + 3u) < vec4<u32>(p.key_dim));
 }
 
-fn matrix4(row: u32, column: u32) -> vec4<f32> {
-    let i = row * p.matrix_stride + column;
-    return vec4<f32>(matrices[i], matrices[i + 1u], matrices[i + 2u], matrices[i + 3u]);
+// The same of four tokens; rows past the last repeat it.
+fn rows4(lane: u32, row: u32, last: u32, start: u32, c: u32) -> mat4x4<f32> {
+    if lane >= LOADING {
+        return mat4x4<f32>();
+    }
+    return mat4x4<f32>(
+        channels4(min(row, last), start, c), channels4(min(row + 1u, last), start, c),
+        channels4(min(row + 2u, last), start, c), channels4(min(row + 3u, last), start, c));
 }
 
-fn store_tile(lane: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-    let block = transpose(mat4x4<f32>(a, b, c, d));
+// Four rows of the matrix of the chunk, a quad of columns each; past its last column whatever is there.
+fn matrix4(lane: u32, row: u32, last: u32, c: u32) -> mat4x4<f32> {
+    if lane >= LOADING {
+        return mat4x4<f32>();
+    }
+    return mat4x4<f32>(
+        matrices[min(row, last) * p.matrix_stride + c], matrices[min(row + 1u, last) * p.matrix_stride + c],
+        matrices[min(row + 2u, last) * p.matrix_stride + c], matrices[min(row + 3u, last) * p.matrix_stride + c]);
+}
+
+// Brings four columns of four rows to the tile. What comes after them is loaded before they are multiplied,
+// to hide its latency.
+fn store_tile(lane: u32, rows: mat4x4<f32>) {
+    let block = transpose(rows);
+    let at = lane % 4u * 4u * TILE_QUADS + lane / 4u;
     workgroupBarrier();
-    for (var j = 0u; j < 4u; j++) {
-        tile[(lane % 4u * 4u + j) * TILE_QUADS + lane / 4u] = block[j];
+    if lane < LOADING {
+        tile[at] = block[0];
+        tile[at + TILE_QUADS] = block[1];
+        tile[at + 2u * TILE_QUADS] = block[2];
+        tile[at + 3u * TILE_QUADS] = block[3];
     }
     workgroupBarrier();
 }
 
-// sums += x · S for the queries or keys x that begin at column `start`.
-fn add_by_state(sums: ptr<function, Patch>, first: u32, last: u32, start: u32, lane: u32) {
+// x · S for the queries or keys x that begin at column `start`.
+fn by_state(first: u32, last: u32, start: u32, lane: u32) -> Patch {
+    var sums: Patch;
     let row = first + lane / 4u * 4u;
+    let c = lane % 4u * 4u;
+    var next = rows4(lane, row, last, start, c);
     for (var channel = 0u; channel < p.key_dim; channel += STEP) {
-        let c = channel + lane % 4u * 4u;
-        store_tile(lane,
-            channels4(min(row, last), start, c), channels4(min(row + 1u, last), start, c),
-            channels4(min(row + 2u, last), start, c), channels4(min(row + 3u, last), start, c));
-        for (var i = 0u; i < STEP; i++) {
-            accumulate(sums, tile[i * TILE_QUADS + lane / 8u], tile[i * TILE_QUADS + lane / 8u + 8u],
-                state[(channel + i) * BLOCK_QUADS + lane % 8u]);
+        store_tile(lane, next);
+        next = rows4(lane, row, last, start, channel + STEP + c);
+        let right = channel * BLOCK_QUADS + lane % 8u;
+        for (var i = 0u; i < STEP; i += 4u) {
+            accumulate(&sums, i, lane, state[right + i * BLOCK_QUADS]);
+            accumulate(&sums, i + 1u, lane, state[right + (i + 1u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 2u, lane, state[right + (i + 2u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 3u, lane, state[right + (i + 3u) * BLOCK_QUADS]);
         }
     }
+    return sums;
 }
 
-// sums += matrix · written for the matrix of the chunk that begins at column `start`.
-fn add_by_written(sums: ptr<function, Patch>, first: u32, last: u32, start: u32, lane: u32) {
+// before + matrix · written for the matrix of the chunk that begins at quad `start`.
+fn add_by_written(before: Patch, first: u32, last: u32, start: u32, lane: u32) -> Patch {
+    var sums = before;
     let row = first + lane / 4u * 4u;
+    let c = start + lane % 4u;
+    var next = matrix4(lane, row, last, c);
     for (var token = 0u; token < CHUNK; token += STEP) {
-        let c = start + token + lane % 4u * 4u;
-        store_tile(lane,
-            matrix4(min(row, last), c), matrix4(min(row + 1u, last), c),
-            matrix4(min(row + 2u, last), c), matrix4(min(row + 3u, last), c));
-        for (var i = 0u; i < STEP; i++) {
-            accumulate(sums, tile[i * TILE_QUADS + lane / 8u], tile[i * TILE_QUADS + lane / 8u + 8u],
-                written[(token + i) * BLOCK_QUADS + lane % 8u]);
+        store_tile(lane, next);
+        next = matrix4(lane, row, last, c + (token + STEP) / 4u);
+        let right = token * BLOCK_QUADS + lane % 8u;
+        for (var i = 0u; i < STEP; i += 4u) {
+            accumulate(&sums, i, lane, written[right + i * BLOCK_QUADS]);
+            accumulate(&sums, i + 1u, lane, written[right + (i + 1u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 2u, lane, written[right + (i + 2u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 3u, lane, written[right + (i + 3u) * BLOCK_QUADS]);
         }
     }
+    return sums;
 }
 
-// sums += (diag(left) K)ᵀ · written for key channels from `channel` on, left being what is left of each
+// Channels of a token's key, 32 apart, times what is left of the token's write behind the last one's.
+fn faded_key(first: u32, last: u32, token: u32, start: u32, c: u32) -> mat2x4<f32> {
+    let row = min(first + token, last);
+    let left = fade(row - first, last - first);
+    return left * mat2x4<f32>(channels4(row, start, c), channels4(row, start, c + 32u));
+}
+
+// (diag(left) K)ᵀ · written for key channels from `channel` on, left being what is left of each
 // token's write behind the chunk's last token.
-fn add_by_keys(sums: ptr<function, Patch>, first: u32, last: u32, start: u32, channel: u32, lane: u32) {
+fn by_keys(first: u32, last: u32, start: u32, channel: u32, lane: u32) -> Patch {
+    var sums: Patch;
+    let quad = lane % 8u;
+    let at = lane / 8u * TILE_QUADS + quad;
+    var next = faded_key(first, last, lane / 8u, start, channel + quad * 4u);
     for (var token = 0u; token < CHUNK; token += STEP) {
-        let own = token + lane / 4u;
-        let row = min(first + own, last);
-        let left = fade(row - first, last - first);
         workgroupBarrier();
-        for (var j = 0u; j < 4u; j++) {
-            let quad = lane % 4u + 4u * j;
-            tile[lane / 4u * TILE_QUADS + quad] = left * channels4(row, start, channel + quad * 4u);
-        }
+        tile[at] = next[0];
+        tile[at + 8u] = next[1];
         workgroupBarrier();
-        for (var i = 0u; i < STEP; i++) {
-            accumulate(sums, tile[i * TILE_QUADS + lane / 8u], tile[i * TILE_QUADS + lane / 8u + 8u],
-                written[(token + i) * BLOCK_QUADS + lane % 8u]);
+        next = faded_key(first, last, token + STEP + lane / 8u, start, channel + quad * 4u);
+        let right = token * BLOCK_QUADS + lane % 8u;
+        for (var i = 0u; i < STEP; i += 4u) {
+            accumulate(&sums, i, lane, written[right + i * BLOCK_QUADS]);
+            accumulate(&sums, i + 1u, lane, written[right + (i + 1u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 2u, lane, written[right + (i + 2u) * BLOCK_QUADS]);
+            accumulate(&sums, i + 3u, lane, written[right + (i + 3u) * BLOCK_QUADS]);
         }
     }
+    return sums;
 }
 
-// Row i of a lane's 4 + 4, as a row of the chunk.
-fn patch_row(lane: u32, i: u32) -> u32 {
-    return lane / 8u * 4u + i % 4u + i / 4u * 32u;
+// A chunk, and what a lane does in it.
+struct Work {
+    // Rows of its first and last token.
+    first: u32,
+    last: u32,
+    // The lane's first row within the chunk, and its channels of the value head.
+    row: u32,
+    quad: u32,
+    // Where those channels begin in a row of mixed and of out, and which of them exist.
+    values: u32,
+    place: u32,
+    exists: vec4<bool>,
 }
 
-fn row_of(sums: Patch, i: u32) -> vec4<f32> {
-    var both = sums;
-    if i < 4u {
-        return both.low[i];
+// What a token would write: its value less what the state knows of it.
+fn put_news(work: Work, row: u32, known: vec4<f32>) {
+    let tokens = work.last - work.first + 1u;
+    let value = mixed4(min(work.first + row, work.last) * p.mixed_stride + work.values);
+    let news = value - fade_from_start(min(row, tokens - 1u)) * known;
+    written[row * BLOCK_QUADS + work.quad] = select(vec4<f32>(), news, work.exists & vec4<bool>(row < tokens));
+}
+
+fn put_written(work: Work, row: u32, value: vec4<f32>) {
+    let is_token = work.first + row <= work.last;
+    written[row * BLOCK_QUADS + work.quad] = select(vec4<f32>(), value, is_token);
+}
+
+fn put_out(work: Work, row: u32, value: vec4<f32>) {
+    if work.first + row > work.last {
+        return;
     }
-    return both.high[i - 4u];
+    let at = (work.first + row) * p.out_stride + work.place;
+    if work.exists.x { out[at] = value.x; }
+    if work.exists.y { out[at + 1u] = value.y; }
+    if work.exists.z { out[at + 2u] = value.z; }
+    if work.exists.w { out[at + 3u] = value.w; }
 }
 
-@compute @workgroup_size(64)
+fn put_state(work: Work, row: u32, keep: f32, added: vec4<f32>) {
+    let at = row * BLOCK_QUADS + work.quad;
+    state[at] = keep * state[at] + added;
+}
+
+// How much of what a row reads from the state before the chunk is left.
+fn read_scale(work: Work, row: u32) -> f32 {
+    return p.scale * fade_from_start(min(row, work.last - work.first));
+}
+
+// One chunk: what its tokens write, what they read, and the state behind it.
+fn run(work: Work, keys: u32, queries: u32, matrix: u32, lane: u32) {
+    let row = work.row;
+    let known = by_state(work.first, work.last, keys, lane);
+    put_news(work, row, known.a);
+    put_news(work, row + 1u, known.b);
+    put_news(work, row + 2u, known.c);
+    put_news(work, row + 3u, known.d);
+    workgroupBarrier();
+
+    let solved = add_by_written(Patch(), work.first, work.last, matrix, lane);
+    workgroupBarrier();
+    put_written(work, row, solved.a);
+    put_written(work, row + 1u, solved.b);
+    put_written(work, row + 2u, solved.c);
+    put_written(work, row + 3u, solved.d);
+    workgroupBarrier();
+
+    var reads = by_state(work.first, work.last, queries, lane);
+    reads.a *= read_scale(work, row);
+    reads.b *= read_scale(work, row + 1u);
+    reads.c *= read_scale(work, row + 2u);
+    reads.d *= read_scale(work, row + 3u);
+    reads = add_by_written(reads, work.first, work.last, matrix + CHUNK / 4u, lane);
+    put_out(work, row, reads.a);
+    put_out(work, row + 1u, reads.b);
+    put_out(work, row + 2u, reads.c);
+    put_out(work, row + 3u, reads.d);
+
+    let keep = fade_from_start(work.last - work.first);
+    for (var channel = 0u; channel < p.key_dim; channel += 64u) {
+        let added = by_keys(work.first, work.last, keys, channel, lane);
+        put_state(work, channel + row, keep, added.a);
+        put_state(work, channel + row + 1u, keep, added.b);
+        put_state(work, channel + row + 2u, keep, added.c);
+        put_state(work, channel + row + 3u, keep, added.d);
+    }
+    workgroupBarrier();
+}
+
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let head = group.y;
     let document = documents[p.first_document + group.z];
@@ -160,68 +279,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let key_head = select(head % p.key_heads, head / max(p.group, 1u), p.group > 0u);
     let queries = key_head * p.key_dim;
     let keys = queries + p.key_heads * p.key_dim;
-    let matrix = head * 2u * CHUNK;
-    // This lane's channels of the value head, and those that exist.
     let c = group.x * BLOCK + lane % 8u * 4u;
-    let exists = vec4<u32>(c, c + 1u, c + 2u, c + 3u) < vec4<u32>(p.value_dim);
-    let values = 2u * p.key_heads * p.key_dim + head * p.value_dim + c;
-    let place = head * p.value_dim + c;
 
-    for (var i = lane; i < STATE_QUADS; i += 64u) {
+    var work: Work;
+    work.row = lane / 8u * 4u;
+    work.quad = lane % 8u;
+    work.values = 2u * p.key_heads * p.key_dim + head * p.value_dim + c;
+    work.place = head * p.value_dim + c;
+    work.exists = vec4<u32>(c, c + 1u, c + 2u, c + 3u) < vec4<u32>(p.value_dim);
+
+    for (var i = lane; i < STATE_QUADS; i += LANES) {
         state[i] = vec4<f32>();
     }
     for (var first = begin; first < end; first += CHUNK) {
-        let last = min(first + CHUNK, end) - 1u;
-        let tokens = last - first + 1u;
-        sum_decays(lane, select(0.0, decay[min(first + lane, last) * p.gate_stride + head], lane < tokens));
-
-        var known: Patch;
-        add_by_state(&known, first, last, keys, lane);
-        for (var i = 0u; i < 8u; i++) {
-            let row = patch_row(lane, i);
-            let at = min(first + row, last) * p.mixed_stride + values;
-            let value = vec4<f32>(mixed[at], mixed[at + 1u], mixed[at + 2u], mixed[at + 3u]);
-            let news = value - fade_from_start(min(row, tokens - 1u)) * row_of(known, i);
-            written[row * BLOCK_QUADS + lane % 8u] = select(vec4<f32>(), news, exists & vec4<bool>(row < tokens));
-        }
-        workgroupBarrier();
-
-        var solved: Patch;
-        add_by_written(&solved, first, last, matrix, lane);
-        workgroupBarrier();
-        for (var i = 0u; i < 8u; i++) {
-            let row = patch_row(lane, i);
-            let value = select(vec4<f32>(), row_of(solved, i), row < tokens);
-            written[row * BLOCK_QUADS + lane % 8u] = value;
-        }
-        workgroupBarrier();
-
-        var reads: Patch;
-        add_by_state(&reads, first, last, queries, lane);
-        for (var i = 0u; i < 4u; i++) {
-            reads.low[i] *= p.scale * fade_from_start(min(patch_row(lane, i), tokens - 1u));
-            reads.high[i] *= p.scale * fade_from_start(min(patch_row(lane, i + 4u), tokens - 1u));
-        }
-        add_by_written(&reads, first, last, matrix + CHUNK, lane);
-        for (var i = 0u; i < 8u; i++) {
-            let row = patch_row(lane, i);
-            let value = row_of(reads, i);
-            for (var j = 0u; j < 4u; j++) {
-                if row < tokens && exists[j] {
-                    out[(first + row) * p.out_stride + place + j] = value[j];
-                }
-            }
-        }
-
-        let keep = fade_from_start(tokens - 1u);
-        for (var channel = 0u; channel < p.key_dim; channel += 64u) {
-            var added: Patch;
-            add_by_keys(&added, first, last, keys, channel, lane);
-            for (var i = 0u; i < 8u; i++) {
-                let at = (channel + patch_row(lane, i)) * BLOCK_QUADS + lane % 8u;
-                state[at] = keep * state[at] + row_of(added, i);
-            }
-        }
-        workgroupBarrier();
+        work.first = first;
+        work.last = min(first + CHUNK, end) - 1u;
+        let gate = decay[min(first + lane, work.last) * p.gate_stride + head];
+        sum_decays(lane, select(0.0, gate, first + lane <= work.last));
+        run(work, keys, queries, head * 2u * CHUNK / 4u, lane);
     }
 }

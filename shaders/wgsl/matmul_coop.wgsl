@@ -26,6 +26,11 @@ struct Matmul {
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
 const TILE_QUADS = 64u;
+// [64 rows, 64 columns] f16 in quads: the factors of the next products. Two quads between rows keep
+// neighbouring rows out of each other's memory banks.
+const W_STRIDE = 18u;
+var<workgroup> w_tile: array<vec4<f16>, 1152>;
+
 // Blocks of tokens that take the same rows one after the other, so that these stay in the cache.
 const BAND = 8u;
 

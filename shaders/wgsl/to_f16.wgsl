@@ -1,7 +1,7 @@
-// Activations as f16 in the order in which matmul_coop.wgsl reads them: tiles of 16 tokens x 16
-// columns, each of them contiguous and row-major; the tiles of 16 tokens follow each other. Within
-// every 32 columns, c and c + 16 lie side by side: what one shift of a word of signs brings to the
-// tops of two halves.
+// Activations as f16 for kernels with cooperative matrices: tiles of 16 tokens x 16 columns, each of
+// them contiguous and row-major; the tiles of 16 tokens follow each other. For matmul_coop.wgsl the
+// columns c and c + 16 of every 32 lie side by side: what one shift of a word of signs brings to the
+// tops of two halves. For attention_coop.wgsl columns stay in order.
 //
 // x is [tokens, 2 * x_stride] f32 of which `columns` count. tiles is [tokens / 16, tiles_across,
 // 16, 16] f16, tokens rounded up; what is past the last token or column is 0. A workgroup writes
@@ -12,6 +12,8 @@ struct ToF16 {
     columns: u32,
     x_stride: u32,
     tiles_across: u32,
+    // 1 to put columns 16 apart side by side.
+    interleaved: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: ToF16;
@@ -31,10 +33,16 @@ fn pair(token: u32, c: u32) -> vec2<f32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.x * 4u + lane / 64u;
     let token = group.y * 16u + lane % 64u / 4u;
-    // Four places of the tile hold columns c, c + 16, c + 1, c + 17.
-    let c = tile / 2u * 32u + tile % 2u * 8u + lane % 4u * 2u;
-    let near = pair(token, c);
-    let far = pair(token, c + 16u);
-    tiles[(group.y * p.tiles_across + tile) * 64u + lane % 64u] = vec2<u32>(
-        pack2x16float(vec2<f32>(near.x, far.x)), pack2x16float(vec2<f32>(near.y, far.y)));
+    let place = (group.y * p.tiles_across + tile) * 64u + lane % 64u;
+    if p.interleaved == 1u {
+        // Four places of the tile hold columns c, c + 16, c + 1, c + 17.
+        let c = tile / 2u * 32u + tile % 2u * 8u + lane % 4u * 2u;
+        let near = pair(token, c);
+        let far = pair(token, c + 16u);
+        tiles[place] = vec2<u32>(
+            pack2x16float(vec2<f32>(near.x, far.x)), pack2x16float(vec2<f32>(near.y, far.y)));
+    } else {
+        let c = tile * 16u + lane % 4u * 4u;
+        tiles[place] = vec2<u32>(pack2x16float(pair(token, c)), pack2x16float(pair(token, c + 2u)));
+    }
 }

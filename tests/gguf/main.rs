@@ -14,8 +14,9 @@ use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};
 use native_eval::{Backend, Batch, PackMix, PackSettings, Source, Task, pack};
 
-/// Absolute bound on logits: the two models differ in the order of DeltaNet's heads only.
-const LOGITS: f64 = 1e-4;
+/// Absolute bound on logits, that of the suite `models`: another order of DeltaNet's heads rounds
+/// differently, and rounding alone moves these logits by 1e-4 there.
+const LOGITS: f64 = 1e-3;
 
 fn main() -> ExitCode {
     let mut tally = Tally::default();

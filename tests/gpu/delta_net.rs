@@ -1,7 +1,7 @@
 //! The kernels of gated DeltaNet and of gated attention: split_heads, sigmoid_gate, causal_conv, l2_norm,
 //! decay_gates, delta_rule (with delta_chunk), gated_norm.
 
-use bitgauge_shaders::{Kernel, twins};
+use bitgauge_shaders::{Heads, Kernel, twins};
 use native_eval::{Backend, DeltaRule};
 
 use crate::data::{Random, positions};
@@ -296,27 +296,26 @@ fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> C
 /// Faults in both kernels; what needs several tokens, chunks or documents to show is asked of those only.
 fn delta_rule_faults(shape: DeltaRule, lengths: &[usize]) -> Vec<native_eval::ShaderPatch> {
     let longest = lengths.iter().copied().max().unwrap_or_default();
+    let aligned = shape.key_dim.is_multiple_of(4) && shape.value_dim.is_multiple_of(4);
+    let heads = if aligned { Heads::Aligned } else { Heads::Any };
+    let (chunk, rule) = (Kernel::DeltaChunk(heads), Kernel::DeltaRule(heads));
     let mut faults = vec![
-        patch(Kernel::DeltaChunk, "column <= row", "column < row"),
-        patch(Kernel::DeltaChunk, "* betas[lane];", "* 1.001;"),
-        patch(Kernel::DeltaChunk, "value = fma(-square", "value = fma(-1.01 * square"),
-        patch(Kernel::DeltaRule, "let news = value -", "let news = 1.001 * value -"),
+        patch(chunk, "products * fade4(column, row, false)", "products * fade4(column, row, true)"),
+        patch(chunk, "inverse * vec4<f32>(betas[c],", "inverse * vec4<f32>(1.001,"),
+        patch(chunk, "fma(-square[entries + k],", "fma(-1.01 * square[entries + k],"),
+        patch(rule, "let news = value -", "let news = 1.001 * value -"),
     ];
     if longest > 128 {
-        faults.push(patch(Kernel::DeltaRule, "keep * state[at] + row_of", "0.5 * keep * state[at] + row_of"));
+        faults.push(patch(rule, "keep * state[at] + added", "0.5 * keep * state[at] + added"));
     }
     if longest > 64 {
-        faults.push(patch(
-            Kernel::DeltaRule,
-            "news = value - fade_from_start(",
-            "news = value - 1.1 * fade_from_start(",
-        ));
+        faults.push(patch(rule, "news = value - fade_from_start(", "news = value - 1.1 * fade_from_start("));
     }
     if shape.key_heads > 1 && shape.key_heads < shape.value_heads {
-        let heads = "head % p.key_heads, head / max(p.group, 1u), p.group > 0u";
+        let right = "head % p.key_heads, head / max(p.group, 1u), p.group > 0u";
         let wrong = "head % p.key_heads, head / max(p.group, 1u), p.group == 0u";
         // In the second kernel only a state that is not 0 is met with keys.
-        faults.push(patch(if longest > 64 { Kernel::DeltaRule } else { Kernel::DeltaChunk }, heads, wrong));
+        faults.push(patch(if longest > 64 { rule } else { chunk }, right, wrong));
     }
     faults
 }

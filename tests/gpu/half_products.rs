@@ -1,10 +1,10 @@
 //! Products with f16 factors: the activations as tiles, the plain kernel, and the one for cooperative
 //! matrices, at awkward sizes and in every stored form.
 
-use bitgauge_shaders::{Kernel, twins};
-use native_eval::{Backend, NO_TARGET, Precision, ShaderPatch};
+use bitgauge_shaders::{Kernel, Staging, twins};
+use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
 
-use crate::data::{Form, Random, Rescue, flip, matrix};
+use crate::data::{Form, Random, Rescue, flip, matrix, positions};
 use crate::kernels::{Case, flipped, limit_name, patch, poisoned, put};
 use crate::linear::{decoding_faults, pairs};
 
@@ -12,6 +12,8 @@ use crate::linear::{decoding_faults, pairs};
 const PLAIN_BOUND: f64 = 2e-3;
 /// f32 sums of exact products, in the order of the hardware.
 const COOPERATIVE_BOUND: f64 = 5e-6;
+/// Weights rounded to f16 (5e-4 of each), most of which averages out.
+const ATTENTION_BOUND: f64 = 5e-4;
 /// The conversion rounds once.
 const CONVERSION_BOUND: f64 = 0.0;
 /// A limit that cuts the larger cases into several spans and parts of whole matrices.
@@ -28,7 +30,7 @@ pub fn cases() -> Vec<(Precision, Case)> {
         (Precision::F16Plain, product("matmul_f16", size, Form::F16, None, PLAIN_BOUND, vec![fault]))
     });
     let conversions = to_f16().into_iter().map(|case| (Precision::F32, case));
-    let cooperative = [matmul_coop(), head_loss()].into_iter().flatten();
+    let cooperative = [matmul_coop(), head_loss(), attention_coop()].into_iter().flatten();
     let cooperative = cooperative.map(|case| (Precision::F16, case));
     plain.chain(larger).chain(conversions).chain(cooperative).collect()
 }
@@ -42,7 +44,7 @@ fn matmul_coop() -> Vec<Case> {
         .map(|(form, (size, limit))| {
             // Each block of columns begins anew, so all but the last are lost.
             let fault = patch(
-                Kernel::MatmulCoop(form.codec()),
+                Kernel::MatmulCoop(staging(form)),
                 "sum_00 = coopMultiplyAdd(x_0, w_0, sum_00);",
                 "sum_00 = coopMultiplyAdd(x_0, w_0, coop_mat16x16<f32, C>());",
             );
@@ -51,16 +53,27 @@ fn matmul_coop() -> Vec<Case> {
         .collect()
 }
 
+/// How the backend brings weights of this form to cooperative matrices.
+fn staging(form: Form) -> Staging {
+    match form {
+        Form::Bits { bases, rescue: Rescue::None | Rescue::Some, .. } => Staging::Signs(bases as u8),
+        _ => Staging::Decoded(form.codec()),
+    }
+}
+
 /// Faults of a kernel, and of how it takes weights apart.
 fn faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
-    let is_short = matches!(form, Form::Bits { bases: 1, rescue: Rescue::None | Rescue::Some, .. });
     match fault.kernel {
-        Kernel::MatmulCoop(_) if is_short => {
-            let shift = patch(fault.kernel, "14u - quad * 2u", "14u - (quad ^ 1u) * 2u");
-            vec![fault, shift]
-        }
+        Kernel::MatmulCoop(Staging::Signs(_)) => vec![patch_shift(form), fault],
         _ => decoding_faults(fault, form),
     }
+}
+
+/// Turns the signs of columns 1 and 17 of every 32.
+fn patch_shift(form: Form) -> ShaderPatch {
+    let from = "far_0_0 = signed(held.scales_0, words.basis_0 << (14u";
+    let to = "far_0_0 = signed(held.scales_0, ~words.basis_0 << (14u";
+    patch(Kernel::MatmulCoop(staging(form)), from, to)
 }
 
 fn product(
@@ -105,18 +118,13 @@ fn head_loss() -> Vec<Case> {
         let x = random.values(t * h);
         let mut targets: Vec<u32> = (0..t).map(|_| random.below(vocabulary) as u32).collect();
         targets[2] = NO_TARGET;
-        let rounded: Vec<f32> = x.iter().map(|x| half::f16::from_f32(*x).to_f32()).collect();
         Case {
             name: format!("head_loss with matmul_coop, {t} x {h} x {vocabulary}"),
             bound: COOPERATIVE_BOUND,
             limit: None,
-            patches: vec![patch(
-                Kernel::MatmulCoop(form.codec()),
-                "14u - quad * 2u",
-                "14u - (quad ^ 1u) * 2u",
-            )],
+            patches: vec![patch_shift(form)],
             // The head's scales and codes times scales are exact, or nearly so, in f16.
-            want: twins::head_loss(&rounded, &rounded_head(&head), &targets),
+            want: twins::head_loss(&rounded(&x), &rounded_head(&head), &targets),
             run: Box::new(move |backend, flips| {
                 let x = put(backend, &flipped(&x, flips), h)?;
                 let head = backend.upload_matrix(head.clone())?;
@@ -134,6 +142,54 @@ fn rounded_head(head: &bitgauge_core::Matrix) -> bitgauge_core::Matrix {
     let (rows, cols) = (head.rows(), head.cols());
     let values = bitgauge_core::Values::F16(values);
     bitgauge_core::Matrix::Dense(bitgauge_core::Dense { rows, cols, values })
+}
+
+fn attention_coop() -> Vec<Case> {
+    let sizes: [(&[usize], [usize; 3]); 6] = [
+        (&[1], [1, 1, 16]),
+        (&[31, 1, 33], [2, 1, 64]),
+        (&[15, 17, 64, 3], [4, 2, 64]),
+        (&[63, 2, 65], [6, 2, 128]),
+        (&[257, 5], [4, 1, 128]),
+        (&[70, 9], [2, 1, 256]),
+    ];
+    let cases = sizes.into_iter().map(|(documents, [heads, kv_heads, d])| {
+        let positions = positions(documents);
+        let tokens = positions.len();
+        let mut random = Random(161);
+        let q = rounded(&random.values(tokens * heads * d));
+        let k = rounded(&random.values(tokens * kv_heads * d));
+        let v = rounded(&random.values(tokens * kv_heads * d));
+        let mut want = vec![0.0; q.len()];
+        twins::attention(&q, &k, &v, &positions, heads, kv_heads, d, &mut want);
+        let kernel = Kernel::AttentionCoop((d / 16) as u8);
+        let mut patches = vec![patch(kernel, "- state.x) / state.y", "- state.x) / (state.y + 0.01)")];
+        if documents.len() > 1 {
+            patches.push(patch(kernel, "key + i + j >= from_key", "key + i + j + 1u >= from_key"));
+        }
+        Case {
+            name: format!("attention_coop, {documents:?}, {heads}/{kv_heads} x {d}"),
+            bound: ATTENTION_BOUND,
+            limit: None,
+            patches,
+            want,
+            run: Box::new(move |backend, flips| {
+                let q = put(backend, &q, heads * d)?;
+                let k = put(backend, &k, kv_heads * d)?;
+                let v = put(backend, &flipped(&v, flips), kv_heads * d)?;
+                let positions = backend.upload_indices(&positions)?;
+                let mut out = poisoned(backend, tokens, heads * d)?;
+                let shape = Attention { heads, kv_heads, head_dim: d };
+                backend.attention(&q, &k, &v, &positions, shape, &mut out)?;
+                backend.read(&out)
+            }),
+        }
+    });
+    cases.collect()
+}
+
+fn rounded(values: &[f32]) -> Vec<f32> {
+    values.iter().map(|value| half::f16::from_f32(*value).to_f32()).collect()
 }
 
 fn to_f16() -> Vec<Case> {

@@ -27,7 +27,7 @@ pub struct Case {
 }
 
 /// A binding limit that cuts the larger cases into several spans and parts.
-pub const SMALL_LIMIT: u64 = 20_480;
+pub const SMALL_LIMIT: u64 = 16_384;
 
 /// Every case, with the precision that its backend is opened with. [`Precision::F16`] needs an adapter
 /// with cooperative matrices.

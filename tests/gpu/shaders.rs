@@ -59,7 +59,7 @@ fn emit(kernel: Kernel, module: &Module, info: &ModuleInfo) -> Result<(), String
         return Err("a writer emitted nothing".into());
     }
     // naga has no cooperative matrices for Direct3D: no adapter there offers any.
-    if matches!(kernel, Kernel::MatmulCoop(_)) {
+    if matches!(kernel, Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_)) {
         return Ok(());
     }
     let shader_model = hlsl::ShaderModel::V6_2;

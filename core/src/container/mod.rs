@@ -26,7 +26,7 @@ use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
 /// What kind of thing the artifact is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum ContainerKind {

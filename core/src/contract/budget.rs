@@ -3,7 +3,7 @@
 use super::config::{Config, Limits};
 
 /// A competition pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pack {
     /// 1 bit per native parameter.

@@ -39,8 +39,8 @@ pub fn judge(evidence: &Evidence, pack: Pack) -> Vec<Gate> {
 fn at_most(id: &'static str, title: &'static str, unit: Unit, got: u64, wanted: u64) -> Gate {
     let margin = i128::from(wanted) - i128::from(got);
     Gate {
-        id,
-        title,
+        id: id.into(),
+        title: title.into(),
         outcome: if got <= wanted { Outcome::Pass } else { Outcome::Fail },
         got: Some(got),
         wanted: Some(wanted),
@@ -55,8 +55,8 @@ fn at_most(id: &'static str, title: &'static str, unit: Unit, got: u64, wanted: 
 /// A gate that could not be judged, and why.
 fn not_run(id: &'static str, title: &'static str, unit: Unit, why: impl Into<String>) -> Gate {
     Gate {
-        id,
-        title,
+        id: id.into(),
+        title: title.into(),
         outcome: Outcome::NotRun,
         got: None,
         wanted: None,

@@ -13,6 +13,7 @@ mod halt;
 pub mod numpy;
 pub mod proxy;
 pub mod python;
+mod report_fields;
 
 pub use budget::Pack;
 pub use config::{

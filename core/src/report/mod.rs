@@ -3,17 +3,20 @@
 //! The JSON form is versioned by [`SCHEMA_VERSION`]: fields may be added under the same version,
 //! never renamed, removed or given another unit.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::accounting::Accounting;
 use crate::container::ContainerKind;
 use crate::contract::Pack;
+use crate::{Error, ErrorKind, Result, limits};
 
 /// Version of the JSON report.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything that is known about one artifact.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -40,7 +43,7 @@ pub struct Report {
 }
 
 /// What was inspected.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArtifactSummary {
     /// File or folder name, without its path.
     pub name: String,
@@ -55,7 +58,7 @@ pub struct ArtifactSummary {
 }
 
 /// One file of the artifact.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MemberSummary {
     /// Path inside the artifact.
     pub name: String,
@@ -68,7 +71,7 @@ pub struct MemberSummary {
 }
 
 /// The outcome of all gates together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every gate ran and passed.
@@ -102,7 +105,7 @@ impl Verdict {
 }
 
 /// What became of one gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Outcome {
@@ -113,7 +116,7 @@ pub enum Outcome {
 }
 
 /// What a gate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Unit {
@@ -136,12 +139,12 @@ impl Unit {
 }
 
 /// One rule of the competition applied to the artifact.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// Stable identifier.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// The gate in a few words.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// Pass, fail or not run.
     pub outcome: Outcome,
     /// What the artifact has, when it could be counted.
@@ -161,7 +164,7 @@ pub struct Gate {
 }
 
 /// The model that config.json declares.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSummary {
     /// `model_type` of config.json.
     pub model_type: String,
@@ -172,7 +175,7 @@ pub struct ModelSummary {
 }
 
 /// One weight and what it costs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WeightSummary {
     /// Name in the model, without the suffixes of packed parts.
     pub name: String,
@@ -189,7 +192,7 @@ pub struct WeightSummary {
 }
 
 /// A measured perplexity.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// exp(min(mean loss, 700)).
     pub heldout_ppl: f64,
@@ -206,7 +209,7 @@ pub struct Evaluation {
     /// The device and kernels that ran.
     pub device: String,
     /// Arithmetic precision.
-    pub precision: &'static str,
+    pub precision: Cow<'static, str>,
     /// Wall-clock seconds of the forward passes.
     pub seconds: f64,
     /// All tokens fed, per second.
@@ -216,7 +219,7 @@ pub struct Evaluation {
 }
 
 /// The loss of one document.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DocumentLoss {
     /// Scored tokens.
     pub tokens: u64,
@@ -231,5 +234,26 @@ impl Report {
             serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"));
         json.push('\n');
         json
+    }
+
+    /// Reads what [`Report::to_json`] wrote, in this version or an older one.
+    ///
+    /// # Errors
+    /// More than [`limits::REPORT_BYTES`], text that is no such JSON, another schema version.
+    pub fn from_json(text: &str) -> Result<Self> {
+        if text.len() as u64 > limits::REPORT_BYTES {
+            return Err(Error::new(ErrorKind::TooLarge, "the report is too long")
+                .expected(format!("at most {} bytes", limits::REPORT_BYTES), text.len()));
+        }
+        let report: Self = serde_json::from_str(text).map_err(|error| {
+            Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
+                .expected("JSON as `bitgauge inspect --report` writes it", error)
+        })?;
+        if report.schema_version != SCHEMA_VERSION {
+            return Err(Error::new(ErrorKind::Unsupported, "the report is of another version")
+                .expected(format!("schema_version {SCHEMA_VERSION}"), report.schema_version)
+                .hint("inspect the artifact again, or open the report with a newer bitgauge"));
+        }
+        Ok(report)
     }
 }

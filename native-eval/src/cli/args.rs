@@ -81,7 +81,7 @@ impl From<PackName> for Pack {
 
 #[derive(clap::Args)]
 pub struct InspectOptions {
-    /// A model folder, .zip or .safetensors file.
+    /// A model folder, .zip, .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
     /// can't run, so the best verdict is `inconclusive`.
@@ -100,7 +100,7 @@ pub struct InspectOptions {
 
 #[derive(clap::Args)]
 pub struct EvalOptions {
-    /// A model folder, .zip or .safetensors file.
+    /// A model folder, .zip, .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Held-out documents: a JSON list of strings or of objects with `text`, the same as JSON
     /// lines (.jsonl), or one document a line (.txt).
@@ -409,6 +409,10 @@ pub struct BenchOptions {
     /// With --matmul: fraction of the rows that are rescued.
     #[arg(long, value_name = "F", default_value_t = 0.0, requires = "matmul", value_parser = fraction)]
     pub rescue_fraction: f64,
+    /// Load the weights from this artifact and time that. If it does not exist it is written first, with
+    /// random weights: a folder, or a zip if the name ends in .zip.
+    #[arg(long, value_name = "PATH", conflicts_with = "matmul")]
+    pub artifact: Option<PathBuf>,
     /// Also show where the time goes, kernel by kernel. Timing them keeps them from overlapping.
     #[arg(long)]
     pub profile: bool,

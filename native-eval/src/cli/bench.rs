@@ -14,6 +14,7 @@ pub fn run(options: &BenchOptions, format: Format) -> Result<Exit, Failure> {
     }
     let mut job = Job::published(&options.shape).map_err(Failure)?;
     job.documents = options.documents as usize;
+    job.artifact = options.artifact.clone();
     job.tokens = options.tokens as usize;
     job.tokens_in_flight = options.device.tokens_in_flight.map(|n| n as usize);
     if let Some(layers) = options.layers {
@@ -97,6 +98,9 @@ fn print(result: &BenchResult) {
         result.documents,
         result.tokens
     );
+    if let Some(seconds) = result.load_seconds {
+        println!("  load         {seconds:.2} s, from the artifact to weights in place");
+    }
     println!("  time         {:.2} s, weights in place", result.seconds);
     println!("  speed        {:.1} tokens/s", result.tokens_per_second);
     println!(

@@ -114,7 +114,7 @@ fn gate_table(gates: &[Gate]) -> Table {
             wanted => (number(gate.got), number(wanted)),
         };
         let unit = if gate.wanted == Some(0) || gate.wanted.is_none() { "" } else { gate.unit.name() };
-        vec![text::outcome(gate.outcome), gate.title.to_owned(), got, limit, margin(gate), unit.to_owned()]
+        vec![text::outcome(gate.outcome), gate.title.to_string(), got, limit, margin(gate), unit.to_owned()]
     };
     let mut table = table(&["", "gate", "got", "limit", "margin", ""], gates.iter().map(row).collect(), 2);
     if let Some(column) = table.column_mut(5) {
@@ -134,7 +134,7 @@ fn faults(count: u64) -> String {
 /// Rule, names and hint of every gate that did not pass.
 fn print_gate_particulars(gates: &[Gate]) {
     for gate in gates.iter().filter(|g| g.outcome != Outcome::Pass) {
-        println!("\n{} {}", text::outcome(gate.outcome), text::heading(gate.title));
+        println!("\n{} {}", text::outcome(gate.outcome), text::heading(&gate.title));
         for detail in &gate.details {
             println!("  {detail}");
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bitgauge_shaders::{Kernel, params};
+use bitgauge_shaders::{Heads, Kernel, params};
 
 use super::recorder::{Dispatch, MAX_WORKGROUPS};
 use super::{GpuBackend, GpuBuffer, GpuIndices};
@@ -157,7 +157,7 @@ impl GpuBackend {
         for start in (first..end).step_by(MAX_WORKGROUPS) {
             let count = MAX_WORKGROUPS.min(end - start);
             let dispatch = Dispatch {
-                kernel: Kernel::DeltaChunk,
+                kernel: Kernel::DeltaChunk(heads(shape)),
                 params: params::DeltaChunk {
                     key_dim: shape.key_dim as u32,
                     group: group(shape),
@@ -166,7 +166,7 @@ impl GpuBackend {
                     first_token: tokens.start as u32,
                     mixed_stride: mixed.stride() as u32,
                     gate_stride: decay.stride() as u32,
-                    out_stride: matrices.stride() as u32,
+                    out_stride: matrices.stride_quads() as u32,
                     scale: (shape.key_dim as f32).sqrt().recip(),
                 },
                 ranges: &[
@@ -198,7 +198,7 @@ impl GpuBackend {
     ) -> Result<()> {
         let tokens = tokens_of(&chunks.documents[span.clone()]);
         let dispatch = Dispatch {
-            kernel: Kernel::DeltaRule,
+            kernel: Kernel::DeltaRule(heads(shape)),
             params: params::DeltaRule {
                 key_dim: shape.key_dim as u32,
                 value_dim: shape.value_dim as u32,
@@ -208,7 +208,7 @@ impl GpuBackend {
                 first_token: tokens.start as u32,
                 mixed_stride: mixed.stride() as u32,
                 gate_stride: decay.stride() as u32,
-                matrix_stride: matrices.stride() as u32,
+                matrix_stride: matrices.stride_quads() as u32,
                 out_stride: out.stride() as u32,
                 scale: (shape.key_dim as f32).sqrt().recip(),
             },
@@ -230,6 +230,12 @@ impl GpuBackend {
 /// Consecutive value heads that share a key head; 0 where they are not consecutive.
 fn group(shape: DeltaRule) -> u32 {
     if shape.interleaved { 0 } else { (shape.value_heads / shape.key_heads) as u32 }
+}
+
+/// Where the heads of queries, keys and values begin.
+pub(super) fn heads(shape: DeltaRule) -> Heads {
+    let aligned = shape.key_dim.is_multiple_of(4) && shape.value_dim.is_multiple_of(4);
+    if aligned { Heads::Aligned } else { Heads::Any }
 }
 
 fn tokens_of(documents: &[Document]) -> Range<usize> {

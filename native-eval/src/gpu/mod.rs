@@ -85,8 +85,8 @@ pub struct GpuBackend {
     recorder: Recorder,
     pool: Pool,
     turns: Option<Turns>,
-    tiles: Option<Tiles>,
     chunks: Option<Chunks>,
+    tiles: Option<Tiles>,
     limit: u64,
     next_id: u64,
 }
@@ -139,8 +139,8 @@ impl GpuBackend {
             recorder,
             pool: Pool::default(),
             turns: None,
-            tiles: None,
             chunks: None,
+            tiles: None,
             limit,
             next_id: 0,
         })
@@ -201,12 +201,37 @@ impl Backend for GpuBackend {
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
         let (hidden, intermediate) = (hidden as u64, intermediate as u64);
         let budget: u64 = if self.device.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
-        // Residual, norm, q, k, v, mixed heads and output are about as wide as hidden; gate and up
-        // are as wide as the MLP.
-        let all = 4 * (8 * hidden + 2 * intermediate);
+        // What a token of Qwen3.6-27B takes, f16 copies included; others take less.
+        let all = 4 * (14 * hidden + 4 * intermediate);
         let longest = 4 * hidden.max(intermediate);
         let fitting = (budget / all.max(1)).min(self.device.info.max_buffer_bytes / longest.max(1));
         (fitting.min(PREFERRED_TOKENS) / 64 * 64).max(64) as usize
+    }
+
+    fn prepare(&mut self, attention: Attention, delta_rule: Option<DeltaRule>) -> Result<()> {
+        let plain = [
+            self.attention_kernel(attention),
+            Kernel::HeadNorm,
+            Kernel::RmsNorm,
+            Kernel::Rotary,
+            Kernel::Swiglu,
+            Kernel::Add,
+            Kernel::HeadLoss,
+        ];
+        let delta_net = delta_rule.map(|shape| {
+            let heads = delta_rule::heads(shape);
+            [
+                Kernel::SplitHeads,
+                Kernel::SigmoidGate,
+                Kernel::CausalConv,
+                Kernel::L2Norm,
+                Kernel::DecayGates,
+                Kernel::DeltaChunk(heads),
+                Kernel::DeltaRule(heads),
+                Kernel::GatedNorm,
+            ]
+        });
+        self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net.into_iter().flatten()))
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {

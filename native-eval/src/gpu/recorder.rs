@@ -2,6 +2,7 @@
 //! vanishes, none so long that a driver's watchdog or a waiting user would object.
 
 use std::collections::{HashMap, VecDeque};
+use std::thread::JoinHandle;
 
 use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
@@ -59,6 +60,7 @@ struct Pipeline {
 /// Records dispatches and submits them.
 pub(super) struct Recorder {
     pipelines: HashMap<Kernel, Pipeline>,
+    in_the_making: HashMap<Kernel, JoinHandle<Pipeline>>,
     weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
     uniforms: Stored,
     uniform_bytes: Vec<u8>,
@@ -80,6 +82,7 @@ impl Recorder {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         Ok(Self {
             pipelines: HashMap::new(),
+            in_the_making: HashMap::new(),
             weight_layouts: HashMap::new(),
             uniforms: device.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
             uniform_bytes: Vec::new(),
@@ -194,41 +197,84 @@ impl Recorder {
         pass.dispatch_workgroups(x, y, z);
     }
 
+    /// Begins to build pipelines, so that they are ready when they are first used. A software driver
+    /// has no time to spare for that.
+    pub fn prepare(&mut self, device: &Device, kernels: impl IntoIterator<Item = Kernel>) -> Result<()> {
+        if device.info.is_software {
+            return Ok(());
+        }
+        for kernel in kernels {
+            if !self.pipelines.contains_key(&kernel) && !self.in_the_making.contains_key(&kernel) {
+                let plan = self.plan(device, kernel)?;
+                let device = device.device.clone();
+                self.in_the_making.insert(kernel, std::thread::spawn(move || plan.build(&device)));
+            }
+        }
+        Ok(())
+    }
+
     fn build(&mut self, device: &Device, kernel: Kernel) -> Result<()> {
         if self.pipelines.contains_key(&kernel) {
             return Ok(());
         }
+        let made = self.in_the_making.remove(&kernel).map(JoinHandle::join);
+        let pipeline = match made {
+            Some(Ok(pipeline)) => pipeline,
+            Some(Err(_)) => return Err(BackendError(format!("building {} panicked", kernel.label()))),
+            None => self.plan(device, kernel)?.build(&device.device),
+        };
+        device.check()?;
+        self.pipelines.insert(kernel, pipeline);
+        Ok(())
+    }
+
+    fn plan(&mut self, device: &Device, kernel: Kernel) -> Result<Plan> {
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
             source = patch.apply(&source)?;
         }
+        let layout = group_layout(device, kernel.bindings());
+        let weights = kernel.codec().map(|codec| self.weight_layout(device, codec).clone());
+        Ok(Plan { kernel, source, layout, weights })
+    }
+}
+
+/// What a pipeline is built from.
+struct Plan {
+    kernel: Kernel,
+    source: String,
+    layout: wgpu::BindGroupLayout,
+    weights: Option<wgpu::BindGroupLayout>,
+}
+
+impl Plan {
+    fn build(self, device: &wgpu::Device) -> Pipeline {
+        let Self { kernel, source, layout, weights } = self;
         let label = kernel.label();
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&label),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         let module = match kernel {
-            Kernel::MatmulCoop(_) => {
+            Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_) => {
                 // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
                 // columns are clamped to the last one there is, a matrix is stored only where its
-                // first token and row are, and the host binds outputs whose rows and columns have
-                // room for whole matrices (`GpuBuffer::block_range`, `PART_ROWS`, `SIGN_WORDS`).
+                // first token and row are, and the host binds inputs and outputs whose rows and
+                // columns have room for whole matrices (`GpuBuffer::block_range`, `COOPERATIVE_PART_ROWS`,
+                // `SIGN_WORDS`).
                 unsafe {
-                    let checks = wgpu::ShaderRuntimeChecks::unchecked();
-                    device.device.create_shader_module_trusted(descriptor, checks)
+                    device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
                 }
             }
-            _ => device.device.create_shader_module(descriptor),
+            _ => device.create_shader_module(descriptor),
         };
-        let layout = group_layout(device, kernel.bindings());
-        let weights = kernel.codec().map(|codec| self.weight_layout(device, codec).clone());
         let layouts: Vec<_> = std::iter::once(Some(&layout)).chain(weights.as_ref().map(Some)).collect();
-        let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label),
             bind_group_layouts: &layouts,
             immediate_size: 0,
         });
-        let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: Some(&pipeline_layout),
             module: &module,
@@ -240,9 +286,7 @@ impl Recorder {
             },
             cache: None,
         });
-        device.check()?;
-        self.pipelines.insert(kernel, Pipeline { pipeline, layout });
-        Ok(())
+        Pipeline { pipeline, layout }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// # Errors
 /// Text that is no JSON object, one of the two fields that is there already (even `null`), or a
 /// scale group that the format does not have.
-pub(super) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
+pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
     let fault = |kind, what: &str, wanted: &str, found: String| {
         Error::new(kind, what).within("config.json").expected(wanted, found)
     };

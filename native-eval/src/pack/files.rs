@@ -19,9 +19,9 @@ const TOKENIZER_FILES: [&str; 8] = [
 
 /// A file of the packed model, in memory.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct SmallFile {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct SmallFile {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Every file but the weights, sorted by name: config.json, the code that transformers loads the model

@@ -183,7 +183,7 @@ impl Plan {
 }
 
 /// Name of one part of a packed weight.
-pub(super) fn part_name(weight: &str, part: Part) -> String {
+pub(crate) fn part_name(weight: &str, part: Part) -> String {
     format!("{weight}.{}", part.suffix())
 }
 

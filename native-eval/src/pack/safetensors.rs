@@ -10,10 +10,10 @@ use serde_json::json;
 
 /// A tensor that the file will hold.
 #[derive(Debug, Clone)]
-pub(super) struct TensorSpec {
-    pub(super) name: String,
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<u64>,
+pub(crate) struct TensorSpec {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<u64>,
 }
 
 impl TensorSpec {
@@ -56,7 +56,7 @@ fn header(tensors: &[TensorSpec]) -> String {
 ///
 /// In the file they lie by element size, largest first, then by name. So each one is aligned to
 /// its elements although the format allows no gaps, and the order does not depend on the source.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     file: File,
     places: HashMap<String, Place>,
 }
@@ -70,7 +70,7 @@ struct Place {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
         sort(&mut tensors);
         let header = header(&tensors);
         let mut file = File::create(path)?;
@@ -88,7 +88,7 @@ impl Writer {
     }
 
     /// Writes a piece of a tensor, `offset` bytes from its start. Each byte may be written once.
-    pub(super) fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let len = bytes.len() as u64;
         match self.places.get_mut(name) {
             Some(place) if place.missing >= len && offset + len <= place.bytes => {
@@ -101,7 +101,7 @@ impl Writer {
     }
 
     /// Ends the file once every tensor is written.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         match self.places.iter().filter(|(_, place)| place.missing > 0).map(|(name, _)| name).min() {
             None => self.file.sync_all(),
             Some(name) => Err(io::Error::other(format!("{name} was planned and not written"))),

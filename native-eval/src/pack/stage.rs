@@ -11,13 +11,13 @@ use super::archive::{Form, WEIGHTS, write_zip};
 use super::files::SmallFile;
 
 /// A hidden folder beside the target, removed with all that is still in it when dropped.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     root: TempDir,
     folder: PathBuf,
 }
 
 /// Refuses a target that exists, unless it may be replaced.
-pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
+pub(crate) fn check_target(out: &Path, force: bool) -> Result<()> {
     if out.file_name().is_none() {
         return Err(Error::new(ErrorKind::BadName, "the target has no name")
             .expected("a folder or a .zip file", out.display()));
@@ -32,7 +32,7 @@ pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
 }
 
 /// The error for a file that can't be written.
-pub(super) fn write_error(path: &Path, error: &io::Error) -> Error {
+pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, "the output cannot be written")
         .within(path.display())
         .expected("a writable file", error)
@@ -40,7 +40,7 @@ pub(super) fn write_error(path: &Path, error: &io::Error) -> Error {
 
 impl Stage {
     /// A stage in the folder that will hold `out`, so that the last step is a rename.
-    pub(super) fn beside(out: &Path) -> Result<Self> {
+    pub(crate) fn beside(out: &Path) -> Result<Self> {
         let parent = match out.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,
@@ -55,20 +55,26 @@ impl Stage {
     }
 
     /// Where the weights are to be written.
-    pub(super) fn weights(&self) -> PathBuf {
+    pub(crate) fn weights(&self) -> PathBuf {
         self.folder.join(WEIGHTS)
     }
 
     /// Moves the weights with `files`, as a folder or a zip, to `out`. Returns the bytes of the artifact,
-    /// which must be those that were `planned`.
-    pub(super) fn publish(self, out: &Path, files: &[SmallFile], planned: u64, force: bool) -> Result<u64> {
+    /// which must be those that were `planned`, if they were.
+    pub(crate) fn publish(
+        self,
+        out: &Path,
+        files: &[SmallFile],
+        planned: Option<u64>,
+        force: bool,
+    ) -> Result<u64> {
         let failed = |error| write_error(out, &error);
         let complete = match Form::of(out) {
             Form::Zip => self.zip(files),
             Form::Folder => self.fill_folder(files),
         };
         let (complete, size_bytes) = complete.map_err(failed)?;
-        if size_bytes != planned {
+        if let Some(planned) = planned.filter(|&planned| planned != size_bytes) {
             let wrong = format!("the artifact has {size_bytes} bytes instead of {planned}");
             return Err(failed(io::Error::other(wrong)));
         }

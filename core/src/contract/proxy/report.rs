@@ -5,11 +5,10 @@ use num_bigint::BigInt;
 use super::candidate::Candidate;
 use super::model::Metrics;
 use super::totals::ceil_bytes;
-use crate::contract::direct::{DatasetHandle, METRIC};
+use crate::contract::direct::DatasetHandle;
 use crate::contract::python::{Raised, Value, fixed6, to_float};
-use crate::contract::{
-    Config, Limits, PROXY_MODEL, RESCUE_QUANTIZATION, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP,
-};
+use crate::contract::report_fields::{METRIC, with_proxy};
+use crate::contract::{Config, Limits, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
 
 /// A run that passed every gate.
 pub(super) struct Outcome<'a> {
@@ -60,25 +59,9 @@ pub(super) fn report(
 ) -> Result<Value, Raised> {
     let totals = &outcome.candidate.totals;
     let unmeasured = ["speedup", "reference_seconds", "candidate_seconds"].map(|key| (key, Value::Null));
-    Ok(Value::from([
-        ("pack_name", config.pack_name.as_str().into()),
-        ("model_id", limits.model_id.as_str().into()),
-        ("reference_model_id", limits.model_id.as_str().into()),
-        ("proxy_model_id", PROXY_MODEL.into()),
-        ("tokenizer_id", PROXY_MODEL.into()),
-        ("ppl_resolution_nats", config.ppl_resolution_nats.into()),
-        ("native_bits_per_parameter", limits.native_bits_per_parameter.into()),
-        ("rescue_bits_per_parameter", limits.rescue_bits_per_parameter.into()),
-        ("rescue_quantization", RESCUE_QUANTIZATION.into()),
-        ("rescue_scale_bits", RESCUE_SCALE_BITS.into()),
-        ("rescue_scale_group_size", RESCUE_SCALE_GROUP.into()),
-        ("effective_rescue_bits_per_parameter", limits.effective_rescue_bits().into()),
-        ("max_non_native_fraction", limits.max_non_native_fraction.into()),
-        ("max_rescue_fraction", limits.max_non_native_fraction.into()),
-        ("metric_name", METRIC.into()),
+    let fields = [
         ("metric_value", outcome.metrics.perplexity.into()),
         ("artifact_hash", outcome.artifact_sha256.as_str().into()),
-        ("secondary_metric_name", config.secondary_metric_name.clone().into()),
         ("secondary_metric_value", outcome.secondary_metric.into()),
         ("high_precision_fraction", totals.rescue_fraction.into()),
         ("rescue_fraction", totals.rescue_fraction.into()),
@@ -87,10 +70,6 @@ pub(super) fn report(
         ("proxy_parameter_count_multiplier", totals.proxy_parameter_count_multiplier.into()),
         ("compressed_bits", totals.compressed_bits.clone().into()),
         ("compressed_size_bytes", totals.compressed_size_bytes.clone().into()),
-        ("baseline_parameter_count", limits.parameter_count.into()),
-        ("baseline_size_bytes", limits.baseline_size_bytes.into()),
-        ("max_parameter_count", limits.max_parameter_count.into()),
-        ("max_compressed_bits", limits.max_compressed_bits.into()),
         ("max_artifact_size_bytes", ceil_bytes(&limits.max_compressed_bits.into())?.into()),
         ("artifact_manifest_bytes", outcome.manifest_bytes.into()),
         ("submission_artifact_bytes", outcome.declared_bytes.clone().into()),
@@ -100,7 +79,8 @@ pub(super) fn report(
         ("dataset_handle", dataset.to_json()),
         ("runtime", unmeasured.into()),
         ("metrics", metrics(limits, outcome)?),
-    ]))
+    ];
+    Ok(with_proxy(config, limits, fields).into())
 }
 
 /// Everything as floats, counts included.

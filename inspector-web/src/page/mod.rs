@@ -1,33 +1,69 @@
 //! What the browser shows.
 
+mod accounting;
+mod actions;
+mod fault;
+mod open;
+mod picked;
+mod progress;
+mod session;
+mod verdict;
+
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
+use self::accounting::Accounting;
+use self::actions::Actions;
+use self::fault::Fault;
+use self::open::Open;
+use self::progress::Reading;
+use self::session::{Session, Shown, Stage};
+use self::verdict::{Gates, Subject, Verdict};
 use crate::caps;
 
 /// The whole page.
 #[component]
 pub fn Page() -> impl IntoView {
+    let session = Session::new();
+    let failed = move || match session.stage.get() {
+        Stage::Failed(error) => Some(view! { <Fault error /> }),
+        _ => None,
+    };
     view! {
+        <header class="top">
+            <p class="eyebrow">"bitgauge"</p>
+            <h1>"Inspector"</h1>
+            <p class="lead">
+                "Is a packed 1-bit language model eligible, with how many bytes to spare, and where did each byte go?"
+            </p>
+        </header>
         <main>
-            <header>
-                <p class="eyebrow">"bitgauge"</p>
-                <h1>"Inspector"</h1>
-                <p class="lead">
-                    "Will open a packed 1-bit language model in this tab and tell you whether it is eligible, "
-                    "with how many bytes to spare, and where each byte of it went."
-                </p>
-                <p class="note">
-                    "This version does not read files yet. Until one does, the command line gives the same verdict: "
-                    <code>"bitgauge inspect model.zip"</code>
-                </p>
-            </header>
-            <Privacy />
-            <Caps />
+            <Open session />
+            <Reading session />
+            {failed}
+            {move || session.shown.get().map(|shown| view! { <Result session shown /> })}
+            {move || (session.stage.get() == Stage::Idle).then(|| view! { <Privacy /><Caps /> })}
         </main>
         <footer>
             <p>{concat!("Version ", env!("CARGO_PKG_VERSION"))}</p>
             <p>"MIT or Apache-2.0"</p>
         </footer>
+    }
+}
+
+/// Everything about one report.
+#[component]
+fn Result(session: Session, shown: Arc<Shown>) -> impl IntoView {
+    let report = shown.report.clone();
+    view! {
+        <article class="result" aria-label="Report">
+            <Subject session shown=Arc::clone(&shown) />
+            <Verdict session shown=Arc::clone(&shown) />
+            <Actions session shown=Arc::clone(&shown) />
+            <Gates report=report.clone() />
+            <Accounting report />
+        </article>
     }
 }
 
@@ -60,7 +96,7 @@ fn Caps() -> impl IntoView {
         <section aria-labelledby="caps">
             <h2 id="caps">"The most it will read"</h2>
             <p>"A file that claims more than this is refused before any memory is set aside for it."</p>
-            <table>
+            <table class="numbers">
                 <thead>
                     <tr>
                         <th scope="col">"What"</th>

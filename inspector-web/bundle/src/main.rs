@@ -1,0 +1,133 @@
+//! Makes the browser inspector's folder of static files:
+//!
+//!     inspector-bundle inspector-web.wasm inspector-web/ dist/ [WASM_OPT [ARGUMENT...]]
+//!
+//! What Trunk does from the same `index.html` and `Trunk.toml`, for machines where Trunk would first
+//! have to be compiled: JavaScript for the WebAssembly, wasm-opt (a command, with its arguments),
+//! names that change with the contents, and the page that names them.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use sha2::{Digest, Sha256};
+use wasm_bindgen_cli_support::Bindgen;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let [wasm, source, dist, wasm_opt @ ..] = arguments.as_slice() else {
+        eprintln!("usage: inspector-bundle WASM SOURCE_DIR DIST_DIR [WASM_OPT [ARGUMENT...]]");
+        return ExitCode::from(2);
+    };
+    match bundle(Path::new(wasm), Path::new(source), Path::new(dist), wasm_opt) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bundle(wasm: &Path, source: &Path, dist: &Path, wasm_opt: &[OsString]) -> Result<()> {
+    // Files of an earlier build would be published with this one.
+    if dist.exists() {
+        fs::remove_dir_all(dist)?;
+    }
+    fs::create_dir_all(dist)?;
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(wasm).web(true)?.typescript(false).out_name("inspector");
+    bindgen.generate(dist)?;
+    let compiled = dist.join("inspector_bg.wasm");
+    let index = fs::read_to_string(source.join("index.html"))?;
+    if let [program, arguments @ ..] = wasm_opt {
+        let mut command = Command::new(program);
+        command.args(arguments).args(wasm_opt_arguments(&index)).arg(&compiled).arg("-o").arg(&compiled);
+        let status = command.status()?;
+        if !status.success() {
+            return Err(format!("{} failed: {status}", program.display()).into());
+        }
+    }
+    let js = with_hash(&dist.join("inspector.js"))?;
+    let wasm = with_hash(&compiled)?;
+    let (index, copied) = expand(&index, &js, &wasm)?;
+    fs::write(dist.join("index.html"), index)?;
+    for file in copied {
+        fs::copy(source.join(&file), dist.join(&file))?;
+    }
+    Ok(())
+}
+
+/// Puts the first digits of a file's hash into its name, which is returned.
+fn with_hash(path: &Path) -> Result<String> {
+    let digest = Sha256::digest(fs::read(path)?);
+    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let name = format!("{}-{hash}.{}", part(path.file_stem()), part(path.extension()));
+    fs::rename(path, PathBuf::from(path).with_file_name(&name))?;
+    Ok(name)
+}
+
+/// What the page asks of wasm-opt, in Trunk's attributes.
+fn wasm_opt_arguments(index: &str) -> Vec<String> {
+    let level = attribute(index, "data-wasm-opt").map(|level| format!("-O{level}"));
+    let parameters = attribute(index, "data-wasm-opt-params").unwrap_or_default();
+    level.into_iter().chain(parameters.split_whitespace().map(str::to_owned)).collect()
+}
+
+/// The value of the first attribute of that name.
+fn attribute<'a>(html: &'a str, name: &str) -> Option<&'a str> {
+    let (_, value) = html.split_once(&format!(" {name}=\""))?;
+    value.split_once('"').map(|(value, _)| value)
+}
+
+/// index.html without Trunk's marks, and the files that it names.
+///
+/// Every `<link data-trunk>` stands for one thing: the style sheet and the icon stay links, what is
+/// only copied goes, and the WebAssembly becomes the script that starts it.
+fn expand(index: &str, js: &str, wasm: &str) -> Result<(String, Vec<String>)> {
+    let (mut out, mut rest, mut copied) = (String::new(), index, Vec::new());
+    while let Some((before, link)) = rest.split_once("<link") {
+        let (link, after) = link.split_once('>').ok_or("index.html: a link that does not end")?;
+        out.push_str(before);
+        let rel = attribute(link, "rel").ok_or("index.html: a link without rel")?;
+        let href = attribute(link, "href");
+        copied.extend(href.map(str::to_owned));
+        match (rel, href) {
+            ("css", Some(href)) => out.push_str(&format!("<link rel=\"stylesheet\" href=\"./{href}\" />")),
+            ("icon", Some(href)) => out.push_str(&format!("<link rel=\"icon\" href=\"./{href}\" />")),
+            ("copy-file", Some(_)) => out.truncate(out.trim_end().len()),
+            ("rust", None) => out.push_str(&format!(
+                "<script type=\"module\" src=\"./boot.js\" data-js=\"./{js}\" data-wasm=\"./{wasm}\"></script>"
+            )),
+            _ => return Err(format!("index.html: a link that is not known here: {rel}").into()),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok((out, copied))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_trunk_become_what_they_stand_for() {
+        let index = "<head>\n  <link data-trunk rel=\"css\" href=\"style.css\" />\n  \
+                     <link data-trunk rel=\"copy-file\" href=\"boot.js\" />\n  <link\n data-trunk rel=\"rust\"\n/>\n</head>";
+        let (html, copied) = expand(index, "a-1.js", "b-2.wasm").unwrap();
+        assert_eq!(
+            html,
+            "<head>\n  <link rel=\"stylesheet\" href=\"./style.css\" />\n  \
+             <script type=\"module\" src=\"./boot.js\" data-js=\"./a-1.js\" data-wasm=\"./b-2.wasm\"></script>\n</head>"
+        );
+        assert_eq!(copied, ["style.css", "boot.js"]);
+        let rust = "<link data-trunk rel=\"rust\"\n data-wasm-opt=\"z\" data-wasm-opt-params=\"--a --b\" />";
+        assert_eq!(wasm_opt_arguments(rust), ["-Oz", "--a", "--b"]);
+        assert!(expand("<link rel=\"preload\" href=\"x\">", "", "").is_err());
+    }
+}

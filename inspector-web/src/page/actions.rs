@@ -1,0 +1,38 @@
+//! What can be done with a report: save it.
+
+use std::sync::Arc;
+
+use js_sys::Array;
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
+
+use super::session::{Session, Shown, Stage};
+
+/// The buttons below the verdict.
+#[component]
+pub fn Actions(session: Session, shown: Arc<Shown>) -> impl IntoView {
+    let name = format!("{}.report.json", shown.report.artifact.name);
+    let save = move |_| drop(download(&name, &shown.json));
+    let done = move || session.stage.get() == Stage::Done;
+    view! {
+        <div class="actions">
+            <button type="button" class="button button--quiet button--small" on:click=save>
+                {move || if done() { "Save report (JSON)" } else { "Save report so far (JSON)" }}
+            </button>
+        </div>
+    }
+}
+
+/// Lets the browser save a text as a file.
+fn download(name: &str, text: &str) -> Result<(), JsValue> {
+    let kind = BlobPropertyBag::new();
+    kind.set_type("application/json");
+    let blob = Blob::new_with_str_sequence_and_options(&Array::of1(&text.into()), &kind)?;
+    let url = Url::create_object_url_with_blob(&blob)?;
+    let link: HtmlAnchorElement = document().create_element("a")?.unchecked_into();
+    link.set_href(&url);
+    link.set_download(name);
+    link.click();
+    Url::revoke_object_url(&url)
+}

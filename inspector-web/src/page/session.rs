@@ -1,0 +1,198 @@
+//! The page's side of an inspection: its worker, and what is known so far.
+
+use std::sync::Arc;
+
+use bitgauge_core::Error;
+use bitgauge_core::contract::Pack;
+use bitgauge_core::report::Report;
+use js_sys::{Array, Function, Reflect};
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{MessageEvent, Worker};
+
+use super::picked::Picked;
+use crate::protocol::{Event, Request};
+
+/// Where an inspection stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// Nothing has been chosen.
+    Idle,
+    /// The structure is being read.
+    Opening,
+    /// The headers are judged; the bytes are passing by.
+    Reading,
+    /// Every byte was read.
+    Done,
+    /// The user ended it.
+    Cancelled,
+    /// The artifact can't be judged.
+    Failed(Error),
+}
+
+impl Stage {
+    /// Whether the worker is at work.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Opening | Self::Reading)
+    }
+}
+
+/// A report and the texts that belong to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// What the page shows.
+    pub report: Report,
+    /// The same as JSON, to be saved.
+    pub json: String,
+    /// The text of config.json.
+    pub config: Option<String>,
+}
+
+/// How far the pass over the bytes is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Bytes read.
+    pub done: u64,
+    /// Bytes that there are.
+    pub total: u64,
+    /// Seconds since the inspection began.
+    pub seconds: f64,
+}
+
+/// One inspection at a time.
+#[derive(Clone, Copy)]
+pub struct Session {
+    /// What was chosen.
+    pub name: RwSignal<String>,
+    /// Where it stands.
+    pub stage: RwSignal<Stage>,
+    /// What is known.
+    pub shown: RwSignal<Option<Arc<Shown>>>,
+    /// How far it is.
+    pub progress: RwSignal<Option<Progress>>,
+    /// Whose limits apply.
+    pub pack: RwSignal<Pack>,
+    worker: StoredValue<Option<Worker>, LocalStorage>,
+    began: StoredValue<f64>,
+}
+
+impl Session {
+    /// Nothing chosen yet.
+    pub fn new() -> Self {
+        Self {
+            name: RwSignal::new(String::new()),
+            stage: RwSignal::new(Stage::Idle),
+            shown: RwSignal::new(None),
+            progress: RwSignal::new(None),
+            pack: RwSignal::new(Pack::Binary),
+            worker: StoredValue::new_local(None),
+            began: StoredValue::new(0.0),
+        }
+    }
+
+    /// Inspects these files, and no longer what was open before.
+    pub fn open(self, picked: Picked) {
+        self.end_worker();
+        self.name.set(picked.name.clone());
+        self.shown.set(None);
+        self.progress.set(None);
+        self.began.set_value(now());
+        match start_worker() {
+            Ok(worker) => {
+                self.stage.set(Stage::Opening);
+                self.listen(&worker, picked);
+                self.worker.set_value(Some(worker));
+            }
+            Err(error) => self.stage.set(Stage::Failed(error)),
+        }
+    }
+
+    /// Ends the pass over the bytes; what the headers showed stays.
+    pub fn cancel(self) {
+        self.end_worker();
+        self.stage.set(Stage::Cancelled);
+    }
+
+    /// Judges by the limits of another pack.
+    pub fn judge(self, pack: Pack) {
+        self.pack.set(pack);
+        self.worker.with_value(|worker| {
+            if let Some(worker) = worker {
+                post(worker, &Request::Judge(pack), &Array::new());
+            }
+        });
+    }
+
+    fn end_worker(self) {
+        if let Some(worker) = self.worker.try_update_value(Option::take).flatten() {
+            worker.terminate();
+        }
+    }
+
+    /// Sends the request when the worker has started, then takes its events.
+    fn listen(self, worker: &Worker, picked: Picked) {
+        let pack = self.pack.get_untracked();
+        let to = worker.clone();
+        let mut request = Some(picked);
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+            let Some(text) = message.data().as_string() else { return };
+            match request.take() {
+                Some(Picked { name, folder, paths, files }) => {
+                    let files: Array = files.into_iter().map(JsValue::from).collect();
+                    post(&to, &Request::Open { name, folder, paths, pack }, &files);
+                }
+                None => self.take(serde_json::from_str(&text)),
+            }
+        });
+        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        on_message.forget();
+        let on_error = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
+            let said = Reflect::get(&event, &"message".into()).ok().and_then(|message| message.as_string());
+            self.stage.set(Stage::Failed(broken(said.unwrap_or_default())));
+        });
+        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        on_error.forget();
+    }
+
+    fn take(self, event: Result<Event, serde_json::Error>) {
+        match event {
+            Ok(Event::Report { json, complete, config }) => match Report::from_json(&json) {
+                Ok(report) => {
+                    self.shown.set(Some(Arc::new(Shown { report, json, config })));
+                    self.stage.set(if complete { Stage::Done } else { Stage::Reading });
+                }
+                Err(error) => self.stage.set(Stage::Failed(error)),
+            },
+            Ok(Event::Progress { done, total }) => {
+                let seconds = (now() - self.began.get_value()) / 1_000.0;
+                self.progress.set(Some(Progress { done, total, seconds }));
+            }
+            Ok(Event::Failed(error)) => self.stage.set(Stage::Failed(error)),
+            Err(error) => self.stage.set(Stage::Failed(broken(error.to_string()))),
+        }
+    }
+}
+
+fn broken(said: String) -> Error {
+    Error::new(bitgauge_core::ErrorKind::Io, "the inspection broke off")
+        .expected("an answer of the page's worker", said)
+        .hint("reload the page; if it happens again, please report the file's structure as a bug")
+}
+
+fn now() -> f64 {
+    js_sys::Date::now()
+}
+
+/// boot.js holds the compiled module, so it starts the worker.
+fn start_worker() -> Result<Worker, Error> {
+    let start = Reflect::get(&js_sys::global(), &"startInspectorWorker".into());
+    let worker = start.and_then(|start| start.unchecked_into::<Function>().call0(&JsValue::NULL));
+    worker.map(JsCast::unchecked_into).map_err(|error| broken(format!("{error:?}")))
+}
+
+fn post(worker: &Worker, request: &Request, files: &Array) {
+    if let Ok(text) = serde_json::to_string(request) {
+        // Text and files can always be sent.
+        drop(worker.post_message(&Array::of2(&text.into(), files)));
+    }
+}

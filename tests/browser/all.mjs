@@ -1,0 +1,2 @@
+// Every browser test, in one process and one browser, one after another.
+import "./inspect.test.mjs";

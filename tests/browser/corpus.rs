@@ -1,0 +1,85 @@
+//! Writes the artifacts that the browser suite opens into a folder: `corpus FOLDER`.
+//!
+//! They are variations of the demo, made afresh at each run. The suite runs the command line on the
+//! same files, and holds the page's report against what that wrote, byte for byte.
+
+#[path = "../cli/artifacts.rs"]
+#[allow(dead_code, reason = "the command-line suite uses all of it, this one only a part")]
+mod artifacts;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use artifacts::{Artifact, Change};
+use safetensors::SafeTensors;
+use serde_json::json;
+
+fn main() {
+    let folder: PathBuf = std::env::args_os().nth(1).expect("usage: corpus FOLDER").into();
+    if folder.exists() {
+        fs::remove_dir_all(&folder).expect("an old corpus can be removed");
+    }
+    fs::create_dir_all(&folder).expect("a folder");
+    for (name, artifact) in archives() {
+        fs::copy(&artifact.path, folder.join(name)).expect("a copy");
+    }
+    let model = Artifact::demo_folder(&[]);
+    copy_folder(&model.path, &folder.join("folder"));
+    fs::copy(model.path.join("model.safetensors"), folder.join("bare.safetensors")).expect("a copy");
+    write_shards(&model.path, &folder.join("shards"));
+    fs::write(folder.join("poem.txt"), "So much depends upon a red wheel barrow\n".repeat(20))
+        .expect("a file");
+}
+
+/// Zips: what is wrong with each is in its name.
+fn archives() -> Vec<(&'static str, Artifact)> {
+    let changed = |change| Artifact::demo(&[change]);
+    let ballast = || (0..120_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let (norm, absent) = ("model.norm.weight", "model.gone.weight");
+    vec![
+        ("eligible.zip", Artifact::demo(&[])),
+        ("deflated.zip", Artifact::demo_deflated()),
+        ("over-budget.zip", changed(Change::AddFile("ballast.bin", ballast()))),
+        ("missing-weight.zip", changed(Change::RenameTensor(norm, absent))),
+        ("other-shapes.zip", changed(Change::Config("intermediate_size", json!(1024)))),
+        ("unknown-method.zip", changed(Change::Quantization("quant_method", json!("gptq")))),
+        ("hostile-name.zip", changed(Change::AddFile("<img src=x onerror=alert(1)>.py", b"pass".to_vec()))),
+        ("bad-code.zip", changed(Change::Payload("rescue_code", 5, vec![0x88]))),
+        ("no-config.zip", changed(Change::RemoveFile("config.json"))),
+        ("cut.zip", Artifact::demo(&[]).cut(1_000)),
+        ("flipped.zip", Artifact::demo(&[]).flip(1_000_000)),
+    ]
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
+    }
+}
+
+/// The same model with its weights in two files and an index.
+fn write_shards(model: &Path, to: &Path) {
+    copy_folder(model, to);
+    let whole = fs::read(to.join("model.safetensors")).expect("the weights");
+    fs::remove_file(to.join("model.safetensors")).expect("the copy");
+    let tensors = SafeTensors::deserialize(&whole).expect("safetensors");
+    let mut shards = [BTreeMap::new(), BTreeMap::new()];
+    let mut weight_map = BTreeMap::new();
+    for (i, (name, tensor)) in tensors.tensors().into_iter().enumerate() {
+        weight_map.insert(name.clone(), shard_name(i % 2));
+        shards[i % 2].insert(name, tensor);
+    }
+    for (i, shard) in shards.into_iter().enumerate() {
+        let bytes = safetensors::serialize(shard, None).expect("safetensors");
+        fs::write(to.join(shard_name(i)), bytes).expect("a shard");
+    }
+    let index = json!({ "metadata": {}, "weight_map": weight_map });
+    fs::write(to.join("model.safetensors.index.json"), index.to_string()).expect("the index");
+}
+
+fn shard_name(i: usize) -> String {
+    format!("model-{:05}-of-00002.safetensors", i + 1)
+}

@@ -1,0 +1,149 @@
+// Local files: what the page says of each artifact of the corpus is what the command line says.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import axe from "axe-core";
+import { artifacts, check, cli, finish, neverBlocks, open, pick, saveReport, screenshots, temporary } from "./harness.mjs";
+
+const words = { 0: "Eligible", 1: "Not eligible", 3: "Inconclusive" };
+
+for (const name of readdirSync(artifacts).sort()) {
+  const path = join(artifacts, name);
+  const report = join(temporary, `${name}.json`);
+  const run = spawnSync(cli, ["inspect", path, "--format", "quiet", "--report", report], { encoding: "utf8" });
+
+  test(`${name}: the page says what the command line says (exit ${run.status})`, async () => {
+    const opened = await open();
+    const { page } = opened;
+    await pick(page, path);
+    const verdict = await finish(page);
+    const word = await verdict.locator(".verdict__word").textContent();
+    if (run.status === 2) {
+      assert.equal(word, "Can’t be judged");
+      const [what] = run.stderr.replace(/^error: /, "").split("\n");
+      assert.equal(await verdict.locator(".verdict__sentence").textContent(), what);
+    } else {
+      assert.equal(word, words[run.status]);
+      const saved = await saveReport(page);
+      assert.ok(saved.equals(readFileSync(report)), "the saved report differs from that of bitgauge inspect --report");
+    }
+    assert.equal(await page.locator("main img, main script").count(), 0, "text of the artifact became markup");
+    await check(opened);
+  });
+}
+
+test("a mutated file gets another report: the comparison above can fail", async () => {
+  const path = join(temporary, "eligible.zip");
+  const bytes = readFileSync(join(artifacts, "eligible.zip"));
+  // The comment that a zip may end with.
+  bytes.writeUInt16LE(1, bytes.length - 2);
+  writeFileSync(path, Buffer.concat([bytes, Buffer.from("!")]));
+  const opened = await open();
+  await pick(opened.page, path);
+  await finish(opened.page);
+  const original = join(temporary, "eligible.zip.json");
+  assert.ok(!(await saveReport(opened.page)).equals(readFileSync(original)));
+  await check(opened);
+});
+
+test("limits can be changed without reading again, and the report is that of --pack ternary", async () => {
+  const opened = await open();
+  const { page } = opened;
+  const path = join(artifacts, "over-budget.zip");
+  await pick(page, path);
+  await finish(page);
+  await page.getByLabel("ternary").check();
+  await page.locator(".verdict--good").waitFor();
+  const report = join(temporary, "ternary.json");
+  execFileSync(cli, ["inspect", path, "--pack", "ternary", "--format", "quiet", "--report", report]);
+  assert.ok((await saveReport(page)).equals(readFileSync(report)));
+  await check(opened);
+});
+
+// A bare safetensors file that is nearly all hole, so that the pass takes some seconds.
+function sparse(bytes) {
+  const header = JSON.stringify({ hole: { dtype: "U8", shape: [bytes], data_offsets: [0, bytes] } });
+  const path = join(temporary, "sparse.safetensors");
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  writeFileSync(path, Buffer.concat([length, Buffer.from(header)]));
+  truncateSync(path, 8 + header.length + bytes);
+  return path;
+}
+
+test("Cancel ends the pass at once, and what the headers showed stays", async () => {
+  const opened = await open();
+  const { page } = opened;
+  await pick(page, sparse(3_000_000_000));
+  await page.locator(".gates").waitFor({ timeout: 1_000 });
+  await page.locator(".reading__words", { hasText: "/s ·" }).waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator("progress").waitFor({ state: "detached", timeout: 500 });
+  assert.match(await page.locator(".notice").textContent(), /Cancelled/);
+  assert.equal(await page.locator("#gate-loadable").count(), 1);
+  await pick(page, join(artifacts, "eligible.zip"));
+  await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
+  await check(opened);
+});
+
+test("the page never blocks for more than 50 ms, and a page that does is caught", async () => {
+  await neverBlocks(async (page) => {
+    await pick(page, join(artifacts, "eligible.zip"));
+    await finish(page);
+  });
+  const block = () => {
+    const end = performance.now() + 80;
+    while (performance.now() < end);
+  };
+  await assert.rejects(neverBlocks((page) => page.evaluate(`setTimeout(${block}); new Promise((end) => setTimeout(end, 200))`)));
+});
+
+test("the keyboard alone is enough", async () => {
+  const opened = await open();
+  const { page } = opened;
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "pick-files");
+  const chooser = page.waitForEvent("filechooser");
+  await page.keyboard.press("Enter");
+  await (await chooser).setFiles(join(artifacts, "eligible.zip"));
+  await finish(page);
+  for (let i = 0; i < 40; i++) {
+    await page.keyboard.press("Tab");
+    if (await page.evaluate(() => document.activeElement.textContent.startsWith("Save report"))) break;
+  }
+  const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+  assert.equal(download.suggestedFilename(), "eligible.zip.report.json");
+  await check(opened);
+});
+
+const looks = [
+  ["light", { colorScheme: "light" }],
+  ["dark", { colorScheme: "dark" }],
+  ["narrow", { colorScheme: "light", viewport: { width: 360, height: 740 } }],
+];
+
+for (const [look, options] of looks) {
+  test(`${look}: axe finds nothing serious, nothing scrolls sideways; screenshots are kept`, async () => {
+    const opened = await open(options);
+    const { page } = opened;
+    const shoot = async (name) => {
+      await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true });
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+      assert.ok(!wide, `${name} scrolls sideways`);
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate(() => window.axe.run());
+      const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      const list = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+      assert.deepEqual(list, [], `${name}: what axe finds serious`);
+    };
+    await shoot("start");
+    for (const name of ["eligible.zip", "over-budget.zip", "missing-weight.zip", "bad-code.zip", "unknown-method.zip"]) {
+      await pick(page, join(artifacts, name));
+      await finish(page);
+      await shoot(name.replace(".zip", ""));
+    }
+    await check(opened);
+  });
+}
