@@ -61,16 +61,16 @@ def encode(name, weight, rescue, scale_group):
 
 
 def decode(name, tensors, width, scale_group):
-    """The dense f32 [N, width] weight that `encode` stored."""
-    sign = tensors.get(f"{name}.sign", np.zeros((1, 0, 0), np.uint8))[0]
+    """The dense f32 [N, width] weight of a packed one, in any number of bases."""
+    sign = tensors.get(f"{name}.sign", np.zeros((1, 0, 0), np.uint8))
     rows = tensors.get(f"{name}.rescue_rows", np.zeros(0, np.uint32)).astype(np.int64)
-    rescue = np.zeros(len(sign) + len(rows), bool)
+    rescue = np.zeros(sign.shape[1] + len(rows), bool)
     rescue[rows] = True
     weight = np.empty((len(rescue), width), np.float32)
-    if len(sign):
-        signs = np.unpackbits(sign, axis=-1, bitorder="little")[:, :width].astype(np.float32) * 2 - 1
-        scale = tensors[f"{name}.scale"][0].astype(np.float32)
-        weight[~rescue] = signs * np.repeat(scale, scale_group or width, axis=1)[:, :width]
+    if sign.shape[1]:
+        signs = np.unpackbits(sign, axis=-1, bitorder="little")[:, :, :width].astype(np.float32) * 2 - 1
+        scale = tensors[f"{name}.scale"].astype(np.float32)
+        weight[~rescue] = (signs * np.repeat(scale, scale_group or width, axis=2)[:, :, :width]).sum(0)
     if len(rows):
         code = tensors[f"{name}.rescue_code"]
         nibbles = np.stack([code & 15, code >> 4], -1).reshape(len(rows), -1)[:, :width].astype(np.int8)

@@ -4,6 +4,7 @@
 //! tensor), writing [`quantize`] -> [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
 //! `M = N - R` binary rows in `B` additive sign bases, and `R` rescue rows of 4-bit codes.
 
+mod binary_row;
 mod blocks;
 mod check;
 mod decode;
@@ -13,6 +14,7 @@ mod layout;
 mod loader;
 mod part;
 mod quantize;
+mod rescue_row;
 
 pub use blocks::decode_blocks;
 pub use check::PayloadCheck;
@@ -22,4 +24,4 @@ pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE};
 pub use part::{Part, Parts};
-pub use quantize::{Settings, choose_rescue_rows, quantize};
+pub use quantize::{Fit, RowErrors, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};

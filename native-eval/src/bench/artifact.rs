@@ -10,7 +10,7 @@ use bitgauge_core::{Dtype, Error, ErrorKind, Matrix, Result};
 use serde_json::{Value, json};
 
 use super::{BenchOptions, Random, SCALE_GROUP, random_weight};
-use crate::pack::{Stage, TensorSpec, Writer, add_packing, check_target, part_name, write_error};
+use crate::pack::{SmallFile, Stage, TensorSpec, Writer, add_packing, check_target, part_name, write_error};
 use crate::source::Source;
 
 /// Opens the artifact at `path`, which is written first if it is not there: the model of `options` with
@@ -41,12 +41,11 @@ fn sizes(model: &Decoder) -> impl PartialEq {
 fn write(options: &BenchOptions, path: &Path) -> Result<()> {
     check_target(path, false)?;
     let stage = Stage::beside(path)?;
-    let config = stage.folder().join("config.json");
     let text = serde_json::to_vec_pretty(&config_json(&options.model))
-        .map_err(|error| write_error(&config, &error.into()))?;
-    fs::write(&config, add_packing(&text, SCALE_GROUP)?).map_err(|error| write_error(&config, &error))?;
+        .map_err(|error| write_error(path, &error.into()))?;
+    let config = SmallFile { name: "config.json".into(), bytes: add_packing(&text, SCALE_GROUP)? };
 
-    let file = stage.folder().join("model.safetensors");
+    let file = stage.weights();
     let failed = |error| write_error(&file, &error);
     let manifest = Manifest::of(&options.model);
     let tensors = || manifest.tensors().iter().filter(|tensor| tensor.presence != Presence::TiedCopy);
@@ -74,17 +73,17 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
             Matrix::Packed(packed) => {
                 let layout = Layout::of(&packed)?;
                 for (part, bytes) in encode(&packed).iter().filter(|(part, _)| layout.has(*part)) {
-                    writer.write(&part_name(&tensor.name, part), bytes).map_err(failed)?;
+                    writer.write(&part_name(&tensor.name, part), 0, bytes).map_err(failed)?;
                 }
             }
             dense => {
                 let bytes: Vec<u8> = dense.to_f32().into_iter().flat_map(f32::to_le_bytes).collect();
-                writer.write(&tensor.name, &bytes).map_err(failed)?;
+                writer.write(&tensor.name, 0, &bytes).map_err(failed)?;
             }
         }
     }
     writer.finish().map_err(failed)?;
-    stage.publish(path, false).map(drop)
+    stage.publish(path, &[config], None, false).map(drop)
 }
 
 /// The config.json of a model.

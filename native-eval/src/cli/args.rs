@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::direct::{Revision, Scorer};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -322,18 +323,64 @@ pub struct PackOptions {
     pub model: PathBuf,
     /// The artifact to write: a .zip file, or a folder.
     pub out: PathBuf,
-    /// Columns per scale, or 0 for one scale per row.
-    #[arg(long, value_name = "128|0", default_value = "128", value_parser = ["128", "0"])]
-    pub scale_group: String,
+    /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
+    /// matrices get a second basis by what lowers the squared error most per bit.
+    #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
+    pub budget: Option<PackName>,
+    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget the better of both.
+    #[arg(long, value_name = "128|0", value_enum)]
+    pub scale_group: Option<ScaleGroup>,
     /// Fraction of each matrix's rows to keep in 4 bits.
     #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = fraction)]
     pub rescue_fraction: f64,
     /// Additive sign bases of each binary row.
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub bases: u8,
+    /// How signs, codes and scales are chosen.
+    #[arg(long, value_enum, default_value_t = FitName::LeastSquares)]
+    pub fit: FitName,
     /// Replace OUT if it exists.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Columns per scale of a binary row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScaleGroup {
+    /// One scale per 128 columns.
+    #[value(name = "128")]
+    Columns128,
+    /// One scale per row.
+    #[value(name = "0")]
+    Row,
+}
+
+impl ScaleGroup {
+    /// The number that config.json records.
+    pub fn columns(self) -> usize {
+        match self {
+            Self::Columns128 => 128,
+            Self::Row => 0,
+        }
+    }
+}
+
+/// How signs, codes and scales are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FitName {
+    /// Signs with mean magnitudes, codes up to the largest weight.
+    Mean,
+    /// Whatever gives the least squared error; never worse.
+    LeastSquares,
+}
+
+impl From<FitName> for Fit {
+    fn from(name: FitName) -> Self {
+        match name {
+            FitName::Mean => Self::Mean,
+            FitName::LeastSquares => Self::LeastSquares,
+        }
+    }
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
