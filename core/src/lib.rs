@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod inventory;
 pub mod limits;
 pub mod model;
+mod order;
 pub mod report;
 pub mod scan;
 mod tensor;

@@ -11,6 +11,7 @@ mod group;
 mod layout;
 mod part;
 mod quantize;
+mod statistics;
 
 pub use check::PayloadCheck;
 pub use decode::{decode, decode_dense, decode_values};
@@ -19,3 +20,4 @@ pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
 pub use part::{Part, Parts};
 pub use quantize::{Settings, choose_rescue_rows, quantize};
+pub use statistics::Statistics;
