@@ -1,27 +1,31 @@
 //! From an artifact's structure, and if wanted its payload, to the report.
 
+mod layers;
+
 use crate::accounting::Accounting;
 use crate::codec::{Form, Part};
 use crate::container::Artifact;
 use crate::contract::{Evidence, Pack, judge};
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::loading;
+use crate::model::Presence;
 use crate::report::{
-    ArtifactSummary, MemberSummary, ModelSummary, Report, SCHEMA_VERSION, Verdict, WeightSummary,
+    ArtifactSummary, ManifestSummary, MemberSummary, MisshapenSummary, ModelSummary, Report, SCHEMA_VERSION,
+    Verdict, WeightSummary,
 };
-use crate::scan::Hashes;
+use crate::scan::Findings;
 use crate::tensor::Dtype;
 
-/// Builds the report. `hashes` are those of a complete [`crate::scan::Scan`], which also proves
+/// Builds the report. `findings` are those of a complete [`crate::scan::Scan`], which also proves
 /// that the payload is valid; without them the payload gate counts as not run.
-pub fn report(name: &str, inventory: &Inventory, pack: Pack, hashes: Option<&Hashes>) -> Report {
+pub fn report(name: &str, inventory: &Inventory, pack: Pack, findings: Option<&Findings>) -> Report {
     let accounting = Accounting::of(inventory);
-    let evidence = Evidence { inventory, accounting: &accounting, payload_checked: hashes.is_some() };
+    let evidence = Evidence { inventory, accounting: &accounting, payload_checked: findings.is_some() };
     let gates = judge(&evidence, pack);
     Report {
         schema_version: SCHEMA_VERSION,
         bitgauge_version: env!("CARGO_PKG_VERSION").to_owned(),
-        artifact: artifact_summary(name, inventory.artifact, hashes),
+        artifact: artifact_summary(name, inventory.artifact, findings),
         pack,
         verdict: Verdict::of(&gates),
         gates,
@@ -31,19 +35,21 @@ pub fn report(name: &str, inventory: &Inventory, pack: Pack, hashes: Option<&Has
             quant_method: inventory.quant_method().map(str::to_owned),
         }),
         accounting,
+        layers: layers::summaries(inventory, findings),
+        manifest: manifest(inventory),
         weights: inventory.weights.iter().map(|w| weight_summary(w, inventory)).collect(),
-        notes: notes(inventory, hashes),
+        notes: notes(inventory, findings),
         evaluation: None,
     }
 }
 
-fn artifact_summary(name: &str, artifact: &Artifact, hashes: Option<&Hashes>) -> ArtifactSummary {
-    let member_hash = |index: usize| hashes.and_then(|h| h.members.get(index).cloned().flatten());
+fn artifact_summary(name: &str, artifact: &Artifact, findings: Option<&Findings>) -> ArtifactSummary {
+    let member_hash = |index: usize| findings.and_then(|f| f.members.get(index).cloned().flatten());
     ArtifactSummary {
         name: name.to_owned(),
         kind: artifact.kind,
         size_bytes: artifact.size_bytes,
-        sha256: hashes.and_then(|h| h.file.clone()),
+        sha256: findings.and_then(|f| f.file.clone()),
         members: (artifact.members.iter().enumerate())
             .map(|(index, member)| MemberSummary {
                 name: member.name.clone(),
@@ -81,6 +87,24 @@ fn weight_summary(weight: &Weight, inventory: &Inventory) -> WeightSummary {
     WeightSummary { name: weight.name.clone(), form, shape, parameters, rescue_parameters, bits }
 }
 
+/// What differs between what config.json asks for and what is stored.
+fn manifest(inventory: &Inventory) -> Option<ManifestSummary> {
+    let manifest = inventory.manifest.as_ref().filter(|_| inventory.opaque.is_none())?;
+    let required = manifest.tensors().iter().filter(|tensor| tensor.presence == Presence::Required);
+    let misshapen = inventory.misshapen.iter().map(|error| MisshapenSummary {
+        name: error.place.clone(),
+        expected: error.expected.clone(),
+        found: error.found.clone(),
+    });
+    Some(ManifestSummary {
+        expected: required.count() as u64,
+        missing: inventory.missing.clone(),
+        unknown: inventory.unknown.clone(),
+        doubled: inventory.doubled.clone(),
+        misshapen: misshapen.collect(),
+    })
+}
+
 /// The stored shape of the first part, which is all that can be said of parts that do not fit.
 fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
     match &weight.form {
@@ -93,8 +117,8 @@ fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
 }
 
 /// What the gates do not say.
-fn notes(inventory: &Inventory, hashes: Option<&Hashes>) -> Vec<String> {
-    let mut notes = loading::notes(inventory, hashes);
+fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<String> {
+    let mut notes = loading::notes(inventory, findings);
     if !inventory.ignored.is_empty() {
         notes.push(format!(
             "{} tensors of the vision tower or of multi-token prediction are no part of the text decoder and \

@@ -18,6 +18,7 @@ pub mod inventory;
 pub mod limits;
 mod loading;
 pub mod model;
+mod order;
 pub mod report;
 pub mod scan;
 mod tensor;

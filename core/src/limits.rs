@@ -27,6 +27,12 @@ pub const INDEX_BYTES: u64 = 64 << 20;
 pub const TOKENIZER_BYTES: u64 = 64 << 20;
 /// Longest JSON report that is read back; one with 100,000 weights has about 30 MB.
 pub const REPORT_BYTES: u64 = 256 << 20;
+/// Longest report in a link, in characters; a real one has up to 2,000.
+pub const LINK_CHARACTERS: usize = 16_384;
+/// Longest text in a link's report: names, versions.
+pub const LINK_TEXT_BYTES: usize = 255;
+/// Most gates in a link's report.
+pub const LINK_GATES_COUNT: u64 = 64;
 /// Most additive sign bases of one packed weight (the format's own limit).
 pub const BASES_COUNT: usize = 4;
 /// Most layers of one model; the largest dense models have about 130.

@@ -7,7 +7,7 @@ use crate::codec::{LOADER, LOADER_FILE};
 use crate::container::{ContainerKind, names};
 use crate::inventory::Inventory;
 use crate::model::Config;
-use crate::scan::{Hashes, hex};
+use crate::scan::{Findings, hex};
 
 /// Names of pickles, which run code when they are loaded.
 const PICKLES: [&str; 6] = [".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"];
@@ -55,8 +55,8 @@ fn code_file(code: &str) -> String {
     format!("{}.py", code.rsplit_once('.').map_or(code, |(module, _)| module).replace('.', "/"))
 }
 
-/// What a user should know beyond the gates. `hashes` tell the packer's own code from another's.
-pub(crate) fn notes(inventory: &Inventory, hashes: Option<&Hashes>) -> Vec<String> {
+/// What a user should know beyond the gates. `findings` tell the packer's own code from another's.
+pub(crate) fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<String> {
     let mut notes = Vec::new();
     let named = inventory.config.as_ref().and_then(|config| config.model_code.as_deref()).map(code_file);
     let members = || inventory.artifact.members.iter().enumerate();
@@ -76,7 +76,7 @@ pub(crate) fn notes(inventory: &Inventory, hashes: Option<&Hashes>) -> Vec<Strin
         }
     } else if let Some(file) = &named {
         let index = inventory.artifact.find_beside_config(file);
-        let hash = index.and_then(|index| hashes?.members.get(index)?.as_deref());
+        let hash = index.and_then(|index| findings?.members.get(index)?.as_deref());
         if file != LOADER_FILE || hash.is_some_and(|hash| hash != hex(Sha256::new_with_prefix(LOADER))) {
             notes.push(format!(
                 "{file} is not the code that this version of `bitgauge pack` writes; whether transformers loads \

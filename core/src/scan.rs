@@ -8,21 +8,23 @@ use std::collections::VecDeque;
 
 use sha2::{Digest, Sha256};
 
-use crate::codec::{Form, PayloadCheck};
+use crate::codec::{Form, PayloadCheck, Statistics};
 use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member};
 use crate::inventory::{Inventory, Stored};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, order};
 
 /// Bytes inflated at a time.
 const INFLATE_PIECE: usize = 64 << 10;
 
-/// SHA-256 hashes in hex.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hashes {
-    /// Of the archive; `None` for a folder.
+/// What a complete pass found. That there is one proves the payload valid.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Findings {
+    /// SHA-256 of the archive in hex; `None` for a folder.
     pub file: Option<String>,
-    /// Of each member's uncompressed bytes, in the order of [`Artifact::members`].
+    /// SHA-256 of each member's uncompressed bytes in hex, in the order of [`Artifact::members`].
     pub members: Vec<Option<String>>,
+    /// What the values of each packed weight add up to, in the order of [`Inventory::weights`].
+    pub weights: Vec<Statistics>,
 }
 
 /// A pass over an artifact's bytes.
@@ -36,7 +38,7 @@ pub struct Scan<'a> {
     file_hash: Option<Sha256>,
     /// Bytes of the current file pushed so far.
     position: u64,
-    hashes: Hashes,
+    findings: Findings,
 }
 
 /// The payload check of one tensor and its range within the member's uncompressed bytes.
@@ -44,6 +46,8 @@ struct TensorCheck {
     start: u64,
     end: u64,
     check: PayloadCheck,
+    /// Index into [`Inventory::weights`].
+    weight: usize,
 }
 
 /// The member that is passing by.
@@ -56,6 +60,8 @@ struct MemberScan<'a> {
     /// Uncompressed bytes so far.
     position: u64,
     checks: VecDeque<TensorCheck>,
+    /// Weights whose tensors passed by whole, and what those add up to.
+    statistics: Vec<(usize, Statistics)>,
 }
 
 impl<'a> Scan<'a> {
@@ -69,7 +75,11 @@ impl<'a> Scan<'a> {
             current: None,
             file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
             position: 0,
-            hashes: Hashes { file: None, members: vec![None; artifact.members.len()] },
+            findings: Findings {
+                file: None,
+                members: vec![None; artifact.members.len()],
+                weights: vec![Statistics::default(); inventory.weights.len()],
+            },
         }
     }
 
@@ -81,7 +91,7 @@ impl<'a> Scan<'a> {
         self.end_file()?;
         let members = &self.artifact.members;
         let mut ahead: Vec<usize> = (0..members.len()).filter(|&i| members[i].file == file).collect();
-        ahead.sort_by_key(|&i| members[i].offset);
+        order::sort_by_key(&mut ahead, |&i| members[i].offset);
         self.ahead = ahead.into();
         self.position = 0;
         Ok(())
@@ -120,10 +130,10 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     /// Bytes are missing.
-    pub fn finish(mut self) -> Result<Hashes> {
+    pub fn finish(mut self) -> Result<Findings> {
         self.end_file()?;
-        self.hashes.file = self.file_hash.take().map(hex);
-        Ok(self.hashes)
+        self.findings.file = self.file_hash.take().map(hex);
+        Ok(self.findings)
     }
 
     fn open_next_member(&mut self) {
@@ -142,13 +152,17 @@ impl<'a> Scan<'a> {
             crc: flate2::Crc::new(),
             position: 0,
             checks: std::mem::take(&mut self.checks[index]),
+            statistics: Vec::new(),
         });
     }
 
     fn close_member(&mut self) -> Result<()> {
-        if let Some(current) = self.current.take() {
+        if let Some(mut current) = self.current.take() {
+            for (weight, statistics) in current.statistics.drain(..) {
+                self.findings.weights[weight].merge(&statistics);
+            }
             let (index, name) = (current.index, &current.member.name);
-            self.hashes.members[index] = Some(current.finish().map_err(|e| e.within(name))?);
+            self.findings.members[index] = Some(current.finish().map_err(|e| e.within(name))?);
         }
         Ok(())
     }
@@ -199,7 +213,7 @@ impl MemberScan<'_> {
                 break;
             }
             if let Some(done) = self.checks.pop_front() {
-                done.check.finish()?;
+                self.statistics.push((done.weight, done.check.finish()?));
             }
         }
         self.position += bytes.len() as u64;
@@ -227,7 +241,7 @@ impl MemberScan<'_> {
 fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
     let artifact = inventory.artifact;
     let mut by_member: Vec<Vec<TensorCheck>> = artifact.members.iter().map(|_| Vec::new()).collect();
-    for weight in &inventory.weights {
+    for (number, weight) in inventory.weights.iter().enumerate() {
         let (Stored::Packed(layout), Form::Packed { parts }) = (&weight.stored, &weight.form) else {
             continue;
         };
@@ -237,11 +251,12 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
                 start: tensor.offset,
                 end: tensor.offset + tensor.bytes,
                 check: PayloadCheck::new(&tensor.name, part, layout),
+                weight: number,
             });
         }
     }
     for checks in &mut by_member {
-        checks.sort_by_key(|check| check.start);
+        order::sort_by_key(checks, |check| check.start);
     }
     by_member.into_iter().map(VecDeque::from).collect()
 }

@@ -118,8 +118,12 @@ fn reason(gate: &Gate) -> String {
 
 /// With a capital first letter, as a sentence begins.
 pub fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    // Core's titles are ASCII; the tables of all scripts would be 20 kB of the page.
+    let mut text = text.to_owned();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
 }
 
 /// A count with its unit, which is in the plural unless it counts one.
@@ -141,7 +145,7 @@ fn spare(gate: &Gate) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bitgauge_core::accounting::Accounting;
     use bitgauge_core::container::ContainerKind;
     use bitgauge_core::contract::Pack;
@@ -149,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    fn gate(outcome: Outcome, unit: Unit, got: u64, wanted: u64) -> Gate {
+    pub(crate) fn gate(outcome: Outcome, unit: Unit, got: u64, wanted: u64) -> Gate {
         Gate {
             id: "gate".into(),
             title: "the gate".into(),
@@ -164,7 +168,7 @@ mod tests {
         }
     }
 
-    fn report(gates: Vec<Gate>) -> Report {
+    pub(crate) fn report(gates: Vec<Gate>) -> Report {
         Report {
             schema_version: 1,
             bitgauge_version: String::new(),
@@ -188,6 +192,8 @@ mod tests {
                 unpacked_parameters: 0,
                 bits_per_parameter: None,
             },
+            layers: Vec::new(),
+            manifest: None,
             weights: Vec::new(),
             notes: Vec::new(),
             evaluation: None,

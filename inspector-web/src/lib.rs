@@ -7,9 +7,11 @@
 
 pub mod caps;
 pub mod headline;
+pub mod markup;
 #[cfg(target_arch = "wasm32")]
 mod page;
 pub mod protocol;
+pub mod sections;
 pub mod text;
 #[cfg(target_arch = "wasm32")]
 mod worker;

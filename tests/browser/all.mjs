@@ -1,2 +1,4 @@
 // Every browser test, in one process and one browser, one after another.
 import "./inspect.test.mjs";
+import "./link.test.mjs";
+import "./report.test.mjs";

@@ -6,13 +6,14 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { after, before } from "node:test";
+import axe from "axe-core";
 import { chromium } from "playwright-core";
 
 const root = new URL("../..", import.meta.url).pathname;
 const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 export const dist = process.env.INSPECTOR_DIST ?? join(target, "inspector");
 export const artifacts = process.env.INSPECTOR_ARTIFACTS ?? join(target, "browser-artifacts");
-export const screenshots = join(target, "screenshots");
+const screenshots = join(target, "screenshots");
 export const cli = join(target, "release", "bitgauge");
 export const temporary = mkdtempSync(join(tmpdir(), "bitgauge-browser-"));
 mkdirSync(screenshots, { recursive: true });
@@ -71,7 +72,7 @@ after(async () => {
 });
 
 // A fresh page whose requests and messages are recorded.
-export async function open(options = {}) {
+export async function open({ hash = "", ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1120, height: 900 }, ...options });
   const page = await context.newPage();
   const record = { requests: [], messages: [] };
@@ -87,7 +88,7 @@ export async function open(options = {}) {
       for (const entry of list.getEntries()) window.longTasks.push([entry.startTime, entry.duration]);
     }).observe({ type: "longtask", buffered: true });
   });
-  await page.goto(site.url + (options.hash ?? ""));
+  await page.goto(site.url + hash);
   await page.locator("h1").waitFor();
   return { context, page, record };
 }
@@ -132,4 +133,23 @@ export async function neverBlocks(act) {
     if (tasks.length === 0) return;
   }
   assert.deepEqual(tasks, [], "[start, milliseconds] of tasks over 50 ms");
+}
+
+// How the page is looked at.
+export const looks = [
+  ["light", { colorScheme: "light" }],
+  ["dark", { colorScheme: "dark" }],
+  ["narrow", { colorScheme: "light", viewport: { width: 360, height: 740 } }],
+];
+
+// Keeps a screenshot, and holds the page to axe's serious rules and to its own width.
+export async function examine(page, name, look) {
+  await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  assert.ok(!wide, `${name} scrolls sideways`);
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  const list = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+  assert.deepEqual(list, [], `${name}: what axe finds serious`);
 }

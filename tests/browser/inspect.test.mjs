@@ -4,8 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import axe from "axe-core";
-import { artifacts, check, cli, finish, neverBlocks, open, pick, saveReport, screenshots, temporary } from "./harness.mjs";
+import { artifacts, check, cli, examine, finish, looks, neverBlocks, open, pick, saveReport, temporary } from "./harness.mjs";
 
 const words = { 0: "Eligible", 1: "Not eligible", 3: "Inconclusive" };
 
@@ -118,31 +117,15 @@ test("the keyboard alone is enough", async () => {
   await check(opened);
 });
 
-const looks = [
-  ["light", { colorScheme: "light" }],
-  ["dark", { colorScheme: "dark" }],
-  ["narrow", { colorScheme: "light", viewport: { width: 360, height: 740 } }],
-];
-
 for (const [look, options] of looks) {
   test(`${look}: axe finds nothing serious, nothing scrolls sideways; screenshots are kept`, async () => {
     const opened = await open(options);
     const { page } = opened;
-    const shoot = async (name) => {
-      await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
-      assert.ok(!wide, `${name} scrolls sideways`);
-      await page.evaluate(axe.source);
-      const { violations } = await page.evaluate(() => window.axe.run());
-      const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-      const list = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-      assert.deepEqual(list, [], `${name}: what axe finds serious`);
-    };
-    await shoot("start");
+    await examine(page, "start", look);
     for (const name of ["eligible.zip", "over-budget.zip", "missing-weight.zip", "bad-code.zip", "unknown-method.zip"]) {
       await pick(page, join(artifacts, name));
       await finish(page);
-      await shoot(name.replace(".zip", ""));
+      await examine(page, name.replace(".zip", ""), look);
     }
     await check(opened);
   });

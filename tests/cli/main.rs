@@ -160,6 +160,28 @@ fn an_artifact_over_budget_exits_with_1_and_shows_the_margin() {
 }
 
 #[test]
+fn a_shared_link_carries_the_report_and_only_that() {
+    let artifact = Artifact::demo(&[]);
+    let base = "https://example.org/inspector/";
+    let share = |format| bitgauge(&["--format", format, "inspect", path(&artifact.path), "--share", base]);
+    let human = text(&share("human").stdout);
+    let link =
+        human.lines().last().and_then(|line| line.strip_prefix("share  ")).expect("a link on the last line");
+    let fragment = link.strip_prefix(base).expect("the address that was given");
+    let report = bitgauge_core::report::link::decode(fragment).expect("a sound link").expect("a report");
+    let json = share("json");
+    assert_eq!(text(&json.stderr).trim_end(), link, "stdout is for the JSON document");
+    let whole = self::json(&json);
+    assert_eq!(Some(report.artifact.sha256.as_deref()), Some(whole["artifact"]["sha256"].as_str()));
+    assert_eq!(report.gates.len(), whole["gates"].as_array().expect("gates").len());
+    assert_eq!(report.layers.len(), whole["layers"].as_array().expect("layers").len());
+    for wrong in ["example.org", "https://example.org/#x", "javascript:alert(1)"] {
+        let output = bitgauge(&["inspect", path(&artifact.path), "--share", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+}
+
+#[test]
 fn weights_that_do_not_belong_fail_their_gates_by_name() {
     let cases = [
         (

@@ -2,6 +2,7 @@
 
 use super::layout::Layout;
 use super::part::Part;
+use super::statistics::Statistics;
 use crate::{Error, ErrorKind, Result};
 
 /// The one 4-bit code that the format does not allow, -8.
@@ -25,12 +26,21 @@ pub struct PayloadCheck {
     partial: [u8; 4],
     /// The rescue row before the next one.
     last_row: Option<u32>,
+    statistics: Statistics,
 }
 
 impl PayloadCheck {
     /// A check of the tensor `name`, which is `part` of a weight of this layout.
     pub fn new(name: impl Into<String>, part: Part, layout: &Layout) -> Self {
-        Self { name: name.into(), part, layout: *layout, position: 0, partial: [0; 4], last_row: None }
+        Self {
+            name: name.into(),
+            part,
+            layout: *layout,
+            position: 0,
+            partial: [0; 4],
+            last_row: None,
+            statistics: Statistics::default(),
+        }
     }
 
     /// Checks the next bytes. After an error the check is of no further use.
@@ -50,17 +60,22 @@ impl PayloadCheck {
         }
     }
 
-    /// Ends the check.
+    /// Ends the check; what the values of a sign or scale part add up to.
     ///
     /// # Errors
     /// When bytes are missing.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<Statistics> {
         let wanted = self.layout.part_bytes(self.part);
-        if self.position == wanted { Ok(()) } else { Err(self.length_error(wanted, self.position)) }
+        if self.position == wanted {
+            Ok(self.statistics)
+        } else {
+            Err(self.length_error(wanted, self.position))
+        }
     }
 
     /// Only the last word of a row can hold padding, so all other bytes are skipped.
     fn push_sign(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.statistics.add_signs(bytes);
         let (row_bytes, cols) = (self.layout.sign_row_bytes(), self.layout.cols());
         if cols.is_multiple_of(32) {
             self.position += bytes.len() as u64;
@@ -140,6 +155,9 @@ impl PayloadCheck {
     fn check_scale(&mut self, element: [u8; 2]) -> Result<()> {
         let bits = u16::from_le_bytes(element);
         if (1..=F16_MAX_BITS).contains(&bits) {
+            if self.part == Part::Scale {
+                self.statistics.add_scale(bits);
+            }
             return Ok(());
         }
         let found = format!("{} (f16 bits {bits:#06x})", half::f16::from_bits(bits));

@@ -15,6 +15,7 @@ mod loader;
 mod part;
 mod quantize;
 mod rescue_row;
+mod statistics;
 
 pub use blocks::decode_blocks;
 pub use check::PayloadCheck;
@@ -25,3 +26,4 @@ pub use layout::{Bits, Layout};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE};
 pub use part::{Part, Parts};
 pub use quantize::{Fit, RowErrors, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
+pub use statistics::Statistics;

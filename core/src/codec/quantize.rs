@@ -101,8 +101,6 @@ pub struct RowErrors {
     pub binary: Vec<Vec<f32>>,
     /// Of rescue rows.
     pub rescue: Vec<f32>,
-    /// Sum of the squares of all weights.
-    pub energy: f64,
 }
 
 /// What each row of `block`, the rows of a matrix from `first_row` on, loses as a binary row by each
@@ -126,7 +124,6 @@ pub fn row_errors(block: &Dense, first_row: usize, settings: &[Settings]) -> Res
             errors.push(code.fit(&row) as f32);
         }
         errors.rescue.push(rescue_row::error(&row, fit) as f32);
-        errors.energy += row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
     }
     Ok(errors)
 }

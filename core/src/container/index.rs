@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::json::{self, Pairs};
 use super::names;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, order};
 
 /// Most names that an error lists.
 const LISTED: usize = 5;
@@ -30,7 +30,7 @@ impl ShardIndex {
             json::error("the shard index is damaged", expected, text, 0, &error)
         })?;
         let mut shard_of = file.weight_map.0;
-        shard_of.sort();
+        order::sort_by(&mut shard_of, Ord::cmp);
         let index = Self { shard_of };
         index.shards().into_iter().try_for_each(names::check)?;
         Ok(index)

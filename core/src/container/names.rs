@@ -1,7 +1,7 @@
 //! Which names a member may have: relative, plain, each once. Nothing is ever written under these
 //! names, but the validator does unpack, and two readers must not disagree about what is where.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, order};
 
 /// Refuses a name that is empty, absolute, or has an empty, `.` or `..` component or a NUL.
 ///
@@ -30,7 +30,7 @@ pub(super) fn check(name: &str) -> Result<()> {
 pub(super) fn check_all<'n>(names: impl Iterator<Item = (&'n str, bool)>) -> Result<()> {
     let mut names: Vec<_> = names.collect();
     // With `/` below every other character, what lies in a folder comes right behind the folder.
-    names.sort_by(|a, b| sort_key(a.0).cmp(sort_key(b.0)));
+    order::sort_by(&mut names, |a, b| sort_key(a.0).cmp(sort_key(b.0)));
     for pair in names.windows(2) {
         let [(name, is_folder), (next, _)] = pair else { continue };
         if name == next {

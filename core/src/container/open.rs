@@ -2,7 +2,7 @@
 
 use super::window::{Need, Pause, Window};
 use super::{Artifact, Compression, ContainerKind, Member, gguf, model, names, safetensors, zip};
-use crate::{Error, ErrorKind, Result, limits};
+use crate::{Error, ErrorKind, Result, limits, order};
 
 /// What the files of a [`Window`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ fn folder(window: &Window) -> Result<Vec<Member>> {
     names::check_all(files.iter().map(|(name, _)| (name.as_str(), false)))?;
     let mut members: Vec<Member> =
         files.iter().enumerate().map(|(file, (name, len))| whole_file(file, name, *len)).collect();
-    members.sort_by(|a, b| a.name.cmp(&b.name));
+    order::sort_by(&mut members, |a, b| a.name.cmp(&b.name));
     Ok(members)
 }
 

@@ -13,7 +13,7 @@ use super::json::{self, Pairs};
 use super::member::{place, prefix};
 use super::window::{Pause, Window};
 use super::{Member, TensorEntry};
-use crate::{Dtype, Error, ErrorKind, Result, limits};
+use crate::{Dtype, Error, ErrorKind, Result, limits, order};
 
 /// Bytes of the header's length.
 pub(super) const LENGTH_BYTES: u64 = 8;
@@ -113,7 +113,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Vec<TensorEntry>
             .at(LENGTH_BYTES)
             .expected(format!("at most {}", limits::TENSORS_COUNT), infos.len()));
     }
-    infos.sort_by(|a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
+    order::sort_by(&mut infos, |a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
     let data = LENGTH_BYTES + text.len() as u64;
     let mut position = 0;
     let mut entries = Vec::with_capacity(infos.len());

@@ -3,6 +3,11 @@
 //! The JSON form is versioned by [`SCHEMA_VERSION`]: fields may be added under the same version,
 //! never renamed, removed or given another unit.
 
+pub mod compare;
+mod layers;
+pub mod link;
+mod manifest;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +16,9 @@ use crate::accounting::Accounting;
 use crate::container::ContainerKind;
 use crate::contract::Pack;
 use crate::{Error, ErrorKind, Result, limits};
+
+pub use layers::{LayerSummary, Octave, ValueSummary};
+pub use manifest::{ManifestSummary, MisshapenSummary};
 
 /// Version of the JSON report.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -34,6 +42,12 @@ pub struct Report {
     pub model: Option<ModelSummary>,
     /// Where every bit of the artifact goes.
     pub accounting: Accounting,
+    /// Figures by layer, first those outside the layers; empty for an unknown architecture.
+    #[serde(default)]
+    pub layers: Vec<LayerSummary>,
+    /// How the stored weights differ from what config.json asks for, when that is known.
+    #[serde(default)]
+    pub manifest: Option<ManifestSummary>,
     /// Every weight, in storage order.
     pub weights: Vec<WeightSummary>,
     /// What a reader should know beside the gates.

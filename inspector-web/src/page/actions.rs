@@ -1,4 +1,4 @@
-//! What can be done with a report: save it.
+//! What can be done with a report: save it, share it.
 
 use std::sync::Arc;
 
@@ -8,19 +8,32 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::session::{Session, Shown, Stage};
+use super::share::Share;
 
 /// The buttons below the verdict.
 #[component]
 pub fn Actions(session: Session, shown: Arc<Shown>) -> impl IntoView {
     let name = format!("{}.report.json", shown.report.artifact.name);
-    let save = move |_| drop(download(&name, &shown.json));
+    let json = Arc::clone(&shown);
+    let save = move |_| drop(download(&name, &json.json));
     let done = move || session.stage.get() == Stage::Done;
+    let sharing = RwSignal::new(false);
     view! {
         <div class="actions">
+            <button
+                type="button"
+                class="button button--quiet button--small"
+                aria-expanded=move || sharing.get().to_string()
+                disabled=move || !done()
+                on:click=move |_| sharing.update(|sharing| *sharing = !*sharing)
+            >
+                "Share as a link"
+            </button>
             <button type="button" class="button button--quiet button--small" on:click=save>
                 {move || if done() { "Save report (JSON)" } else { "Save report so far (JSON)" }}
             </button>
         </div>
+        {move || (done() && sharing.get()).then(|| view! { <Share shown=Arc::clone(&shown) /> })}
     }
 }
 

@@ -8,7 +8,7 @@ use crate::headline::Tone;
 
 /// What is wrong, where, what was expected and found, and what to do.
 #[component]
-pub fn Fault(error: Error) -> impl IntoView {
+pub fn Fault(error: Error, #[prop(default = "Can’t be judged")] title: &'static str) -> impl IntoView {
     let place = match (error.place.is_empty(), error.offset) {
         (false, Some(offset)) => format!("{}, byte {offset}", error.place),
         (false, None) => error.place.clone(),
@@ -22,7 +22,7 @@ pub fn Fault(error: Error) -> impl IntoView {
         <div class="verdict verdict--bad" role="alert">
             <Mark tone=Tone::Bad />
             <div>
-                <h2 class="verdict__word">"Can’t be judged"</h2>
+                <h2 class="verdict__word">{title}</h2>
                 <p class="verdict__sentence">{error.what.clone()}</p>
                 <dl class="fault">
                     {row("where", place)}

@@ -1,31 +1,43 @@
 //! What the browser shows.
 
-mod accounting;
 mod actions;
+mod claim;
 mod fault;
+mod hashes;
+mod markup;
 mod open;
 mod picked;
 mod progress;
 mod session;
+mod share;
+mod tensors;
 mod verdict;
 
 use std::sync::Arc;
 
+use bitgauge_core::report::Report;
 use leptos::prelude::*;
 
-use self::accounting::Accounting;
 use self::actions::Actions;
+use self::claim::{Agreement, Notice};
 use self::fault::Fault;
+use self::hashes::Hashes;
+use self::markup::Static;
 use self::open::Open;
 use self::progress::Reading;
 use self::session::{Session, Shown, Stage};
-use self::verdict::{Gates, Subject, Verdict};
-use crate::caps;
+use self::tensors::Tensors;
+use self::verdict::{Packs, Subject, Verdict};
+use crate::markup::Markup;
+use crate::sections::{accounting, budget, gates, layers, manifest};
+use crate::{caps, headline};
 
 /// The whole page.
 #[component]
 pub fn Page() -> impl IntoView {
     let session = Session::new();
+    let claim = claim::from_address();
+    let claimed = move || claim.get().and_then(Result::ok);
     let failed = move || match session.stage.get() {
         Stage::Failed(error) => Some(view! { <Fault error /> }),
         _ => None,
@@ -42,8 +54,19 @@ pub fn Page() -> impl IntoView {
             <Open session />
             <Reading session />
             {failed}
-            {move || session.shown.get().map(|shown| view! { <Result session shown /> })}
-            {move || (session.stage.get() == Stage::Idle).then(|| view! { <Privacy /><Caps /> })}
+            {move || claim.get().map(|claim| view! { <Notice claim /> })}
+            {move || {
+                let (claim, shown) = claimed().zip(session.shown.get())?;
+                Some(view! { <Agreement session claim copy=shown.report.clone() /> })
+            }}
+            {move || session.shown.get().map(|shown| view! { <Inspected session shown /> })}
+            {move || {
+                let claim = claimed().filter(|_| session.shown.get().is_none())?;
+                Some(view! { <Claimed report=Report::clone(&claim) /> })
+            }}
+            {move || {
+                (session.stage.get() == Stage::Idle && claim.get().is_none()).then(|| view! { <Privacy /><Caps /> })
+            }}
         </main>
         <footer>
             <p>{concat!("Version ", env!("CARGO_PKG_VERSION"))}</p>
@@ -52,18 +75,80 @@ pub fn Page() -> impl IntoView {
     }
 }
 
-/// Everything about one report.
+/// Everything that a link claims.
 #[component]
-fn Result(session: Session, shown: Arc<Shown>) -> impl IntoView {
+fn Claimed(report: Report) -> impl IntoView {
+    view! {
+        <article class="result result--claimed" aria-label="Claimed report">
+            <Subject report=report.clone() />
+            <Verdict headline=headline::of(&report, false) claimed=true />
+            <Parts parts=parts(&report) />
+        </article>
+    }
+}
+
+/// What a report says, in sections; those that it says nothing of are left out.
+fn parts(report: &Report) -> Vec<Markup> {
+    [
+        Some(gates::gates(report)),
+        Some(budget::budget(report)),
+        Some(accounting::accounting(report)),
+        layers::layers(report),
+        manifest::manifest(report),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[component]
+fn Parts(parts: Vec<Markup>) -> impl IntoView {
+    parts.into_iter().map(|markup| view! { <Static markup /> }).collect_view()
+}
+
+/// Everything about the artifact that was opened.
+#[component]
+fn Inspected(session: Session, shown: Arc<Shown>) -> impl IntoView {
     let report = shown.report.clone();
+    let judged = report.clone();
+    let verdict = move || match session.stage.get() {
+        Stage::Failed(_) => {
+            view! { <p class="notice">"The headers alone say the following. It is no verdict."</p> }
+                .into_any()
+        }
+        stage => view! { <Verdict headline=headline::of(&judged, stage.is_busy()) /> }.into_any(),
+    };
     view! {
         <article class="result" aria-label="Report">
-            <Subject session shown=Arc::clone(&shown) />
-            <Verdict session shown=Arc::clone(&shown) />
+            <Subject report=report.clone()><Packs session /></Subject>
+            {verdict}
             <Actions session shown=Arc::clone(&shown) />
-            <Gates report=report.clone() />
-            <Accounting report />
+            <Parts parts=parts(&report) />
+            <Tensors shown=Arc::clone(&shown) />
+            <Hashes session shown=Arc::clone(&shown) />
+            <Config shown />
         </article>
+    }
+}
+
+/// config.json as it is, what else there is to know.
+#[component]
+fn Config(shown: Arc<Shown>) -> impl IntoView {
+    let notes = shown.report.notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect_view();
+    let config = shown.config.clone().map(|config| {
+        view! {
+            <details>
+                <summary>"config.json"</summary>
+                <pre class="config" tabindex="0">{config}</pre>
+            </details>
+        }
+    });
+    view! {
+        <section aria-labelledby="notes">
+            <h2 id="notes">"Notes and configuration"</h2>
+            <ul class="notes">{notes}</ul>
+            {config}
+        </section>
     }
 }
 

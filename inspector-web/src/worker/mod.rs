@@ -9,7 +9,7 @@ use bitgauge_core::container::{Artifact, Pause, Root, Window, open};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
-use bitgauge_core::scan::{Hashes, Scan};
+use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
@@ -25,7 +25,7 @@ struct Session {
     name: String,
     pack: Pack,
     artifact: Rc<Artifact>,
-    hashes: Option<Hashes>,
+    findings: Option<Findings>,
 }
 
 thread_local! {
@@ -81,12 +81,12 @@ async fn inspect_files(
     let root = if folder { Root::Folder } else { Root::File };
     let artifact = Rc::new(read_structure(paths, &files, root).await?);
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(&name))?;
-    SESSION.set(Some(Session { name: name.clone(), pack, artifact: Rc::clone(&artifact), hashes: None }));
+    SESSION.set(Some(Session { name: name.clone(), pack, artifact: Rc::clone(&artifact), findings: None }));
     send_report()?;
-    let hashes = scan(&files, &inventory).await.map_err(|error| error.within(&name))?;
+    let findings = scan(&files, &inventory).await.map_err(|error| error.within(&name))?;
     SESSION.with_borrow_mut(|session| {
         if let Some(session) = session {
-            session.hashes = Some(hashes);
+            session.findings = Some(findings);
         }
     });
     send_report()
@@ -111,7 +111,7 @@ async fn read_structure(paths: Vec<String>, files: &[File], root: Root) -> Resul
 }
 
 /// Reads every byte once.
-async fn scan(files: &[File], inventory: &Inventory<'_>) -> Result<Hashes> {
+async fn scan(files: &[File], inventory: &Inventory<'_>) -> Result<Findings> {
     let total: u64 = files.iter().map(|file| file.size() as u64).sum();
     let (mut done, mut last) = (0, f64::NEG_INFINITY);
     let mut scan = Scan::new(inventory);
@@ -148,10 +148,10 @@ fn send_report() -> Result<()> {
     SESSION.with_borrow(|session| {
         let Some(session) = session else { return Ok(()) };
         let inventory = Inventory::of(&session.artifact).map_err(|error| error.within(&session.name))?;
-        let report = inspect::report(&session.name, &inventory, session.pack, session.hashes.as_ref());
+        let report = inspect::report(&session.name, &inventory, session.pack, session.findings.as_ref());
         let config =
             session.artifact.config.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        send(&Event::Report { json: report.to_json(), complete: session.hashes.is_some(), config });
+        send(&Event::Report { json: report.to_json(), complete: session.findings.is_some(), config });
         Ok(())
     })
 }

@@ -96,6 +96,22 @@ pub struct InspectOptions {
     /// Also write the report as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Also print a link that carries the report, to an inspector page at this address. The report
+    /// is in the link itself: nothing is uploaded, and only who has the link can read it.
+    #[arg(long, value_name = "BASE_URL", value_parser = base_url)]
+    pub share: Option<String>,
+}
+
+/// An address that a fragment can be appended to.
+fn base_url(text: &str) -> Result<String, String> {
+    let scheme = ["https://", "http://", "file://"].iter().any(|scheme| text.starts_with(scheme));
+    if !scheme {
+        return Err("an address begins with https://".into());
+    }
+    if text.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control()) {
+        return Err("the address has a fragment or a space: leave out what follows #".into());
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(clap::Args)]

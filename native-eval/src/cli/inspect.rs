@@ -4,7 +4,7 @@ use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
-use bitgauge_core::scan::{Hashes, Scan};
+use bitgauge_core::scan::{Findings, Scan};
 use native_eval::Source;
 
 use super::args::{Format, InspectOptions};
@@ -15,22 +15,25 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let mut source = Source::open(&options.artifact)?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
-    let hashes = if options.headers_only { None } else { Some(scan(&mut source, &inventory)?) };
-    let report = report(&source, &inventory, options.pack.into(), hashes.as_ref());
+    let findings = if options.headers_only { None } else { Some(scan(&mut source, &inventory)?) };
+    let report = report(&source, &inventory, options.pack.into(), findings.as_ref());
     if let Some(path) = &options.report {
         output::write_report(&report, path)?;
     }
     output::print_report(&report, format, options.weights);
+    if let Some(base) = &options.share {
+        output::print_link(&report, base, format);
+    }
     Ok(report.verdict.into())
 }
 
 /// The report of an artifact that is open as `source`.
-pub fn report(source: &Source, inventory: &Inventory, pack: Pack, hashes: Option<&Hashes>) -> Report {
-    bitgauge_core::inspect::report(source.name(), inventory, pack, hashes)
+pub fn report(source: &Source, inventory: &Inventory, pack: Pack, findings: Option<&Findings>) -> Report {
+    bitgauge_core::inspect::report(source.name(), inventory, pack, findings)
 }
 
 /// Reads every byte once: hashes, checksums, payload.
-pub fn scan(source: &mut Source, inventory: &Inventory) -> Result<Hashes, Error> {
+pub fn scan(source: &mut Source, inventory: &Inventory) -> Result<Findings, Error> {
     let bar = progress::bytes("inspecting", inventory.artifact.size_bytes);
     let mut scan = Scan::new(inventory);
     for file in 0..source.file_count() {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anstream::println;
-use bitgauge_core::report::{Evaluation, Gate, Outcome, Report, WeightSummary};
+use anstream::{eprintln, println};
+use bitgauge_core::report::{Evaluation, Gate, Outcome, Report, WeightSummary, link};
 use bitgauge_core::{Error, ErrorKind};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
@@ -19,6 +19,15 @@ pub fn print_report(report: &Report, format: Format, weights: bool) {
             None => println!("{}", report.verdict.words()),
         },
         Format::Human => print_for_people(report, weights),
+    }
+}
+
+/// Prints a link that carries the report: after the result, and on stderr where stdout is for programs.
+pub fn print_link(report: &Report, base: &str, format: Format) {
+    let link = format!("{base}#{}", link::encode(report, link::Detail::Full));
+    match format {
+        Format::Human => println!("\n{}  {link}", text::heading("share")),
+        Format::Json | Format::Quiet => eprintln!("{link}"),
     }
 }
 

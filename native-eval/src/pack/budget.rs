@@ -93,7 +93,6 @@ fn surveyed(plan: &Plan, errors: &[RowErrors], range: std::ops::Range<usize>) ->
         cols: layout.cols(),
         binary: errors.binary[range.clone()].to_vec(),
         rescue: errors.rescue.clone(),
-        weight: 1.0,
     };
     plan.layouts().zip(errors).map(of).collect()
 }

@@ -22,8 +22,6 @@ pub(super) struct Surveyed {
     pub(super) binary: Vec<Vec<f32>>,
     /// Squared error of each row as a rescue row.
     pub(super) rescue: Vec<f32>,
-    /// What a unit of squared error in this matrix counts.
-    pub(super) weight: f64,
 }
 
 /// What must not be exceeded.
@@ -137,7 +135,7 @@ impl Search<'_> {
                 let bytes = layout.rows() * (layout.sign_row_bytes() + 2 * layout.scale_groups());
                 let gain = sum(&surveyed.binary[bases - 1]) - sum(&surveyed.binary[bases]);
                 // No step comes before the one that it builds on.
-                least = least.min(surveyed.weight * gain / bytes as f64);
+                least = least.min(gain / bytes as f64);
                 upgrades.push(Upgrade { matrix, gain_per_byte: least, bytes });
             }
         }
@@ -194,7 +192,7 @@ impl Search<'_> {
             let rows = surveyed.binary[bases[matrix] - 1].iter().zip(&surveyed.rescue).zip(0..);
             candidates.extend(rows.filter(|((binary, rescue), _)| binary > rescue).map(
                 |((binary, rescue), row)| {
-                    let gain = surveyed.weight * f64::from(binary - rescue);
+                    let gain = f64::from(binary - rescue);
                     let gain_per_byte = if cost > 0 { (gain / cost as f64) as f32 } else { f32::INFINITY };
                     Candidate { gain_per_byte, matrix: matrix as u32, row }
                 },
@@ -272,14 +270,14 @@ impl Fill {
 
     fn error(&self, search: &Search) -> f64 {
         let binary: f64 = (search.matrices.iter().zip(&self.bases))
-            .map(|(matrix, &bases)| matrix.weight * sum(&matrix.binary[bases - 1]))
+            .map(|(matrix, &bases)| sum(&matrix.binary[bases - 1]))
             .sum();
         let gained: f64 = (self.taken.iter())
             .map(|candidate| {
                 let (matrix, row) = (candidate.matrix as usize, candidate.row as usize);
                 let surveyed = &search.matrices[matrix];
                 let binary = surveyed.binary[self.bases[matrix] - 1][row];
-                surveyed.weight * f64::from(binary - surveyed.rescue[row])
+                f64::from(binary - surveyed.rescue[row])
             })
             .sum();
         binary - gained

@@ -279,7 +279,6 @@ fn survey(
                 all.append(errors);
             }
             all.rescue.append(&mut errors.rescue);
-            all.energy += errors.energy;
             Ok(())
         },
     )?;

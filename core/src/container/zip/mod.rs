@@ -11,7 +11,7 @@ mod local;
 
 use super::window::{FileId, Pause, Window};
 use super::{Compression, Member, names};
-use crate::{Error, ErrorKind, Result, limits};
+use crate::{Error, ErrorKind, Result, limits, order};
 
 /// Flag bits that say how hard the writer tried; writers set them as they like.
 const FLAG_DEFLATE_LEVEL: u16 = 0b110;
@@ -44,7 +44,7 @@ fn read(window: &Window, file: FileId) -> Result<Option<Vec<Member>>, Pause> {
     let mut entries = central::read_directory(directory, end)?;
     names::check_all(entries.iter().map(|entry| (entry.name.as_str(), entry.is_folder)))?;
     check_sizes(&entries)?;
-    entries.sort_by_key(|entry| entry.local_offset);
+    order::sort_by_key(&mut entries, |entry| entry.local_offset);
     let offsets = local::check_local_headers(window, file, &entries, end.directory_offset)?;
     let members = entries.into_iter().zip(offsets).filter(|(entry, _)| !entry.is_folder);
     Ok(Some(members.map(|(entry, offset)| entry.into_member(file, offset)).collect()))

@@ -1,0 +1,275 @@
+//! A report in the fragment of a link: `https://host/inspector/#r=AWVs...`.
+//!
+//! What follows `#r=` is base64url without padding of: a version byte, the report packed by the
+//! schema of that version, and the CRC-32 of all before it. Version 1 is read for ever; a change
+//! of what is written is another version. A link carries gates, sizes and figures by layer, not
+//! the weights one by one. It says what somebody claims; nothing in it proves that it is true.
+
+mod gates;
+mod layers;
+mod wire;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use self::wire::{Reader, Writer};
+use super::{ArtifactSummary, Evaluation, ModelSummary, Report, SCHEMA_VERSION, Verdict};
+use crate::accounting::{Accounting, Bucket, Entry};
+use crate::container::ContainerKind;
+use crate::contract::Pack;
+use crate::{Error, ErrorKind, Result, limits};
+
+/// The schema that is written.
+const VERSION: u8 = 1;
+/// What stands before the report in a link's fragment.
+const KEY: &str = "r=";
+/// Bytes of the CRC-32 at the end.
+const CHECKSUM_BYTES: usize = 4;
+/// The kinds of artifact by their number. New ones are appended.
+const KINDS: [ContainerKind; 4] =
+    [ContainerKind::Folder, ContainerKind::Zip, ContainerKind::Safetensors, ContainerKind::Gguf];
+/// The packs by their number.
+const PACKS: [Pack; 2] = [Pack::Binary, Pack::Ternary];
+
+/// How much of a report goes into a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Verdict, gates, accounting, evaluation: up to 400 characters.
+    Summary,
+    /// Also the figures by layer.
+    Full,
+}
+
+/// The fragment of a link that carries a report, without `#`.
+pub fn encode(report: &Report, detail: Detail) -> String {
+    let mut out = Writer::new();
+    out.byte(VERSION);
+    write_artifact(&mut out, report);
+    out.option(report.model.as_ref(), write_model);
+    gates::write(&mut out, &report.gates, &known_counts(&report.artifact, report.model.as_ref()));
+    write_accounting(&mut out, &report.accounting);
+    out.option(report.evaluation.as_ref(), write_evaluation);
+    layers::write(&mut out, if detail == Detail::Full { &report.layers } else { &[] });
+    let mut bytes = out.into_bytes();
+    let checksum = crc32(&bytes);
+    bytes.extend(checksum);
+    format!("{KEY}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The report that a link's fragment carries, or nothing when the fragment is of another kind.
+/// A `#` before it is passed over.
+///
+/// What a link does not carry is empty: members, weights, rules, details.
+///
+/// # Errors
+/// A text that is too long or damaged, another version, values that contradict each other or the
+/// schema. Control characters are refused, so that all text can be shown as it is.
+pub fn decode(fragment: &str) -> Result<Option<Report>> {
+    let fragment = fragment.strip_prefix('#').unwrap_or(fragment);
+    let Some(text) = fragment.strip_prefix(KEY) else { return Ok(None) };
+    read(text).map(Some).map_err(|error| error.within("the link"))
+}
+
+fn read(text: &str) -> Result<Report> {
+    if text.len() > limits::LINK_CHARACTERS {
+        return Err(Error::new(ErrorKind::TooLarge, "the link is too long")
+            .expected(format!("at most {} characters", limits::LINK_CHARACTERS), text.len()));
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| {
+        Error::new(ErrorKind::Malformed, "the link's text is damaged")
+            .expected("letters, digits, - and _ (base64url)", error)
+            .hint("copy the whole link again")
+    })?;
+    let (&version, _) = bytes.split_first().ok_or_else(|| truncated(0))?;
+    if version != VERSION {
+        return Err(Error::new(ErrorKind::Unsupported, "the link is of another version")
+            .expected(format!("version {VERSION}"), version)
+            .hint("open it with a newer bitgauge"));
+    }
+    let split = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| truncated(bytes.len()))?;
+    let (content, checksum) = bytes.split_at(split);
+    if crc32(content) != checksum {
+        return Err(Error::new(ErrorKind::Checksum, "the link is damaged")
+            .expected(format!("checksum {checksum:02x?}"), format!("{:02x?}", crc32(content)))
+            .hint("copy the whole link again"));
+    }
+    // The version stays in, so that offsets in errors are those of the whole.
+    let mut from = Reader::new(content);
+    from.byte()?;
+    let report = read_report(&mut from)?;
+    from.finish()?;
+    Ok(report)
+}
+
+fn crc32(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum().to_le_bytes()
+}
+
+fn truncated(found: usize) -> Error {
+    Error::new(ErrorKind::Truncated, "the link ends too early")
+        .expected("a report", format!("{found} bytes"))
+        .hint("copy the whole link again")
+}
+
+fn read_report(from: &mut Reader) -> Result<Report> {
+    let (bitgauge_version, artifact, pack) = read_artifact(from)?;
+    let model = from.option(read_model)?;
+    let gates = gates::read(from, &known_counts(&artifact, model.as_ref()))?;
+    let parameters = model.as_ref().and_then(|model| model.parameters);
+    let accounting = read_accounting(from, artifact.size_bytes, parameters)?;
+    let evaluation = from.option(read_evaluation)?;
+    let layers = layers::read(from)?;
+    Ok(Report {
+        schema_version: SCHEMA_VERSION,
+        bitgauge_version,
+        artifact,
+        pack,
+        verdict: Verdict::of(&gates),
+        gates,
+        model,
+        accounting,
+        layers,
+        manifest: None,
+        weights: Vec::new(),
+        notes: Vec::new(),
+        evaluation,
+    })
+}
+
+/// Counts that gates repeat: the artifact's bytes, the model's parameters.
+fn known_counts(artifact: &ArtifactSummary, model: Option<&ModelSummary>) -> [Option<u64>; 2] {
+    [Some(artifact.size_bytes), model.and_then(|model| model.parameters)]
+}
+
+/// A kind's place in [`KINDS`]. A kind that is new here is appended there.
+fn kind_number(kind: ContainerKind) -> u8 {
+    match kind {
+        ContainerKind::Folder => 0,
+        ContainerKind::Zip => 1,
+        ContainerKind::Safetensors => 2,
+        ContainerKind::Gguf => 3,
+    }
+}
+
+/// A pack's place in [`PACKS`].
+fn pack_number(pack: Pack) -> u8 {
+    match pack {
+        Pack::Binary => 0,
+        Pack::Ternary => 1,
+    }
+}
+
+fn write_artifact(out: &mut Writer, report: &Report) {
+    let artifact = &report.artifact;
+    out.text(&report.bitgauge_version);
+    out.text(&artifact.name);
+    out.byte(kind_number(artifact.kind) | pack_number(report.pack) << 4);
+    out.number(artifact.size_bytes);
+    out.option(artifact.sha256.as_deref(), Writer::sha256);
+}
+
+fn read_artifact(from: &mut Reader) -> Result<(String, ArtifactSummary, Pack)> {
+    let version = from.text()?;
+    let name = from.text()?;
+    let byte = from.byte()?;
+    let kind = from.entry(&KINDS, byte & 0xf, "a kind of artifact")?;
+    let pack = from.entry(&PACKS, byte >> 4, "a pack")?;
+    let size_bytes = from.number()?;
+    if size_bytes.checked_mul(8).is_none() {
+        return Err(from.fault("the artifact's size is out of range", "less than 2^61 bytes", size_bytes));
+    }
+    let sha256 = from.option(Reader::sha256)?;
+    Ok((version, ArtifactSummary { name, kind, size_bytes, sha256, members: Vec::new() }, pack))
+}
+
+fn write_model(out: &mut Writer, model: &ModelSummary) {
+    out.text(&model.model_type);
+    out.option(model.parameters, Writer::number);
+    out.option(model.quant_method.as_deref(), Writer::text);
+}
+
+fn read_model(from: &mut Reader) -> Result<ModelSummary> {
+    Ok(ModelSummary {
+        model_type: from.text()?,
+        parameters: from.option(Reader::number)?,
+        quant_method: from.option(Reader::text)?,
+    })
+}
+
+/// Only buckets that hold anything, as a bit set and their bits.
+fn write_accounting(out: &mut Writer, accounting: &Accounting) {
+    let filled = |bucket: Bucket| accounting.buckets.iter().find(|e| e.bucket == bucket && e.bits > 0);
+    let set = (0..).zip(Bucket::ALL).map(|(i, bucket)| u64::from(filled(bucket).is_some()) << i).sum();
+    out.number(set);
+    for entry in Bucket::ALL.into_iter().filter_map(filled) {
+        out.number(entry.bits);
+    }
+    out.number(accounting.saved_by_compression_bits);
+    out.number(accounting.binary_parameters);
+    out.number(accounting.rescue_parameters);
+    out.number(accounting.unpacked_parameters);
+}
+
+fn read_accounting(from: &mut Reader, size_bytes: u64, parameters: Option<u64>) -> Result<Accounting> {
+    let set = from.number()?;
+    if set >> Bucket::ALL.len() != 0 {
+        return Err(from.fault("a bucket is not known", format!("{} buckets", Bucket::ALL.len()), set));
+    }
+    let mut buckets = Bucket::ALL.map(|bucket| Entry { bucket, bits: 0 }).to_vec();
+    for (i, entry) in buckets.iter_mut().enumerate() {
+        if set >> i & 1 == 1 {
+            entry.bits = from.number()?;
+        }
+    }
+    let saved_by_compression_bits = from.number()?;
+    let total_bits = 8 * size_bytes;
+    let sum: u128 = buckets.iter().map(|entry| u128::from(entry.bits)).sum();
+    if sum != u128::from(total_bits) + u128::from(saved_by_compression_bits) {
+        return Err(from.fault("the buckets do not sum to the artifact's size", total_bits, sum));
+    }
+    Ok(Accounting {
+        buckets,
+        saved_by_compression_bits,
+        total_bits,
+        binary_parameters: from.number()?,
+        rescue_parameters: from.number()?,
+        unpacked_parameters: from.number()?,
+        bits_per_parameter: parameters.filter(|&p| p > 0).map(|p| total_bits as f64 / p as f64),
+    })
+}
+
+fn write_evaluation(out: &mut Writer, evaluation: &Evaluation) {
+    for value in [evaluation.heldout_ppl, evaluation.cross_entropy_nats] {
+        out.float(value);
+    }
+    // Nobody needs more digits of these.
+    for value in [evaluation.seconds, evaluation.tokens_per_second] {
+        out.bytes(&(value as f32).to_le_bytes());
+    }
+    for number in [evaluation.scored_documents, evaluation.scored_tokens, evaluation.max_tokens] {
+        out.number(number);
+    }
+    out.sha256(&evaluation.documents_sha256);
+    out.text(&evaluation.device);
+    out.text(&evaluation.precision);
+}
+
+fn read_evaluation(from: &mut Reader) -> Result<Evaluation> {
+    let [heldout_ppl, cross_entropy_nats] = [from.float()?, from.float()?];
+    let [seconds, tokens_per_second] = [from.short_float()?, from.short_float()?];
+    Ok(Evaluation {
+        heldout_ppl,
+        cross_entropy_nats,
+        scored_documents: from.number()?,
+        scored_tokens: from.number()?,
+        max_tokens: from.number()?,
+        documents_sha256: from.sha256()?,
+        device: from.text()?,
+        precision: from.text()?.into(),
+        seconds,
+        tokens_per_second,
+        documents: Vec::new(),
+    })
+}

@@ -1,0 +1,78 @@
+//! The hashes, a button that copies each, and a field to hold a published one against.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+
+use super::markup::Static;
+use super::session::{Session, Shown};
+use crate::sections::hashes;
+
+/// SHA-256 of the artifact and of each file in it, once every byte was read.
+#[component]
+pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
+    if hashes::known(&shown.report).is_empty() {
+        return view! {
+            <section aria-labelledby="hashes">
+                <h2 id="hashes">"Hashes"</h2>
+                <p>
+                    {move || {
+                        if session.stage.get().is_busy() { "They are known when every byte has been read." } else { "Not every byte was read." }
+                    }}
+                </p>
+            </section>
+        }
+            .into_any();
+    }
+    let list = hashes::list(&shown.report);
+    let published = RwSignal::new(String::new());
+    let outcome = Memo::new(move |_| hashes::compare(&shown.report, &published.get()));
+    let tone = move || {
+        outcome.with(|outcome| match outcome {
+            None => "",
+            Some(Ok(_)) => "good",
+            Some(Err(_)) => "bad",
+        })
+    };
+    let words = move || {
+        let words = |outcome: &Option<Result<String, String>>| match outcome {
+            None => String::new(),
+            Some(Ok(words)) => format!("✓ {words}"),
+            Some(Err(words)) => format!("✗ {words}"),
+        };
+        outcome.with(words)
+    };
+    view! {
+        <section aria-labelledby="hashes">
+            <h2 id="hashes">"Hashes"</h2>
+            <label for="published">"Compare with a published SHA-256"</label>
+            <input
+                id="published"
+                class="field mono"
+                autocomplete="off"
+                spellcheck="false"
+                on:input=move |event| published.set(event_target_value(&event))
+            />
+            <p class=move || format!("outcome outcome--{}", tone()) role="status">{words}</p>
+            <div on:click=copy><Static markup=list /></div>
+        </section>
+    }
+    .into_any()
+}
+
+/// One listener for all buttons: each carries what it copies.
+fn copy(event: web_sys::MouseEvent) {
+    let Some(button) = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()) else {
+        return;
+    };
+    let Some(hash) = button.get_attribute("data-copy") else { return };
+    if !window().is_secure_context() {
+        return;
+    }
+    let write = window().navigator().clipboard().write_text(&hash);
+    wasm_bindgen_futures::spawn_local(async move {
+        let copied = wasm_bindgen_futures::JsFuture::from(write).await.is_ok();
+        button.set_text_content(Some(if copied { "Copied" } else { "Select it by hand" }));
+    });
+}

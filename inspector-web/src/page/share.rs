@@ -1,0 +1,89 @@
+//! A link that carries the report.
+
+use std::sync::Arc;
+
+use bitgauge_core::report::link::{Detail, encode};
+use leptos::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::HtmlInputElement;
+
+use super::session::Shown;
+use crate::text;
+
+/// Longest message that a Discord chat takes.
+const MESSAGE_CHARACTERS: usize = 2_000;
+
+/// The link in a field, and a button that copies it.
+#[component]
+pub fn Share(shown: Arc<Shown>) -> impl IntoView {
+    let field = NodeRef::<leptos::html::Input>::new();
+    let copied = RwSignal::new(false);
+    let detail = RwSignal::new(Detail::Full);
+    let link = Memo::new(move |_| format!("{}#{}", address(), encode(&shown.report, detail.get())));
+    let copy = move |_| {
+        if let Some(field) = field.get_untracked() {
+            copy_text(&field, copied);
+        }
+    };
+    let choice = move |which: Detail, label: &'static str| {
+        view! {
+            <label class="choice">
+                <input
+                    type="radio"
+                    name="detail"
+                    prop:checked=move || detail.get() == which
+                    on:change=move |_| {
+                        copied.set(false);
+                        detail.set(which);
+                    }
+                />
+                <span>{label}</span>
+            </label>
+        }
+    };
+    view! {
+        <div class="share">
+            <label for="share">"Link with the report inside"</label>
+            <div class="share__row">
+                <input node_ref=field id="share" class="field mono" readonly=true prop:value=move || link.get() />
+                <button type="button" class="button" on:click=copy>"Copy link"</button>
+            </div>
+            <div class="share__row">
+                <fieldset class="choices">
+                    <legend class="hidden">"How much the link carries"</legend>
+                    {choice(Detail::Full, "with figures by layer")}
+                    {choice(Detail::Summary, "short")}
+                </fieldset>
+                <p class="share__words" role="status">
+                    {move || {
+                        let length = link.get().chars().count();
+                        let fits = if length > MESSAGE_CHARACTERS { ", more than one Discord message holds" } else { "" };
+                        let copied = if copied.get() { "Copied. " } else { "" };
+                        format!("{copied}{} characters{fits}.", text::count(length as u64))
+                    }}
+                </p>
+            </div>
+            <p class="share__words">
+                "The report is in the link itself, after #. Browsers do not send that part to any server."
+            </p>
+        </div>
+    }
+}
+
+/// The page's own address, without the fragment.
+fn address() -> String {
+    let href = window().location().href().unwrap_or_default();
+    href.split('#').next().unwrap_or_default().to_owned()
+}
+
+/// Copies what the field holds. Where the page may not, the text is left selected for the user to.
+fn copy_text(field: &HtmlInputElement, copied: RwSignal<bool>) {
+    field.select();
+    if !window().is_secure_context() {
+        return;
+    }
+    let write = window().navigator().clipboard().write_text(&field.value());
+    wasm_bindgen_futures::spawn_local(async move {
+        copied.set(JsFuture::from(write).await.is_ok());
+    });
+}

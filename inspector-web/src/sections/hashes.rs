@@ -1,0 +1,55 @@
+//! SHA-256 of the artifact and of each file in it.
+
+use bitgauge_core::report::Report;
+
+use crate::markup::{Markup, element};
+use crate::text;
+
+/// Every hash with its file, the artifact's first.
+pub fn known(report: &Report) -> Vec<(&str, &str)> {
+    let artifact = &report.artifact;
+    let whole = artifact.sha256.iter().map(|hash| (artifact.name.as_str(), hash.as_str()));
+    let members = artifact.members.iter().filter_map(|m| Some((m.name.as_str(), m.sha256.as_deref()?)));
+    whole.chain(members).collect()
+}
+
+/// The files with their hashes, each with a button that copies it (`data-copy`).
+pub fn list(report: &Report) -> Markup {
+    let size = |name: &str| report.artifact.members.iter().find(|m| m.name == name).map(|m| m.bytes);
+    let line = |(name, hash): (&str, &str)| {
+        let bytes = size(name).unwrap_or(report.artifact.size_bytes);
+        let button = element("button")
+            .class("button button--quiet button--small")
+            .with("type", "button")
+            .with("data-copy", hash)
+            .with("aria-label", format!("Copy the SHA-256 of {name}"))
+            .text("Copy");
+        element("li")
+            .child(element("span").class("hash__name mono").text(name))
+            .child(element("span").class("hash__size").text(&text::bytes(bytes)))
+            .child(element("code").class("hash__value").text(hash))
+            .child(button)
+    };
+    element("ul").class("hashes").children(known(report).into_iter().map(line))
+}
+
+/// What a published hash is the hash of, in words; nothing for an empty field.
+pub fn compare(report: &Report, published: &str) -> Option<Result<String, String>> {
+    let wanted: String =
+        published.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let wanted = wanted.strip_prefix("sha256").unwrap_or(&wanted);
+    if wanted.is_empty() {
+        return None;
+    }
+    if wanted.len() != 64 || !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Some(Err(format!(
+            "A SHA-256 has 64 hexadecimal digits; this has {} characters.",
+            wanted.len()
+        )));
+    }
+    let found = known(report).into_iter().find(|(_, hash)| *hash == wanted);
+    Some(found.map_or_else(
+        || Err("No file here has this hash.".into()),
+        |(name, _)| Ok(format!("This is the hash of {name}.")),
+    ))
+}

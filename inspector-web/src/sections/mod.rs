@@ -1,0 +1,12 @@
+//! The parts of a report as markup. Each is a function of the report alone.
+
+pub mod accounting;
+pub mod budget;
+pub mod comparison;
+pub mod gates;
+pub mod hashes;
+pub mod layers;
+pub mod manifest;
+pub mod tensors;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! Reports in links: what comes back is what went in, within the promised lengths, and whatever
+//! somebody else may have written into a link is refused or harmless.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bitgauge_core::contract::Pack;
+use bitgauge_core::inspect;
+use bitgauge_core::inventory::Inventory;
+use bitgauge_core::report::link::{Detail, decode, encode};
+use bitgauge_core::report::{Evaluation, LayerSummary, Report, ValueSummary};
+use bitgauge_core::scan::Scan;
+use bitgauge_core::{ErrorKind, limits};
+use half::f16;
+use native_eval::Source;
+use proptest::prelude::*;
+
+/// Most characters of a link's fragment without and with the figures by layer.
+const SUMMARY_CHARACTERS: usize = 400;
+const FULL_CHARACTERS: usize = 1_900;
+
+const DEMO: &[u8] = include_bytes!("../demo/model.zip");
+
+/// The demo's report, as the command makes it.
+fn demo() -> Report {
+    let mut source = Source::from_bytes("model.zip", DEMO).expect("the demo");
+    let artifact = source.artifact().clone();
+    let inventory = Inventory::of(&artifact).expect("the demo");
+    let mut scan = Scan::new(&inventory);
+    scan.begin_file(0).expect("the demo");
+    source.stream_file(0, &mut |bytes| scan.push(bytes)).expect("the demo");
+    inspect::report("model.zip", &inventory, Pack::Binary, Some(&scan.finish().expect("the demo")))
+}
+
+/// The part of a report that a link carries.
+fn carried(mut report: Report) -> Report {
+    report.artifact.members.clear();
+    report.weights.clear();
+    report.notes.clear();
+    report.manifest = None;
+    for gate in &mut report.gates {
+        gate.rule.clear();
+        gate.details.clear();
+        gate.hint = None;
+    }
+    for values in report.layers.iter_mut().filter_map(|layer| layer.values.as_mut()) {
+        values.octaves.clear();
+        values.scale_mean = f16::from_f64(values.scale_mean).to_f64();
+    }
+    if let Some(evaluation) = &mut report.evaluation {
+        evaluation.documents.clear();
+        evaluation.seconds = f64::from(evaluation.seconds as f32);
+        evaluation.tokens_per_second = f64::from(evaluation.tokens_per_second as f32);
+    }
+    report
+}
+
+fn evaluation() -> Evaluation {
+    Evaluation {
+        heldout_ppl: 19.826_017_3,
+        cross_entropy_nats: 2.986_992_1,
+        scored_documents: 24,
+        scored_tokens: 12_264,
+        max_tokens: 512,
+        documents_sha256: "ab".repeat(32),
+        device: "NVIDIA H100 80GB HBM3 (Vulkan)".into(),
+        precision: "f32".into(),
+        seconds: 7.99,
+        tokens_per_second: 1_538.2,
+        documents: Vec::new(),
+    }
+}
+
+/// A report with the layers of a hybrid 27B model: three kinds of layers, the rescue rows chosen layer
+/// by layer (`spread` of them around 5 %), noisy signs and scales.
+fn large(spread: u64) -> Report {
+    let mut state = 1_u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below.max(1)
+    };
+    let mut report = demo();
+    report.artifact.name = "Qwen3.6-27B-binary-submission.zip".into();
+    report.layers = (0..=64_u32)
+        .map(|i| {
+            let norms = 10_240 + 256 * u64::from(i % 4 == 0);
+            let matrices = match i {
+                0 => 2 * 248_320 * 5_120,
+                i if i % 4 == 0 => 5_120 * (12_288 + 2 * 1_024 + 6_144) + 3 * 5_120 * 17_408,
+                _ => 5_120 * (16_384 + 6_144 + 96) + 3 * 5_120 * 17_408,
+            };
+            let rows = matrices / 5_120 / 20 + random(spread);
+            let rescue = 5_120 * rows;
+            let signs = matrices - rescue;
+            let mut scale =
+                |around: f64| f16::from_f64(around * (1.0 + random(1_000) as f64 / 1_000.0)).to_f64();
+            let (scale_min, scale_mean, scale_max) = (scale(1e-4), scale(0.012), scale(0.3));
+            LayerSummary {
+                layer: i.checked_sub(1),
+                parameters: matrices + norms,
+                rescue_parameters: rescue,
+                bits: signs + signs / 8 + 4 * rescue + rescue / 8 + 32 * rows + 16 * norms,
+                values: Some(ValueSummary {
+                    signs,
+                    plus: signs / 2 + random(60_000),
+                    scales: signs / 128,
+                    scale_mean,
+                    scale_min,
+                    scale_max,
+                    octaves: Vec::new(),
+                }),
+            }
+        })
+        .collect();
+    let parameters: u64 = report.layers.iter().map(|layer| layer.parameters).sum();
+    let budget = parameters * 21 / 128;
+    report.artifact.size_bytes = budget - 71_321;
+    let total = 8 * report.artifact.size_bytes;
+    let accounting = &mut report.accounting;
+    accounting.total_bits = total;
+    let others: u64 = accounting.buckets.iter().skip(1).map(|entry| entry.bits).sum();
+    accounting.buckets[0].bits = total + accounting.saved_by_compression_bits - others;
+    report.model.as_mut().expect("a model").parameters = Some(parameters);
+    for gate in &mut report.gates {
+        let (got, wanted) = match &*gate.id {
+            "artifact_size" => (total / 8, 4_429_687_500),
+            "model_budget" => (total / 8, budget),
+            "parameter_count" => (parameters, 432_000_000_000),
+            "non_binary" => (parameters / 20, parameters / 10),
+            _ => continue,
+        };
+        (gate.got, gate.wanted, gate.margin) = (Some(got), Some(wanted), Some(wanted as i64 - got as i64));
+    }
+    accounting.bits_per_parameter = Some(total as f64 / parameters as f64);
+    report.evaluation = Some(evaluation());
+    report
+}
+
+fn decoded(fragment: &str) -> Report {
+    decode(fragment).expect("a sound link").expect("a report")
+}
+
+#[test]
+fn a_report_comes_back_as_it_went_in() {
+    let mut evaluated = demo();
+    evaluated.evaluation = Some(evaluation());
+    let mut other_gate = demo();
+    other_gate.gates[1].title = "another title".into();
+    for report in [demo(), evaluated, other_gate, large(0), large(400)] {
+        let full = decoded(&format!("#{}", encode(&report, Detail::Full)));
+        assert_eq!(full, carried(report.clone()));
+        assert!(!full.layers.is_empty());
+        let mut summary = carried(report.clone());
+        summary.layers.clear();
+        assert_eq!(decoded(&encode(&report, Detail::Summary)), summary);
+    }
+    assert_ne!(encode(&demo(), Detail::Full), encode(&large(0), Detail::Full));
+}
+
+#[test]
+fn links_are_as_short_as_promised() {
+    for (name, report) in
+        [("demo", demo()), ("27B, even rescue", large(0)), ("27B, adaptive rescue", large(400))]
+    {
+        let length = |detail| encode(&report, detail).len();
+        let (summary, full) = (length(Detail::Summary), length(Detail::Full));
+        println!("{name}: summary {summary} characters, full {full}");
+        assert!(summary <= SUMMARY_CHARACTERS && full <= FULL_CHARACTERS, "{name}: {summary}, {full}");
+    }
+}
+
+/// This very link must be read for ever, to this very report, whatever is written by then.
+#[test]
+fn a_link_of_version_1_is_still_read() {
+    let filled = |mut report: Report| {
+        report.accounting.buckets.retain(|entry| entry.bits > 0);
+        report
+    };
+    let link = decoded(include_str!("fixtures/link-version-1.txt").trim());
+    let recorded = Report::from_json(include_str!("fixtures/link-version-1.json")).expect("a report");
+    assert_eq!(filled(link), filled(recorded));
+}
+
+#[test]
+fn every_damaged_character_is_noticed() {
+    let fragment = encode(&demo(), Detail::Full);
+    for at in "r=".len()..fragment.len() {
+        let mut damaged = fragment.clone().into_bytes();
+        damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+        let damaged = String::from_utf8(damaged).expect("ASCII");
+        assert!(decode(&damaged).is_err(), "character {at}");
+        assert!(decode(&fragment[..at]).is_err(), "cut at {at}");
+    }
+    let kind = |text: &str| decode(text).expect_err("a faulty link").kind;
+    assert_eq!(kind(&format!("r={}", "A".repeat(limits::LINK_CHARACTERS + 1))), ErrorKind::TooLarge);
+    assert_eq!(kind("r=<script>"), ErrorKind::Malformed);
+    assert_eq!(kind("r="), ErrorKind::Truncated);
+    assert_eq!(kind(&link(&[9])), ErrorKind::Unsupported);
+    assert_eq!(decode("section-2"), Ok(None));
+}
+
+/// A link with the right checksum around any content.
+fn link(content: &[u8]) -> String {
+    let mut crc = flate2::Crc::new();
+    crc.update(content);
+    format!("r={}", URL_SAFE_NO_PAD.encode([content, &crc.sum().to_le_bytes()].concat()))
+}
+
+fn content(fragment: &str) -> Vec<u8> {
+    let mut bytes = URL_SAFE_NO_PAD.decode(&fragment["r=".len()..]).expect("base64url");
+    bytes.truncate(bytes.len() - 4);
+    bytes
+}
+
+/// What is accepted must be sound: it can be written again, to the same report.
+fn check_hostile(content: &[u8]) {
+    let Ok(Some(report)) = decode(&link(content)) else { return };
+    assert!(report.gates.len() as u64 <= limits::LINK_GATES_COUNT);
+    assert!(report.layers.len() as u64 <= limits::LAYERS_COUNT + 1);
+    assert!(!report.artifact.name.chars().any(char::is_control));
+    let again = decoded(&encode(&report, Detail::Full));
+    assert_eq!(again, report);
+}
+
+#[test]
+fn texts_that_could_deceive_are_refused() {
+    let sound = content(&encode(&demo(), Detail::Full));
+    let at = sound.windows(9).position(|bytes| bytes == b"model.zip").expect("the name");
+    for evil in ["\u{202e}ab.zip", "mo\ndl.zip", "mo\u{0}dl.zip"] {
+        let mut content = sound.clone();
+        content[at..at + 9].copy_from_slice(&evil.as_bytes()[..9.min(evil.len())]);
+        assert_eq!(decode(&link(&content)).expect_err(evil).kind, ErrorKind::Malformed);
+    }
+    // Markup is text like any other; the page shows it as text.
+    let mut report = demo();
+    report.artifact.name = "<img src=x onerror=alert(1)>".into();
+    assert_eq!(decoded(&encode(&report, Detail::Summary)).artifact.name, report.artifact.name);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn any_bytes_are_refused_or_sound(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        check_hostile(&[&[1], &bytes[..]].concat());
+    }
+
+    #[test]
+    fn any_change_of_a_sound_link_is_refused_or_sound(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        static SOUND: std::sync::LazyLock<Vec<u8>> =
+            std::sync::LazyLock::new(|| content(&encode(&large(400), Detail::Full)));
+        let mut content = SOUND.clone();
+        for (at, byte) in changes {
+            let at = at.index(content.len());
+            content[at] = byte;
+        }
+        if let Some(cut) = cut {
+            content.truncate(cut.index(SOUND.len()));
+        }
+        check_hostile(&content);
+    }
+}
