@@ -6,6 +6,7 @@ A weight is one sign bit per entry with an f16 scale per row or per group of col
 import io
 import json
 import math
+import pathlib
 import zipfile
 
 import numpy as np
@@ -15,6 +16,7 @@ RESCUE_GROUP = 128  # columns per scale of a rescue row
 BITS_PER_PARAMETER = 1.3125  # the artifact's budget: 0.9 * 1 + 0.1 * (4 + 16 / 128)
 LARGEST_RESCUE_SHARE = 0.10  # of the parameters, weights left unpacked included
 SMALLEST_SCALE = 2.0 ** -14  # the smallest normal f16: a stored scale is never 0
+LOADER = pathlib.Path(__file__).parent.parent / "core" / "src" / "codec" / "modeling_bitpack.py"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -59,16 +61,16 @@ def encode(name, weight, rescue, scale_group):
 
 
 def decode(name, tensors, width, scale_group):
-    """The dense f32 [N, width] weight that `encode` stored."""
-    sign = tensors.get(f"{name}.sign", np.zeros((1, 0, 0), np.uint8))[0]
+    """The dense f32 [N, width] weight of a packed one, in any number of bases."""
+    sign = tensors.get(f"{name}.sign", np.zeros((1, 0, 0), np.uint8))
     rows = tensors.get(f"{name}.rescue_rows", np.zeros(0, np.uint32)).astype(np.int64)
-    rescue = np.zeros(len(sign) + len(rows), bool)
+    rescue = np.zeros(sign.shape[1] + len(rows), bool)
     rescue[rows] = True
     weight = np.empty((len(rescue), width), np.float32)
-    if len(sign):
-        signs = np.unpackbits(sign, axis=-1, bitorder="little")[:, :width].astype(np.float32) * 2 - 1
-        scale = tensors[f"{name}.scale"][0].astype(np.float32)
-        weight[~rescue] = signs * np.repeat(scale, scale_group or width, axis=1)[:, :width]
+    if sign.shape[1]:
+        signs = np.unpackbits(sign, axis=-1, bitorder="little")[:, :, :width].astype(np.float32) * 2 - 1
+        scale = tensors[f"{name}.scale"].astype(np.float32)
+        weight[~rescue] = (signs * np.repeat(scale, scale_group or width, axis=2)[:, :, :width]).sum(0)
     if len(rows):
         code = tensors[f"{name}.rescue_code"]
         nibbles = np.stack([code & 15, code >> 4], -1).reshape(len(rows), -1)[:, :width].astype(np.int8)
@@ -89,19 +91,26 @@ def pack(config, weights, rescue, scale_group, tokenizer):
             tensors.update(encode(name, weight, rescue[name], scale_group))
         else:
             tensors[name] = weight.astype(np.float16)
-    config = dict(config, quantization_config={
-        "quant_method": "bitpack", "format_version": 1,
-        "scale_group_size": scale_group, "rescue_group_size": RESCUE_GROUP})
+    config = dict(config, auto_map={"AutoModelForCausalLM": "modeling_bitpack.BitpackForCausalLM"},
+                  quantization_config={
+                      "quant_method": "bitpack", "format_version": 1,
+                      "scale_group_size": scale_group, "rescue_group_size": RESCUE_GROUP})
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    return archive(config, tokenizer, safetensors.numpy.save(tensors))
+
+
+def archive(config, tokenizer, weights):
+    """The zip of a packed model, with the code that transformers loads it with."""
     members = [("config.json", json.dumps(config, indent=2).encode() + b"\n", zipfile.ZIP_DEFLATED),
+               ("modeling_bitpack.py", LOADER.read_bytes(), zipfile.ZIP_DEFLATED),
                ("tokenizer.json", tokenizer.encode(), zipfile.ZIP_DEFLATED),
-               ("model.safetensors", safetensors.numpy.save(tensors), zipfile.ZIP_STORED)]
+               ("model.safetensors", weights, zipfile.ZIP_STORED)]
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
+    with zipfile.ZipFile(out, "w") as file:
         for name, data, method in members:
             member = zipfile.ZipInfo(name, ZIP_TIME)
             member.external_attr = 0o644 << 16
-            archive.writestr(member, data, method, compresslevel=9)
+            file.writestr(member, data, method, compresslevel=9)
     return out.getvalue()
 
 

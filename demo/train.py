@@ -139,12 +139,17 @@ def validation_loss(model, data):
 
 @torch.no_grad()
 def score(artifact, documents, device):
-    """Reads a zip back and scores documents in f32: each one's first SEQUENCE tokens, every
-    position but the first. Returns [(sum of nats, scored tokens)], documents under 2 tokens left out."""
+    """Reads a zip back and scores documents; see score_model."""
     config, weights, tokenizer_json = bitpack.unpack(artifact)
     model = Qwen3(config)
     model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
-    model.to(device).eval()
+    return score_model(model.to(device).eval(), tokenizer_json, documents, device)
+
+
+@torch.no_grad()
+def score_model(model, tokenizer_json, documents, device):
+    """Scores documents in f32: each one's first SEQUENCE tokens, every position but the first.
+    Returns [(sum of nats, scored tokens)], documents under 2 tokens left out."""
     tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
     sums = []
     for document in documents:

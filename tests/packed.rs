@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bitgauge_core::Matrix;
-use bitgauge_core::codec::{self, Form, Part, Parts};
+use bitgauge_core::codec::{self, Fit, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
-use native_eval::{Backend, EvaluateOptions, PackSettings, Source, Task, evaluate, pack};
+use native_eval::{Backend, EvaluateOptions, PackMix, PackSettings, Source, Task, evaluate, pack};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Bound on the mean loss, in nats.
@@ -22,15 +22,12 @@ fn main() -> ExitCode {
     let random = tempfile::tempdir().expect("a temporary folder");
     let wide = random.path().join("wide");
     write_wide(&fixtures().join("models/qwen3_untied"), &wide).expect("a random model");
-    for model in [fixtures().join("models/qwen3_tied"), fixtures().join("models/qwen3_untied"), wide] {
+    let golden = |name: &str| fixtures().join("models").join(name);
+    let models = ["qwen3_tied", "qwen3_untied", "llama", "qwen3_5_full"].map(golden);
+    for model in models.into_iter().chain([wide]) {
         for settings in every_setting() {
-            let name = format!(
-                "{} B={} group={} rescue={}",
-                model.file_name().unwrap_or_default().to_string_lossy(),
-                settings.bases,
-                settings.scale_group,
-                settings.rescue_fraction
-            );
+            let model_name = model.file_name().unwrap_or_default().to_string_lossy();
+            let name = format!("{model_name} {:?} {:?}", settings.mix, settings.fit);
             let folder = tempfile::tempdir().expect("a temporary folder");
             match Pair::make(&model, folder.path(), &settings) {
                 Ok(pair) => pair.check(&name, &mut tally),
@@ -46,7 +43,10 @@ fn every_setting() -> Vec<PackSettings> {
     for bases in [1, 2] {
         for scale_group in [128, 0] {
             for rescue_fraction in [0.0, 0.2] {
-                all.push(PackSettings { scale_group, rescue_fraction, bases, force: false });
+                let mix = PackMix::Uniform { scale_group, rescue_fraction, bases };
+                // Refined bases where there are two, and the plain rounding where there is one.
+                let fit = if bases > 1 { Fit::LeastSquares } else { Fit::Mean };
+                all.push(PackSettings { mix, fit, force: false });
             }
         }
     }
@@ -90,7 +90,7 @@ impl Random {
     }
 }
 
-/// A packed model, the dense model of its dequantized weights, and that with one sign flipped.
+/// A packed model, the dense model of its dequantized weights, and that with one word of signs flipped.
 struct Pair {
     packed: PathBuf,
     dense: PathBuf,
@@ -108,9 +108,12 @@ impl Pair {
         pack(&mut source, &pair.packed, settings, &mut |_| {}).map_err(|e| e.to_string())?;
         let mut weights = dequantize(&pair.packed)?;
         write_dense(model, &pair.dense, &weights)?;
-        // The lowest sign bit of a weight is the sign of its first value.
-        let (_, first) = weights.get_mut("model.layers.0.mlp.down_proj.weight").ok_or("no down_proj")?;
-        first[0] = -first[0];
+        let is_wanted = |(name, _): &(&String, &mut (Vec<usize>, Vec<f32>))| {
+            name.ends_with(".layers.0.mlp.down_proj.weight")
+        };
+        let (_, (_, first)) = weights.iter_mut().find(is_wanted).ok_or("no down_proj")?;
+        // One word of signs: a single weight of two refined bases may be nearly 0.
+        first.iter_mut().take(32).for_each(|value| *value = -*value);
         write_dense(model, &pair.flipped, &weights)?;
         Ok(pair)
     }
@@ -122,7 +125,7 @@ impl Pair {
                 let (packed, dense) = (mean(&self.packed)?, mean(&self.dense)?);
                 let agreed = compare("mean loss", &[packed], &[dense], MEAN_LOSS)?;
                 match compare("mean loss", &[packed], &[mean(&self.flipped)?], MEAN_LOSS) {
-                    Ok(_) => Err("one flipped sign went unnoticed".to_owned()),
+                    Ok(_) => Err("one flipped word of signs went unnoticed".to_owned()),
                     Err(_) => Ok(format!("{packed:.5} nats, off by {:.1e}", agreed.worst)),
                 }
             })();

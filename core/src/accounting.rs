@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::Member;
 use crate::inventory::{Inventory, Stored};
+use crate::tensor::Dtype;
 
 /// What a bit of the artifact is spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub enum Bucket {
     Unpacked,
     /// Tensors that the architecture does not know, that repeat a weight or that do not fit.
     OtherTensors,
-    /// Safetensors headers.
+    /// Headers of safetensors and GGUF files.
     Headers,
     /// config.json.
     Config,
@@ -154,13 +155,19 @@ impl Accounting {
                     self.rescue_parameters += layout.rescue_parameters();
                     self.binary_parameters += layout.parameters() - layout.rescue_parameters();
                 }
-                Stored::Plain { dtype, shape } if weight.expected.is_some() => {
+                Stored::Plain { dtype, shape } if weight.expected.is_none() => {
+                    self.add(Bucket::OtherTensors, dtype.bits(shape.iter().product()));
+                }
+                Stored::Plain { dtype: Dtype::Q1_0, shape } => {
                     let elements: u64 = shape.iter().product();
-                    self.add(Bucket::Unpacked, 8 * dtype.bytes() * elements);
-                    self.unpacked_parameters += elements;
+                    self.add(Bucket::SignBits, elements);
+                    self.add(Bucket::Scales, Dtype::Q1_0.bits(elements) - elements);
+                    self.binary_parameters += elements;
                 }
                 Stored::Plain { dtype, shape } => {
-                    self.add(Bucket::OtherTensors, 8 * dtype.bytes() * shape.iter().product::<u64>());
+                    let elements: u64 = shape.iter().product();
+                    self.add(Bucket::Unpacked, dtype.bits(elements));
+                    self.unpacked_parameters += elements;
                 }
                 Stored::Misfit { bits } => self.add(Bucket::OtherTensors, *bits),
             }

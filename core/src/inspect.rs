@@ -7,6 +7,7 @@ use crate::codec::{Form, Part};
 use crate::container::Artifact;
 use crate::contract::{Evidence, Pack, judge};
 use crate::inventory::{Inventory, Stored, Weight};
+use crate::loading;
 use crate::model::Presence;
 use crate::report::{
     ArtifactSummary, ManifestSummary, MemberSummary, MisshapenSummary, ModelSummary, Report, SCHEMA_VERSION,
@@ -37,7 +38,7 @@ pub fn report(name: &str, inventory: &Inventory, pack: Pack, findings: Option<&F
         layers: layers::summaries(inventory, findings),
         manifest: manifest(inventory),
         weights: inventory.weights.iter().map(|w| weight_summary(w, inventory)).collect(),
-        notes: notes(inventory),
+        notes: notes(inventory, findings),
         evaluation: None,
     }
 }
@@ -74,7 +75,7 @@ fn weight_summary(weight: &Weight, inventory: &Inventory) -> WeightSummary {
             (form, shape, layout.rescue_parameters(), layout.bits().total())
         }
         Stored::Plain { dtype, shape } => {
-            let bits = 8 * dtype.bytes() * shape.iter().product::<u64>();
+            let bits = dtype.bits(shape.iter().product());
             (dtype.name().to_owned(), shape.clone(), 0, bits)
         }
         Stored::Misfit { bits } => ("misfit".to_owned(), sign_shape(weight, inventory), 0, *bits),
@@ -116,15 +117,16 @@ fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
 }
 
 /// What the gates do not say.
-fn notes(inventory: &Inventory) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(why) = &inventory.opaque {
-        notes.push(format!("Judged by sizes only: {why}."));
-        let code: Vec<_> = inventory.code_files().collect();
-        if !code.is_empty() {
-            notes.push(format!("The model's own code runs when it is loaded: {}.", code.join(", ")));
-        }
+fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<String> {
+    let mut notes = loading::notes(inventory, findings);
+    if !inventory.ignored.is_empty() {
+        notes.push(format!(
+            "{} tensors of the vision tower or of multi-token prediction are no part of the text decoder and \
+             were passed over; `bitgauge pack` leaves them out.",
+            inventory.ignored.len()
+        ));
     }
+    notes.extend(over_rescue(inventory));
     if inventory.weights.iter().any(|w| matches!(w.stored, Stored::Plain { dtype: Dtype::F32, .. })) {
         notes.push("Some tensors are stored as F32; F16 would take half the bytes.".into());
     }
@@ -134,4 +136,32 @@ fn notes(inventory: &Inventory) -> Vec<String> {
             .into(),
     );
     notes
+}
+
+/// Which matrices of a GGUF file take more bits than the contract allows a rescue entry.
+fn over_rescue(inventory: &Inventory) -> Option<String> {
+    /// Names that the note lists.
+    const LISTED: usize = 8;
+    /// 4-bit codes and a 16-bit scale for 128 of them.
+    const RESCUE_BITS: f64 = 4.125;
+    if inventory.quant_method() != Some("gguf") {
+        return None;
+    }
+    let over = inventory.weights.iter().filter_map(|weight| match &weight.stored {
+        Stored::Plain { dtype, shape } if shape.len() == 2 && weight.expected.is_some() => {
+            let block = dtype.block_elements();
+            let bits = dtype.bits(block) as f64 / block as f64;
+            (bits > RESCUE_BITS).then(|| format!("{} ({}, {bits} bits)", weight.name, dtype.name()))
+        }
+        _ => None,
+    });
+    let names: Vec<String> = over.collect();
+    let more = names.len().saturating_sub(LISTED);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| {
+        format!(
+            "The contract allows a rescue entry {RESCUE_BITS} bits per parameter. Over that: {}{rest}.",
+            names[..names.len() - more].join(", ")
+        )
+    })
 }

@@ -57,6 +57,9 @@ pub struct Inventory<'a> {
     pub missing: Vec<String>,
     /// Names of stored weights that the architecture does not know.
     pub unknown: Vec<String>,
+    /// Names of tensors of a dense checkpoint that belong to its vision tower or its head for
+    /// multi-token prediction; the text decoder does without them.
+    pub ignored: Vec<String>,
     /// Names of weights that are stored more than once.
     pub doubled: Vec<String>,
     /// Weights whose stored shape is not the architecture's.
@@ -89,6 +92,7 @@ impl<'a> Inventory<'a> {
             surplus_bits,
             missing: Vec::new(),
             unknown: Vec::new(),
+            ignored: Vec::new(),
             doubled: grouping.doubled.iter().map(|d| d.name.clone()).collect(),
             misshapen: Vec::new(),
             opaque: None,
@@ -108,6 +112,7 @@ impl<'a> Inventory<'a> {
         match &self.config.as_ref()?.quantization {
             Quantization::None => None,
             Quantization::Bitpack(_) => Some("bitpack"),
+            Quantization::Gguf => Some("gguf"),
             Quantization::Unknown { method } => Some(method),
         }
     }
@@ -119,12 +124,21 @@ impl<'a> Inventory<'a> {
 
     fn match_weights(&mut self, grouping: Grouping) -> Result<()> {
         let mut seen = HashSet::new();
+        let is_dense = self.config.as_ref().and_then(Config::packed).is_none();
         for weight in grouping.weights {
-            let expected = self.manifest.as_ref().and_then(|m| m.get(&weight.name)).cloned();
-            if expected.is_none() {
-                self.unknown.push(weight.name.clone());
+            let manifest = self.manifest.as_ref();
+            let expected = manifest.and_then(|m| m.get(&weight.name)).cloned();
+            match &expected {
+                // Under its own name and under the nested one.
+                Some(expected) if !seen.insert(expected.name.clone()) => {
+                    self.doubled.push(weight.name.clone());
+                }
+                Some(_) => {}
+                None if is_dense && manifest.is_some_and(|m| m.is_beside_decoder(&weight.name)) => {
+                    self.ignored.push(weight.name.clone());
+                }
+                None => self.unknown.push(weight.name.clone()),
             }
-            seen.insert(weight.name.clone());
             let stored = self.stored(&weight.name, &weight.form, expected.as_ref())?;
             self.weights.push(Weight { name: weight.name, expected, stored, form: weight.form });
         }
@@ -193,7 +207,8 @@ fn surplus_bits(artifact: &Artifact, grouping: &Grouping) -> u64 {
 }
 
 fn check_plain_dtype(name: &str, dtype: Dtype) -> Result<()> {
-    if matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32) {
+    let known = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::Q1_0, Dtype::Q4_0, Dtype::Q8_0];
+    if known.contains(&dtype) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::WrongDtype, "an unpacked weight has a data type that can't be evaluated")

@@ -16,6 +16,7 @@ mod error;
 pub mod inspect;
 pub mod inventory;
 pub mod limits;
+mod loading;
 pub mod model;
 mod order;
 pub mod report;

@@ -3,6 +3,10 @@
 
 /// Longest safetensors header. The reference crate's own cap is 100 MB.
 pub const SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+/// Longest beginning of a GGUF file, up to its tensors: a vocabulary of a million tokens takes 30 MB.
+pub const GGUF_HEADER_BYTES: u64 = 256 << 20;
+/// Most metadata keys of a GGUF file; real ones have about 40.
+pub const GGUF_KEYS_COUNT: u64 = 65_536;
 /// Most tensors in one artifact.
 pub const TENSORS_COUNT: usize = 1_000_000;
 /// Most dimensions of one tensor.
@@ -33,7 +37,11 @@ pub const LINK_GATES_COUNT: u64 = 64;
 pub const BASES_COUNT: usize = 4;
 /// Most layers of one model; the largest dense models have about 130.
 pub const LAYERS_COUNT: u64 = 4_096;
+/// Most taps of a causal convolution; published models have 4.
+pub const CONVOLUTION_TAPS: u64 = 64;
 /// Largest single dimension of a weight: hidden size, MLP width, all heads together, vocabulary.
 pub const MODEL_DIMENSION: u64 = 1 << 24;
 /// Most held-out documents that one evaluation chooses.
 pub const HELDOUT_DOCUMENTS: u64 = 1_000_000;
+/// Most additive bases of one proxy matrix; a real artifact has a few.
+pub const PROXY_BASES: usize = 1_024;

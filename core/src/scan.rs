@@ -262,6 +262,6 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
 }
 
 /// A finished hash in hex.
-fn hex(hash: Sha256) -> String {
+pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

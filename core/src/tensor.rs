@@ -24,6 +24,12 @@ pub enum Dtype {
     F8E4M3,
     #[serde(rename = "F8_E5M2")]
     F8E5M2,
+    /// Blocks of 128 columns: an f16 scale, then 128 sign bits. In GGUF only, like the two below.
+    Q1_0,
+    /// Blocks of 32 columns: an f16 scale, then 32 codes of 4 bits.
+    Q4_0,
+    /// Blocks of 32 columns: an f16 scale, then 32 codes of 8 bits.
+    Q8_0,
 }
 
 impl Dtype {
@@ -51,14 +57,35 @@ impl Dtype {
         Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, d)| *d)
     }
 
-    /// The name used in safetensors headers.
+    /// The name used in safetensors headers, or by GGUF's tools.
     pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, d)| *d == self).map_or("?", |(n, _)| n)
+        match self {
+            Self::Q1_0 => "Q1_0",
+            Self::Q4_0 => "Q4_0",
+            Self::Q8_0 => "Q8_0",
+            _ => Self::NAMES.iter().find(|(_, d)| *d == self).map_or("?", |(n, _)| n),
+        }
     }
 
-    /// Bytes of one element.
+    /// Elements that are stored together: 1, except in block formats.
+    pub fn block_elements(self) -> u64 {
+        match self {
+            Self::Q1_0 => 128,
+            Self::Q4_0 | Self::Q8_0 => 32,
+            _ => 1,
+        }
+    }
+
+    /// Bits that this many elements take. The last block of a block format counts whole.
+    pub fn bits(self, elements: u64) -> u64 {
+        8 * self.bytes() * elements.div_ceil(self.block_elements())
+    }
+
+    /// Bytes of one element, or of one block.
     pub fn bytes(self) -> u64 {
         match self {
+            Self::Q1_0 | Self::Q4_0 => 18,
+            Self::Q8_0 => 34,
             Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E5M2 => 1,
             Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,

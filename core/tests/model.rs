@@ -1,6 +1,8 @@
 //! config.json and the list of tensors that follows from it.
 
-use bitgauge_core::model::{Architecture, Config, LayerPart, Manifest, Presence, Quantization, Role};
+use bitgauge_core::model::{
+    Architecture, Config, Decoder, LayerPart, Manifest, Presence, Quantization, Role,
+};
 use bitgauge_core::{Error, ErrorKind};
 use serde_json::{Value, json};
 
@@ -95,20 +97,20 @@ fn an_unknown_family_is_no_error() {
     assert!(Manifest::new(config.architecture()).is_none());
 }
 
-fn qwen3(value: &Value) -> bitgauge_core::model::Qwen3 {
+fn qwen3(value: &Value) -> Decoder {
     match parse(value).unwrap().architecture() {
-        Architecture::Qwen3(model) => *model,
+        Architecture::Decoder(model) => model.clone(),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn fields_that_may_be_elsewhere_or_absent() {
-    assert_eq!(qwen3(&small()).rope_theta, 1e6);
+    assert_eq!(qwen3(&small()).rotary.theta, 1e6);
     let mut new_style = with(json!({"rope_parameters": {"rope_theta": 5e6, "rope_type": "default"}}));
-    assert_eq!(qwen3(&new_style).rope_theta, 5e6);
+    assert_eq!(qwen3(&new_style).rotary.theta, 5e6);
     new_style.as_object_mut().unwrap().remove("rope_theta");
-    assert_eq!(qwen3(&new_style).rope_theta, 5e6);
+    assert_eq!(qwen3(&new_style).rotary.theta, 5e6);
 
     assert_eq!(qwen3(&small()).head_dim, 128);
     assert_eq!(qwen3(&without("head_dim")).head_dim, 128);
@@ -117,6 +119,66 @@ fn fields_that_may_be_elsewhere_or_absent() {
     assert_eq!(qwen3(&without("max_position_embeddings")).max_positions, None);
     let layers = json!({"layer_types": ["full_attention", "full_attention"]});
     assert_eq!(qwen3(&with(layers)), qwen3(&small()));
+}
+
+fn llama(fields: Value) -> Value {
+    let mut config = json!({
+        "model_type": "llama", "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96,
+        "num_attention_heads": 8, "num_hidden_layers": 2, "num_key_value_heads": 2, "rms_norm_eps": 1e-5,
+        "vocab_size": 128
+    });
+    config.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    config
+}
+
+#[test]
+fn llama_has_its_own_defaults() {
+    let model = qwen3(&llama(json!({})));
+    assert_eq!((model.head_dim, model.kv_heads, model.rotary.theta), (8, 2, 1e4));
+    assert_eq!(qwen3(&llama(json!({"num_key_value_heads": null}))).kv_heads, 8);
+    assert_eq!(qwen3(&llama(json!({"head_dim": 16}))).head_dim, 16);
+    let names =
+        |fields| manifest(&llama(fields)).tensors().iter().map(|t| t.name.clone()).collect::<Vec<_>>();
+    let plain = names(json!({}));
+    assert!(!plain.iter().any(|name| name.contains("q_norm") || name.contains("bias")), "{plain:?}");
+    assert_eq!(plain.len(), 2 * 9 + 3);
+    assert_eq!(names(json!({"attention_bias": true, "mlp_bias": true})).len(), 2 * (9 + 4 + 3) + 3);
+}
+
+/// Frequencies of Llama 3.1's published settings, head_dim 8, worked out by hand in f64.
+#[test]
+fn llama3_rotary_scaling() {
+    let scaling = json!({"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+        "original_max_position_embeddings": 8192, "rope_type": "llama3"});
+    let model = |scaling: &Value, place: &str| {
+        qwen3(&llama(json!({"head_dim": 8, "rope_theta": 5e5, place: scaling}))).rotary
+    };
+    // The wavelengths are 6.28, 167, 4443 and 118143: kept, kept, blended, divided by 8.
+    let by_hand = [1.0, 5e5f64.powf(-0.25), 0.0, 5e5f64.powf(-0.75) / 8.0];
+    let wavelength = 2.0 * std::f64::consts::PI * 5e5f64.sqrt();
+    let kept = (8192.0 / wavelength - 1.0) / 3.0;
+    let blended = ((1.0 - kept) / 8.0 + kept) / 5e5f64.sqrt();
+    for place in ["rope_scaling", "rope_parameters"] {
+        let frequencies = model(&scaling, place).frequencies();
+        for (i, want) in [by_hand[0], by_hand[1], blended, by_hand[3]].into_iter().enumerate() {
+            let error = (f64::from(frequencies[i]) - want).abs() / want;
+            assert!(error < 1e-6, "{place} {i}: {} for {want}", frequencies[i]);
+        }
+    }
+    let plain = model(&Value::Null, "rope_scaling").frequencies();
+    assert!((plain[2] - model(&scaling, "rope_scaling").frequencies()[2]).abs() > 1e-4);
+
+    let faulty = |name: &str, value: Value| {
+        let mut scaling = scaling.clone();
+        scaling[name] = value;
+        parse(&llama(json!({"rope_scaling": scaling}))).unwrap_err()
+    };
+    assert_eq!(faulty("factor", json!(0)).kind, ErrorKind::BadValue);
+    assert_eq!(faulty("low_freq_factor", json!(4)).kind, ErrorKind::BadValue);
+    assert_eq!(faulty("high_freq_factor", Value::Null).kind, ErrorKind::Missing);
+    assert_eq!(faulty("rope_type", json!("yarn")).kind, ErrorKind::Unsupported);
+    // Qwen3 has never used it.
+    assert_eq!(parse(&with(json!({"rope_scaling": scaling}))).unwrap_err().kind, ErrorKind::Unsupported);
 }
 
 #[test]
@@ -167,7 +229,7 @@ fn a_faulty_field_is_named() {
         (with(json!({"num_key_value_heads": 5})), ErrorKind::BadValue, "num_key_value_heads"),
         (with(json!({"head_dim": 127})), ErrorKind::BadValue, "head_dim"),
         (with(json!({"head_dim": 1 << 22})), ErrorKind::TooLarge, "head_dim"),
-        (with(json!({"attention_bias": true})), ErrorKind::Unsupported, "attention_bias"),
+        (with(json!({"attention_bias": 1})), ErrorKind::Malformed, "attention_bias"),
         (with(json!({"use_sliding_window": true})), ErrorKind::Unsupported, "use_sliding_window"),
         (with(json!({"hidden_act": "gelu"})), ErrorKind::Unsupported, "hidden_act"),
         (with(json!({"rope_scaling": {"type": "yarn"}})), ErrorKind::Unsupported, "rope_scaling.type"),

@@ -35,6 +35,66 @@ pub struct Attention {
     pub head_dim: usize,
 }
 
+/// What one kernel did, over all its dispatches.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct KernelTime {
+    /// Its name, with its codec's.
+    pub kernel: String,
+    /// How often it was dispatched.
+    pub dispatches: u64,
+    /// Its time on the device.
+    pub seconds: f64,
+    /// Floating-point operations, about.
+    pub flop: f64,
+    /// Bytes of activations that it was given to read and write.
+    pub bytes: f64,
+}
+
+impl KernelTime {
+    /// Nothing yet.
+    pub fn new(kernel: String) -> Self {
+        Self { kernel, dispatches: 0, seconds: 0.0, flop: 0.0, bytes: 0.0 }
+    }
+}
+
+/// Shape of the gated delta rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeltaRule {
+    /// Query and key heads.
+    pub key_heads: usize,
+    /// Value heads; a multiple of `key_heads`.
+    pub value_heads: usize,
+    /// Channels of a query or key head. Queries are scaled by `key_dim^(-1/2)`.
+    pub key_dim: usize,
+    /// Channels of a value head.
+    pub value_dim: usize,
+    /// Which key head value head `j` uses: `j % key_heads` if set, else
+    /// `j / (value_heads / key_heads)`.
+    pub interleaved: bool,
+}
+
+impl DeltaRule {
+    /// Channels of all query heads, and of all key heads.
+    pub fn key_width(self) -> usize {
+        self.key_heads * self.key_dim
+    }
+
+    /// Channels of all value heads.
+    pub fn value_width(self) -> usize {
+        self.value_heads * self.value_dim
+    }
+
+    /// Channels of queries, keys and values together.
+    pub fn mixed_width(self) -> usize {
+        2 * self.key_width() + self.value_width()
+    }
+
+    /// The key head that value head `head` uses.
+    pub fn key_head(self, head: usize) -> usize {
+        if self.interleaved { head % self.key_heads } else { head / (self.value_heads / self.key_heads) }
+    }
+}
+
 /// What the forward pass needs of a device. The CPU backend defines what is right.
 pub trait Backend {
     /// Activations `[rows, cols]`, f32.
@@ -48,6 +108,19 @@ pub trait Backend {
 
     /// What runs, for people: `CPU, AVX2 + FMA, 2 threads` or the adapter's name and driver.
     fn describe(&self) -> String;
+    /// What products with weights are computed in: `f32` or what it takes instead.
+    fn precision(&self) -> &'static str {
+        "f32"
+    }
+    /// The time that each kernel took since the last call, longest first. Empty where that is not
+    /// measured.
+    fn kernel_times(&mut self) -> Result<Vec<KernelTime>> {
+        Ok(Vec::new())
+    }
+    /// Most bytes of the device's own memory that were taken at once. `None` where it has none.
+    fn device_bytes(&self) -> Option<u64> {
+        None
+    }
     /// What runs, as the validator's reports name devices: `cpu`, or `gpu:` and the adapter's name.
     fn runtime_name(&self) -> String;
     /// Tokens that are best kept in flight together for a model of this hidden and MLP width.
@@ -58,6 +131,10 @@ pub trait Backend {
         None
     }
 
+    /// Tells what a model will ask for, so that the backend can get ready while weights are read.
+    fn prepare(&mut self, _attention: Attention, _delta_rule: Option<DeltaRule>) -> Result<()> {
+        Ok(())
+    }
     /// Takes a weight matrix `[N, K]`.
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
     /// Takes a vector.
@@ -107,6 +184,59 @@ pub trait Backend {
     fn add(&mut self, residual: &mut Self::Buffer, x: &Self::Buffer) -> Result<()>;
     /// `x += bias`, on every row. x is `[T, N]`, bias is `[N]`.
     fn bias(&mut self, x: &mut Self::Buffer, bias: &Self::Vector) -> Result<()>;
+    /// Cuts each head in two: x is `[T, heads * 2 d]`, first and second are `[T, heads * d]`.
+    fn split_heads(
+        &mut self,
+        x: &Self::Buffer,
+        head_dim: usize,
+        first: &mut Self::Buffer,
+        second: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// `x = x ∘ σ(gate)`, in place. Both are `[T, N]`.
+    fn sigmoid_gate(&mut self, x: &mut Self::Buffer, gate: &Self::Buffer) -> Result<()>;
+    /// Depthwise causal convolution within each document, then SiLU:
+    /// `out[t, c] = silu(Σ_j weight[j, c] · x[t - taps + 1 + j, c])`. x and out are `[T, C]`, weight is
+    /// `[taps, C]`.
+    fn causal_conv(
+        &mut self,
+        x: &Self::Buffer,
+        weight: &Self::Vector,
+        positions: &Self::Indices,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// `x = x / sqrt(Σ x² + eps)` over the channels of each of a row's first `heads` heads, in place.
+    /// x is `[T, N]`, N at least `heads * head_dim`.
+    fn l2_norm(&mut self, x: &mut Self::Buffer, heads: usize, head_dim: usize, eps: f32) -> Result<()>;
+    /// The gates of the delta rule, in place: `a = rate ∘ softplus(a + bias)` and `b = σ(b)`. a and b are
+    /// `[T, heads]`, rate and bias are `[heads]`.
+    fn decay_gates(
+        &mut self,
+        a: &mut Self::Buffer,
+        b: &mut Self::Buffer,
+        rate: &Self::Vector,
+        bias: &Self::Vector,
+    ) -> Result<()>;
+    /// The gated delta rule within each document, from a state of zeros (Yang et al., "Gated Delta
+    /// Networks", 2024). mixed is `[T, 2 K + V]`: queries, keys and values; decay (the logarithm of what
+    /// is kept) and beta are `[T, value heads]`, out is `[T, V]`.
+    fn delta_rule(
+        &mut self,
+        mixed: &Self::Buffer,
+        decay: &Self::Buffer,
+        beta: &Self::Buffer,
+        positions: &Self::Indices,
+        shape: DeltaRule,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// RMS norm over each head's channels, then a gate, in place:
+    /// `x = x / sqrt(mean(x²) + eps) ∘ weight ∘ silu(gate)`. x and gate are `[T, heads * d]`, weight is `[d]`.
+    fn gated_norm(
+        &mut self,
+        x: &mut Self::Buffer,
+        weight: &Self::Vector,
+        eps: f32,
+        gate: &Self::Buffer,
+    ) -> Result<()>;
     /// Per row, `ln Σ_v exp(x · head[v]) - x · head[target]` in nats, and 0 where the target is
     /// [`NO_TARGET`]. The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
     fn head_loss(

@@ -1,12 +1,25 @@
 //! The benchmark: random packed weights in the shape of a published model, random documents, the
-//! loss at every position.
+//! loss at every position. Or one product with weights by itself.
 
-use bitgauge_core::{Matrix, Packed};
+mod artifact;
+mod matmul;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bitgauge_core::inventory::Inventory;
+use bitgauge_core::model::{
+    Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
+};
+use bitgauge_core::{Dense, Matrix, Packed, Values};
 use half::f16;
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
-use crate::forward::{Layer, Model, Shape, rotary_frequencies};
+use crate::forward::{Model, Shape};
+use crate::weights::{Convention, LoadError, ModelBuilder, load};
+
+pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
 /// Columns that share a scale.
 const SCALE_GROUP: usize = 128;
@@ -18,61 +31,117 @@ const SCALES: [f32; 2] = [0.01, 0.04];
 pub struct BenchOptions {
     /// The shape's name for people.
     pub name: String,
-    /// Sizes of the model.
-    pub shape: Shape,
-    /// Whether the embedding serves as the head.
-    pub tied: bool,
+    /// The model.
+    pub model: Decoder,
     /// Documents, each of `tokens` random ids.
     pub documents: usize,
     /// Tokens of each document.
     pub tokens: usize,
     /// Tokens that go through the model together; the backend's preference when `None`.
     pub tokens_in_flight: Option<usize>,
+    /// An artifact to load the weights from; it is written if it does not exist. Without one they are
+    /// made in memory.
+    pub artifact: Option<PathBuf>,
 }
 
 impl BenchOptions {
     /// Names and sizes of the published dense Qwen3 models: hidden, MLP width, layers, query
-    /// heads, tied. All have 8 key/value heads of 128 channels and 151,936 vocabulary rows.
-    const PUBLISHED: [(&str, [usize; 4], bool); 4] = [
+    /// heads, tied.
+    const QWEN3: [(&str, [u64; 4], bool); 4] = [
         ("qwen3-0.6b", [1024, 3072, 28, 16], true),
         ("qwen3-1.7b", [2048, 6144, 28, 16], true),
         ("qwen3-4b", [2560, 9728, 36, 32], true),
         ("qwen3-8b", [4096, 12288, 36, 32], false),
     ];
+    const QWEN36_27B: &str = "qwen3.6-27b";
 
     /// Sixteen documents of 512 tokens through the model published as `name`.
     ///
     /// # Errors
     /// An unknown name; the message lists those that are known.
     pub fn published(name: &str) -> Result<Self, String> {
-        let known = Self::PUBLISHED.map(|(name, ..)| name).join(", ");
-        let found = Self::PUBLISHED.into_iter().find(|(known, ..)| *known == name);
-        let (name, [hidden_size, intermediate_size, layers, heads], tied) =
-            found.ok_or_else(|| format!("there is no shape called {name}; known shapes: {known}"))?;
-        let shape = Shape {
-            vocab_size: 151_936,
-            hidden_size,
-            intermediate_size,
-            layers,
-            heads,
-            kv_heads: 8,
-            head_dim: 128,
-            rms_norm_eps: 1e-6,
-            rope_theta: 1e6,
+        let found = Self::QWEN3.into_iter().find(|(known, ..)| *known == name);
+        let model = match found {
+            Some((_, sizes, tied)) => qwen3(sizes, tied),
+            None if name == Self::QWEN36_27B => qwen36_27b(),
+            None => {
+                let known = Self::QWEN3.map(|(name, ..)| name).join(", ");
+                return Err(format!(
+                    "there is no shape called {name}; known shapes: {known}, {}",
+                    Self::QWEN36_27B
+                ));
+            }
         };
-        Ok(Self { name: name.into(), shape, tied, documents: 16, tokens: 512, tokens_in_flight: None })
+        Ok(Self {
+            name: name.into(),
+            model,
+            documents: 16,
+            tokens: 512,
+            tokens_in_flight: None,
+            artifact: None,
+        })
+    }
+
+    /// Cuts the model to its first `layers` layers.
+    pub fn cut(&mut self, layers: usize) {
+        self.model.layers.truncate(layers);
     }
 
     /// Floating-point operations of the whole job, a multiply-add counted as two: the products
-    /// with weights, and attention's scores and mixes over the causal half.
+    /// with weights, attention's scores and mixes over the causal half, and the delta rule as its
+    /// recurrence states it (7 per element of the state).
     pub fn flop(&self) -> f64 {
-        let s = &self.shape;
-        let (q, kv) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
-        let layer = s.hidden_size * (2 * q + 2 * kv + 3 * s.intermediate_size);
-        let weights = (s.layers * layer + s.vocab_size * s.hidden_size) as f64;
-        let keys = (self.tokens as f64 + 1.0) / 2.0;
-        let attention = (s.layers * 2 * q) as f64 * keys;
-        2.0 * (weights + attention) * (self.documents * self.tokens) as f64
+        let model = &self.model;
+        let manifest = Manifest::of(model);
+        // A table lookup is no product; the head of a tied model is one all the same.
+        let matrices =
+            manifest.tensors().iter().filter(|t| t.role != Role::Embedding && t.matrix().is_some());
+        let products = 2.0 * matrices.map(ExpectedTensor::elements).sum::<u64>() as f64;
+        let attention = 4.0 * model.query_width() as f64 * (self.tokens as f64 + 1.0) / 2.0;
+        let delta_rule =
+            model.delta_net.map_or(0.0, |sizes| 7.0 * (sizes.value_width() * sizes.key_dim) as f64);
+        let mixers = model.layers.iter().map(|layer_type| match layer_type {
+            LayerType::FullAttention => attention,
+            LayerType::LinearAttention => delta_rule,
+        });
+        (products + mixers.sum::<f64>()) * (self.documents * self.tokens) as f64
+    }
+}
+
+/// A dense Qwen3; all published ones have 8 key/value heads of 128 channels and 151,936 vocabulary rows.
+fn qwen3([hidden, intermediate, layers, heads]: [u64; 4], tied: bool) -> Decoder {
+    Decoder {
+        family: Family::Qwen3,
+        hidden,
+        intermediate,
+        layers: vec![LayerType::FullAttention; layers as usize],
+        heads,
+        kv_heads: 8,
+        head_dim: 128,
+        vocabulary: 151_936,
+        attention_bias: false,
+        mlp_bias: false,
+        tied,
+        rms_norm_eps: 1e-6,
+        rotary: Rotary { theta: 1e6, channels: 128, scaling: None },
+        max_positions: None,
+        delta_net: None,
+    }
+}
+
+/// The text decoder of Qwen3.6-27B.
+fn qwen36_27b() -> Decoder {
+    use LayerType::{FullAttention, LinearAttention};
+    let period = [LinearAttention, LinearAttention, LinearAttention, FullAttention];
+    Decoder {
+        family: Family::Qwen35,
+        layers: period.repeat(16),
+        kv_heads: 4,
+        head_dim: 256,
+        vocabulary: 248_320,
+        rotary: Rotary { theta: 1e7, channels: 64, scaling: None },
+        delta_net: Some(DeltaNet { key_heads: 16, value_heads: 48, key_dim: 128, value_dim: 128, taps: 4 }),
+        ..qwen3([5120, 17_408, 64, 24], false)
     }
 }
 
@@ -85,10 +154,14 @@ pub struct BenchResult {
     pub layers: usize,
     /// What it ran on.
     pub device: String,
+    /// What products with weights were computed in.
+    pub precision: String,
     /// Documents.
     pub documents: usize,
     /// Tokens of each document.
     pub tokens: usize,
+    /// Wall-clock time from opening the artifact to weights on the device, where there is an artifact.
+    pub load_seconds: Option<f64>,
     /// Wall-clock time from token ids to losses; making and uploading weights is not in it.
     pub seconds: f64,
     /// Tokens per second.
@@ -105,7 +178,11 @@ pub struct BenchResult {
     /// Most memory that the process ever had resident, in bytes. `None` where the system does not
     /// say.
     pub peak_resident_bytes: Option<u64>,
-    /// Mean loss in nats: about `ln vocab_size`, for the weights are random.
+    /// Most memory of the device that was taken at once, in bytes. `None` where it has none of its own.
+    pub device_bytes: Option<u64>,
+    /// The time of each kernel, where it was measured.
+    pub kernels: Vec<KernelTime>,
+    /// Mean loss in nats: about `ln vocabulary`, for the weights are random.
     pub mean_loss_nats: f64,
 }
 
@@ -118,9 +195,15 @@ pub fn run<B: Backend>(
     backend: &mut B,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BenchResult, BackendError> {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let model = random_model(options, backend, &mut random)?;
-    let id = |random: &mut Random| random.bits() % options.shape.vocab_size as u32;
+    let mut random = Random::new();
+    let (model, load_seconds) = match &options.artifact {
+        None => (random_model(options, backend, &mut random)?, None),
+        Some(path) => {
+            let (model, seconds) = load_model(options, backend, path).map_err(failed)?;
+            (model, Some(seconds))
+        }
+    };
+    let id = |random: &mut Random| random.bits() % options.model.vocabulary as u32;
     let documents: Vec<Vec<u32>> =
         (0..options.documents).map(|_| (0..options.tokens).map(|_| id(&mut random)).collect()).collect();
     let settings = EvaluateOptions {
@@ -129,6 +212,7 @@ pub fn run<B: Backend>(
         ..EvaluateOptions::default()
     };
 
+    backend.kernel_times()?;
     let before = backend.peak_flop_per_second();
     let evaluation = evaluate(backend, &model, &documents, &settings, progress)?;
     let peak = before.map(|before| before.max(backend.peak_flop_per_second().unwrap_or(before)));
@@ -136,10 +220,12 @@ pub fn run<B: Backend>(
     let flop_per_second = options.flop() / evaluation.seconds;
     Ok(BenchResult {
         shape: options.name.clone(),
-        layers: options.shape.layers,
+        layers: options.model.layers.len(),
         device: evaluation.device,
+        precision: evaluation.precision.into_owned(),
         documents: options.documents,
         tokens: options.tokens,
+        load_seconds,
         seconds: evaluation.seconds,
         tokens_per_second: evaluation.tokens_per_second,
         gflop: options.flop() / 1e9,
@@ -147,8 +233,34 @@ pub fn run<B: Backend>(
         peak_gflop_per_second: peak.map(|peak| peak / 1e9),
         share_of_peak: peak.map(|peak| flop_per_second / peak),
         peak_resident_bytes: peak_resident_bytes(),
+        device_bytes: backend.device_bytes(),
+        kernels: backend.kernel_times()?,
         mean_loss_nats: evaluation.cross_entropy_nats,
     })
+}
+
+fn failed(error: LoadError) -> BackendError {
+    match error {
+        LoadError::Backend(error) => error,
+        LoadError::Artifact(error) | LoadError::NotFinite(error) => BackendError(error.to_string()),
+    }
+}
+
+/// The model in an artifact, and how long loading took.
+fn load_model<B: Backend>(
+    options: &BenchOptions,
+    b: &mut B,
+    path: &Path,
+) -> Result<(Model<B>, f64), LoadError> {
+    drop(artifact::open(options, path)?);
+    let start = Instant::now();
+    let mut source = artifact::open(options, path)?;
+    let artifact = source.artifact().clone();
+    let model = load(b, &mut source, &Inventory::of(&artifact)?, &mut |_| {})?;
+    // What is read back comes after all uploads.
+    let probe = b.buffer(1, 1)?;
+    b.read(&probe)?;
+    Ok((model, start.elapsed().as_secs_f64()))
 }
 
 fn random_model<B: Backend>(
@@ -156,43 +268,32 @@ fn random_model<B: Backend>(
     b: &mut B,
     random: &mut Random,
 ) -> Result<Model<B>, BackendError> {
-    let s = &options.shape;
-    let (h, q, kv) = (s.hidden_size, s.heads * s.head_dim, s.kv_heads * s.head_dim);
-    let layer = |b: &mut B, random: &mut Random| -> Result<Layer<B>, BackendError> {
-        Ok(Layer {
-            input_norm: b.upload_vector(&random.norm_weights(h))?,
-            q_proj: b.upload_matrix(random.matrix(q, h))?,
-            k_proj: b.upload_matrix(random.matrix(kv, h))?,
-            v_proj: b.upload_matrix(random.matrix(kv, h))?,
-            o_proj: b.upload_matrix(random.matrix(h, q))?,
-            q_bias: None,
-            k_bias: None,
-            v_bias: None,
-            o_bias: None,
-            q_norm: b.upload_vector(&random.norm_weights(s.head_dim))?,
-            k_norm: b.upload_vector(&random.norm_weights(s.head_dim))?,
-            post_norm: b.upload_vector(&random.norm_weights(h))?,
-            gate_proj: b.upload_matrix(random.matrix(s.intermediate_size, h))?,
-            up_proj: b.upload_matrix(random.matrix(s.intermediate_size, h))?,
-            down_proj: b.upload_matrix(random.matrix(h, s.intermediate_size))?,
-        })
-    };
-    let embedding = b.upload_matrix(random.matrix(s.vocab_size, h))?;
-    let head = if options.tied { None } else { Some(b.upload_matrix(random.matrix(s.vocab_size, h))?) };
-    Ok(Model {
-        shape: s.clone(),
-        embedding,
-        layers: (0..s.layers).map(|_| layer(b, random)).collect::<Result<_, _>>()?,
-        final_norm: b.upload_vector(&random.norm_weights(h))?,
-        head,
-        frequencies: b.upload_vector(&rotary_frequencies(s.rope_theta, s.head_dim))?,
-    })
+    let shape = Shape::from(&options.model);
+    b.prepare(shape.attention, shape.delta_rule)?;
+    let mut builder = ModelBuilder::new(&options.model, Convention::Checkpoint);
+    for tensor in Manifest::of(&options.model).tensors() {
+        if tensor.presence != Presence::TiedCopy {
+            builder.put(b, tensor, random_weight(tensor, random)).map_err(failed)?;
+        }
+    }
+    builder.finish(b).map_err(failed)
+}
+
+fn random_weight(tensor: &ExpectedTensor, random: &mut Random) -> Matrix {
+    match tensor.matrix() {
+        Some([rows, cols]) => random.matrix(rows as usize, cols as usize),
+        None => random.vector(tensor.elements() as usize),
+    }
 }
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).
 struct Random(u64);
 
 impl Random {
+    fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
     fn bits(&mut self) -> u32 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -205,13 +306,19 @@ impl Random {
         (self.bits() >> 8) as f32 / (1 << 24) as f32
     }
 
-    fn norm_weights(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| 0.9 + 0.2 * self.unit()).collect()
+    fn scale(&mut self) -> f32 {
+        let [low, high] = SCALES;
+        low * (high / low).powf(self.unit())
+    }
+
+    /// What suits norms, and does no harm as a bias or a decay.
+    fn vector(&mut self, n: usize) -> Matrix {
+        let values = (0..n).map(|_| 0.9 + 0.2 * self.unit()).collect();
+        Matrix::Dense(Dense { rows: 1, cols: n, values: Values::F32(values) })
     }
 
     /// Random signs `[rows, cols]`; every size of the published shapes is a multiple of 128.
     fn matrix(&mut self, rows: usize, cols: usize) -> Matrix {
-        let [low, high] = SCALES;
         let groups = cols.div_ceil(SCALE_GROUP);
         Matrix::Packed(Packed {
             rows,
@@ -219,7 +326,7 @@ impl Random {
             bases: 1,
             scale_group: SCALE_GROUP,
             sign: (0..rows * cols.div_ceil(32)).map(|_| self.bits()).collect(),
-            scale: (0..rows * groups).map(|_| f16::from_f32(low * (high / low).powf(self.unit()))).collect(),
+            scale: (0..rows * groups).map(|_| f16::from_f32(self.scale())).collect(),
             rescue_rows: Vec::new(),
             rescue_code: Vec::new(),
             rescue_scale: Vec::new(),
@@ -250,7 +357,8 @@ mod tests {
     #[test]
     fn a_small_run_measures_a_loss_of_random_guessing() {
         let mut options = BenchOptions::published("qwen3-0.6b").unwrap();
-        options.shape = Shape { vocab_size: 4096, layers: 2, ..options.shape };
+        options.model.vocabulary = 4096;
+        options.cut(2);
         (options.documents, options.tokens) = (2, 33);
         let mut steps = Vec::new();
         let mut backend = CpuBackend::new(None);

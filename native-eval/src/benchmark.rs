@@ -9,18 +9,21 @@ use bitgauge_core::contract::direct::{
 };
 use bitgauge_core::contract::documents::{Corpus, Files, documents_sha256};
 use bitgauge_core::contract::python::Raised;
-use bitgauge_core::contract::{Config, Environment, Halt, Limits, Selection, select_documents};
+use bitgauge_core::contract::{Config, Environment, Halt, Limits, choose_documents};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
 use crate::backend::{Backend, BackendError};
-use crate::score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
+use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
 use crate::tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 use crate::weights::{LoadError, load};
 use crate::{LocalFiles, Source};
 
 /// Longest stub that is read.
 const STUB_BYTES: u64 = 16 << 20;
+
+/// What asks for the artifact's own tokenizer.
+const OWN_TOKENIZER: &str = "artifact";
 
 /// Everything that a run depends on.
 pub struct Benchmark<'a> {
@@ -36,7 +39,8 @@ pub struct Benchmark<'a> {
     pub revision: Revision,
     /// How documents are batched, where it is not the revision's own way.
     pub scorer: Option<Scorer>,
-    /// A tokenizer that stands in for the one that the environment names.
+    /// A tokenizer that stands in for the one that the environment names: a folder or file, a built-in
+    /// name, or `artifact` for the artifact's own.
     pub tokenizer: Option<&'a Path>,
     /// Logits that the model holds back.
     pub logits: LogitLimits,
@@ -69,15 +73,7 @@ impl Benchmark<'_> {
     /// In the validator's order and words.
     pub fn prepare(&self) -> Result<Prepared, Halt> {
         let environment = self.environment;
-        let rotation_key = environment.effective_rotation_key(environment.rotation_key());
-        let selection = Selection {
-            dataset: environment.dataset(),
-            split: environment.split(),
-            rotation_key: &rotation_key,
-            mix: environment.dataset_mix(),
-            count: environment.document_count(),
-        };
-        let documents = select_documents(&selection, environment, self.corpus, self.files)?;
+        let documents = choose_documents(environment, self.corpus, self.files)?;
         let limits = Limits::of(self.config)?;
         let path = artifact_path(environment)?;
         let absolute = self.files.absolute(path);
@@ -115,7 +111,11 @@ impl Benchmark<'_> {
         let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
         let tokenizer_id = self.tokenizer_id()?.unwrap_or_default();
         let documents = run.documents.len() as u64;
-        Ok(stub(&text, documents, self.environment.max_tokens(), &tokenizer_id)?)
+        let mut measured = stub(&text, documents, self.environment.max_tokens(), &tokenizer_id)?;
+        if let Some(measured) = &mut measured {
+            measured.runtime.revision = self.revision;
+        }
+        Ok(measured)
     }
 
     /// The tokenizer's id; `None` for the artifact's own.
@@ -143,8 +143,10 @@ impl Benchmark<'_> {
         let artifact = source.artifact().clone();
         let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
         let model = load(backend, source, &inventory, loading).map_err(|error| match error {
-            LoadError::Artifact(error) => error.within(source.name()),
-            LoadError::Backend(error) => device_fault(&error),
+            LoadError::Artifact(error) => Halt::from(error.within(source.name())),
+            // The validator loads such a model, and its loss is then not finite.
+            LoadError::NotFinite(_) => Raised::runtime(NOT_FINITE).into(),
+            LoadError::Backend(error) => device_fault(&error).into(),
         })?;
         let parameters = inventory.parameters().unwrap_or(0);
         let batch_size = self.environment.batch_size();
@@ -182,15 +184,18 @@ impl Benchmark<'_> {
         }
     }
 
-    /// The validator's tokenizer, or the artifact's own where the revision takes that.
+    /// The validator's tokenizer, or the artifact's own where the revision or the user takes that.
     fn find_tokenizer(&self, source: &mut Source) -> Result<ValidatorTokenizer, Halt> {
-        match self.tokenizer_id()? {
-            Some(id) => Ok(find_tokenizer(&id, self.tokenizer, self.files)?),
-            None if self.tokenizer.is_some() => {
-                Ok(find_tokenizer(source.name(), self.tokenizer, self.files)?)
-            }
-            None => Ok(own_tokenizer(source)?),
+        let id = self.tokenizer_id()?;
+        let takes_own = match self.tokenizer {
+            Some(instead) => instead == Path::new(OWN_TOKENIZER),
+            None => id.is_none(),
+        };
+        let id = id.unwrap_or_else(|| source.name().to_owned());
+        if takes_own {
+            return Ok(ValidatorTokenizer { id, ..own_tokenizer(source)? });
         }
+        Ok(find_tokenizer(&id, self.tokenizer, self.files)?)
     }
 
     /// The last checks, and the report.

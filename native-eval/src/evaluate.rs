@@ -65,7 +65,8 @@ pub fn evaluate<B: Backend>(
             losses[i] = DocumentLoss { tokens: documents[i].len() as u64 - 1, nats };
         }
     }
-    summarise(losses, tokens, start.elapsed().as_secs_f64(), options, backend.describe())
+    let seconds = start.elapsed().as_secs_f64();
+    summarise(losses, tokens, seconds, options, (backend.describe(), backend.precision()))
 }
 
 fn summarise(
@@ -73,7 +74,7 @@ fn summarise(
     tokens: usize,
     seconds: f64,
     options: &EvaluateOptions,
-    device: String,
+    (device, precision): (String, &'static str),
 ) -> Result<Evaluation, BackendError> {
     let scored_tokens: u64 = documents.iter().map(|d| d.tokens).sum();
     if scored_tokens == 0 {
@@ -88,7 +89,7 @@ fn summarise(
         max_tokens: options.max_tokens as u64,
         documents_sha256: options.documents_sha256.clone(),
         device,
-        precision: "f32".into(),
+        precision: precision.into(),
         seconds,
         tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
         documents,
@@ -140,7 +141,7 @@ fn find_first_non_finite<B: Backend>(
     })?;
     let place = match first {
         Some(Stage::Embedding) => "in the embedding".to_owned(),
-        Some(Stage::Mixer(layer)) => format!("in the attention of layer {layer}"),
+        Some(Stage::Mixer(layer)) => format!("in the attention or DeltaNet of layer {layer}"),
         Some(Stage::Layer(layer)) => format!("in the MLP of layer {layer}"),
         Some(Stage::FinalNorm) => "in the final norm".to_owned(),
         None => "in the output head".to_owned(),

@@ -1,43 +1,66 @@
-//! The forward pass of Qwen3 over any [`Backend`]: token ids in, loss per token out.
+//! The forward pass over any [`Backend`]: token ids in, loss per token out.
 //!
-//! Source of the mathematics: the published `Qwen3ForCausalLM`. Pre-norm residual blocks of
-//! grouped-query attention (RMS norm on each query and key head, then rotary) and SwiGLU.
+//! Source of the mathematics: transformers' published `Qwen3ForCausalLM`, `Qwen3_5ForCausalLM` and
+//! `LlamaForCausalLM`.
+//! Pre-norm residual blocks of a token mixer and SwiGLU; what a family lacks is absent from its weights.
 
-use crate::backend::{Attention, Backend, BackendError, NO_TARGET};
+mod attention;
+mod delta_net;
 
-/// Sizes and constants of a dense Qwen3 decoder.
+pub use attention::AttentionLayer;
+pub use delta_net::DeltaNetLayer;
+
+use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
+
+/// Sizes and constants of a decoder.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields carry the names of config.json")]
 pub struct Shape {
     pub vocab_size: usize,
     pub hidden_size: usize,
     pub intermediate_size: usize,
-    pub layers: usize,
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub head_dim: usize,
     pub rms_norm_eps: f32,
-    pub rope_theta: f32,
+    /// Heads of the attention layers.
+    pub attention: Attention,
+    /// Whether attention's output is gated.
+    pub output_gate: bool,
+    /// Heads of the gated DeltaNet layers, in models that have any.
+    pub delta_rule: Option<DeltaRule>,
 }
 
 /// The weights of one decoder layer, on the device.
 #[allow(missing_docs, reason = "the fields carry the names of the checkpoint's tensors")]
 pub struct Layer<B: Backend> {
     pub input_norm: B::Vector,
-    pub q_proj: B::Matrix,
-    pub k_proj: B::Matrix,
-    pub v_proj: B::Matrix,
-    pub o_proj: B::Matrix,
-    pub q_bias: Option<B::Vector>,
-    pub k_bias: Option<B::Vector>,
-    pub v_bias: Option<B::Vector>,
-    pub o_bias: Option<B::Vector>,
-    pub q_norm: B::Vector,
-    pub k_norm: B::Vector,
+    pub mixer: Mixer<B>,
     pub post_norm: B::Vector,
-    pub gate_proj: B::Matrix,
-    pub up_proj: B::Matrix,
-    pub down_proj: B::Matrix,
+    pub gate_proj: Projection<B>,
+    pub up_proj: Projection<B>,
+    pub down_proj: Projection<B>,
+}
+
+/// What mixes the tokens in a layer.
+pub enum Mixer<B: Backend> {
+    /// Softmax attention.
+    Attention(AttentionLayer<B>),
+    /// Gated DeltaNet.
+    DeltaNet(DeltaNetLayer<B>),
+}
+
+/// `x · wᵀ`, plus a bias in models that have one.
+pub struct Projection<B: Backend> {
+    /// `[N, K]`.
+    pub weight: B::Matrix,
+    /// `[N]`.
+    pub bias: Option<B::Vector>,
+}
+
+impl<B: Backend> Projection<B> {
+    /// `out = x · wᵀ + bias`.
+    fn apply(&self, b: &mut B, x: &B::Buffer, out: &mut B::Buffer) -> Result<(), BackendError> {
+        b.matmul(x, &self.weight, out)?;
+        self.bias.as_ref().map_or(Ok(()), |bias| b.bias(out, bias))
+    }
 }
 
 /// A whole model on the device.
@@ -52,13 +75,8 @@ pub struct Model<B: Backend> {
     pub final_norm: B::Vector,
     /// `[vocabulary, hidden]`; `None` when the embedding serves as the head.
     pub head: Option<B::Matrix>,
-    /// Rotary frequencies in radians per position, `[head_dim / 2]`.
+    /// Rotary frequencies in radians per position, one for each pair of channels that turns.
     pub frequencies: B::Vector,
-}
-
-/// `theta^(-2i / head_dim)` for `i < head_dim / 2`, in f32 as the reference computes them.
-pub fn rotary_frequencies(theta: f32, head_dim: usize) -> Vec<f32> {
-    (0..head_dim / 2).map(|i| 1.0 / theta.powf((2 * i) as f32 / head_dim as f32)).collect()
 }
 
 /// Documents laid end to end, without padding.
@@ -141,91 +159,99 @@ impl<B: Backend> Model<B> {
         let shape = &self.shape;
         let ids = b.upload_indices(&batch.ids)?;
         let positions = b.upload_indices(&batch.positions)?;
-        let mut scratch = Scratch::new(b, shape, batch.tokens())?;
+        let mut scratch = Scratch::new(b, self, batch.tokens())?;
         let mut h = b.buffer(batch.tokens(), shape.hidden_size)?;
         b.embed(&self.embedding, &ids, &mut h)?;
         observer(Stage::Embedding, b, &h)?;
         for (i, layer) in self.layers.iter().enumerate() {
-            b.rms_norm(&h, &layer.input_norm, shape.rms_norm_eps, &mut scratch.normed)?;
-            self.attention(b, layer, &positions, &mut scratch)?;
-            observer(Stage::Mixer(i), b, &scratch.out)?;
-            b.add(&mut h, &scratch.out)?;
-            b.rms_norm(&h, &layer.post_norm, shape.rms_norm_eps, &mut scratch.normed)?;
-            mlp(b, layer, &mut scratch)?;
-            b.add(&mut h, &scratch.out)?;
+            let Scratch { normed, out, mlp, mixers } = &mut scratch;
+            b.rms_norm(&h, &layer.input_norm, shape.rms_norm_eps, normed)?;
+            mixers.apply(b, &layer.mixer, shape, (&positions, &self.frequencies), normed, out)?;
+            observer(Stage::Mixer(i), b, out)?;
+            b.add(&mut h, out)?;
+            b.rms_norm(&h, &layer.post_norm, shape.rms_norm_eps, normed)?;
+            layer.mlp(b, normed, mlp, out)?;
+            b.add(&mut h, out)?;
             observer(Stage::Layer(i), b, &h)?;
         }
         b.rms_norm(&h, &self.final_norm, shape.rms_norm_eps, &mut scratch.normed)?;
         observer(Stage::FinalNorm, b, &scratch.normed)?;
         Ok(scratch.normed)
     }
+}
 
-    /// `out = attention(normed)`.
-    fn attention(
+impl<B: Backend> Layer<B> {
+    /// `out = down(silu(gate(normed)) ∘ up(normed))`.
+    fn mlp(
         &self,
         b: &mut B,
-        layer: &Layer<B>,
-        positions: &B::Indices,
-        s: &mut Scratch<B>,
+        normed: &B::Buffer,
+        [gate, up]: &mut [B::Buffer; 2],
+        out: &mut B::Buffer,
     ) -> Result<(), BackendError> {
-        let shape = &self.shape;
-        project(b, &s.normed, &layer.q_proj, layer.q_bias.as_ref(), &mut s.q)?;
-        project(b, &s.normed, &layer.k_proj, layer.k_bias.as_ref(), &mut s.k)?;
-        project(b, &s.normed, &layer.v_proj, layer.v_bias.as_ref(), &mut s.v)?;
-        b.head_norm(&mut s.q, &layer.q_norm, shape.rms_norm_eps)?;
-        b.head_norm(&mut s.k, &layer.k_norm, shape.rms_norm_eps)?;
-        b.rotary(&mut s.q, positions, &self.frequencies, shape.head_dim)?;
-        b.rotary(&mut s.k, positions, &self.frequencies, shape.head_dim)?;
-        let heads = Attention { heads: shape.heads, kv_heads: shape.kv_heads, head_dim: shape.head_dim };
-        b.attention(&s.q, &s.k, &s.v, positions, heads, &mut s.mixed)?;
-        project(b, &s.mixed, &layer.o_proj, layer.o_bias.as_ref(), &mut s.out)
+        self.gate_proj.apply(b, normed, gate)?;
+        self.up_proj.apply(b, normed, up)?;
+        b.swiglu(gate, up)?;
+        self.down_proj.apply(b, gate, out)
     }
-}
-
-/// `out = x · wᵀ + bias`.
-fn project<B: Backend>(
-    b: &mut B,
-    x: &B::Buffer,
-    w: &B::Matrix,
-    bias: Option<&B::Vector>,
-    out: &mut B::Buffer,
-) -> Result<(), BackendError> {
-    b.matmul(x, w, out)?;
-    bias.map_or(Ok(()), |bias| b.bias(out, bias))
-}
-
-/// `out = down(silu(gate(normed)) ∘ up(normed))`.
-fn mlp<B: Backend>(b: &mut B, layer: &Layer<B>, s: &mut Scratch<B>) -> Result<(), BackendError> {
-    b.matmul(&s.normed, &layer.gate_proj, &mut s.gate)?;
-    b.matmul(&s.normed, &layer.up_proj, &mut s.up)?;
-    b.swiglu(&mut s.gate, &s.up)?;
-    b.matmul(&s.gate, &layer.down_proj, &mut s.out)
 }
 
 /// The activations of one layer, reused by all of them.
 struct Scratch<B: Backend> {
     normed: B::Buffer,
-    q: B::Buffer,
-    k: B::Buffer,
-    v: B::Buffer,
-    mixed: B::Buffer,
-    gate: B::Buffer,
-    up: B::Buffer,
     out: B::Buffer,
+    mlp: [B::Buffer; 2],
+    mixers: Mixers<B>,
 }
 
 impl<B: Backend> Scratch<B> {
-    fn new(b: &mut B, shape: &Shape, tokens: usize) -> Result<Self, BackendError> {
-        let (q, kv) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    fn new(b: &mut B, model: &Model<B>, tokens: usize) -> Result<Self, BackendError> {
+        let shape = &model.shape;
         Ok(Self {
             normed: b.buffer(tokens, shape.hidden_size)?,
-            q: b.buffer(tokens, q)?,
-            k: b.buffer(tokens, kv)?,
-            v: b.buffer(tokens, kv)?,
-            mixed: b.buffer(tokens, q)?,
-            gate: b.buffer(tokens, shape.intermediate_size)?,
-            up: b.buffer(tokens, shape.intermediate_size)?,
             out: b.buffer(tokens, shape.hidden_size)?,
+            mlp: [b.buffer(tokens, shape.intermediate_size)?, b.buffer(tokens, shape.intermediate_size)?],
+            mixers: Mixers { tokens, attention: None, delta_net: None },
         })
+    }
+}
+
+/// The activations of each kind of mixer, made when the first of its kind comes up.
+struct Mixers<B: Backend> {
+    tokens: usize,
+    attention: Option<attention::Scratch<B>>,
+    delta_net: Option<delta_net::Scratch<B>>,
+}
+
+impl<B: Backend> Mixers<B> {
+    /// `out = mixer(normed)`.
+    fn apply(
+        &mut self,
+        b: &mut B,
+        mixer: &Mixer<B>,
+        shape: &Shape,
+        (positions, frequencies): (&B::Indices, &B::Vector),
+        normed: &B::Buffer,
+        out: &mut B::Buffer,
+    ) -> Result<(), BackendError> {
+        match mixer {
+            Mixer::Attention(mixer) => {
+                let scratch = match &mut self.attention {
+                    Some(scratch) => scratch,
+                    empty => empty.insert(attention::Scratch::new(b, shape, self.tokens)?),
+                };
+                mixer.apply(b, shape, (positions, frequencies), normed, scratch, out)
+            }
+            Mixer::DeltaNet(mixer) => {
+                let rule = shape
+                    .delta_rule
+                    .ok_or_else(|| BackendError("a DeltaNet layer in a model without its sizes".into()))?;
+                let scratch = match &mut self.delta_net {
+                    Some(scratch) => scratch,
+                    empty => empty.insert(delta_net::Scratch::new(b, rule, self.tokens)?),
+                };
+                mixer.apply(b, (shape, rule), positions, normed, scratch, out)
+            }
+        }
     }
 }

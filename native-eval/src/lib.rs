@@ -17,17 +17,19 @@ mod source;
 mod tokenizer;
 mod weights;
 
-pub use backend::{Attention, Backend, BackendError, NO_TARGET, Task};
+pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, NO_TARGET, Task};
 pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
 pub use evaluate::{EvaluateOptions, evaluate};
-pub use forward::{Batch, Layer, Model, Observer, Shape, Stage, rotary_frequencies};
+pub use forward::{
+    AttentionLayer, Batch, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage,
+};
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    ShaderPatch, adapters,
+    Precision, ShaderPatch, adapters,
 };
 pub use local_files::LocalFiles;
-pub use pack::{PackSettings, PackSummary, pack};
+pub use pack::{PackMix, PackSettings, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::{Source, unpack};

@@ -1,10 +1,17 @@
 //! Packs a dense model into the format of FORMAT.md.
 //!
-//! The source is read twice, one tensor in memory at a time: once to choose the rescue rows, which
-//! settles every size in the safetensors header, and once to write. The same model and options give
-//! the same bytes: tensors and files have a fixed order, and nothing records the time.
+//! The source is read twice, a block of rows in memory at a time: once to choose what is spent on
+//! which row, which settles every size in the safetensors header, and once to write. The same model
+//! and options give the same bytes: tensors and files have a fixed order, and nothing records the time.
 
+mod archive;
+mod blocks;
+mod budget;
+#[cfg(test)]
+mod budget_tests;
 mod config;
+mod files;
+mod mix;
 mod model;
 mod plan;
 mod safetensors;
@@ -14,23 +21,50 @@ mod tests;
 
 use std::path::Path;
 
-use bitgauge_core::Result;
-use bitgauge_core::codec::Bits;
+use bitgauge_core::codec::{Bits, Fit, Settings};
+use bitgauge_core::contract::Pack;
+use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;
+use archive::Form;
 use plan::Plan;
 
+pub(crate) use config::add_packing;
+pub(crate) use files::SmallFile;
+pub(crate) use plan::part_name;
+pub(crate) use safetensors::{TensorSpec, Writer};
+pub(crate) use stage::{Stage, check_target, write_error};
+
 /// How to pack.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PackSettings {
-    /// Columns per scale of a binary row: 128, or 0 for one scale per row.
-    pub scale_group: usize,
-    /// Largest part of each matrix's rows that is kept as 4-bit codes, 0 to 1.
-    pub rescue_fraction: f64,
-    /// Additive sign bases of a binary row, 1 to 4.
-    pub bases: usize,
+    /// What the bits are spent on.
+    pub mix: PackMix,
+    /// How signs, codes and scales are chosen.
+    pub fit: Fit,
     /// Replace what is at the target.
     pub force: bool,
+}
+
+/// What the bits are spent on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PackMix {
+    /// The same in every matrix.
+    Uniform {
+        /// Columns per scale of a binary row: 128, or 0 for one scale per row.
+        scale_group: usize,
+        /// Largest part of each matrix's rows that is kept as 4-bit codes, 0 to 1.
+        rescue_fraction: f64,
+        /// Additive sign bases of a binary row, 1 to 4.
+        bases: usize,
+    },
+    /// As good as it gets within a pack's size budgets and its limit for parameters that are not binary.
+    Budget {
+        /// Whose limits.
+        pack: Pack,
+        /// 128 or 0 as above; `None` takes the better of the two.
+        scale_group: Option<usize>,
+    },
 }
 
 /// What was written.
@@ -38,17 +72,22 @@ pub struct PackSettings {
 pub struct PackSummary {
     /// Bytes of the archive, or of all files of the folder.
     pub bytes: u64,
+    /// Most bytes that it may have, when packed under a budget.
+    pub budget_bytes: Option<u64>,
     /// Distinct parameters of the model.
     pub parameters: u64,
     /// All bits of the artifact, tokenizer and headers included, per parameter.
     pub bits_per_parameter: f64,
+    /// Columns per scale of a binary row; 0 is one scale per row.
+    pub scale_group: usize,
     /// Weights that were packed.
     pub packed: u64,
     /// Tensors that were kept as they are.
     pub kept: u64,
     /// Bytes of those.
     pub kept_bytes: u64,
-    /// Tensors of the source that were left out: a tied model's copy of the head.
+    /// Tensors of the source that were left out: a tied model's copy of the head, the vision tower, the
+    /// head for multi-token prediction.
     pub dropped: Vec<String>,
     /// Binary parameters; each additive basis counts again.
     pub binary_parameters: u64,
@@ -63,12 +102,13 @@ pub struct PackSummary {
 /// and the tokenizer's files come along. `progress` is told how many more bytes of the source's
 /// tensors are done; in all it is told the bytes of all tensors.
 ///
-/// Everything is written beside `out` first and then renamed, so `out` is complete or untouched.
+/// Everything is written beside `out` first and then renamed, so `out` is complete or untouched, and
+/// a run that was cut off can be started again.
 ///
 /// # Errors
 /// A source that is packed already, of a family that is not known, or whose tensors are not those
-/// of its family; a target that exists (unless `force`); settings out of range; weights that are
-/// NaN or infinite; and what the operating system says.
+/// of its family; a target that exists (unless `force`); settings out of range; a model that is over
+/// the budget in any form; weights that are NaN or infinite; and what the operating system says.
 pub fn pack(
     source: &mut Source,
     out: &Path,
@@ -76,13 +116,60 @@ pub fn pack(
     progress: &mut dyn FnMut(u64),
 ) -> Result<PackSummary> {
     stage::check_target(out, settings.force)?;
-    let config = config::add_quantization(source.artifact().expect_config()?, settings.scale_group)?;
-    let plan = Plan::new(source, settings, progress)?;
+    let Ready { plan, files, scale_group, budget_bytes } = prepare(source, out, settings, progress)?;
+    let weights_bytes = safetensors::file_bytes(plan.output());
+    let planned = size_of(Form::of(out), &files, weights_bytes, out)?;
 
     let stage = stage::Stage::beside(out)?;
-    model::write(source, &plan, &config, settings, stage.folder(), progress)?;
-    let bytes = stage.publish(out, settings.force)?;
+    model::write(source, &plan, settings.fit, &stage.weights(), progress)?;
+    let bytes = stage.publish(out, &files, Some(planned), settings.force)?;
     let summary = plan.summary();
     let bits_per_parameter = 8.0 * bytes as f64 / summary.parameters as f64;
-    Ok(PackSummary { bytes, bits_per_parameter, ..summary })
+    Ok(PackSummary { bytes, budget_bytes, bits_per_parameter, scale_group, ..summary })
+}
+
+/// All that is settled before the first weight is written.
+struct Ready {
+    plan: Plan,
+    files: Vec<SmallFile>,
+    scale_group: usize,
+    budget_bytes: Option<u64>,
+}
+
+fn prepare(
+    source: &mut Source,
+    out: &Path,
+    settings: &PackSettings,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Ready> {
+    match settings.mix {
+        PackMix::Uniform { scale_group, rescue_fraction, bases } => {
+            let files = side_files(source, scale_group)?;
+            if !(0.0..=1.0).contains(&rescue_fraction) {
+                return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
+                    .expected("a number from 0 to 1", rescue_fraction));
+            }
+            let mut plan = Plan::new(source, scale_group, progress)?;
+            let codec = Settings { scale_group, bases, fit: settings.fit };
+            plan.choose_uniformly(source, codec, rescue_fraction, progress)?;
+            Ok(Ready { plan, files, scale_group, budget_bytes: None })
+        }
+        PackMix::Budget { pack, scale_group } => {
+            let form = Form::of(out);
+            budget::prepare(source, pack, scale_group, settings.fit, progress, &|files, weights_bytes| {
+                size_of(form, files, weights_bytes, out)
+            })
+        }
+    }
+}
+
+/// Every file but the weights.
+fn side_files(source: &mut Source, scale_group: usize) -> Result<Vec<SmallFile>> {
+    let config = config::add_packing(source.artifact().expect_config()?, scale_group)?;
+    files::beside_weights(source, config)
+}
+
+/// Exact bytes of the artifact.
+fn size_of(form: Form, files: &[SmallFile], weights_bytes: u64, out: &Path) -> Result<u64> {
+    form.bytes(files, weights_bytes).map_err(|error| stage::write_error(out, &error))
 }

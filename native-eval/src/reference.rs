@@ -6,7 +6,7 @@
 use bitgauge_core::Matrix;
 use rayon::prelude::*;
 
-use crate::backend::{Attention, Backend, BackendError, NO_TARGET};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -45,6 +45,42 @@ fn exp_and_sum(x: &mut [f64]) -> (f64, f64) {
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     x.iter_mut().for_each(|x| *x = (*x - max).exp());
     (max, x.iter().sum())
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The recurrence for one value head, `[T, value_dim]`.
+fn delta_rule_head(
+    mixed: &Rows,
+    decay: &Rows,
+    beta: &Rows,
+    positions: &[u32],
+    shape: DeltaRule,
+    head: usize,
+) -> Vec<f64> {
+    let (dk, dv, keys) = (shape.key_dim, shape.value_dim, shape.key_width());
+    let start = shape.key_head(head) * dk;
+    // A row of the state for each channel of the values.
+    let mut state = vec![0.0; dv * dk];
+    let mut out = Vec::with_capacity(positions.len() * dv);
+    for (t, position) in positions.iter().enumerate() {
+        if *position == 0 {
+            state.fill(0.0);
+        }
+        let row = mixed.row(t);
+        let (q, k) = (&row[start..][..dk], &row[keys + start..][..dk]);
+        let v = &row[2 * keys + head * dv..][..dv];
+        let (keep, write) = (decay.row(t)[head].exp(), beta.row(t)[head]);
+        for (state, v) in state.chunks_exact_mut(dk).zip(v) {
+            state.iter_mut().for_each(|s| *s *= keep);
+            let d = write * (v - dot(state, k));
+            state.iter_mut().zip(k).for_each(|(s, k)| *s += k * d);
+            out.push(dot(state, q) / (dk as f64).sqrt());
+        }
+    }
+    out
 }
 
 impl Backend for ReferenceBackend {
@@ -173,6 +209,93 @@ impl Backend for ReferenceBackend {
 
     fn bias(&mut self, x: &mut Rows, bias: &Vec<f32>) -> Result<()> {
         x.rows_mut().for_each(|(_, row)| row.iter_mut().zip(bias).for_each(|(x, b)| *x += f64::from(*b)));
+        Ok(())
+    }
+
+    fn split_heads(&mut self, x: &Rows, head_dim: usize, first: &mut Rows, second: &mut Rows) -> Result<()> {
+        let heads = x.values.chunks_exact(2 * head_dim);
+        let halves = first.values.chunks_exact_mut(head_dim).zip(second.values.chunks_exact_mut(head_dim));
+        for (head, (first, second)) in heads.zip(halves) {
+            first.copy_from_slice(&head[..head_dim]);
+            second.copy_from_slice(&head[head_dim..]);
+        }
+        Ok(())
+    }
+
+    fn sigmoid_gate(&mut self, x: &mut Rows, gate: &Rows) -> Result<()> {
+        x.values.iter_mut().zip(&gate.values).for_each(|(x, gate)| *x *= sigmoid(*gate));
+        Ok(())
+    }
+
+    fn causal_conv(
+        &mut self,
+        x: &Rows,
+        weight: &Vec<f32>,
+        positions: &Vec<u32>,
+        out: &mut Rows,
+    ) -> Result<()> {
+        out.rows_mut().for_each(|(t, row)| {
+            row.fill(0.0);
+            // The last tap meets the token itself.
+            for (back, taps) in weight.chunks_exact(x.cols).rev().enumerate().take(positions[t] as usize + 1)
+            {
+                let values = x.row(t - back).iter().zip(taps);
+                row.iter_mut().zip(values).for_each(|(out, (x, tap))| *out += x * f64::from(*tap));
+            }
+            row.iter_mut().for_each(|out| *out *= sigmoid(*out));
+        });
+        Ok(())
+    }
+
+    fn l2_norm(&mut self, x: &mut Rows, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
+        x.rows_mut().for_each(|(_, row)| {
+            for head in row[..heads * head_dim].chunks_exact_mut(head_dim) {
+                let scale = 1.0 / (dot(head, head) + f64::from(eps)).sqrt();
+                head.iter_mut().for_each(|x| *x *= scale);
+            }
+        });
+        Ok(())
+    }
+
+    fn decay_gates(&mut self, a: &mut Rows, b: &mut Rows, rate: &Vec<f32>, bias: &Vec<f32>) -> Result<()> {
+        let heads = rate.iter().zip(bias).cycle();
+        for ((a, b), (rate, bias)) in a.values.iter_mut().zip(&mut b.values).zip(heads) {
+            let x = *a + f64::from(*bias);
+            *a = f64::from(*rate) * (x.max(0.0) + (-x.abs()).exp().ln_1p());
+            *b = sigmoid(*b);
+        }
+        Ok(())
+    }
+
+    fn delta_rule(
+        &mut self,
+        mixed: &Rows,
+        decay: &Rows,
+        beta: &Rows,
+        positions: &Vec<u32>,
+        shape: DeltaRule,
+        out: &mut Rows,
+    ) -> Result<()> {
+        let head = |head| delta_rule_head(mixed, decay, beta, positions, shape, head);
+        let heads: Vec<Vec<f64>> = (0..shape.value_heads).into_par_iter().map(head).collect();
+        out.rows_mut().for_each(|(t, row)| {
+            for (out, head) in row.chunks_exact_mut(shape.value_dim).zip(&heads) {
+                out.copy_from_slice(&head[t * shape.value_dim..][..shape.value_dim]);
+            }
+        });
+        Ok(())
+    }
+
+    fn gated_norm(&mut self, x: &mut Rows, weight: &Vec<f32>, eps: f32, gate: &Rows) -> Result<()> {
+        x.rows_mut().for_each(|(t, row)| {
+            let heads = row.chunks_exact_mut(weight.len()).zip(gate.row(t).chunks_exact(weight.len()));
+            for (head, gate) in heads {
+                let scale = inverse_rms(head, eps);
+                for ((x, w), g) in head.iter_mut().zip(weight).zip(gate) {
+                    *x *= scale * f64::from(*w) * g * sigmoid(*g);
+                }
+            }
+        });
         Ok(())
     }
 

@@ -13,6 +13,9 @@ use crate::backend::{Backend, BackendError};
 use crate::evaluate::MAX_MEAN_NATS;
 use crate::forward::{Batch, Model};
 
+/// What the validator says of a loss that is NaN or infinite.
+pub(crate) const NOT_FINITE: &str = "direct model evaluation produced non-finite cross entropy";
+
 /// Settings of a scoring.
 #[derive(Debug, Clone)]
 pub struct ScoreSettings {
@@ -99,7 +102,7 @@ pub fn score<B: Backend>(
     let plan = plan(&scored, model.shape.vocab_size, settings);
     let nats = losses(backend, model, &plan.windows, settings.logits.vocabulary, progress)?;
     if nats.iter().any(|nats| !nats.is_finite()) {
-        return Err(Raised::runtime("direct model evaluation produced non-finite cross entropy").into());
+        return Err(Raised::runtime(NOT_FINITE).into());
     }
     if let Some(failure) = plan.failure {
         return Err(failure.into());

@@ -196,19 +196,31 @@ impl Source {
     /// starts over at the member's beginning. The archive's checksum is checked when the last
     /// tensor of a deflated member is read; for stored members stream them.
     pub fn read_tensor(&mut self, tensor: &TensorEntry) -> Result<Vec<u8>> {
+        self.read_tensor_range(tensor, 0, tensor.bytes)
+    }
+
+    /// `len` bytes of a tensor of this artifact from its byte `start` on, which must lie within it.
+    /// Otherwise as [`Source::read_tensor`].
+    pub(crate) fn read_tensor_range(
+        &mut self,
+        tensor: &TensorEntry,
+        start: u64,
+        len: u64,
+    ) -> Result<Vec<u8>> {
         let place = |error: Error| error.within(tensor.name.escape_debug());
         let index = tensor.member;
-        let mut bytes = allocate(tensor.bytes).map_err(|error| self.at_member(index, place(error)))?;
+        let offset = tensor.offset + start;
+        let mut bytes = allocate(len).map_err(|error| self.at_member(index, place(error)))?;
         let member = &self.artifact.members[index];
         let read = match member.compression {
-            Compression::Stored => self.storage.read(member.file, member.offset + tensor.offset, &mut bytes),
+            Compression::Stored => self.storage.read(member.file, member.offset + offset, &mut bytes),
             Compression::Deflated => {
                 let kept = self.inflating.take();
                 let mut reader = match kept {
-                    Some((of, reader)) if of == index && reader.position() <= tensor.offset => reader,
+                    Some((of, reader)) if of == index && reader.position() <= offset => reader,
                     _ => Reader::new(member),
                 };
-                self.forward(index, &mut reader, tensor.offset, &mut |_| Ok(()))?;
+                self.forward(index, &mut reader, offset, &mut |_| Ok(()))?;
                 let read = reader.read(&mut self.storage, &mut bytes);
                 // After an error its position means nothing.
                 self.inflating = read.is_ok().then_some((index, reader));

@@ -67,6 +67,11 @@ fn is_bytes(id: &str) -> bool {
 /// # Errors
 /// None, or one that can't be read.
 pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
+    if let Some(json) = source.artifact().tokenizer.clone() {
+        let tokenizer = json.and_then(|json| TextTokenizer::from_json(&json));
+        let tokenizer = tokenizer.map_err(|error| error.within(source.name()))?;
+        return Ok(ValidatorTokenizer { id: source.name().to_owned(), pad_id: 0, tokenizer });
+    }
     let index = source.artifact().find_beside_config(FILE).ok_or_else(|| {
         Error::new(ErrorKind::Missing, "the artifact brings no tokenizer")
             .within(source.name())

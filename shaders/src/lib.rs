@@ -5,4 +5,4 @@ mod kernel;
 pub mod params;
 pub mod twins;
 
-pub use kernel::{Access, Codec, Kernel, compose};
+pub use kernel::{Access, Codec, Heads, Kernel, Staging, compose};

@@ -2,60 +2,10 @@
 // rows, an invocation 8 x 8 of them: 4 + 4 tokens and 4 + 4 rows, 32 apart, so that neighbours read
 // neighbouring quads. Each step brings 16 columns of x and of the decoded weights into workgroup
 // memory, column-major; what comes next is loaded before the products, to hide its latency.
-//
-// x is [tokens, 4 * x_stride] f32 of which `columns` count; out is [tokens, 4 * out_stride] f32.
-
-struct Matmul {
-    tokens: u32,
-    columns: u32,
-    x_stride: u32,
-    // Rows first_row .. first_row + rows of the weights in group 1.
-    first_row: u32,
-    rows: u32,
-    // Quad of out where those rows begin.
-    out_quad: u32,
-    out_stride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Matmul;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
-
-const TILE = 64u;
-const TILE_QUADS = 16u;
-const STEP = 16u;
 
 // [STEP, TILE_QUADS] quads of tokens, and of rows.
 var<workgroup> x_tile: array<vec4<f32>, 256>;
 var<workgroup> w_tile: array<vec4<f32>, 256>;
-
-// Columns k ..= k + 3 of one token; 0 past the last column, where the buffer's padding is.
-fn load4(token: u32, k: u32) -> vec4<f32> {
-    if k >= p.columns {
-        return vec4<f32>();
-    }
-    let columns = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
-    let value = x[min(token, p.tokens - 1u) * p.x_stride + k / 4u];
-    return select(vec4<f32>(), value, columns < vec4<u32>(p.columns));
-}
-
-// The same of four tokens, transposed: quad j holds column k + j.
-fn load_block(token: u32, k: u32) -> mat4x4<f32> {
-    return transpose(mat4x4<f32>(
-        load4(token, k), load4(token + 1u, k), load4(token + 2u, k), load4(token + 3u, k)));
-}
-
-fn decode_block(places: vec4<u32>, k: u32) -> mat4x4<f32> {
-    if k >= p.columns {
-        return mat4x4<f32>();
-    }
-    return transpose(mat4x4<f32>(
-        decode4(places.x, k), decode4(places.y, k), decode4(places.z, k), decode4(places.w, k)));
-}
-
-fn place_of(row: u32) -> u32 {
-    return locate(p.first_row + min(row, p.rows - 1u));
-}
 
 // Four sums for each of four tokens.
 struct Patch { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
@@ -65,12 +15,6 @@ fn accumulate(sums: ptr<function, Patch>, tokens: vec4<f32>, rows: vec4<f32>) {
     (*sums).b = fma(vec4<f32>(tokens.y), rows, (*sums).b);
     (*sums).c = fma(vec4<f32>(tokens.z), rows, (*sums).c);
     (*sums).d = fma(vec4<f32>(tokens.w), rows, (*sums).d);
-}
-
-fn store4(token: u32, row: u32, value: vec4<f32>) {
-    if token < p.tokens && row < p.rows {
-        out[token * p.out_stride + p.out_quad + row / 4u] = value;
-    }
 }
 
 fn store(token: u32, row: u32, sums: Patch) {

@@ -1,6 +1,8 @@
 //! The command line as a user meets it: exit status, stdout, stderr, files.
 
 mod artifacts;
+mod loading;
+mod validator;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -300,6 +302,14 @@ fn pack_refuses_to_overwrite_and_its_result_can_be_inspected() {
     assert_eq!(std::fs::read(&out).expect("the artifact"), bytes, "packing is deterministic");
     // So small a model is mostly header, hence over budget: judged, not malformed.
     assert_eq!(bitgauge(&["inspect", path(&out)]).status.code(), Some(1));
+    // And under a budget it can't be packed at all, which is said before anything is written.
+    let budgeted = bitgauge(&["pack", model, path(&out), "--force", "--budget", "binary"]);
+    assert_eq!(budgeted.status.code(), Some(2));
+    let message = text(&budgeted.stderr);
+    assert!(message.contains("does not fit the budget") && message.contains("hint"), "{message}");
+    assert_eq!(std::fs::read(&out).expect("the artifact"), bytes, "nothing was replaced");
+    let both = bitgauge(&["pack", model, path(&out), "--budget", "binary", "--bases", "2"]);
+    assert_eq!(both.status.code(), Some(2), "a budget chooses the bases itself");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use bitgauge_core::{Dense, Matrix, Values};
 use bitgauge_shaders::Kernel;
-use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, ShaderPatch};
+use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, Precision, ShaderPatch};
 
-use crate::{attention, linear, rows};
+use crate::{attention, delta_net, half_products, linear, rows};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -29,9 +29,12 @@ pub struct Case {
 /// A binding limit that cuts the larger cases into several spans and parts.
 pub const SMALL_LIMIT: u64 = 16_384;
 
-/// Every case.
-pub fn cases() -> Vec<Case> {
-    [linear::cases(), rows::cases(), attention::cases()].into_iter().flatten().collect()
+/// Every case, with the precision that its backend is opened with. [`Precision::F16`] needs an adapter
+/// with cooperative matrices.
+pub fn cases() -> Vec<(Precision, Case)> {
+    let exact =
+        [linear::cases(), rows::cases(), attention::cases(), delta_net::cases()].into_iter().flatten();
+    exact.map(|case| (Precision::F32, case)).chain(half_products::cases()).collect()
 }
 
 /// A fault to put into a kernel.

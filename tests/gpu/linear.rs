@@ -135,7 +135,7 @@ fn head_loss() -> Vec<Case> {
 }
 
 /// Faults of a kernel that decodes weights: one in the kernel, one in the codec.
-fn decoding_faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
+pub fn decoding_faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
     let kernel = fault.kernel;
     let codec = match form {
         Form::Bits { rescue: Rescue::All, .. } => patch(kernel, "vec4<u32>(28u, 24u,", "vec4<u32>(24u, 28u,"),
@@ -151,6 +151,6 @@ fn decoding_faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
     vec![fault, codec]
 }
 
-fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
+pub fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
     a.iter().flat_map(|a| b.iter().map(|b| (*a, *b))).collect()
 }

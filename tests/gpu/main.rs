@@ -7,6 +7,8 @@
 mod attention;
 mod compare;
 mod data;
+mod delta_net;
+mod half_products;
 mod kernels;
 mod linear;
 mod refusals;
@@ -15,7 +17,7 @@ mod shaders;
 
 use std::collections::HashMap;
 
-use native_eval::{AdapterChoice, GpuBackend, GpuOptions, ShaderPatch, adapters};
+use native_eval::{AdapterChoice, GpuBackend, GpuOptions, Precision, ShaderPatch, adapters};
 
 use compare::compare;
 use kernels::Case;
@@ -24,12 +26,12 @@ const NO_ADAPTER: &str = "no GPU adapter was found, so no kernel was tested. Ins
     \x20 Debian, Ubuntu: apt-get install mesa-vulkan-drivers\n\
     \x20 Fedora: dnf install mesa-vulkan-drivers";
 
-/// Backends by binding limit and fault, because a pipeline is slow to build.
-type Backends = HashMap<(Option<u64>, Option<ShaderPatch>), GpuBackend>;
+/// Backends by precision, binding limit and fault, because a pipeline is slow to build.
+type Backends = HashMap<(Precision, Option<u64>, Option<ShaderPatch>), GpuBackend>;
 
 fn main() {
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let mut tally = Tally { filter, passed: 0, failed: 0 };
+    let mut tally = Tally { filter, passed: 0, failed: 0, skipped: 0 };
     tally.add_all(shaders::cases());
     tally.add_all(compare::cases());
     match adapters().first() {
@@ -39,9 +41,13 @@ fn main() {
             tally.add_all(refusals::cases());
             let mut backends = Backends::new();
             let mut worst = HashMap::new();
-            for case in kernels::cases() {
+            for (precision, case) in kernels::cases() {
+                if precision == Precision::F16 && !adapter.has_cooperative_matrices {
+                    tally.skipped += 1;
+                    continue;
+                }
                 tally.add(&case.name, || {
-                    let error = check(&case, &mut backends)?;
+                    let error = check(&case, precision, &mut backends)?;
                     let kernel = case.name.split(',').next().unwrap_or_default().to_owned();
                     let entry: &mut f64 = worst.entry((kernel, case.bound.to_bits())).or_default();
                     *entry = entry.max(error);
@@ -55,6 +61,9 @@ fn main() {
             }
         }
     }
+    if tally.skipped > 0 {
+        println!("skipped: {} cases that need an adapter with cooperative matrices", tally.skipped);
+    }
     println!("cases: {} passed, {} failed", tally.passed, tally.failed);
     std::process::exit(i32::from(tally.failed > 0 || tally.passed == 0));
 }
@@ -63,6 +72,7 @@ struct Tally {
     filter: String,
     passed: usize,
     failed: usize,
+    skipped: usize,
 }
 
 impl Tally {
@@ -87,8 +97,8 @@ impl Tally {
 }
 
 /// The kernel agrees with its twin; each faulty shader and one flipped bit do not.
-fn check(case: &Case, backends: &mut Backends) -> Result<f64, String> {
-    let sound = backend(backends, case.limit, None)?;
+fn check(case: &Case, precision: Precision, backends: &mut Backends) -> Result<f64, String> {
+    let sound = backend(backends, (precision, case.limit, None))?;
     let got = (case.run)(sound, false).map_err(|e| e.to_string())?;
     let error = compare(&got, &case.want, case.bound)?;
 
@@ -97,7 +107,7 @@ fn check(case: &Case, backends: &mut Backends) -> Result<f64, String> {
         return Err("one flipped bit went unnoticed".into());
     }
     for patch in &case.patches {
-        let faulty = backend(backends, case.limit, Some(patch))?;
+        let faulty = backend(backends, (precision, case.limit, Some(patch.clone())))?;
         let got = (case.run)(faulty, false).map_err(|e| format!("with {patch:?}: {e}"))?;
         if compare(&got, &case.want, case.bound).is_ok() {
             return Err(format!("a faulty shader went unnoticed: {patch:?}"));
@@ -106,16 +116,16 @@ fn check(case: &Case, backends: &mut Backends) -> Result<f64, String> {
     Ok(error)
 }
 
-fn backend<'a>(
-    backends: &'a mut Backends,
-    limit: Option<u64>,
-    patch: Option<&ShaderPatch>,
-) -> Result<&'a mut GpuBackend, String> {
+fn backend(
+    backends: &mut Backends,
+    settings: (Precision, Option<u64>, Option<ShaderPatch>),
+) -> Result<&mut GpuBackend, String> {
     use std::collections::hash_map::Entry;
-    match backends.entry((limit, patch.cloned())) {
+    match backends.entry(settings) {
         Entry::Occupied(entry) => Ok(entry.into_mut()),
         Entry::Vacant(entry) => {
-            let options = GpuOptions { max_binding_bytes: limit, patch: patch.cloned() };
+            let (precision, max_binding_bytes, patch) = entry.key().clone();
+            let options = GpuOptions { max_binding_bytes, precision, patch, ..GpuOptions::default() };
             let backend = GpuBackend::new(&AdapterChoice::Best, options).map_err(|e| e.to_string())?;
             Ok(entry.insert(backend))
         }

@@ -80,7 +80,7 @@ fn unmatched_patch() -> Result<(), String> {
 
 /// Opens a backend with these options and adds two buffers; one of both must be refused.
 fn open_with(limit: u64, patch: Option<ShaderPatch>, reason: &str) -> Result<(), String> {
-    let options = GpuOptions { max_binding_bytes: Some(limit), patch };
+    let options = GpuOptions { max_binding_bytes: Some(limit), patch, ..GpuOptions::default() };
     let result = GpuBackend::new(&AdapterChoice::Best, options).and_then(|mut backend| {
         let (mut residual, x) = (backend.buffer(1, 4)?, backend.buffer(1, 4)?);
         backend.add(&mut residual, &x)

@@ -15,7 +15,7 @@ pub fn cases() -> Vec<(String, Result<(), String>)> {
 fn shader(kernel: Kernel) -> Result<(), String> {
     let source = compose(kernel);
     let (module, info) = validate(&source)?;
-    emit(&module, &info)?;
+    emit(kernel, &module, &info)?;
     reflect(kernel, &module)?;
 
     // The checks can fail: an undeclared name, and a member that moved.
@@ -33,28 +33,42 @@ fn shader(kernel: Kernel) -> Result<(), String> {
 
 fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+    // What the device is asked for when kernels of f16 and cooperative matrices run.
+    let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::SUBGROUP
+        | Capabilities::COOPERATIVE_MATRIX;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| e.emit_to_string(source))?;
     Ok((module, info))
 }
 
-fn emit(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+fn emit(kernel: Kernel, module: &Module, info: &ModuleInfo) -> Result<(), String> {
     let entry = (ShaderStage::Compute, "main");
     let (module, info) = process_overrides(module, info, Some(entry), &Default::default())
         .map_err(|e| format!("overrides: {e}"))?;
 
-    let words =
-        spv::write_vec(&module, &info, &spv::Options::default(), None).map_err(|e| format!("SPIR-V: {e}"))?;
+    // Cooperative matrices came to SPIR-V with version 1.3.
+    let spirv = spv::Options { lang_version: (1, 3), ..Default::default() };
+    let words = spv::write_vec(&module, &info, &spirv, None).map_err(|e| format!("SPIR-V: {e}"))?;
     let metal = msl::Options { lang_version: (2, 4), ..Default::default() };
     let (metal, _) = msl::write_string(&module, &info, &metal, &msl::PipelineOptions::default())
         .map_err(|e| format!("MSL: {e}"))?;
-    let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+    if words.is_empty() || metal.is_empty() {
+        return Err("a writer emitted nothing".into());
+    }
+    // naga has no cooperative matrices for Direct3D: no adapter there offers any.
+    if matches!(kernel, Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_)) {
+        return Ok(());
+    }
+    let shader_model = hlsl::ShaderModel::V6_2;
+    let (options, pipeline) = (hlsl::Options { shader_model, ..Default::default() }, Default::default());
     let mut direct3d = String::new();
     hlsl::Writer::new(&mut direct3d, &options, &pipeline)
         .write(&module, &info, None)
         .map_err(|e| format!("HLSL: {e}"))?;
-    if words.is_empty() || metal.is_empty() || direct3d.is_empty() {
+    if direct3d.is_empty() {
         return Err("a writer emitted nothing".into());
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! fault, never a panic, and agreement with the reference readers and writers on what is valid.
 
 mod archives;
+mod gguf;
 mod headers;
 mod models;
 mod sources;

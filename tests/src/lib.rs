@@ -2,9 +2,11 @@
 //! backend.
 
 mod compare;
+mod gguf;
 mod models;
 mod tally;
 
 pub use compare::{Comparison, compare};
-pub use models::{Device, copy_folder, fixtures, golden_models, on_device, open_model};
+pub use gguf::{GgmlType, GgufFile, Meta};
+pub use models::{Device, copy_folder, fixtures, golden_models, golden_ops, on_device, open_model};
 pub use tally::Tally;

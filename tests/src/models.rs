@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::inventory::Inventory;
-use native_eval::{AdapterChoice, Backend, CpuBackend, GpuBackend, GpuOptions, Model, Source, Task, load};
+use native_eval::{
+    AdapterChoice, Backend, CpuBackend, GpuBackend, GpuOptions, Model, ReferenceBackend, Source, Task, load,
+};
 
 /// The folder of fixtures in the tree.
 pub fn fixtures() -> PathBuf {
@@ -16,8 +18,7 @@ pub fn fixtures() -> PathBuf {
 /// # Panics
 /// When the folder can't be read or holds no golden: a suite without cases must not pass.
 pub fn golden_models() -> Vec<PathBuf> {
-    let folder =
-        std::env::var_os("BITGAUGE_MODEL_GOLDENS").map_or_else(|| fixtures().join("models"), PathBuf::from);
+    let folder = goldens();
     let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut models: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -28,6 +29,15 @@ pub fn golden_models() -> Vec<PathBuf> {
     models
 }
 
+/// The folder of goldens for single operations, beside those of the models.
+pub fn golden_ops() -> Option<PathBuf> {
+    Some(goldens().join("ops")).filter(|folder| folder.is_dir())
+}
+
+fn goldens() -> PathBuf {
+    std::env::var_os("BITGAUGE_MODEL_GOLDENS").map_or_else(|| fixtures().join("models"), PathBuf::from)
+}
+
 /// A device that every model suite runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
@@ -35,11 +45,15 @@ pub enum Device {
     Cpu,
     /// The first wgpu adapter.
     Gpu,
+    /// The CPU in f64.
+    Reference,
 }
 
 impl Device {
-    /// Both devices.
+    /// The devices that evaluate models of any size.
     pub const ALL: [Self; 2] = [Self::Cpu, Self::Gpu];
+    /// Those, and the one for small models.
+    pub const WITH_REFERENCE: [Self; 3] = [Self::Cpu, Self::Gpu, Self::Reference];
 }
 
 /// Runs a task on a device.
@@ -49,6 +63,7 @@ impl Device {
 pub fn on_device<T>(device: Device, task: impl Task<Output = Result<T, String>>) -> Result<T, String> {
     match device {
         Device::Cpu => task.run(&mut CpuBackend::new(None)),
+        Device::Reference => task.run(&mut ReferenceBackend),
         Device::Gpu => {
             let backend = GpuBackend::new(&AdapterChoice::Best, GpuOptions::default());
             task.run(&mut backend.map_err(|e| format!("{e}\n      {NO_ADAPTER}"))?)

@@ -133,7 +133,17 @@ fn difference(got: &Value, wanted: &Value, relative: f64) -> Option<(String, Str
             (!is_close).then(|| (String::new(), format!("got {a:?}, expected {b:?}")))
         }
         _ => (got != wanted)
-            .then(|| (String::new(), format!("got {}, expected {}", got.repr(), wanted.repr()))),
+            .then(|| (String::new(), format!("got {}, expected {}", brief(got), brief(wanted)))),
+    }
+}
+
+/// A value for a message.
+fn brief(value: &Value) -> String {
+    const MOST: usize = 200;
+    let text = value.repr();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -142,10 +152,9 @@ pub fn mutations(case: &Value) -> Vec<Value> {
     let mut changed = Vec::new();
     for target in 0..8 {
         let (mut copy, mut left) = (case.clone(), target);
-        if let Value::Object(members) = &mut copy {
-            if members.get_mut("expected").is_some_and(|expected| change_leaf(expected, &mut left)) {
-                changed.push(copy);
-            }
+        let Value::Object(members) = &mut copy else { continue };
+        if members.get_mut("expected").is_some_and(|expected| change_leaf(expected, &mut left)) {
+            changed.push(copy);
         }
     }
     changed

@@ -10,8 +10,10 @@ mod direct_run;
 mod document_selection;
 mod golden;
 mod limits;
+mod proxy;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use bitgauge_core::contract::python::Value;
 use golden::{Goldens, Outcome, mutations};
@@ -24,6 +26,15 @@ const FILES: &[(&str, Case)] = &[
     ("limits.json", limits::case),
     ("canonical_json.json", canonical_json::case),
     ("document_selection.json", document_selection::case),
+    ("numpy_ziggurat_tables.json", proxy::numbers::tables),
+    ("standard_normal.json", proxy::numbers::normals),
+    ("base_weights.json", proxy::numbers::weights),
+    ("proxy_rescue_positions.json", proxy::numbers::positions),
+    ("q4_payload.json", proxy::numbers::payloads),
+    ("proxy_artifacts_1.json", proxy::artifacts::case),
+    ("proxy_artifacts_2.json", proxy::artifacts::case),
+    ("proxy_run.json", proxy::runs::case),
+    ("prepare_report.json", proxy::prepare::case),
     ("direct_run/materialize.json", direct_run::materialize::case),
     ("direct_run/tokens.json", direct_run::tokens::case),
     ("direct_run/logits.json", direct_run::logits::case),
@@ -44,8 +55,13 @@ fn main() -> ExitCode {
             }
         };
         let tally = run_file(&goldens, name, &file, case);
-        println!("{name}: {} passed, {} failed, {} not run", tally.0, tally.1, tally.2);
-        (passed, failed, skipped) = (passed + tally.0, failed + tally.1, skipped + tally.2);
+        println!(
+            "{name}: {} passed, {} failed, {} not run, the slowest in {:.0?}",
+            tally.passed, tally.failed, tally.skipped, tally.slowest
+        );
+        passed += tally.passed;
+        failed += tally.failed;
+        skipped += tally.skipped;
     }
     if skipped > 0 {
         println!(
@@ -57,38 +73,49 @@ fn main() -> ExitCode {
     if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs every case of one file: how many passed, failed, did not run. A file whose comparison lets a
-/// changed expectation pass counts one more failure.
-fn run_file(goldens: &Goldens, name: &str, file: &Value, case: Case) -> (usize, usize, usize) {
+/// What became of a file's cases.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    slowest: Duration,
+}
+
+/// Runs every case of one file. A file whose comparison lets a changed expectation pass counts one more
+/// failure.
+fn run_file(goldens: &Goldens, name: &str, file: &Value, case: Case) -> Tally {
     let cases = golden::cases(file);
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let mut tally = Tally::default();
     if cases.is_empty() {
         println!("FAIL  {name}: it holds no case");
-        failed += 1;
+        tally.failed += 1;
     }
     let mut is_sharp = None;
     for one in cases {
-        match case(goldens, file, one) {
+        let start = Instant::now();
+        let outcome = case(goldens, file, one);
+        tally.slowest = tally.slowest.max(start.elapsed());
+        match outcome {
             Outcome::Pass => {
-                passed += 1;
-                if is_sharp.is_none() {
-                    is_sharp = Some(
-                        mutations(one)
-                            .iter()
-                            .any(|changed| matches!(case(goldens, file, changed), Outcome::Fail(_))),
-                    );
-                }
+                tally.passed += 1;
+                is_sharp = is_sharp.or_else(|| Some(notices_changes(goldens, file, one, case)));
             }
             Outcome::Fail(why) => {
-                failed += 1;
+                tally.failed += 1;
                 println!("FAIL  {name}: {}\n      {why}", golden::name(one));
             }
-            Outcome::NeedsCorpus => skipped += 1,
+            Outcome::NeedsCorpus => tally.skipped += 1,
         }
     }
     if is_sharp == Some(false) {
-        failed += 1;
+        tally.failed += 1;
         println!("FAIL  {name}: a changed expectation went unnoticed");
     }
-    (passed, failed, skipped)
+    tally
+}
+
+/// Whether a case fails once its expectation is changed.
+fn notices_changes(goldens: &Goldens, file: &Value, one: &Value, case: Case) -> bool {
+    mutations(one).iter().any(|changed| matches!(case(goldens, file, changed), Outcome::Fail(_)))
 }

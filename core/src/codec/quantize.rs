@@ -3,20 +3,23 @@
 //! Everything here is deterministic and evaluated in the order that is written down, so the same
 //! weights give the same bytes on every machine.
 
-use half::f16;
-
+use super::binary_row::{BinaryRow, SMALLEST_SCALE};
 use super::layout::Layout;
-use crate::tensor::{Dense, Packed, RESCUE_GROUP};
+use super::rescue_row;
+use crate::tensor::{Dense, Packed};
 use crate::{Error, ErrorKind, Result};
 
-/// Largest magnitude of a rescue code.
-const CODE_MAX: f64 = 7.0;
-/// 1.5 * 2^52: adding it to a small f64 and taking it away again rounds half to even, because its
-/// own last bit counts ones. The library's function is a call per weight on plain x86-64.
-const ROUNDS_TO_ONES: f64 = 6_755_399_441_055_744.0;
-/// Smallest positive f16: the scale of a group whose mean magnitude rounds to 0, because the
-/// format has no zero scale. It is subnormal, 2^-24.
-const SMALLEST_SCALE: f16 = f16::from_bits(1);
+/// How signs, codes and scales are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Signs with mean magnitudes, one basis after the other, and codes up to the largest weight.
+    Mean,
+    /// Whatever gives the least squared error: the bases of a row are solved together, and the
+    /// scale of codes is searched. Never worse than [`Fit::Mean`].
+    #[default]
+    LeastSquares,
+}
 
 /// How to pack a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,23 +28,41 @@ pub struct Settings {
     pub scale_group: usize,
     /// Additive sign bases of a binary row, 1 to 4.
     pub bases: usize,
+    /// How signs, codes and scales are chosen.
+    pub fit: Fit,
 }
 
 /// Packs `matrix`, keeping `rescue_rows` (strictly increasing) as 4-bit codes.
 ///
 /// A basis is the sign of what the bases before it left over (`>= 0` is +) times the mean
 /// magnitude of that rest in each scale group, which is the least-squares scale for these signs,
-/// rounded to f16. The next basis starts from what the rounded scale left over.
+/// rounded to f16. The next basis starts from what the rounded scale left over. By
+/// [`Fit::LeastSquares`] two or more bases are then solved together, in turn for their scales and
+/// for their signs.
 ///
 /// # Errors
 /// A weight that is NaN or infinite, a number of bases outside 1 to 4, rescue rows that are out of
 /// order or range.
 pub fn quantize(matrix: &Dense, rescue_rows: &[u32], settings: Settings) -> Result<Packed> {
     check_rows(rescue_rows, matrix.rows)?;
+    quantize_block(matrix, 0, rescue_rows, settings)
+}
+
+/// [`quantize`] for some rows of a matrix: `block` holds those from `first_row` on, and
+/// `rescue_rows` are numbers of rows of the whole matrix, all of them in the block.
+///
+/// # Errors
+/// A weight that is NaN or infinite, a number of bases outside 1 to 4.
+pub fn quantize_block(
+    block: &Dense,
+    first_row: usize,
+    rescue_rows: &[u32],
+    settings: Settings,
+) -> Result<Packed> {
     let mut packed = Packed {
-        rows: matrix.rows,
-        cols: matrix.cols,
-        bases: if rescue_rows.len() == matrix.rows { 0 } else { settings.bases },
+        rows: block.rows,
+        cols: block.cols,
+        bases: if rescue_rows.len() == block.rows { 0 } else { settings.bases },
         scale_group: settings.scale_group,
         sign: Vec::new(),
         scale: Vec::new(),
@@ -53,23 +74,61 @@ pub fn quantize(matrix: &Dense, rescue_rows: &[u32], settings: Settings) -> Resu
     let (words, groups, binary_rows) = (packed.sign_words(), packed.scale_groups(), packed.binary_rows());
     packed.sign = vec![0; packed.bases * binary_rows * words];
     packed.scale = vec![SMALLEST_SCALE; packed.bases * binary_rows * groups];
-    let mut row = vec![0.0; matrix.cols];
+    let mut row = vec![0.0; block.cols];
+    let mut code = BinaryRow::new(block.cols, settings);
     let (mut rescued, mut m) = (rescue_rows.iter().peekable(), 0);
-    for r in 0..matrix.rows {
-        read_finite_row(matrix, r, &mut row)?;
-        if rescued.next_if(|&&rescue| rescue as usize == r).is_some() {
-            push_rescue_row(&row, &mut packed);
+    for r in 0..block.rows {
+        read_finite_row(block, first_row, r, &mut row)?;
+        if rescued.next_if(|&&rescue| rescue as usize == first_row + r).is_some() {
+            rescue_row::push(&row, settings.fit, &mut packed);
             continue;
         }
+        code.fit(&row);
         for b in 0..packed.bases {
             let at = b * binary_rows + m;
-            let sign = &mut packed.sign[at * words..][..words];
-            let scale = &mut packed.scale[at * groups..][..groups];
-            take_basis(&mut row, settings.scale_group, sign, scale);
+            packed.sign[at * words..][..words].copy_from_slice(code.sign(b));
+            packed.scale[at * groups..][..groups].copy_from_slice(code.scale(b));
         }
         m += 1;
     }
     Ok(packed)
+}
+
+/// Squared errors of some rows of a matrix, one number a row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowErrors {
+    /// Of binary rows, for each of the settings asked for.
+    pub binary: Vec<Vec<f32>>,
+    /// Of rescue rows.
+    pub rescue: Vec<f32>,
+    /// Sum of the squares of all weights.
+    pub energy: f64,
+}
+
+/// What each row of `block`, the rows of a matrix from `first_row` on, loses as a binary row by each
+/// of `settings` and as a rescue row. All settings have the same [`Fit`].
+///
+/// # Errors
+/// A weight that is NaN or infinite, a number of bases outside 1 to 4.
+pub fn row_errors(block: &Dense, first_row: usize, settings: &[Settings]) -> Result<RowErrors> {
+    for Settings { scale_group, bases, .. } in settings {
+        let [rows, cols, bases, group] =
+            [block.rows, block.cols, *bases, *scale_group].map(|size| size as u64);
+        Layout::new(rows, cols, bases, 0, group)?;
+    }
+    let fit = settings.first().map_or(Fit::default(), |settings| settings.fit);
+    let mut codes: Vec<_> = settings.iter().map(|&settings| BinaryRow::new(block.cols, settings)).collect();
+    let mut errors = RowErrors { binary: vec![Vec::new(); settings.len()], ..RowErrors::default() };
+    let mut row = vec![0.0; block.cols];
+    for r in 0..block.rows {
+        read_finite_row(block, first_row, r, &mut row)?;
+        for (code, errors) in codes.iter_mut().zip(&mut errors.binary) {
+            errors.push(code.fit(&row) as f32);
+        }
+        errors.rescue.push(rescue_row::error(&row, fit) as f32);
+        errors.energy += row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+    }
+    Ok(errors)
 }
 
 /// The rows that are best kept as 4-bit codes: at most `fraction` of all rows (rounded down).
@@ -79,105 +138,27 @@ pub fn quantize(matrix: &Dense, rescue_rows: &[u32], settings: Settings) -> Resu
 /// not get better is never taken. The result is ascending.
 ///
 /// # Errors
-/// A weight that is NaN or infinite, or a fraction outside 0 to 1.
-pub fn choose_rescue_rows(matrix: &Dense, fraction: f64, settings: Settings) -> Result<Vec<u32>> {
+/// A fraction outside 0 to 1.
+pub fn choose_rescue_rows(binary: &[f32], rescue: &[f32], fraction: f64) -> Result<Vec<u32>> {
     if !(0.0..=1.0).contains(&fraction) {
         return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
             .expected("a number from 0 to 1", fraction));
     }
-    let keep = (matrix.rows as f64 * fraction) as usize;
-    if keep == 0 {
-        return Ok(Vec::new());
-    }
-    let groups = if settings.scale_group == 0 { 1 } else { matrix.cols.div_ceil(settings.scale_group) };
-    let (mut sign, mut scale) = (vec![0; matrix.cols.div_ceil(32)], vec![SMALLEST_SCALE; groups]);
-    let mut row = vec![0.0; matrix.cols];
-    let mut gains = Vec::with_capacity(matrix.rows);
-    for r in 0..matrix.rows {
-        read_finite_row(matrix, r, &mut row)?;
-        let rescue_error = rescue_error(&row);
-        for _ in 0..settings.bases {
-            take_basis(&mut row, settings.scale_group, &mut sign, &mut scale);
-        }
-        let binary_error: f64 = row.iter().map(|&rest| f64::from(rest) * f64::from(rest)).sum();
-        gains.push((binary_error - rescue_error, r as u32));
-    }
-    gains.retain(|&(gain, _)| gain > 0.0);
+    let gains = binary.iter().zip(rescue).zip(0..).map(|((binary, rescue), row)| (binary - rescue, row));
+    let mut gains: Vec<(f32, u32)> = gains.filter(|&(gain, _)| gain > 0.0).collect();
     gains.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    gains.truncate(keep);
+    gains.truncate((binary.len() as f64 * fraction) as usize);
     let mut rows: Vec<u32> = gains.into_iter().map(|(_, row)| row).collect();
     rows.sort_unstable();
     Ok(rows)
 }
 
-/// Writes one basis of `rest` into `sign` and `scale`, and leaves in `rest` what remains.
-fn take_basis(rest: &mut [f32], scale_group: usize, sign: &mut [u32], scale: &mut [f16]) {
-    for (word, values) in sign.iter_mut().zip(rest.chunks(32)) {
-        let bits = values.iter().enumerate();
-        *word = bits.fold(0, |word, (c, value)| word | u32::from(*value >= 0.0) << c);
-    }
-    let group = if scale_group == 0 { rest.len() } else { scale_group };
-    for (rest, scale) in rest.chunks_mut(group).zip(scale) {
-        let sum: f64 = rest.iter().map(|&value| f64::from(value.abs())).sum();
-        *scale = storable_scale(sum / rest.len() as f64);
-        let step = scale.to_f32();
-        for value in rest {
-            *value -= if *value >= 0.0 { step } else { -step };
-        }
-    }
-}
-
-/// The nearest f16 that the format can store: finite and greater than 0.
-fn storable_scale(mean: f64) -> f16 {
-    f16::from_f64(mean).max(SMALLEST_SCALE).min(f16::MAX)
-}
-
-/// The scale of one group of rescue codes: a seventh of the largest magnitude as f16, and 1 where
-/// that is 0 or infinite. It is the competition validator's own choice.
-fn rescue_scale(group: &[f32]) -> f16 {
-    let largest = group.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
-    let scale = f16::from_f64(f64::from(largest) / CODE_MAX);
-    if scale > f16::ZERO && scale.is_finite() { scale } else { f16::ONE }
-}
-
-/// The code of one weight: rounded half to even, -7 to 7.
-fn rescue_code(value: f32, scale: f16) -> i8 {
-    let limited = (f64::from(value) / scale.to_f64()).clamp(-CODE_MAX, CODE_MAX);
-    (limited + ROUNDS_TO_ONES - ROUNDS_TO_ONES) as i8
-}
-
-fn push_rescue_row(row: &[f32], packed: &mut Packed) {
-    let start = packed.rescue_code.len();
-    packed.rescue_code.resize(start + row.len().div_ceil(2), 0);
-    let codes = &mut packed.rescue_code[start..];
-    for (g, group) in row.chunks(RESCUE_GROUP).enumerate() {
-        let scale = rescue_scale(group);
-        packed.rescue_scale.push(scale);
-        for (i, &value) in group.iter().enumerate() {
-            let c = g * RESCUE_GROUP + i;
-            codes[c / 2] |= (rescue_code(value, scale) as u8 & 0xf) << (4 * (c % 2));
-        }
-    }
-}
-
-/// Squared error of `row` when it is kept as 4-bit codes.
-fn rescue_error(row: &[f32]) -> f64 {
-    let groups = row.chunks(RESCUE_GROUP).map(|group| {
-        let scale = rescue_scale(group);
-        group.iter().map(move |&value| {
-            let error = f64::from(value) - f64::from(rescue_code(value, scale)) * scale.to_f64();
-            error * error
-        })
-    });
-    groups.flatten().sum()
-}
-
-fn read_finite_row(matrix: &Dense, r: usize, row: &mut [f32]) -> Result<()> {
-    matrix.values.read(r * matrix.cols, row);
+fn read_finite_row(block: &Dense, first_row: usize, r: usize, row: &mut [f32]) -> Result<()> {
+    block.values.read(r * block.cols, row);
     match row.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(c) => Err(Error::new(ErrorKind::BadValue, "a weight is not a finite number")
-            .expected("finite weights", format!("{} in row {r}, column {c}", row[c]))),
+            .expected("finite weights", format!("{} in row {}, column {c}", row[c], first_row + r))),
     }
 }
 

@@ -1,16 +1,17 @@
-//! From bytes to named members and tensors: folder, zip, bare safetensors.
+//! From bytes to named members and tensors: folder, zip, bare safetensors, GGUF.
 //!
 //! Sans-IO. [`open`] asks [`Window`] for byte ranges of numbered files; ranges that are not there
 //! yet stop it with [`Pause::Need`], the caller feeds them and calls it again. The same code
 //! therefore serves a seekable file, HTTP range requests and a browser's `File`. Where the caller
 //! can simply read, [`fetch_and_open`] does the asking and feeding.
 
+mod gguf;
 mod index;
 mod inflate;
 mod json;
 mod member;
 mod model;
-mod names;
+pub(crate) mod names;
 mod open;
 mod safetensors;
 mod window;
@@ -32,6 +33,7 @@ pub enum ContainerKind {
     Folder,
     Zip,
     Safetensors,
+    Gguf,
 }
 
 /// How a member's bytes are stored.
@@ -62,7 +64,7 @@ pub struct Member {
     pub crc32: Option<u32>,
 }
 
-/// One tensor of a safetensors member.
+/// One tensor of a safetensors member, or of a GGUF file under its name in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorEntry {
     /// Its name in the header.
@@ -82,7 +84,7 @@ pub struct TensorEntry {
 /// The structure of an artifact, without its payload.
 #[derive(Debug, Clone)]
 pub struct Artifact {
-    /// Folder, zip or bare safetensors.
+    /// Folder, zip, bare safetensors or GGUF.
     pub kind: ContainerKind,
     /// What the validator counts: the archive's length, or the sum of a folder's files.
     pub size_bytes: u64,
@@ -91,12 +93,16 @@ pub struct Artifact {
     /// Folder inside the artifact that holds config.json (`""` for the root), or `None` when
     /// there is no config.json.
     pub model_dir: Option<String>,
-    /// The bytes of config.json.
+    /// The bytes of config.json; for a GGUF file, what its metadata says in that form.
     pub config: Option<Vec<u8>>,
+    /// For a GGUF file with a tokenizer, that tokenizer in the form of tokenizer.json, or why it can't
+    /// be given so.
+    pub tokenizer: Option<Result<Vec<u8>>>,
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).
     pub tensors: Vec<TensorEntry>,
-    /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one.
+    /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one. For a GGUF
+    /// file all that is not tensors.
     pub header_bytes: Vec<(usize, u64)>,
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::index::ShardIndex;
 use super::window::{Pause, READ_AHEAD_BYTES, Window};
-use super::{Artifact, Compression, ContainerKind, Member, member, names, safetensors};
+use super::{Artifact, Compression, ContainerKind, Member, gguf, member, names, safetensors};
 use crate::{Error, ErrorKind, Result, limits};
 
 const CONFIG: &str = "config.json";
@@ -30,11 +30,16 @@ pub(super) fn read(
         members,
         model_dir: None,
         config: None,
+        tokenizer: None,
         tensors: Vec::new(),
         header_bytes: Vec::new(),
     };
     if kind == ContainerKind::Safetensors {
         read_headers(window, &mut artifact, &[0])?;
+        return Ok(artifact);
+    }
+    if kind == ContainerKind::Gguf {
+        gguf::read(window, &mut artifact)?;
         return Ok(artifact);
     }
     artifact.model_dir = find_model_dir(artifact.members.iter().map(|member| member.name.as_str()))?;

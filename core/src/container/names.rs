@@ -58,6 +58,6 @@ pub(super) fn folder(name: &str) -> &str {
 }
 
 /// The part of a path behind its last `/`.
-pub(super) fn base(name: &str) -> &str {
+pub(crate) fn base(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, base)| base)
 }

@@ -1,7 +1,7 @@
 //! The door: what the artifact is, and its structure.
 
 use super::window::{Need, Pause, Window};
-use super::{Artifact, Compression, ContainerKind, Member, model, names, safetensors, zip};
+use super::{Artifact, Compression, ContainerKind, Member, gguf, model, names, safetensors, zip};
 use crate::{Error, ErrorKind, Result, limits, order};
 
 /// What the files of a [`Window`] are.
@@ -16,8 +16,8 @@ pub enum Root {
 /// Reads the structure of an artifact: members, config.json, tensors; no weights.
 ///
 /// Needs more bytes a few times before it is done; feed them and call it again. A single file is
-/// told by its contents, not by its name: a zip by its end record, otherwise safetensors by its
-/// header. The model is in the folder of the config.json that is nearest to the root; without any
+/// told by its contents, not by its name: a zip by its end record, otherwise GGUF by its first bytes and
+/// safetensors by its header. The model is in the folder of the config.json that is nearest to the root; without any
 /// it is in the root.
 pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
     let size_bytes = window.files().iter().try_fold(0_u64, |sum, (_, len)| sum.checked_add(*len));
@@ -87,6 +87,9 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
         return Ok((ContainerKind::Zip, members));
     }
     let first = window.get(0, 0, (*len).min(512))?;
+    if first.starts_with(gguf::MAGIC) {
+        return Ok((ContainerKind::Gguf, vec![whole_file(0, name, *len)]));
+    }
     if safetensors::looks_like(first) {
         return Ok((ContainerKind::Safetensors, vec![whole_file(0, name, *len)]));
     }
@@ -95,7 +98,7 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
             .expected("more than 8 bytes", len)
     } else {
         Error::new(ErrorKind::Unsupported, "the file is no artifact that can be read")
-            .expected("a model folder, a zip of one, or a safetensors file", describe(first))
+            .expected("a model folder, a zip of one, a safetensors or a GGUF file", describe(first))
             .hint("give the model folder itself, or a zip of it")
     };
     Err(error.at(0).within(name).into())
@@ -115,11 +118,10 @@ fn whole_file(file: usize, name: &str, len: u64) -> Member {
 
 /// What a file that cannot be read seems to be.
 fn describe(first: &[u8]) -> String {
-    let signatures: [(&[u8], &str); 5] = [
+    let signatures: [(&[u8], &str); 4] = [
         (b"\x1f\x8b", "a gzip file"),
         (b"BZh", "a bzip2 file"),
         (b"\xfd7zXZ", "an xz file"),
-        (b"GGUF", "a GGUF file"),
         (b"{", "JSON text"),
     ];
     if first.get(257..262) == Some(b"ustar") {

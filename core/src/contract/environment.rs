@@ -103,6 +103,22 @@ impl Environment {
         self.positive("AUTORESEARCH_EVAL_BATCH_SIZE", 8)
     }
 
+    /// Path of the artifact, `""` without one.
+    pub fn artifact_path(&self) -> &str {
+        self.trimmed(Self::ARTIFACT_PATH)
+    }
+
+    /// The variable behind [`Environment::artifact_path`].
+    pub const ARTIFACT_PATH: &'static str = "AUTORESEARCH_SUBMISSION_ARTIFACT_PATH";
+
+    /// The size that the environment declares, as text; `""` without one.
+    pub fn declared_bytes(&self) -> &str {
+        self.trimmed(Self::DECLARED_BYTES)
+    }
+
+    /// The variable behind [`Environment::declared_bytes`].
+    pub const DECLARED_BYTES: &'static str = "AUTORESEARCH_SUBMISSION_ARTIFACT_BYTES";
+
     /// Whether a JSON stub may stand for an artifact.
     pub fn allows_stub(&self) -> bool {
         self.is_on("AUTORESEARCH_ALLOW_DIRECT_EVAL_STUB")

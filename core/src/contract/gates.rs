@@ -3,8 +3,8 @@
 use super::Pack;
 use super::config::{Limits, PARAMETER_COUNT_MULTIPLIER, REFERENCE_PARAMETERS};
 use crate::accounting::Accounting;
-use crate::container::ContainerKind;
 use crate::inventory::Inventory;
+use crate::loading;
 use crate::report::{Gate, Outcome, Unit};
 
 /// Most names that one gate lists.
@@ -103,20 +103,15 @@ fn artifact_size(evidence: &Evidence, limits: &Limits) -> Gate {
 /// Counts things that make the model unloadable; none is wanted.
 fn loadable(evidence: &Evidence) -> Gate {
     let inventory = evidence.inventory;
-    let mut faults = Vec::new();
-    if inventory.artifact.kind == ContainerKind::Safetensors {
-        faults.push("a bare safetensors file is no submission: it has no config.json".to_owned());
-    }
-    if inventory.artifact.tensors.is_empty() {
-        faults.push("no safetensors weights were found".to_owned());
-    }
+    let faults = loading::faults(inventory);
     let (id, title) = ("loadable", "loads as a model");
     let gate = match &inventory.opaque {
         Some(why) if faults.is_empty() => not_run(id, title, Unit::Files, why.clone()),
         _ => at_most(id, title, Unit::Files, faults.len() as u64, 0),
     };
     gate.details(faults)
-        .rule("a Hugging Face folder, .zip or tar archive with config.json and weights that transformers can load")
+        .rule("a Hugging Face folder, .zip or tar archive with config.json and weights that transformers can load; \
+             packed weights need the code that unpacks them")
         .hint("pack the model folder with `bitgauge pack`, or check what the named code does")
 }
 

@@ -1,4 +1,4 @@
-//! The competition's rules, to the bit: budgets and gates, and the validator's own run.
+//! The competition's rules, to the bit: budgets and gates, and the validator's own runs.
 //!
 //! [`judge`] holds an artifact against the gates for the report. The rest is the validator's twin:
 //! all in the validator's own words ([`python::Raised`]).
@@ -11,14 +11,16 @@ mod environment;
 mod gates;
 mod halt;
 pub mod numpy;
+pub mod proxy;
 pub mod python;
+mod report_fields;
 
 pub use budget::Pack;
 pub use config::{
     Config, FRACTION_TOLERANCE, Limits, PARAMETER_COUNT_MULTIPLIER, PROXY_MODEL, PROXY_PARAMETERS,
     REFERENCE_PARAMETERS, RESCUE_QUANTIZATION, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP,
 };
-pub use documents::{Selection, select_documents};
+pub use documents::{Selection, choose_documents, select_documents};
 pub use environment::Environment;
 pub use gates::{Evidence, judge};
 pub use halt::Halt;

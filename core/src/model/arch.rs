@@ -1,14 +1,15 @@
 //! The model families whose tensors and forward pass are known.
 
 use super::fields::Fields;
+use super::rotary::Rotary;
 use crate::{Error, ErrorKind, Result, limits};
 
-/// A model family with its sizes. Another family is another variant here and another list of
-/// tensors in `manifest`.
+/// What config.json describes. Another family is another [`Family`], and what sets it apart in
+/// `manifest` and in the forward pass.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Architecture {
-    /// Dense Qwen3: grouped-query attention with normed queries and keys, SwiGLU.
-    Qwen3(Qwen3),
+    /// A decoder of a known family.
+    Decoder(Decoder),
     /// A `model_type` that is not known here. Not an error: sizes can still be judged.
     Unknown {
         /// The field `model_type`.
@@ -16,57 +17,157 @@ pub enum Architecture {
     },
 }
 
-/// transformers' `Qwen3Config` default for `head_dim`.
-const DEFAULT_HEAD_DIM: u64 = 128;
+/// A family of decoders: pre-norm residual blocks of a token mixer and a SwiGLU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `qwen3`: grouped-query attention with normed queries and keys.
+    Qwen3,
+    /// `qwen3_5`, `qwen3_5_text`: three of four layers are gated DeltaNet, the others gated
+    /// attention; norms are stored as their difference from 1.
+    Qwen35,
+    /// `llama`: grouped-query attention without norms of queries and keys.
+    Llama,
+}
 
-/// Sizes of a dense Qwen3 model, from the top-level fields of config.json.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Qwen3 {
+/// What mixes the tokens in a layer. The names are those of the field `layer_types`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerType {
+    /// Softmax attention.
+    FullAttention,
+    /// Gated DeltaNet.
+    LinearAttention,
+}
+
+/// transformers' `Qwen3Config` default for `head_dim`.
+const QWEN3_HEAD_DIM: u64 = 128;
+/// transformers' `Qwen3_5TextConfig` default for `full_attention_interval`.
+const FULL_ATTENTION_INTERVAL: u64 = 4;
+
+/// Sizes of a decoder, from the fields of config.json (or of its `text_config`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoder {
+    /// Which family it is of.
+    pub family: Family,
     /// Width of the residual stream (`hidden_size`).
     pub hidden: u64,
     /// Width of the MLP (`intermediate_size`).
     pub intermediate: u64,
-    /// Decoder layers (`num_hidden_layers`).
-    pub layers: u64,
+    /// The mixer of each decoder layer (`num_hidden_layers` of them).
+    pub layers: Vec<LayerType>,
     /// Query heads (`num_attention_heads`).
     pub heads: u64,
     /// Key and value heads (`num_key_value_heads`); divides `heads`.
     pub kv_heads: u64,
-    /// Channels of one head (`head_dim`, default 128 as in transformers' `Qwen3Config`); even.
+    /// Channels of one head (`head_dim`).
     pub head_dim: u64,
     /// Rows of the embedding (`vocab_size`).
     pub vocabulary: u64,
     /// Whether the four projections of attention have biases (`attention_bias`, default false).
     pub attention_bias: bool,
+    /// Whether the three projections of the MLP have biases (`mlp_bias`, llama only, default false).
+    pub mlp_bias: bool,
     /// Whether the embedding is also the output head (`tie_word_embeddings`, default false).
     pub tied: bool,
     /// Added to the mean square in every norm (`rms_norm_eps`).
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies (`rope_theta`, at the top or inside `rope_parameters`).
-    pub rope_theta: f64,
+    /// The rotary embedding.
+    pub rotary: Rotary,
     /// Longest context (`max_position_embeddings`), if stated.
     pub max_positions: Option<u64>,
+    /// Sizes of the gated DeltaNet layers, in families that have them.
+    pub delta_net: Option<DeltaNet>,
 }
 
-impl Qwen3 {
-    pub(super) fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+/// Sizes of a gated DeltaNet mixer (the fields `linear_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeltaNet {
+    /// Query and key heads (`linear_num_key_heads`).
+    pub key_heads: u64,
+    /// Value heads (`linear_num_value_heads`); a multiple of `key_heads`.
+    pub value_heads: u64,
+    /// Channels of a query or key head (`linear_key_head_dim`).
+    pub key_dim: u64,
+    /// Channels of a value head (`linear_value_head_dim`).
+    pub value_dim: u64,
+    /// Taps of the causal convolution (`linear_conv_kernel_dim`).
+    pub taps: u64,
+}
+
+impl DeltaNet {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        let dimension = |name| fields.dimension(name, limits::MODEL_DIMENSION);
+        let sizes = Self {
+            key_heads: dimension("linear_num_key_heads")?,
+            value_heads: dimension("linear_num_value_heads")?,
+            key_dim: dimension("linear_key_head_dim")?,
+            value_dim: dimension("linear_value_head_dim")?,
+            taps: fields.dimension("linear_conv_kernel_dim", limits::CONVOLUTION_TAPS)?,
+        };
+        if !sizes.value_heads.is_multiple_of(sizes.key_heads) {
+            return Err(Error::new(ErrorKind::BadValue, "the value heads can't share the key heads evenly")
+                .expected("`linear_num_value_heads` a multiple of `linear_num_key_heads`", {
+                    format!("{} and {}", sizes.value_heads, sizes.key_heads)
+                }));
+        }
+        // Every factor is at most 2^24, so the sum fits u64.
+        if sizes.mixed_width() > limits::MODEL_DIMENSION {
+            return Err(Error::new(ErrorKind::TooLarge, "the linear-attention heads together are too wide")
+                .expected(format!("at most {} channels", limits::MODEL_DIMENSION), sizes.mixed_width()));
+        }
+        Ok(sizes)
+    }
+
+    /// Width of all query heads together, and of all key heads: `key_heads * key_dim`.
+    pub fn key_width(&self) -> u64 {
+        self.key_heads * self.key_dim
+    }
+
+    /// Width of all value heads together: `value_heads * value_dim`.
+    pub fn value_width(&self) -> u64 {
+        self.value_heads * self.value_dim
+    }
+
+    /// Channels that pass the convolution: queries, keys and values.
+    pub fn mixed_width(&self) -> u64 {
+        2 * self.key_width() + self.value_width()
+    }
+}
+
+impl Decoder {
+    /// Reads the sizes from `fields`: those of config.json, or of its `text_config` with config.json
+    /// itself as `outer`.
+    pub(super) fn from_fields(family: Family, fields: &Fields<'_>, outer: &Fields<'_>) -> Result<Self> {
         refuse_unsupported(fields)?;
         let dimension = |name| fields.dimension(name, limits::MODEL_DIMENSION);
+        let heads = dimension("num_attention_heads")?;
+        let hidden = dimension("hidden_size")?;
+        let kv_heads = match fields.optional_dimension("num_key_value_heads", limits::MODEL_DIMENSION)? {
+            None if family == Family::Llama => heads,
+            None => return Err(fields.missing("num_key_value_heads", "a positive whole number")),
+            Some(kv_heads) => kv_heads,
+        };
+        let head_dim = head_dim(family, fields, hidden, heads)?;
+        // Only the outer config.json of a nested one may lack the field inside.
+        let tied = if fields.get("tie_word_embeddings").is_some() { fields } else { outer };
         let model = Self {
-            hidden: dimension("hidden_size")?,
+            family,
+            hidden,
             intermediate: dimension("intermediate_size")?,
-            layers: fields.dimension("num_hidden_layers", limits::LAYERS_COUNT)?,
-            heads: dimension("num_attention_heads")?,
-            kv_heads: dimension("num_key_value_heads")?,
-            head_dim: fields
-                .optional_dimension("head_dim", limits::MODEL_DIMENSION)?
-                .unwrap_or(DEFAULT_HEAD_DIM),
+            layers: layer_types(family, fields)?,
+            heads,
+            kv_heads,
+            head_dim,
             vocabulary: dimension("vocab_size")?,
             attention_bias: fields.flag("attention_bias")?,
-            tied: fields.flag("tie_word_embeddings")?,
+            mlp_bias: family == Family::Llama && fields.flag("mlp_bias")?,
+            tied: tied.flag("tie_word_embeddings")?,
             rms_norm_eps: fields.positive("rms_norm_eps")?,
-            rope_theta: rope_theta(fields)?,
+            rotary: Rotary::from_fields(family, fields, head_dim)?,
             max_positions: fields.optional_dimension("max_position_embeddings", u64::from(u32::MAX))?,
+            delta_net: match family {
+                Family::Qwen35 => Some(DeltaNet::from_fields(fields)?),
+                Family::Qwen3 | Family::Llama => None,
+            },
         };
         model.check_heads()?;
         Ok(model)
@@ -82,6 +183,16 @@ impl Qwen3 {
         self.kv_heads * self.head_dim
     }
 
+    /// Whether attention's output is gated: `q_proj` then has a gate beside each query head.
+    pub fn output_gate(&self) -> bool {
+        self.family == Family::Qwen35
+    }
+
+    /// Whether queries and keys are normed before the rotary embedding.
+    pub fn query_key_norm(&self) -> bool {
+        self.family != Family::Llama
+    }
+
     fn check_heads(&self) -> Result<()> {
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(Error::new(ErrorKind::BadValue, "the query heads can't share the key heads evenly")
@@ -89,52 +200,78 @@ impl Qwen3 {
                     format!("{} and {}", self.heads, self.kv_heads)
                 }));
         }
-        if !self.head_dim.is_multiple_of(2) {
-            return Err(Error::new(ErrorKind::BadValue, "rotary embedding needs channels in pairs")
-                .expected("an even `head_dim`", self.head_dim));
-        }
-        match self.heads.checked_mul(self.head_dim) {
+        let gates = 1 + u64::from(self.output_gate());
+        match self.heads.checked_mul(gates * self.head_dim) {
             Some(width) if width <= limits::MODEL_DIMENSION => Ok(()),
             _ => Err(Error::new(ErrorKind::TooLarge, "the heads together are too wide").expected(
-                format!("`num_attention_heads` * `head_dim` at most {}", limits::MODEL_DIMENSION),
+                format!("`num_attention_heads` * `head_dim` at most {}", limits::MODEL_DIMENSION / gates),
                 format!("{} * {}", self.heads, self.head_dim),
             )),
         }
     }
 }
 
-/// transformers 4 wrote `rope_theta` at the top level, transformers 5 inside `rope_parameters`.
-fn rope_theta(fields: &Fields<'_>) -> Result<f64> {
-    match fields.object("rope_parameters")? {
-        Some(rope) if rope.get("rope_theta").is_some() => rope.positive("rope_theta"),
-        _ => fields.positive("rope_theta"),
+/// Channels of a head: its own field, or the family's default.
+fn head_dim(family: Family, fields: &Fields<'_>, hidden: u64, heads: u64) -> Result<u64> {
+    match (fields.optional_dimension("head_dim", limits::MODEL_DIMENSION)?, family) {
+        (Some(head_dim), _) => Ok(head_dim),
+        (None, Family::Qwen3) => Ok(QWEN3_HEAD_DIM),
+        (None, Family::Qwen35) => Err(fields.missing("head_dim", "a positive whole number")),
+        (None, Family::Llama) if hidden.is_multiple_of(heads) => Ok(hidden / heads),
+        (None, Family::Llama) => Err(Error::new(
+            ErrorKind::BadValue,
+            "the heads can't share the width evenly",
+        )
+        .expected("`hidden_size` a multiple of `num_attention_heads`", format!("{hidden} and {heads}"))),
     }
+}
+
+/// The mixer of each layer: `layer_types`, or every `full_attention_interval`th attention.
+fn layer_types(family: Family, fields: &Fields<'_>) -> Result<Vec<LayerType>> {
+    let layers = fields.dimension("num_hidden_layers", limits::LAYERS_COUNT)?;
+    let Some(listed) = fields.get("layer_types") else {
+        if family != Family::Qwen35 {
+            return Ok(vec![LayerType::FullAttention; layers as usize]);
+        }
+        let interval = fields.optional_dimension("full_attention_interval", limits::LAYERS_COUNT)?;
+        let interval = interval.unwrap_or(FULL_ATTENTION_INTERVAL);
+        let layer_type = |layer: u64| match (layer + 1) % interval {
+            0 => LayerType::FullAttention,
+            _ => LayerType::LinearAttention,
+        };
+        return Ok((0..layers).map(layer_type).collect());
+    };
+    let (wanted, allowed): (_, &[(&str, LayerType)]) = match family {
+        Family::Qwen35 => (
+            "linear_attention or full_attention in every layer",
+            &[("linear_attention", LayerType::LinearAttention), ("full_attention", LayerType::FullAttention)],
+        ),
+        Family::Qwen3 | Family::Llama => {
+            ("full_attention in every layer", &[("full_attention", LayerType::FullAttention)])
+        }
+    };
+    let bad = |kind, wanted: &str| fields.bad(kind, "layer_types", wanted, listed);
+    let list = listed.as_array().ok_or_else(|| bad(ErrorKind::Malformed, "a list"))?;
+    let find = |name: &serde_json::Value| allowed.iter().find(|(known, _)| name == known);
+    let types: Option<Vec<_>> = list.iter().map(|name| Some(find(name)?.1)).collect();
+    let types = types.ok_or_else(|| bad(ErrorKind::Unsupported, wanted))?;
+    if types.len() as u64 != layers {
+        return Err(bad(ErrorKind::BadValue, &format!("{layers} layer types, as `num_hidden_layers` says")));
+    }
+    Ok(types)
 }
 
 /// Refuses settings that change the forward pass in a way that is not implemented.
 fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
-    let unsupported = |fields: &Fields<'_>, name: &str, wanted: &str| match fields.get(name) {
+    let unsupported = |name: &str, wanted: &str| match fields.get(name) {
         Some(found) => Err(fields.bad(ErrorKind::Unsupported, name, wanted, found)),
         None => Ok(()),
     };
     if fields.flag("use_sliding_window")? {
-        unsupported(fields, "use_sliding_window", "false")?;
+        unsupported("use_sliding_window", "false")?;
     }
     if fields.text("hidden_act")?.is_some_and(|name| name != "silu") {
-        unsupported(fields, "hidden_act", "silu")?;
-    }
-    for group in ["rope_parameters", "rope_scaling"] {
-        let Some(rope) = fields.object(group)? else { continue };
-        // Configurations older than transformers 4.45 call it `type`.
-        for name in ["rope_type", "type"] {
-            if rope.text(name)?.is_some_and(|name| name != "default") {
-                unsupported(&rope, name, "default")?;
-            }
-        }
-    }
-    let layer_types = fields.get("layer_types").and_then(|types| types.as_array());
-    if layer_types.is_some_and(|types| types.iter().any(|layer| layer != "full_attention")) {
-        unsupported(fields, "layer_types", "full_attention in every layer")?;
+        unsupported("hidden_act", "silu")?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::arch::{Architecture, Qwen3};
+use super::arch::{Architecture, Decoder, Family};
 use super::fields::Fields;
 use crate::tensor::RESCUE_GROUP;
 use crate::{Error, ErrorKind, Result, limits};
@@ -15,10 +15,12 @@ const FORMAT_VERSION: u64 = 1;
 /// What config.json says, as far as it concerns the weights and the forward pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The field `model_type`: `qwen3`, ...
+    /// The field `model_type`: `qwen3`, `qwen3_5`, `llama`, ...
     pub model_type: String,
     /// The field `quantization_config`.
     pub quantization: Quantization,
+    /// The class that transformers makes the model of, `module.Class` (`auto_map.AutoModelForCausalLM`).
+    pub model_code: Option<String>,
     architecture: Architecture,
 }
 
@@ -29,6 +31,10 @@ pub enum Quantization {
     None,
     /// `quant_method: bitpack`, the format of FORMAT.md.
     Bitpack(QuantConfig),
+    /// A GGUF file, whose tensors follow llama.cpp's conventions: norms are stored whole, the decay of
+    /// DeltaNet as its rate, its value heads by turns of the key heads, and queries and keys of llama
+    /// with the channels that turn together side by side.
+    Gguf,
     /// Some other method, by its name; what it stores can be counted but not read.
     Unknown {
         /// The field `quant_method`, or `unnamed`.
@@ -49,7 +55,7 @@ impl Config {
     /// # Errors
     /// Bytes that are no JSON object or exceed [`limits::CONFIG_BYTES`]; a field of a known family
     /// that is missing, of the wrong type, out of range, or asks for something unsupported
-    /// (sliding windows, scaled rotary embeddings, an unknown `format_version`).
+    /// (sliding windows, an unknown rotary scaling, an unknown `format_version`).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         Self::parse_fields(bytes).map_err(|error| error.within("config.json"))
     }
@@ -70,12 +76,23 @@ impl Config {
         let fields = Fields::new(map, "");
         let model_type =
             fields.text("model_type")?.ok_or_else(|| fields.missing("model_type", "a string"))?;
+        // A model with vision keeps the decoder's fields in an object of their own.
+        let decoder = |family| match (family, fields.object("text_config")?) {
+            (Family::Qwen35, Some(text)) => Decoder::from_fields(family, &text, &fields),
+            _ => Decoder::from_fields(family, &fields, &fields),
+        };
         let architecture = match model_type {
-            "qwen3" => Architecture::Qwen3(Qwen3::from_fields(&fields)?),
+            "qwen3" => Architecture::Decoder(decoder(Family::Qwen3)?),
+            "qwen3_5" | "qwen3_5_text" => Architecture::Decoder(decoder(Family::Qwen35)?),
+            "llama" => Architecture::Decoder(decoder(Family::Llama)?),
             other => Architecture::Unknown { model_type: other.to_owned() },
         };
         let quantization = Quantization::from_fields(&fields)?;
-        Ok(Self { model_type: model_type.to_owned(), quantization, architecture })
+        let model_code = match fields.object("auto_map")? {
+            Some(classes) => classes.text("AutoModelForCausalLM")?.map(str::to_owned),
+            None => None,
+        };
+        Ok(Self { model_type: model_type.to_owned(), quantization, model_code, architecture })
     }
 
     /// The family and its sizes, or [`Architecture::Unknown`].
@@ -96,6 +113,7 @@ impl Quantization {
     fn from_fields(config: &Fields<'_>) -> Result<Self> {
         let Some(fields) = config.object("quantization_config")? else { return Ok(Self::None) };
         match fields.text("quant_method")? {
+            Some("gguf") => Ok(Self::Gguf),
             Some("bitpack") => QuantConfig::from_fields(&fields).map(Self::Bitpack),
             method => Ok(Self::Unknown { method: method.unwrap_or("unnamed").to_owned() }),
         }

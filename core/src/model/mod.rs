@@ -8,7 +8,9 @@ mod arch;
 mod config;
 mod fields;
 mod manifest;
+mod rotary;
 
-pub use arch::{Architecture, Qwen3};
+pub use arch::{Architecture, Decoder, DeltaNet, Family, LayerType};
 pub use config::{Config, QuantConfig, Quantization};
 pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};
+pub use rotary::{Llama3Scaling, Rotary};

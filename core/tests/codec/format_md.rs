@@ -1,10 +1,12 @@
 //! The worked example of FORMAT.md is what the codec writes and reads, byte for byte.
 
-use bitgauge_core::codec::{Bits, Layout, Parts, Settings, choose_rescue_rows, decode, encode, quantize};
+use bitgauge_core::codec::{
+    Bits, Fit, Layout, Parts, Settings, choose_rescue_rows, decode, encode, quantize, row_errors,
+};
 use bitgauge_core::{Dense, Matrix, Values};
 
 const FORMAT: &str = include_str!("../../../FORMAT.md");
-const SETTINGS: Settings = Settings { scale_group: 128, bases: 1 };
+const SETTINGS: Settings = Settings { scale_group: 128, bases: 1, fit: Fit::Mean };
 
 /// The lines of one section of the example: those after `title` up to the next blank line.
 fn section(title: &str) -> Vec<&'static str> {
@@ -35,7 +37,8 @@ fn example() -> Dense {
 
 #[test]
 fn the_packer_writes_the_example() {
-    let rescue_rows = choose_rescue_rows(&example(), 0.34, SETTINGS).unwrap();
+    let errors = row_errors(&example(), 0, &[SETTINGS]).unwrap();
+    let rescue_rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, 0.34).unwrap();
     let packed = quantize(&example(), &rescue_rows, SETTINGS).unwrap();
     let layout = Layout::of(&packed).unwrap();
     let written: Vec<_> = encode(&packed)

@@ -1,6 +1,8 @@
 //! encode and decode are inverse, whole or streamed, at awkward sizes.
 
-use bitgauge_core::codec::{Form, Layout, Part, PayloadCheck, Settings, decode, decode_dense, encode, group};
+use bitgauge_core::codec::{
+    Fit, Form, Layout, Part, PayloadCheck, Settings, decode, decode_dense, encode, group,
+};
 use bitgauge_core::model::QuantConfig;
 use bitgauge_core::{Dtype, Matrix, Packed, Values};
 
@@ -15,7 +17,7 @@ fn for_each_case(mut f: impl FnMut(&Packed, &str)) {
         for bases in 1..=4 {
             for rescued in [0, 1, 4, ROWS] {
                 for scale_group in [0, 128] {
-                    let settings = Settings { scale_group, bases };
+                    let settings = Settings { scale_group, bases, fit: Fit::LeastSquares };
                     let matrix = packed(ROWS, cols, rescued, settings);
                     f(&matrix, &format!("K {cols}, R {rescued}, {settings:?}"));
                 }

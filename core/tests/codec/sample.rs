@@ -1,6 +1,6 @@
 //! Seeded weights and the parts that they pack into.
 
-use bitgauge_core::codec::{Layout, Part, Parts, Settings, encode, quantize};
+use bitgauge_core::codec::{Fit, Layout, Part, Parts, Settings, encode, quantize};
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::{Dense, Packed, Values};
 
@@ -59,7 +59,7 @@ fn entry(name: &str, part: Part, layout: &Layout) -> TensorEntry {
 
 /// A small weight with everything in it: padding bits and nibbles, two bases, rescue rows.
 pub fn small() -> (Packed, Layout, Parts<Vec<u8>>) {
-    let matrix = packed(7, 133, 3, Settings { scale_group: 128, bases: 2 });
+    let matrix = packed(7, 133, 3, Settings { scale_group: 128, bases: 2, fit: Fit::Mean });
     let layout = Layout::of(&matrix).unwrap();
     let bytes = encode(&matrix);
     (matrix, layout, bytes)

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::direct::{Revision, Scorer};
 use clap::{Parser, Subcommand, ValueEnum};
+use native_eval::Precision;
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
 ///
@@ -31,6 +33,10 @@ pub enum Command {
     Eval(EvalOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
     Benchmark(BenchmarkOptions),
+    /// Score a JSON artifact with the validator's proxy.
+    Proxy(ProxyOptions),
+    /// Write the report of a pack's limits that the task's prepare step writes.
+    Prepare(PrepareOptions),
     /// Pack a dense Hugging Face model folder into a 1-bit artifact.
     Pack(PackOptions),
     /// Time the evaluation of a random model of a known shape.
@@ -75,7 +81,7 @@ impl From<PackName> for Pack {
 
 #[derive(clap::Args)]
 pub struct InspectOptions {
-    /// A model folder, .zip or .safetensors file.
+    /// A model folder, .zip, .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
     /// can't run, so the best verdict is `inconclusive`.
@@ -110,7 +116,7 @@ fn base_url(text: &str) -> Result<String, String> {
 
 #[derive(clap::Args)]
 pub struct EvalOptions {
-    /// A model folder, .zip or .safetensors file.
+    /// A model folder, .zip, .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Held-out documents: a JSON list of strings or of objects with `text`, the same as JSON
     /// lines (.jsonl), or one document a line (.txt).
@@ -145,9 +151,9 @@ pub struct EvalOptions {
 pub struct BenchmarkOptions {
     #[command(flatten)]
     pub contract: ContractOptions,
-    /// A tokenizer.json, a folder that holds one, or `byte-utf8`, instead of the one that
-    /// AUTORESEARCH_EVAL_TOKENIZER_ID names.
-    #[arg(long, value_name = "DIR|FILE|byte-utf8")]
+    /// A tokenizer.json, a folder that holds one, `byte-utf8`, or `artifact` for the artifact's own,
+    /// instead of the one that AUTORESEARCH_EVAL_TOKENIZER_ID names.
+    #[arg(long, value_name = "DIR|FILE|byte-utf8|artifact")]
     pub tokenizer: Option<PathBuf>,
     /// Which public revision of the validator to follow.
     #[arg(long, value_enum, default_value_t = RevisionName::D899b08)]
@@ -165,21 +171,50 @@ pub struct BenchmarkOptions {
     pub limit_vocabulary: Option<usize>,
 }
 
+/// Runs the validator's proxy: a JSON artifact scored against five small random matrices.
+///
+/// AUTORESEARCH_SUBMISSION_ARTIFACT_PATH names the artifact; without it the validator's default submission
+/// is scored. The proxy's vocabulary are the words of the validator's built-in texts, so --corpus is
+/// needed. The competition's own benchmark scores models (`bitgauge benchmark`), not this proxy.
+///
+/// Exit status as of `bitgauge benchmark`.
+#[derive(clap::Args)]
+pub struct ProxyOptions {
+    #[command(flatten)]
+    pub contract: ContractOptions,
+}
+
+#[derive(clap::Args)]
+pub struct PrepareOptions {
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Where the report is written.
+    #[arg(long, value_name = "FILE.json", default_value = "baseline_manifest.json")]
+    pub result: PathBuf,
+}
+
 /// Whose rules, whose texts, and where the result goes.
 #[derive(clap::Args)]
 pub struct ContractOptions {
-    /// Whose limits apply.
-    #[arg(long, value_enum, default_value_t = PackName::Binary)]
-    pub pack: PackName,
-    /// Another pack's settings: a JSON object with the fields of the validator's config.
-    #[arg(long, value_name = "FILE.json", conflicts_with = "pack")]
-    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub config: ConfigOptions,
     /// The validator's built-in texts, {group: [texts]}, which public datasets are made of.
     #[arg(long, value_name = "FILE.json")]
     pub corpus: Option<PathBuf>,
     /// Where the result is written.
     #[arg(long, value_name = "FILE.json", default_value = "last_run.json")]
     pub result: PathBuf,
+}
+
+/// Whose rules.
+#[derive(clap::Args)]
+pub struct ConfigOptions {
+    /// Whose limits apply.
+    #[arg(long, value_enum, default_value_t = PackName::Binary)]
+    pub pack: PackName,
+    /// Another pack's settings: a JSON object with the fields of the validator's config.
+    #[arg(long, value_name = "FILE.json", conflicts_with = "pack")]
+    pub config: Option<PathBuf>,
 }
 
 /// A public revision of the validator.
@@ -235,9 +270,38 @@ pub struct DeviceOptions {
     /// Tokens that go through the model together. Default: what suits the device.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens_in_flight: Option<u32>,
+    /// What products with weights are computed in on a GPU; the CPU computes in f32. `auto` takes
+    /// f16 where cooperative matrices (tensor cores) multiply it, else f32.
+    #[arg(long, value_enum, default_value_t = PrecisionName::Auto)]
+    pub precision: PrecisionName,
     /// CPU threads. Default: all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+}
+
+/// What products with weights are computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PrecisionName {
+    /// f16 through cooperative matrices where there are any, else f32.
+    #[default]
+    Auto,
+    /// f32: what is compared with references.
+    F32,
+    /// f16, through cooperative matrices where there are any.
+    F16,
+    /// f16 without cooperative matrices.
+    F16Plain,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::Auto => Self::Auto,
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::F16 => Self::F16,
+            PrecisionName::F16Plain => Self::F16Plain,
+        }
+    }
 }
 
 /// Which device evaluates.
@@ -275,18 +339,64 @@ pub struct PackOptions {
     pub model: PathBuf,
     /// The artifact to write: a .zip file, or a folder.
     pub out: PathBuf,
-    /// Columns per scale, or 0 for one scale per row.
-    #[arg(long, value_name = "128|0", default_value = "128", value_parser = ["128", "0"])]
-    pub scale_group: String,
+    /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
+    /// matrices get a second basis by what lowers the squared error most per bit.
+    #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
+    pub budget: Option<PackName>,
+    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget the better of both.
+    #[arg(long, value_name = "128|0", value_enum)]
+    pub scale_group: Option<ScaleGroup>,
     /// Fraction of each matrix's rows to keep in 4 bits.
     #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = fraction)]
     pub rescue_fraction: f64,
     /// Additive sign bases of each binary row.
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub bases: u8,
+    /// How signs, codes and scales are chosen.
+    #[arg(long, value_enum, default_value_t = FitName::LeastSquares)]
+    pub fit: FitName,
     /// Replace OUT if it exists.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Columns per scale of a binary row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScaleGroup {
+    /// One scale per 128 columns.
+    #[value(name = "128")]
+    Columns128,
+    /// One scale per row.
+    #[value(name = "0")]
+    Row,
+}
+
+impl ScaleGroup {
+    /// The number that config.json records.
+    pub fn columns(self) -> usize {
+        match self {
+            Self::Columns128 => 128,
+            Self::Row => 0,
+        }
+    }
+}
+
+/// How signs, codes and scales are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FitName {
+    /// Signs with mean magnitudes, codes up to the largest weight.
+    Mean,
+    /// Whatever gives the least squared error; never worse.
+    LeastSquares,
+}
+
+impl From<FitName> for Fit {
+    fn from(name: FitName) -> Self {
+        match name {
+            FitName::Mean => Self::Mean,
+            FitName::LeastSquares => Self::LeastSquares,
+        }
+    }
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
@@ -298,11 +408,30 @@ fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Largest size of a product that can be timed.
+const MAX_PRODUCT_SIZE: usize = 1 << 20;
+
 #[derive(clap::Args)]
 pub struct BenchOptions {
     /// The shape of a published model.
     #[arg(long, value_name = "NAME", default_value = "qwen3-0.6b")]
     pub shape: String,
+    /// Time one product of this size instead: tokens, rows and columns of the weights.
+    #[arg(long, value_name = "T,N,K", conflicts_with_all = ["layers", "documents", "tokens", "profile"])]
+    pub matmul: Option<ProductSize>,
+    /// With --matmul: additive sign bases of the weights.
+    #[arg(long, value_name = "B", default_value_t = 1, requires = "matmul", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub bases: u8,
+    /// With --matmul: fraction of the rows that are rescued.
+    #[arg(long, value_name = "F", default_value_t = 0.0, requires = "matmul", value_parser = fraction)]
+    pub rescue_fraction: f64,
+    /// Load the weights from this artifact and time that. If it does not exist it is written first, with
+    /// random weights: a folder, or a zip if the name ends in .zip.
+    #[arg(long, value_name = "PATH", conflicts_with = "matmul")]
+    pub artifact: Option<PathBuf>,
+    /// Also show where the time goes, kernel by kernel. Timing them keeps them from overlapping.
+    #[arg(long)]
+    pub profile: bool,
     /// Cut the model to this many layers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub layers: Option<u16>,
@@ -314,6 +443,26 @@ pub struct BenchOptions {
     pub tokens: u32,
     #[command(flatten)]
     pub device: DeviceOptions,
+}
+
+/// Tokens, rows and columns of a product.
+#[derive(Debug, Clone, Copy)]
+pub struct ProductSize(pub [usize; 3]);
+
+impl FromStr for ProductSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.trim().parse().ok()).collect();
+        match sizes.as_deref() {
+            Some(&[tokens, rows, columns])
+                if [tokens, rows, columns].iter().all(|size| (1..=MAX_PRODUCT_SIZE).contains(size)) =>
+            {
+                Ok(Self([tokens, rows, columns]))
+            }
+            _ => Err(format!("`{text}` is not T,N,K: three numbers from 1 to {MAX_PRODUCT_SIZE}")),
+        }
+    }
 }
 
 /// Writes the completion script of `shell` to stdout.

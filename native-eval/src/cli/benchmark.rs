@@ -7,11 +7,11 @@ use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
 use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task};
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceOptions, Format};
-use super::{Exit, Failure, contract, device, output, progress, text};
+use super::{Exit, Failure, contract, device, progress, text};
 
 /// Runs the benchmark that the environment describes.
 pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
-    let config = options.contract.read_config()?;
+    let config = options.contract.config.read()?;
     let corpus = options.contract.read_corpus()?;
     let (environment, files) = (contract::environment(), contract::files()?);
     let benchmark = Benchmark {
@@ -34,14 +34,7 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
         let name = benchmark.revision.name();
         eprintln!("{}", text::faint(&format!("scored as the validator's revision {name}")));
     }
-    let json = verdict.report.to_pretty();
-    output::write_file(&options.contract.result, &json)?;
-    match format {
-        Format::Human => print!("{}", verdict.stdout),
-        Format::Json => println!("{json}"),
-        Format::Quiet => println!("{}", verdict.stdout.lines().next().unwrap_or_default()),
-    }
-    Ok(Exit::Done)
+    options.contract.finish(&verdict, format)
 }
 
 /// Why a run ended early: with the validator's words, or for want of a device.

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use anstream::eprintln;
+use anstream::{eprintln, print, println};
+use bitgauge_core::contract::direct::Verdict;
 use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::python::Value;
 use bitgauge_core::contract::{Config, Environment, Halt, Pack};
 use bitgauge_core::{Error, ErrorKind};
 use native_eval::LocalFiles;
 
-use super::args::ContractOptions;
-use super::{Exit, Failure};
+use super::args::{ConfigOptions, ContractOptions, Format};
+use super::{Exit, Failure, output};
 
 /// Longest settings or corpus file.
 const FILE_BYTES: u64 = 64 << 20;
@@ -26,20 +27,34 @@ pub fn files() -> Result<LocalFiles, Failure> {
     Ok(LocalFiles::new(&std::env::current_dir()?))
 }
 
-impl ContractOptions {
+impl ConfigOptions {
     /// The pack's settings.
-    pub fn read_config(&self) -> Result<Config, Failure> {
+    pub fn read(&self) -> Result<Config, Failure> {
         let Some(path) = &self.config else { return Ok(Pack::from(self.pack).config()) };
         let json = Value::parse(&read(path)?).map_err(|error| malformed(path, &error))?;
         Ok(Config::from_json(&json).map_err(|error| malformed(path, &error.message))?)
     }
+}
 
+impl ContractOptions {
     /// The built-in texts, if they were given.
     pub fn read_corpus(&self) -> Result<Option<Corpus>, Failure> {
         let parse = |path: &std::path::PathBuf| {
             Corpus::parse(&read(path)?).map_err(|error| error.within(path.display()))
         };
         Ok(self.corpus.as_ref().map(parse).transpose()?)
+    }
+
+    /// Writes the result's file and prints what the validator prints.
+    pub fn finish(&self, verdict: &Verdict, format: Format) -> Result<Exit, Failure> {
+        let json = verdict.report.to_pretty();
+        output::write_file(&self.result, &json)?;
+        match format {
+            Format::Human => print!("{}", verdict.stdout),
+            Format::Json => println!("{json}"),
+            Format::Quiet => println!("{}", verdict.stdout.lines().next().unwrap_or_default()),
+        }
+        Ok(Exit::Done)
     }
 }
 

@@ -13,7 +13,9 @@ mod eval;
 mod inspect;
 mod output;
 mod pack;
+mod prepare;
 mod progress;
+mod proxy;
 mod text;
 
 use std::process::ExitCode;
@@ -66,6 +68,8 @@ pub fn main() -> ExitCode {
         Some(Command::Inspect(options)) => inspect::run(&options, format),
         Some(Command::Eval(options)) => eval::run(&options, format),
         Some(Command::Benchmark(options)) => benchmark::run(&options, format),
+        Some(Command::Proxy(options)) => proxy::run(&options, format),
+        Some(Command::Prepare(options)) => prepare::run(&options, format),
         Some(Command::Pack(options)) => pack::run(&options, format),
         Some(Command::Bench(options)) => bench::run(&options, format),
         Some(Command::Devices) => devices::run(format),

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::isa::{Isa, vectorised};
-use super::panel::Weights;
-use super::product::{Scratch, product, split};
+use super::product::split;
 use super::rows;
+use super::weights::Weights;
 use crate::backend::NO_TARGET;
 
 /// Vocabulary rows whose logits exist at once: 1 MiB of them for a full block of rows.
@@ -68,7 +68,7 @@ vectorised! {
 /// The loss per row; x is `[T, H]`, head is `[V, H]`, targets is `[T]` and below V or
 /// [`NO_TARGET`].
 pub(super) fn head_loss(isa: Isa, x: &[f32], head: &Weights, targets: &[u32]) -> Vec<f32> {
-    let (vocabulary, hidden) = (head.stored.rows(), head.stored.cols());
+    let (vocabulary, hidden) = (head.rows(), head.cols());
     let (heights, width) = split(isa, targets.len(), vocabulary, rayon::current_num_threads());
     let starts = (0..vocabulary).step_by(width);
     let tasks: Vec<(usize, usize, usize)> = heights
@@ -102,22 +102,12 @@ fn scan_range(
     targets: &[u32],
     range: std::ops::Range<usize>,
 ) -> Vec<Running> {
-    let hidden = head.stored.cols();
     let mut running = vec![Running::START; targets.len()];
-    let mut scratch = Scratch::new(isa, targets.len());
     let mut logits = vec![0.0; targets.len() * CHUNK.min(range.len())];
     for start in range.clone().step_by(CHUNK) {
         let end = range.end.min(start + CHUNK);
         let mut lines: Vec<&mut [f32]> = logits.chunks_exact_mut(end - start).take(targets.len()).collect();
-        product(
-            isa,
-            hidden,
-            start..end,
-            |i, k, line| line.copy_from_slice(&x[i * hidden..][k]),
-            |j, k, panel| head.fill_panel(isa, j, k, panel),
-            &mut lines,
-            &mut scratch,
-        );
+        head.multiply(isa, x, start..end, &mut lines);
         take_in(isa, &mut running, &mut lines, start, targets);
     }
     running

@@ -1,6 +1,8 @@
 //! Which instruction set runs: chosen once, when the backend is made.
 
-use super::micro;
+use half::f16;
+
+use super::{lookup, micro};
 
 /// An instruction set that the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +135,22 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => unsafe { micro::avx2_expand(sign, negated, first_bit, add, panel) },
             _ => micro::portable_expand(sign, negated, first_bit, add, panel),
+        }
+    }
+
+    /// One panel of the table lookups of [`lookup`].
+    pub fn look_up(
+        self,
+        tables: &lookup::Tables,
+        signs: &[lookup::SignWords],
+        scales: &[f16; lookup::ROWS],
+        sums: &mut lookup::PanelSums,
+    ) {
+        match self.0 {
+            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { lookup::avx512(tables, signs, scales, sums) },
+            _ => lookup::portable(tables, signs, scales, sums),
         }
     }
 

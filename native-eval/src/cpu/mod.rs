@@ -2,14 +2,18 @@
 
 mod aligned;
 mod attention;
+mod delta_net;
+mod delta_rule;
 mod head;
 mod isa;
+mod lookup;
 mod micro;
 mod panel;
 mod product;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use std::time::Instant;
 
@@ -17,12 +21,11 @@ use bitgauge_core::Matrix;
 use rayon::prelude::*;
 
 pub use isa::Kernel;
-pub use panel::Weights;
+pub use weights::Weights;
 
-use crate::backend::{Attention, Backend, BackendError, NO_TARGET};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
 use aligned::Aligned;
 use isa::Isa;
-use product::Scratch;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -137,7 +140,7 @@ impl Backend for CpuBackend {
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Weights> {
-        Ok(Weights::new(matrix))
+        Ok(Weights::new(self.isa, matrix))
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<Vec<f32>> {
@@ -156,10 +159,10 @@ impl Backend for CpuBackend {
     }
 
     fn embed(&mut self, table: &Weights, ids: &Vec<u32>, out: &mut CpuBuffer) -> Result<()> {
-        agree("embed: columns", table.stored.cols(), out.cols)?;
+        agree("embed: columns", table.cols(), out.cols)?;
         agree("embed: rows", ids.len(), out.rows())?;
-        if let Some(id) = ids.iter().find(|id| **id as usize >= table.stored.rows()) {
-            let rows = table.stored.rows();
+        if let Some(id) = ids.iter().find(|id| **id as usize >= table.rows()) {
+            let rows = table.rows();
             return Err(BackendError(format!("embed: token id {id} is outside a table of {rows} rows")));
         }
         self.run(|| out.par_rows().for_each(|(t, row)| table.read_row(ids[t] as usize, row)));
@@ -184,8 +187,8 @@ impl Backend for CpuBackend {
     }
 
     fn matmul(&mut self, x: &CpuBuffer, w: &Weights, out: &mut CpuBuffer) -> Result<()> {
-        agree("matmul: input columns", w.stored.cols(), x.cols)?;
-        agree("matmul: output columns", w.stored.rows(), out.cols)?;
+        agree("matmul: input columns", w.cols(), x.cols)?;
+        agree("matmul: output columns", w.rows(), out.cols)?;
         agree("matmul: rows", x.rows(), out.rows())?;
         if out.values.as_slice().is_empty() {
             return Ok(());
@@ -196,16 +199,7 @@ impl Backend for CpuBackend {
             product::tiles(out.values.as_mut_slice(), cols, &heights, width).into_par_iter().for_each(
                 |mut tile| {
                     let columns = tile.col..cols.min(tile.col + width);
-                    let mut scratch = Scratch::new(isa, tile.rows.len());
-                    product::product(
-                        isa,
-                        x.cols,
-                        columns,
-                        |i, k, line| line.copy_from_slice(&x.row(tile.row + i)[k]),
-                        |j, k, panel| w.fill_panel(isa, j, k, panel),
-                        &mut tile.rows,
-                        &mut scratch,
-                    );
+                    w.multiply(isa, &x.values.as_slice()[tile.row * x.cols..], columns, &mut tile.rows);
                 },
             );
         });
@@ -292,10 +286,64 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
+    fn split_heads(
+        &mut self,
+        x: &CpuBuffer,
+        head_dim: usize,
+        first: &mut CpuBuffer,
+        second: &mut CpuBuffer,
+    ) -> Result<()> {
+        self.run_split_heads(x, head_dim, first, second)
+    }
+
+    fn sigmoid_gate(&mut self, x: &mut CpuBuffer, gate: &CpuBuffer) -> Result<()> {
+        self.run_sigmoid_gate(x, gate)
+    }
+
+    fn causal_conv(
+        &mut self,
+        x: &CpuBuffer,
+        weight: &Vec<f32>,
+        positions: &Vec<u32>,
+        out: &mut CpuBuffer,
+    ) -> Result<()> {
+        self.run_causal_conv(x, weight, positions, out)
+    }
+
+    fn l2_norm(&mut self, x: &mut CpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
+        self.run_l2_norm(x, heads, head_dim, eps)
+    }
+
+    fn decay_gates(
+        &mut self,
+        a: &mut CpuBuffer,
+        b: &mut CpuBuffer,
+        rate: &Vec<f32>,
+        bias: &Vec<f32>,
+    ) -> Result<()> {
+        self.run_decay_gates(a, b, rate, bias)
+    }
+
+    fn delta_rule(
+        &mut self,
+        mixed: &CpuBuffer,
+        decay: &CpuBuffer,
+        beta: &CpuBuffer,
+        positions: &Vec<u32>,
+        shape: DeltaRule,
+        out: &mut CpuBuffer,
+    ) -> Result<()> {
+        self.run_delta_rule(mixed, (decay, beta), positions, shape, out)
+    }
+
+    fn gated_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32, gate: &CpuBuffer) -> Result<()> {
+        self.run_gated_norm(x, weight, eps, gate)
+    }
+
     fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, targets: &Vec<u32>) -> Result<Vec<f32>> {
-        agree("head_loss: columns", head.stored.cols(), x.cols)?;
+        agree("head_loss: columns", head.cols(), x.cols)?;
         agree("head_loss: rows", targets.len(), x.rows())?;
-        let vocabulary = head.stored.rows();
+        let vocabulary = head.rows();
         if let Some(id) = targets.iter().find(|id| **id != NO_TARGET && **id as usize >= vocabulary) {
             return Err(BackendError(format!("head_loss: target {id} is outside {vocabulary} rows")));
         }

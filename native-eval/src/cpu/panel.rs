@@ -8,23 +8,23 @@ use super::micro::{DEPTH, MOST_COLS};
 
 /// A weight matrix `[N, K]` in its stored form, with the place of each row.
 #[derive(Debug)]
-pub struct Weights {
-    pub(super) stored: Matrix,
+pub(super) struct Stored {
+    pub matrix: Matrix,
     slots: Vec<RowSlot>,
 }
 
-impl Weights {
-    pub(super) fn new(stored: Matrix) -> Self {
-        let slots = match &stored {
+impl Stored {
+    pub fn new(matrix: Matrix) -> Self {
+        let slots = match &matrix {
             Matrix::Packed(packed) => packed.slots(),
             Matrix::Dense(_) => Vec::new(),
         };
-        Self { stored, slots }
+        Self { matrix, slots }
     }
 
     /// Writes row `row` (K values) into `out`.
-    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
-        match &self.stored {
+    pub fn read_row(&self, row: usize, out: &mut [f32]) {
+        match &self.matrix {
             Matrix::Dense(dense) => dense.values.read(row * dense.cols, out),
             Matrix::Packed(packed) => packed.read_row(self.slots[row], out),
         }
@@ -33,11 +33,11 @@ impl Weights {
     /// Writes weight rows `rows` (at most the panel's width NR), input columns `cols`, K-major:
     /// `panel[(k - cols.start) * NR + j]` is row `rows.start + j`, column k. Columns of the panel
     /// past the last row are unspecified. `cols.start` is a multiple of 32.
-    pub(super) fn fill_panel(&self, isa: Isa, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
+    pub fn fill_panel(&self, isa: Isa, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
         let nr = isa.tile().1;
         let mut line = [0.0; DEPTH];
         let line = &mut line[..cols.len()];
-        match &self.stored {
+        match &self.matrix {
             Matrix::Dense(dense) => {
                 for (j, row) in rows.enumerate() {
                     dense.values.read(row * dense.cols + cols.start, line);

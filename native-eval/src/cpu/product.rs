@@ -40,7 +40,7 @@ impl Scratch {
 /// `out[i][j] = Σ_k a[i][k] b[k][j]` for `j < cols` and `k < depth`.
 ///
 /// `read_a(i, k, line)` writes `a[i][k]` into line. `fill_panel(j, k, panel)` writes the panel of
-/// columns j, K-major (see [`super::panel::Weights::fill_panel`]).
+/// columns j, K-major (see [`super::panel::Stored::fill_panel`]).
 pub(super) fn product(
     isa: Isa,
     depth: usize,

@@ -1,4 +1,4 @@
-//! The kernels that work row by row: norms, rotary, SwiGLU, residual.
+//! The kernels that work row by row: norms, rotary, gates, residual.
 //!
 //! Plain loops over independent lanes, compiled for every instruction set by [`vectorised`].
 
@@ -64,11 +64,62 @@ vectorised! {
         }
     }
 
+    /// The same for each head, times `silu(gate)`; weight is `[head_dim]`.
+    pub(super) fn gated_norm(row: &mut [f32], weight: &[f32], eps: f32, gate: &[f32]) {
+        for (head, gate) in row.chunks_exact_mut(weight.len()).zip(gate.chunks_exact(weight.len())) {
+            let scale = inverse_rms(head, eps);
+            for ((x, weight), gate) in head.iter_mut().zip(weight).zip(gate) {
+                *x = *x * scale * weight * (gate / (1.0 + exp(-gate)));
+            }
+        }
+    }
+
+    /// `x = x / sqrt(Σ x² + eps)` in place for every head of these.
+    pub(super) fn l2_norm(heads: &mut [f32], head_dim: usize, eps: f32) {
+        for head in heads.chunks_exact_mut(head_dim) {
+            let scale = (1.0 / (sum_of_squares(head) + f64::from(eps)).sqrt()) as f32;
+            for x in head {
+                *x *= scale;
+            }
+        }
+    }
+
+    /// `x = x ∘ σ(gate)`.
+    pub(super) fn sigmoid_gate(x: &mut [f32], gate: &[f32]) {
+        for (x, gate) in x.iter_mut().zip(gate) {
+            *x /= 1.0 + exp(-*gate);
+        }
+    }
+
+    /// `out += tap ∘ x`.
+    pub(super) fn add_product(tap: &[f32], x: &[f32], out: &mut [f32]) {
+        for ((out, tap), x) in out.iter_mut().zip(tap).zip(x) {
+            *out += tap * x;
+        }
+    }
+
+    /// `x = silu(x)`.
+    pub(super) fn silu(x: &mut [f32]) {
+        for x in x {
+            *x /= 1.0 + exp(-*x);
+        }
+    }
+
     /// `residual += x`.
     pub(super) fn add(residual: &mut [f32], x: &[f32]) {
         for (residual, x) in residual.iter_mut().zip(x) {
             *residual += x;
         }
+    }
+}
+
+/// The gates of one token, whose few numbers are worth the library's exact functions:
+/// `a = rate ∘ ln(1 + e^(a + bias))`, `b = σ(b)`.
+pub(super) fn decay_gates(a: &mut [f32], b: &mut [f32], rate: &[f32], bias: &[f32]) {
+    for (((a, b), rate), bias) in a.iter_mut().zip(b).zip(rate).zip(bias) {
+        let x = *a + bias;
+        *a = rate * (x.max(0.0) + (-x.abs()).exp().ln_1p());
+        *b = 1.0 / (1.0 + (-*b).exp());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every kernel variant against its twin, at sizes around every block edge.
 
-mod data;
+pub mod data;
+mod delta_net;
 mod products;
 mod row_kernels;
 

@@ -27,6 +27,11 @@ pub struct AdapterInfo {
     pub workgroup_memory_bytes: u32,
     /// Most invocations of one workgroup.
     pub max_workgroup_invocations: u32,
+    /// Whether kernels can compute with 16-bit floats.
+    pub has_f16: bool,
+    /// Whether it has the cooperative matrices that matmul_coop.wgsl needs: 16 x 16 x 16, f16
+    /// factors and f32 sums, in subgroups of 32.
+    pub has_cooperative_matrices: bool,
 }
 
 impl fmt::Display for AdapterInfo {
@@ -125,5 +130,21 @@ pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
         max_buffer_bytes: limits.max_buffer_size,
         workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
         max_workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+        has_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+        has_cooperative_matrices: has_cooperative_matrices(adapter),
     }
+}
+
+fn has_cooperative_matrices(adapter: &wgpu::Adapter) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let info = adapter.get_info();
+    let features = wgpu::Features::SHADER_F16
+        | wgpu::Features::SUBGROUP
+        | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    adapter.features().contains(features)
+        && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
+        && adapter.cooperative_matrix_properties().iter().any(|shape| {
+            (shape.m_size, shape.n_size, shape.k_size) == (16, 16, 16)
+                && (shape.ab_type, shape.cr_type) == (F16, F32)
+        })
 }

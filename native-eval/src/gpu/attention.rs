@@ -4,7 +4,10 @@ use std::ops;
 
 use bitgauge_shaders::{Kernel, params};
 
-use super::recorder::{Dispatch, Recorder};
+use super::coop::tiles_across;
+use super::memory::ROW_BLOCK;
+use super::products::Products;
+use super::recorder::Dispatch;
 use super::{GpuBackend, GpuBuffer, GpuIndices};
 use crate::{Attention, BackendError};
 
@@ -42,6 +45,9 @@ impl GpuBackend {
         v.expect("attention: v", tokens, kv_heads * head_dim)?;
         out.expect("attention: output", tokens, heads * head_dim)?;
         check_documents(&positions.values)?;
+        if self.attends_cooperatively((q, k, out), shape) {
+            return self.run_attention_coop((q, k, v), positions, shape, out);
+        }
 
         let mut start = 0;
         while start < tokens {
@@ -76,6 +82,79 @@ impl GpuBackend {
         Ok(())
     }
 
+    /// The kernel for attention of this shape, where everything fits a binding.
+    pub(super) fn attention_kernel(&self, shape: Attention) -> Kernel {
+        if self.device.products == Products::Cooperative && shape.head_dim.is_multiple_of(16) {
+            Kernel::AttentionCoop((shape.head_dim / 16) as u8)
+        } else {
+            Kernel::Attention
+        }
+    }
+
+    /// Whether heads are whole tiles of 16 channels, and everything fits a binding.
+    fn attends_cooperatively(
+        &self,
+        (q, k, out): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
+        shape: Attention,
+    ) -> bool {
+        let rows = q.rows.next_multiple_of(ROW_BLOCK) as u64;
+        matches!(self.attention_kernel(shape), Kernel::AttentionCoop(_))
+            && [q, k, out].iter().all(|x| rows * x.row_bytes() <= self.limit)
+    }
+
+    fn run_attention_coop(
+        &mut self,
+        (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
+        positions: &GpuIndices,
+        shape: Attention,
+        out: &GpuBuffer,
+    ) -> Result<()> {
+        let Attention { heads, kv_heads, head_dim } = shape;
+        let [q_tiles, k_tiles, v_tiles] =
+            [self.convert(q, false)?, self.convert(k, false)?, self.convert(v, false)?];
+        let tokens = positions.values.len();
+        let all = 0..tokens;
+        let bands = tokens.div_ceil(ROW_BLOCK);
+        let flops = |band: usize| {
+            let queries = &positions.values[band * ROW_BLOCK..tokens.min((band + 1) * ROW_BLOCK)];
+            let pairs: u64 = queries.iter().map(|position| u64::from(*position) + 1).sum();
+            pairs * (4 * heads * head_dim) as u64
+        };
+        let mut start = 0;
+        while start < bands {
+            let (mut end, mut sum) = (start + 1, flops(start));
+            while end < bands && sum + flops(end) <= self.recorder.flops_limit {
+                sum += flops(end);
+                end += 1;
+            }
+            let dispatch = Dispatch {
+                kernel: self.attention_kernel(shape),
+                params: params::AttentionCoop {
+                    tokens: tokens as u32,
+                    first_tile: start as u32,
+                    group: (heads / kv_heads) as u32,
+                    q_stride: tiles_across(q.cols) as u32,
+                    kv_stride: tiles_across(k.cols) as u32,
+                    out_stride: out.stride() as u32,
+                    scale: (head_dim as f32).sqrt().recip(),
+                },
+                ranges: &[
+                    q_tiles.block_range(&all),
+                    k_tiles.block_range(&all),
+                    v_tiles.block_range(&all),
+                    positions.range(),
+                    out.block_range(&all),
+                ],
+                weights: None,
+                grid: [end - start, heads, 1],
+                flops: sum,
+            };
+            self.recorder.record(&mut self.device, dispatch)?;
+            start = end;
+        }
+        Ok(())
+    }
+
     /// The longest span of queries from `start` on whose rows, and whose keys' rows, fit a binding,
     /// and which is not too long to run at once.
     fn attention_span(
@@ -98,7 +177,7 @@ impl GpuBackend {
                 self.limit
             )));
         }
-        let mut left = Recorder::flops_limit(&self.device);
+        let mut left = self.recorder.flops_limit;
         for (i, position) in positions[start..start + most].iter().enumerate() {
             left = left.saturating_sub((u64::from(*position) + 1) * flops_per_pair as u64);
             if left == 0 && i >= BLOCK {

@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapters::{AdapterChoice, AdapterInfo, choose, info};
+use super::products::{Precision, Products};
 use crate::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -24,8 +25,11 @@ pub(super) struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub info: AdapterInfo,
+    /// How it multiplies by weights.
+    pub products: Products,
     faults: Arc<Mutex<Faults>>,
     allocated: Arc<AtomicU64>,
+    most_allocated: AtomicU64,
     uploading: u64,
 }
 
@@ -43,13 +47,18 @@ impl Drop for Stored {
 }
 
 impl Device {
-    /// Opens the chosen adapter with the adapter's own limits and no optional features.
-    pub fn open(choice: &AdapterChoice) -> Result<Self> {
+    /// Opens the chosen adapter with the adapter's own limits and the optional features that the
+    /// precision and timing need.
+    pub fn open(choice: &AdapterChoice, precision: Precision) -> Result<Self> {
         let adapter = choose(choice)?;
         let info = info(&adapter);
+        let products = Products::choose(precision, &info)?;
+        let timing = wgpu::Features::TIMESTAMP_QUERY & adapter.features();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("bitgauge"),
+            required_features: products.features() | timing,
             required_limits: adapter.limits(),
+            experimental_features: products.experimental_features(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
@@ -67,7 +76,16 @@ impl Device {
                 lock(&gone).lost.get_or_insert(format!("the device was lost: {message}"));
             }
         });
-        Ok(Self { device, queue, info, faults, allocated: Arc::default(), uploading: 0 })
+        Ok(Self {
+            device,
+            queue,
+            info,
+            products,
+            faults,
+            allocated: Arc::default(),
+            most_allocated: AtomicU64::new(0),
+            uploading: 0,
+        })
     }
 
     /// Fails if the device reported an error since the last call, or is lost.
@@ -84,6 +102,11 @@ impl Device {
         self.allocated.load(Ordering::Relaxed)
     }
 
+    /// Most bytes of all buffers that lived at the same time.
+    pub fn most_allocated_bytes(&self) -> u64 {
+        self.most_allocated.load(Ordering::Relaxed)
+    }
+
     /// A buffer of at least `bytes`, and at least 16 so that an absent part can be bound.
     pub fn create(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
         let size = bytes.max(16).next_multiple_of(4);
@@ -95,7 +118,8 @@ impl Device {
         }
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
         let buffer = self.device.create_buffer(&descriptor);
-        self.allocated.fetch_add(size, Ordering::Relaxed);
+        let before = self.allocated.fetch_add(size, Ordering::Relaxed);
+        self.most_allocated.fetch_max(before + size, Ordering::Relaxed);
         let stored = Stored { buffer, allocated: Arc::clone(&self.allocated) };
         self.check()?;
         Ok(stored)

@@ -2,11 +2,11 @@
 
 use std::ops;
 
-use bitgauge_shaders::Kernel;
-use bitgauge_shaders::params;
+use bitgauge_shaders::{Kernel, params};
 
 use super::memory::spans;
-use super::recorder::{Dispatch, Range, Recorder};
+use super::products::Products;
+use super::recorder::{Dispatch, Range};
 use super::weights::Part;
 use super::{GpuBackend, GpuBuffer, GpuIndices, GpuMatrix};
 use crate::{BackendError, NO_TARGET};
@@ -21,9 +21,9 @@ const VOCABULARY_BLOCK: u64 = 8_192;
 const LOGIT_BYTES: u64 = 256 << 20;
 
 /// Columns `quad * 4 ..` of a matmul's output, and which rows of a part they hold.
-struct Columns {
-    part_rows: ops::Range<usize>,
-    quad: usize,
+pub(super) struct Columns {
+    pub part_rows: ops::Range<usize>,
+    pub quad: usize,
 }
 
 impl GpuBackend {
@@ -72,11 +72,25 @@ impl GpuBackend {
     /// Tokens that one dispatch of a product with `rows` x `cols` weights may take.
     fn tokens_per_dispatch(&self, rows: usize, cols: usize) -> usize {
         let flops_per_token = 2 * (rows as u64).saturating_mul(cols as u64);
-        let most = Recorder::flops_limit(&self.device) / flops_per_token.max(1);
+        let most = self.recorder.flops_limit / flops_per_token.max(1);
         (most as usize / TILE * TILE).max(TILE)
     }
 
     fn record_matmul(
+        &mut self,
+        x: (&GpuBuffer, &ops::Range<usize>),
+        w: (&GpuMatrix, &Part),
+        columns: &Columns,
+        out: (&GpuBuffer, &ops::Range<usize>),
+    ) -> Result<()> {
+        if self.cooperates(x, out) {
+            self.record_cooperative(x, w, columns, out)
+        } else {
+            self.record_plain(x, w, columns, out)
+        }
+    }
+
+    fn record_plain(
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
         (w, part): (&GpuMatrix, &Part),
@@ -84,8 +98,12 @@ impl GpuBackend {
         (out, out_rows): (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {
         let rows = columns.part_rows.len();
+        let kernel = match self.device.products {
+            Products::F16 => Kernel::MatmulF16(w.codec),
+            Products::F32 | Products::Cooperative => Kernel::Matmul(w.codec),
+        };
         let dispatch = Dispatch {
-            kernel: Kernel::Matmul(w.codec),
+            kernel,
             params: params::Matmul {
                 tokens: tokens.len() as u32,
                 columns: w.cols as u32,

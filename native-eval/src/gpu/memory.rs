@@ -13,6 +13,8 @@ type Result<T> = std::result::Result<T, BackendError>;
 const IDLE_COUNT: usize = 12;
 /// Rows of activations are padded to this many f32, so that a binding may begin at any row.
 const ROW_ELEMENTS: usize = 64;
+/// Buffers have room for a multiple of this many rows: cooperative matrices are stored whole.
+pub(super) const ROW_BLOCK: usize = 16;
 
 /// Activations `[rows, cols]` f32, each row padded; what is in the padding is unspecified.
 #[derive(Debug)]
@@ -33,7 +35,8 @@ impl Pool {
     pub fn take(&self, device: &Device, rows: usize, cols: usize) -> Result<GpuBuffer> {
         let stride = cols.next_multiple_of(ROW_ELEMENTS) as u64;
         let bytes = (rows as u64)
-            .checked_mul(stride * 4)
+            .checked_next_multiple_of(ROW_BLOCK as u64)
+            .and_then(|rows| rows.checked_mul(stride * 4))
             .ok_or_else(|| BackendError(format!("a buffer of {rows} x {cols} values is too large")))?
             .max(16);
         let stored = match self.reuse(bytes) {
@@ -95,6 +98,11 @@ impl GpuBuffer {
         Range { buffer: &self.stored, offset: rows.start as u64 * self.row_bytes(), bytes }
     }
 
+    /// These rows and the room up to the next multiple of [`ROW_BLOCK`].
+    pub(super) fn block_range(&self, rows: &ops::Range<usize>) -> Range<'_> {
+        self.range(&(rows.start..rows.end.next_multiple_of(ROW_BLOCK)))
+    }
+
     /// Fails unless the shape is this.
     pub(super) fn expect(&self, what: &str, rows: usize, cols: usize) -> Result<()> {
         if (self.rows, self.cols) == (rows, cols) {
@@ -105,7 +113,8 @@ impl GpuBuffer {
 }
 
 /// Cuts `rows` rows into spans of at most `most` rows that also fit a binding of `limit` bytes and
-/// one axis of a grid; `row_bytes` is the longest row of any buffer involved.
+/// one axis of a grid, each beginning at a multiple of [`ROW_BLOCK`] where more than that many fit;
+/// `row_bytes` is the longest row of any buffer involved.
 pub(super) fn spans(
     rows: usize,
     row_bytes: u64,
@@ -119,5 +128,6 @@ pub(super) fn spans(
         )));
     }
     let step = fitting.min(most.max(1)).min(MAX_WORKGROUPS);
+    let step = if step > ROW_BLOCK { step / ROW_BLOCK * ROW_BLOCK } else { step };
     Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))
 }

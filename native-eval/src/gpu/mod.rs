@@ -5,25 +5,34 @@
 
 mod adapters;
 mod attention;
+mod coop;
+mod delta_net;
+mod delta_rule;
 mod device;
 mod linear;
 mod memory;
+mod products;
 mod recorder;
 mod rows;
+mod timing;
 mod weights;
 
 pub use adapters::{AdapterChoice, AdapterInfo, adapters};
 pub use memory::GpuBuffer;
+pub use products::Precision;
 pub use weights::GpuMatrix;
 
 use bitgauge_core::Matrix;
 use bitgauge_shaders::Kernel;
 
-use crate::{Attention, Backend, BackendError};
+use crate::{Attention, Backend, BackendError, DeltaRule, KernelTime};
+use coop::Tiles;
+use delta_rule::Chunks;
 use device::{Device, Stored};
 use memory::Pool;
 use recorder::{Range, Recorder};
 use rows::Turns;
+use timing::Timing;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -40,6 +49,10 @@ pub struct GpuOptions {
     /// Most bytes of a buffer that a kernel may see at once; the adapter's own limit if absent or
     /// higher. For tests of the splitting.
     pub max_binding_bytes: Option<u64>,
+    /// What products with weights are computed in.
+    pub precision: Precision,
+    /// Whether to measure the time of every kernel, which keeps them from overlapping.
+    pub timed: bool,
     /// For tests: a fault to put into one kernel, to see that it is noticed.
     pub patch: Option<ShaderPatch>,
 }
@@ -72,6 +85,8 @@ pub struct GpuBackend {
     recorder: Recorder,
     pool: Pool,
     turns: Option<Turns>,
+    chunks: Option<Chunks>,
+    tiles: Option<Tiles>,
     limit: u64,
     next_id: u64,
 }
@@ -107,7 +122,7 @@ impl GpuIndices {
 impl GpuBackend {
     /// Opens an adapter. Fails where there is none, or where its driver refuses.
     pub fn new(choice: &AdapterChoice, options: GpuOptions) -> Result<Self> {
-        let device = Device::open(choice)?;
+        let device = Device::open(choice, options.precision)?;
         let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
         if limit < MIN_BINDING_BYTES {
             return Err(BackendError(format!(
@@ -115,8 +130,20 @@ impl GpuBackend {
             )));
         }
         let limit = limit.min(device.info.max_binding_bytes).min(MAX_BINDING_BYTES);
-        let recorder = Recorder::new(&device, options.patch)?;
-        Ok(Self { device, recorder, pool: Pool::default(), turns: None, limit, next_id: 0 })
+        let mut recorder = Recorder::new(&device, options.patch)?;
+        if options.timed {
+            recorder.timing = Some(Timing::new(&device)?);
+        }
+        Ok(Self {
+            device,
+            recorder,
+            pool: Pool::default(),
+            turns: None,
+            chunks: None,
+            tiles: None,
+            limit,
+            next_id: 0,
+        })
     }
 
     /// The adapter that runs.
@@ -152,6 +179,19 @@ impl Backend for GpuBackend {
         self.device.info.to_string()
     }
 
+    fn precision(&self) -> &'static str {
+        self.device.products.name()
+    }
+
+    fn kernel_times(&mut self) -> Result<Vec<KernelTime>> {
+        self.recorder.flush(&mut self.device)?;
+        Ok(self.recorder.timing.as_mut().map(Timing::take).unwrap_or_default())
+    }
+
+    fn device_bytes(&self) -> Option<u64> {
+        Some(self.device.most_allocated_bytes())
+    }
+
     fn runtime_name(&self) -> String {
         format!("gpu: {}", self.device.info.name)
     }
@@ -161,12 +201,37 @@ impl Backend for GpuBackend {
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
         let (hidden, intermediate) = (hidden as u64, intermediate as u64);
         let budget: u64 = if self.device.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
-        // Residual, norm, q, k, v, mixed heads and output are about as wide as hidden; gate and up
-        // are as wide as the MLP.
-        let all = 4 * (8 * hidden + 2 * intermediate);
+        // What a token of Qwen3.6-27B takes, f16 copies included; others take less.
+        let all = 4 * (14 * hidden + 4 * intermediate);
         let longest = 4 * hidden.max(intermediate);
         let fitting = (budget / all.max(1)).min(self.device.info.max_buffer_bytes / longest.max(1));
         (fitting.min(PREFERRED_TOKENS) / 64 * 64).max(64) as usize
+    }
+
+    fn prepare(&mut self, attention: Attention, delta_rule: Option<DeltaRule>) -> Result<()> {
+        let plain = [
+            self.attention_kernel(attention),
+            Kernel::HeadNorm,
+            Kernel::RmsNorm,
+            Kernel::Rotary,
+            Kernel::Swiglu,
+            Kernel::Add,
+            Kernel::HeadLoss,
+        ];
+        let delta_net = delta_rule.map(|shape| {
+            let heads = delta_rule::heads(shape);
+            [
+                Kernel::SplitHeads,
+                Kernel::SigmoidGate,
+                Kernel::CausalConv,
+                Kernel::L2Norm,
+                Kernel::DecayGates,
+                Kernel::DeltaChunk(heads),
+                Kernel::DeltaRule(heads),
+                Kernel::GatedNorm,
+            ]
+        });
+        self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net.into_iter().flatten()))
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {
@@ -235,6 +300,66 @@ impl Backend for GpuBackend {
 
     fn bias(&mut self, x: &mut GpuBuffer, bias: &GpuVector) -> Result<()> {
         self.run_bias(x, bias)
+    }
+
+    fn split_heads(
+        &mut self,
+        x: &GpuBuffer,
+        head_dim: usize,
+        first: &mut GpuBuffer,
+        second: &mut GpuBuffer,
+    ) -> Result<()> {
+        self.run_split_heads(x, head_dim, first, second)
+    }
+
+    fn sigmoid_gate(&mut self, x: &mut GpuBuffer, gate: &GpuBuffer) -> Result<()> {
+        self.run_sigmoid_gate(x, gate)
+    }
+
+    fn causal_conv(
+        &mut self,
+        x: &GpuBuffer,
+        weight: &GpuVector,
+        positions: &GpuIndices,
+        out: &mut GpuBuffer,
+    ) -> Result<()> {
+        self.run_causal_conv(x, weight, positions, out)
+    }
+
+    fn l2_norm(&mut self, x: &mut GpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
+        self.run_l2_norm(x, heads, head_dim, eps)
+    }
+
+    fn decay_gates(
+        &mut self,
+        a: &mut GpuBuffer,
+        b: &mut GpuBuffer,
+        rate: &GpuVector,
+        bias: &GpuVector,
+    ) -> Result<()> {
+        self.run_decay_gates(a, b, rate, bias)
+    }
+
+    fn delta_rule(
+        &mut self,
+        mixed: &GpuBuffer,
+        decay: &GpuBuffer,
+        beta: &GpuBuffer,
+        positions: &GpuIndices,
+        shape: DeltaRule,
+        out: &mut GpuBuffer,
+    ) -> Result<()> {
+        self.run_delta_rule(mixed, (decay, beta), positions, shape, out)
+    }
+
+    fn gated_norm(
+        &mut self,
+        x: &mut GpuBuffer,
+        weight: &GpuVector,
+        eps: f32,
+        gate: &GpuBuffer,
+    ) -> Result<()> {
+        self.run_gated_norm(x, weight, eps, gate)
     }
 
     fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, targets: &GpuIndices) -> Result<Vec<f32>> {

@@ -2,12 +2,15 @@
 //! vanishes, none so long that a driver's watchdog or a waiting user would object.
 
 use std::collections::{HashMap, VecDeque};
+use std::thread::JoinHandle;
 
 use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
 
 use super::ShaderPatch;
 use super::device::{Device, Stored};
+use super::products::Products;
+use super::timing::{Timing, Work};
 use crate::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -15,7 +18,7 @@ type Result<T> = std::result::Result<T, BackendError>;
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
 const UNIFORM_STRIDE: u64 = 256;
 /// Most dispatches of one submission.
-const SUBMISSION_DISPATCHES: usize = 256;
+pub(super) const SUBMISSION_DISPATCHES: usize = 256;
 /// Most submissions that are under way.
 const SUBMISSIONS_IN_FLIGHT: usize = 4;
 /// Most workgroups along one axis of a grid; every WebGPU device allows this many.
@@ -46,6 +49,7 @@ struct Recorded {
     kernel: Kernel,
     groups: Vec<wgpu::BindGroup>,
     grid: [u32; 3],
+    work: Work,
 }
 
 struct Pipeline {
@@ -56,6 +60,7 @@ struct Pipeline {
 /// Records dispatches and submits them.
 pub(super) struct Recorder {
     pipelines: HashMap<Kernel, Pipeline>,
+    in_the_making: HashMap<Kernel, JoinHandle<Pipeline>>,
     weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
     uniforms: Stored,
     uniform_bytes: Vec<u8>,
@@ -63,6 +68,12 @@ pub(super) struct Recorder {
     flops: u64,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     patch: Option<ShaderPatch>,
+    /// Where the time of each dispatch is summed up, if it is measured.
+    pub timing: Option<Timing>,
+    /// A buffer, until something that writes to it is recorded.
+    unchanged: Option<wgpu::Buffer>,
+    /// Most floating-point operations of one dispatch or submission.
+    pub flops_limit: u64,
 }
 
 impl Recorder {
@@ -71,6 +82,7 @@ impl Recorder {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         Ok(Self {
             pipelines: HashMap::new(),
+            in_the_making: HashMap::new(),
             weight_layouts: HashMap::new(),
             uniforms: device.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
             uniform_bytes: Vec::new(),
@@ -78,17 +90,20 @@ impl Recorder {
             flops: 0,
             in_flight: VecDeque::new(),
             patch,
+            timing: None,
+            unchanged: None,
+            flops_limit: flops_limit(device),
         })
     }
 
-    /// Most floating-point operations of one dispatch or submission: a few milliseconds on a fast
-    /// GPU, half a second on a slow one, a second or two on a software driver.
-    pub fn flops_limit(device: &Device) -> u64 {
-        match device.info.device_type {
-            "discrete GPU" => 400_000_000_000,
-            "CPU" => 20_000_000_000,
-            _ => 50_000_000_000,
-        }
+    /// Remembers a buffer until something that writes to it is recorded.
+    pub fn watch(&mut self, buffer: &Stored) {
+        self.unchanged = Some(buffer.buffer.clone());
+    }
+
+    /// Whether this is the buffer that is remembered.
+    pub fn is_unchanged(&self, buffer: &Stored) -> bool {
+        self.unchanged.as_ref() == Some(&buffer.buffer)
     }
 
     /// The layout of group 1 for weights stored this way.
@@ -108,11 +123,20 @@ impl Recorder {
             )));
         }
         if self.recorded.len() == SUBMISSION_DISPATCHES
-            || self.flops.saturating_add(dispatch.flops) > Self::flops_limit(device)
+            || self.flops.saturating_add(dispatch.flops) > self.flops_limit
         {
             self.flush(device)?;
         }
         self.build(device, dispatch.kernel)?;
+        let after_uniform = dispatch.kernel.bindings().iter().skip(1);
+        if dispatch
+            .ranges
+            .iter()
+            .zip(after_uniform)
+            .any(|(range, access)| *access == Access::Write && self.is_unchanged(range.buffer))
+        {
+            self.unchanged = None;
+        }
 
         let offset = self.recorded.len() as u64 * UNIFORM_STRIDE;
         let params = dispatch.params.bytes();
@@ -123,7 +147,8 @@ impl Recorder {
         let mut groups = vec![bind(device, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
         groups.extend(dispatch.weights.cloned());
         let grid = dispatch.grid.map(|n| n as u32);
-        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid });
+        let work = Work { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
+        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, work });
         self.flops = self.flops.saturating_add(dispatch.flops);
         device.check()
     }
@@ -136,17 +161,23 @@ impl Recorder {
         self.uniform_bytes.resize(self.uniform_bytes.len().next_multiple_of(4), 0);
         device.queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
         let mut encoder = device.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for recorded in &self.recorded {
-            pass.set_pipeline(&self.pipelines[&recorded.kernel].pipeline);
-            for (index, group) in recorded.groups.iter().enumerate() {
-                pass.set_bind_group(index as u32, group, &[]);
+        match &self.timing {
+            None => {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                self.recorded.iter().for_each(|recorded| self.encode(&mut pass, recorded));
             }
-            let [x, y, z] = recorded.grid;
-            pass.dispatch_workgroups(x, y, z);
+            Some(timing) => {
+                for (i, recorded) in (0..).zip(&self.recorded) {
+                    let mut pass = encoder.begin_compute_pass(&timing.pass(i));
+                    self.encode(&mut pass, recorded);
+                }
+                timing.resolve(&mut encoder, self.recorded.len() as u32);
+            }
         }
-        drop(pass);
         self.in_flight.push_back(device.queue.submit([encoder.finish()]));
+        if let Some(timing) = &mut self.timing {
+            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.work)))?;
+        }
         self.recorded.clear();
         self.uniform_bytes.clear();
         self.flops = 0;
@@ -157,28 +188,93 @@ impl Recorder {
         device.check()
     }
 
+    fn encode(&self, pass: &mut wgpu::ComputePass<'_>, recorded: &Recorded) {
+        pass.set_pipeline(&self.pipelines[&recorded.kernel].pipeline);
+        for (index, group) in recorded.groups.iter().enumerate() {
+            pass.set_bind_group(index as u32, group, &[]);
+        }
+        let [x, y, z] = recorded.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// Begins to build pipelines, so that they are ready when they are first used. A software driver
+    /// has no time to spare for that.
+    pub fn prepare(&mut self, device: &Device, kernels: impl IntoIterator<Item = Kernel>) -> Result<()> {
+        if device.info.is_software {
+            return Ok(());
+        }
+        for kernel in kernels {
+            if !self.pipelines.contains_key(&kernel) && !self.in_the_making.contains_key(&kernel) {
+                let plan = self.plan(device, kernel)?;
+                let device = device.device.clone();
+                self.in_the_making.insert(kernel, std::thread::spawn(move || plan.build(&device)));
+            }
+        }
+        Ok(())
+    }
+
     fn build(&mut self, device: &Device, kernel: Kernel) -> Result<()> {
         if self.pipelines.contains_key(&kernel) {
             return Ok(());
         }
+        let made = self.in_the_making.remove(&kernel).map(JoinHandle::join);
+        let pipeline = match made {
+            Some(Ok(pipeline)) => pipeline,
+            Some(Err(_)) => return Err(BackendError(format!("building {} panicked", kernel.label()))),
+            None => self.plan(device, kernel)?.build(&device.device),
+        };
+        device.check()?;
+        self.pipelines.insert(kernel, pipeline);
+        Ok(())
+    }
+
+    fn plan(&mut self, device: &Device, kernel: Kernel) -> Result<Plan> {
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
             source = patch.apply(&source)?;
         }
-        let label = kernel.label();
-        let module = device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        });
         let layout = group_layout(device, kernel.bindings());
         let weights = kernel.codec().map(|codec| self.weight_layout(device, codec).clone());
+        Ok(Plan { kernel, source, layout, weights })
+    }
+}
+
+/// What a pipeline is built from.
+struct Plan {
+    kernel: Kernel,
+    source: String,
+    layout: wgpu::BindGroupLayout,
+    weights: Option<wgpu::BindGroupLayout>,
+}
+
+impl Plan {
+    fn build(self, device: &wgpu::Device) -> Pipeline {
+        let Self { kernel, source, layout, weights } = self;
+        let label = kernel.label();
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(&label),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        };
+        let module = match kernel {
+            Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_) => {
+                // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
+                // columns are clamped to the last one there is, a matrix is stored only where its
+                // first token and row are, and the host binds inputs and outputs whose rows and
+                // columns have room for whole matrices (`GpuBuffer::block_range`, `COOPERATIVE_PART_ROWS`,
+                // `SIGN_WORDS`).
+                unsafe {
+                    device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+                }
+            }
+            _ => device.create_shader_module(descriptor),
+        };
         let layouts: Vec<_> = std::iter::once(Some(&layout)).chain(weights.as_ref().map(Some)).collect();
-        let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label),
             bind_group_layouts: &layouts,
             immediate_size: 0,
         });
-        let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: Some(&pipeline_layout),
             module: &module,
@@ -190,10 +286,18 @@ impl Recorder {
             },
             cache: None,
         });
-        device.check()?;
-        self.pipelines.insert(kernel, Pipeline { pipeline, layout });
-        Ok(())
+        Pipeline { pipeline, layout }
     }
+}
+
+/// A few milliseconds on a fast GPU, half a second on a slow one, a second or two on a software driver.
+fn flops_limit(device: &Device) -> u64 {
+    let plain = match device.info.device_type {
+        "discrete GPU" => 400_000_000_000,
+        "CPU" => 20_000_000_000,
+        _ => 50_000_000_000,
+    };
+    if device.products == Products::Cooperative { 8 * plain } else { plain }
 }
 
 fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {

@@ -3,14 +3,11 @@
 use bitgauge_shaders::{Kernel, params};
 
 use super::memory::spans;
-use super::recorder::{Dispatch, MAX_WORKGROUPS};
+use super::recorder::Dispatch;
 use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
 use crate::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
-
-/// Invocations of a workgroup of head_norm.wgsl.
-const HEAD_NORM_INVOCATIONS: usize = 64;
 
 /// Cosines and sines of every token's angles, kept while the same positions are asked for.
 pub(super) struct Turns {
@@ -46,12 +43,10 @@ impl GpuBackend {
 
     pub(super) fn run_head_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
         let heads = heads("head_norm", x.cols, weight.values.len())?;
-        let most = MAX_WORKGROUPS * HEAD_NORM_INVOCATIONS / heads.max(1);
-        for span in spans(x.rows, x.row_bytes(), self.limit, most)? {
+        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
             let dispatch = Dispatch {
                 kernel: Kernel::HeadNorm,
                 params: params::HeadNorm {
-                    rows: span.len() as u32,
                     heads: heads as u32,
                     head_dim: weight.values.len() as u32,
                     stride: x.stride() as u32,
@@ -59,7 +54,7 @@ impl GpuBackend {
                 },
                 ranges: &[x.range(&span), weight.range()],
                 weights: None,
-                grid: [(span.len() * heads).div_ceil(HEAD_NORM_INVOCATIONS), 1, 1],
+                grid: [span.len(), 1, 1],
                 flops: 4 * (span.len() * x.cols) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -175,7 +170,7 @@ impl GpuBackend {
 }
 
 /// Heads of `head_dim` channels in a row of `cols`.
-fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
+pub(super) fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
     if head_dim == 0 || !cols.is_multiple_of(head_dim) {
         return Err(BackendError(format!(
             "{operation}: rows of {cols} values are not whole heads of {head_dim}"

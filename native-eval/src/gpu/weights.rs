@@ -3,19 +3,26 @@
 use std::ops;
 
 use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
-use bitgauge_shaders::Codec;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
+use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 
 use super::device::{Device, Stored};
+use super::products::Products;
 use super::recorder::{MAX_WORKGROUPS, Range, Recorder, bind};
 use crate::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
-/// Parts begin at a multiple of this many rows, so that a quad of outputs lies within one part.
+/// Parts begin at a multiple of this many rows, so that a quad of outputs lies within one part; or, with
+/// cooperative matrices, a whole matrix of them.
 const PART_ROWS: usize = 4;
+const COOPERATIVE_PART_ROWS: usize = 16;
+/// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
+const SIGN_WORDS: usize = 4;
+/// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
+const SCALE_COLUMNS: usize = 128;
 /// Marks a rescue row in `slots` of codec_bits.wgsl.
 const RESCUE: u32 = 1 << 31;
 /// Rows that are converted at once on the way to the device.
@@ -37,7 +44,23 @@ pub(super) struct Part {
     pub rows: usize,
     /// Group 1 of the kernels that decode weights; it keeps the buffers alive.
     pub group: wgpu::BindGroup,
+    /// How cooperative matrices take them.
+    pub staging: Staging,
+    /// The rescue rows, where `staging` leaves them out.
+    pub rescue: Option<RescueRows>,
     _buffers: Vec<Stored>,
+}
+
+/// The rescue rows of a part, as a matrix of their own.
+#[derive(Debug)]
+pub(super) struct RescueRows {
+    /// Their numbers within the part, increasing.
+    pub numbers: Vec<u32>,
+    /// The same on the device.
+    pub places: Stored,
+    /// Group 1, with these rows alone.
+    pub group: wgpu::BindGroup,
+    _slots: Stored,
 }
 
 /// Takes a matrix to the device. No binding of a part is over `limit` bytes.
@@ -56,28 +79,104 @@ pub(super) fn upload(
         Matrix::Packed(packed) => packed.slots(),
         Matrix::Dense(_) => Vec::new(),
     };
+    recorder.prepare(device, kernels(device.products, staging(matrix), matrix))?;
     let mut parts = Vec::new();
-    for rows in part_rows(rows, row_bytes, limit)? {
+    let multiple = match device.products {
+        Products::Cooperative => COOPERATIVE_PART_ROWS,
+        Products::F32 | Products::F16 => PART_ROWS,
+    };
+    for rows in part_rows(rows, multiple, row_bytes, limit)? {
         let buffers = match matrix {
             Matrix::Packed(packed) => bits_part(device, packed, &slots[rows.clone()])?,
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
-        let ranges: Vec<_> =
-            buffers.iter().map(|buffer| Range { buffer, offset: 0, bytes: buffer.buffer.size() }).collect();
         let layout = recorder.weight_layout(device, codec);
-        let group = bind(device, layout, &ranges);
-        parts.push(Part { first_row: rows.start, rows: rows.len(), group, _buffers: buffers });
+        let group = bind(device, layout, &buffers.iter().map(whole).collect::<Vec<_>>());
+        let staging = staging(matrix);
+        let rescue = match staging {
+            Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
+            Staging::Decoded(_) => None,
+        };
+        parts.push(Part {
+            first_row: rows.start,
+            rows: rows.len(),
+            group,
+            staging,
+            rescue,
+            _buffers: buffers,
+        });
     }
     device.check()?;
     Ok(GpuMatrix { rows, cols, codec, parts })
 }
 
-fn part_rows(rows: usize, row_bytes: u64, limit: u64) -> Result<impl Iterator<Item = ops::Range<usize>>> {
+/// A whole buffer, to be bound.
+pub(super) fn whole(buffer: &Stored) -> Range<'_> {
+    Range { buffer, offset: 0, bytes: buffer.buffer.size() }
+}
+
+/// The kernels that will multiply by a matrix.
+fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel> {
+    let codec = staging.codec();
+    let mut kernels = vec![Kernel::Embed(codec)];
+    match products {
+        Products::F32 => kernels.push(Kernel::Matmul(codec)),
+        Products::F16 => kernels.push(Kernel::MatmulF16(codec)),
+        Products::Cooperative => kernels.extend([Kernel::MatmulCoop(staging), Kernel::ToF16]),
+    }
+    let has_rescue_rows = matches!(matrix, Matrix::Packed(packed) if !packed.rescue_rows.is_empty());
+    if products == Products::Cooperative && has_rescue_rows {
+        kernels.extend([Kernel::MatmulCoop(Staging::Decoded(codec)), Kernel::Scatter]);
+    }
+    kernels
+}
+
+/// How cooperative matrices take a matrix.
+fn staging(matrix: &Matrix) -> Staging {
+    match matrix {
+        Matrix::Packed(packed)
+            if (1..=4).contains(&packed.bases)
+                && (packed.scale_groups() == 1 || packed.scale_group.is_multiple_of(SCALE_COLUMNS)) =>
+        {
+            Staging::Signs(packed.bases as u8)
+        }
+        Matrix::Packed(_) => Staging::Decoded(Codec::Bits),
+        Matrix::Dense(dense) => Staging::Decoded(dense_codec(dense).0),
+    }
+}
+
+/// The rescue rows among these slots; `buffers` are the part's.
+fn rescue_rows(
+    device: &mut Device,
+    layout: &wgpu::BindGroupLayout,
+    slots: &[RowSlot],
+    buffers: &[Stored],
+) -> Result<Option<RescueRows>> {
+    let is_rescue = |slot: &RowSlot| matches!(slot, RowSlot::Rescue(_));
+    let numbers: Vec<u32> =
+        (0..).zip(slots).filter(|(_, slot)| is_rescue(slot)).map(|(row, _)| row).collect();
+    if numbers.is_empty() {
+        return Ok(None);
+    }
+    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
+    let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
+    let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
+    let ranges = buffers.iter().enumerate().map(|(i, buffer)| whole(if i == 1 { &slots } else { buffer }));
+    let group = bind(device, layout, &ranges.collect::<Vec<_>>());
+    Ok(Some(RescueRows { numbers, places, group, _slots: slots }))
+}
+
+fn part_rows(
+    rows: usize,
+    multiple: usize,
+    row_bytes: u64,
+    limit: u64,
+) -> Result<impl Iterator<Item = ops::Range<usize>>> {
     let most = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX).min(MAX_WORKGROUPS * 64);
-    let step = most / PART_ROWS * PART_ROWS;
+    let step = most / multiple * multiple;
     if step == 0 {
         return Err(BackendError(format!(
-            "{PART_ROWS} rows of weights, {row_bytes} bytes each, are over the binding limit of {limit} bytes"
+            "{multiple} rows of weights, {row_bytes} bytes each, are over the binding limit of {limit} bytes"
         )));
     }
     Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))
@@ -129,7 +228,7 @@ fn longest_row(packed: &Packed) -> Result<u64> {
         )));
     }
     let bases = packed.bases as u64;
-    let sign = bases * packed.sign_words() as u64 * 4;
+    let sign = bases * packed.sign_words().next_multiple_of(SIGN_WORDS) as u64 * 4;
     let scale = bases * packed.scale_groups() as u64 * 2;
     let code = packed.cols.div_ceil(8) as u64 * 4;
     // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
@@ -156,12 +255,11 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         })
         .collect();
 
-    let (words, groups) = (packed.sign_words(), packed.scale_groups());
-    let (mut sign, mut scale) = (Vec::new(), Vec::new());
+    let groups = packed.scale_groups();
+    let mut scale = Vec::new();
     for basis in 0..packed.bases {
         let plane = basis * packed.binary_rows();
         let rows = plane + binary.start..plane + binary.end;
-        sign.extend_from_slice(&packed.sign[rows.start * words..rows.end * words]);
         scale.extend(packed.scale[rows.start * groups..rows.end * groups].iter().map(|s| s.to_bits()));
     }
     let code_bytes = packed.cols.div_ceil(2);
@@ -179,12 +277,16 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         .map(|s| s.to_bits())
         .collect();
 
+    let group_columns = match groups {
+        1 => packed.cols.next_multiple_of(SCALE_COLUMNS),
+        _ => packed.scale_group_cols(),
+    };
     let params = BitsWeight {
         bases: packed.bases as u32,
         binary_rows: binary.len() as u32,
-        sign_words: words as u32,
+        sign_words: packed.sign_words().next_multiple_of(SIGN_WORDS) as u32,
         scale_groups: groups as u32,
-        group_columns: (packed.scale_group_cols() as u32).next_multiple_of(4),
+        group_columns: group_columns as u32,
         code_words: packed.cols.div_ceil(8) as u32,
         rescue_groups: rescue_groups as u32,
     };
@@ -192,9 +294,34 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
     Ok(vec![
         device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?,
         device.upload(cast_slice(&local), storage)?,
-        device.upload(cast_slice(&sign), storage)?,
+        upload_signs(device, packed, &binary)?,
         device.upload(cast_slice(&scale), storage)?,
         device.upload(&code, storage)?,
         device.upload(cast_slice(&rescue_scale), storage)?,
     ])
+}
+
+/// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
+fn upload_signs(device: &mut Device, packed: &Packed, binary: &ops::Range<usize>) -> Result<Stored> {
+    let words = packed.sign_words();
+    let padded = words.next_multiple_of(SIGN_WORDS);
+    let plane_bytes = (binary.len() * padded) as u64 * 4;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+    let stored = device.create(packed.bases as u64 * plane_bytes, usage)?;
+    for basis in 0..packed.bases {
+        let plane = basis * packed.binary_rows();
+        let signs = &packed.sign[(plane + binary.start) * words..(plane + binary.end) * words];
+        let offset = basis as u64 * plane_bytes;
+        if words == padded {
+            device.write(&stored, offset, cast_slice(signs))?;
+            continue;
+        }
+        let mut rows = Vec::with_capacity(binary.len() * padded);
+        for row in signs.chunks(words) {
+            rows.extend_from_slice(row);
+            rows.resize(rows.len().next_multiple_of(padded), 0);
+        }
+        device.write(&stored, offset, cast_slice(&rows))?;
+    }
+    Ok(stored)
 }

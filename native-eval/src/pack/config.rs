@@ -1,23 +1,27 @@
 //! config.json of the packed model.
 
+use bitgauge_core::codec::LOADER_CLASS;
 use bitgauge_core::model::{Config, QuantConfig};
 use bitgauge_core::{Error, ErrorKind, RESCUE_GROUP, Result};
 use serde_json::Value;
 
-/// Adds `quantization_config` as the last field. Everything before it stays byte for byte.
+/// Adds `auto_map` and `quantization_config` as the last fields. Everything before them stays byte for
+/// byte.
 ///
 /// # Errors
-/// Text that is no JSON object, a `quantization_config` that is there already (even `null`), or a
+/// Text that is no JSON object, one of the two fields that is there already (even `null`), or a
 /// scale group that the format does not have.
-pub(super) fn add_quantization(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
+pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
     let fault = |kind, what: &str, wanted: &str, found: String| {
         Error::new(kind, what).within("config.json").expected(wanted, found)
     };
     let parsed: Value = serde_json::from_slice(text)
         .map_err(|error| fault(ErrorKind::Malformed, "not valid JSON", "a JSON object", error.to_string()))?;
-    if let Some(found) = parsed.get("quantization_config") {
-        let what = "the field `quantization_config` is there already";
-        return Err(fault(ErrorKind::Unsupported, what, "no such field", found.to_string()));
+    for field in ["auto_map", "quantization_config"] {
+        if let Some(found) = parsed.get(field) {
+            let what = format!("the field `{field}` is there already");
+            return Err(fault(ErrorKind::Unsupported, &what, "no such field", found.to_string()));
+        }
     }
     let trimmed = text.trim_ascii_end();
     let Some(body) = trimmed.strip_suffix(b"}").map(<[u8]>::trim_ascii_end) else {
@@ -26,7 +30,8 @@ pub(super) fn add_quantization(text: &[u8], scale_group: usize) -> Result<Vec<u8
     let mut out = body.to_vec();
     out.extend_from_slice(
         format!(
-            ",\n  \"quantization_config\": {{\n    \"quant_method\": \"bitpack\",\n    \
+            ",\n  \"auto_map\": {{\n    \"AutoModelForCausalLM\": \"{LOADER_CLASS}\"\n  }},\n  \
+             \"quantization_config\": {{\n    \"quant_method\": \"bitpack\",\n    \
              \"format_version\": 1,\n    \"scale_group_size\": {scale_group},\n    \
              \"rescue_group_size\": {RESCUE_GROUP}\n  }}\n}}\n"
         )

@@ -1,78 +1,103 @@
-//! Writes the files of the packed model into a folder.
+//! Writes the weights of the packed model.
 
-use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{decode_dense, encode, quantize};
-use bitgauge_core::{Result, limits};
+use bitgauge_core::codec::{Fit, Layout, Part, Settings, encode, quantize_block};
+use bitgauge_core::{Packed, Result};
 
-use super::PackSettings;
+use super::blocks;
 use super::plan::{Action, Plan, Planned, part_name};
 use super::safetensors::Writer;
 use super::stage::write_error;
 use crate::source::Source;
 
-/// The weights of the packed model: always one file.
-const WEIGHTS: &str = "model.safetensors";
-/// What belongs to a tokenizer, if the source has it.
-const TOKENIZER_FILES: [&str; 8] = [
-    "added_tokens.json",
-    "chat_template.jinja",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-];
-
-/// Writes config.json, the tokenizer's files and the weights into `folder`.
+/// Writes every tensor of the plan into one file.
 pub(super) fn write(
     source: &mut Source,
     plan: &Plan,
-    config: &[u8],
-    settings: &PackSettings,
-    folder: &Path,
-    progress: &mut dyn FnMut(u64),
-) -> Result<()> {
-    let write_file = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        fs::write(&path, bytes).map_err(|error| write_error(&path, &error))
-    };
-    write_file("config.json", config)?;
-    for name in TOKENIZER_FILES {
-        if let Some(member) = source.artifact().find_beside_config(name) {
-            write_file(name, &source.read_member(member, limits::TOKENIZER_BYTES)?)?;
-        }
-    }
-    write_weights(source, plan, settings, &folder.join(WEIGHTS), progress)
-}
-
-fn write_weights(
-    source: &mut Source,
-    plan: &Plan,
-    settings: &PackSettings,
+    fit: Fit,
     path: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let failed = |error| write_error(path, &error);
     let mut writer = Writer::create(path, plan.output()).map_err(failed)?;
     for Planned { tensor, action, unreported } in &plan.tensors {
-        let bytes = source.read_tensor(tensor)?;
         match action {
-            Action::Keep => writer.write(&tensor.name, &bytes).map_err(failed)?,
+            Action::Keep => {
+                let bytes = source.read_tensor(tensor)?;
+                writer.write(&tensor.name, 0, &bytes).map_err(failed)?;
+            }
             Action::Pack { layout, rescue_rows } => {
-                let shape = [layout.rows(), layout.cols()];
-                let matrix = decode_dense(&tensor.name, tensor.dtype, shape, &bytes)?;
-                drop(bytes);
-                let packed = quantize(&matrix, rescue_rows, settings.codec())
-                    .map_err(|error| error.within(&tensor.name))?;
-                for (part, bytes) in encode(&packed).iter().filter(|(part, _)| layout.has(*part)) {
-                    writer.write(&part_name(&tensor.name, part), bytes).map_err(failed)?;
-                }
+                let settings = Settings {
+                    scale_group: layout.scale_group() as usize,
+                    bases: layout.bases().max(1) as usize,
+                    fit,
+                };
+                let mut cursor = Cursor::default();
+                blocks::for_each(
+                    source,
+                    tensor,
+                    [layout.rows(), layout.cols()],
+                    |block, first| {
+                        let rescued = rows_between(rescue_rows, first, first + block.rows);
+                        quantize_block(&block, first, rescued, settings)
+                    },
+                    |packed| cursor.write(&mut writer, &tensor.name, layout, &packed).map_err(failed),
+                )?;
             }
         }
         progress(*unreported);
     }
     writer.finish().map_err(failed)
+}
+
+/// Those of the ascending `rows` from `first` on and before `end`.
+fn rows_between(rows: &[u32], first: usize, end: usize) -> &[u32] {
+    let before = |end: usize| rows.partition_point(|&row| (row as usize) < end);
+    &rows[before(first)..before(end)]
+}
+
+/// How many rows of a packed weight are written.
+#[derive(Default)]
+struct Cursor {
+    binary: u64,
+    rescued: u64,
+}
+
+impl Cursor {
+    /// Writes the next rows of a weight into its parts: binary rows once in each basis.
+    fn write(
+        &mut self,
+        writer: &mut Writer,
+        name: &str,
+        layout: &Layout,
+        rows: &Packed,
+    ) -> std::io::Result<()> {
+        let binary = rows.binary_rows() as u64;
+        for (part, bytes) in encode(rows).iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            let name = part_name(name, part);
+            let (planes, before) =
+                if part.is_binary() { (layout.bases(), self.binary) } else { (1, self.rescued) };
+            let all_rows = if part.is_binary() { layout.binary_rows() } else { layout.rescued() };
+            let row_bytes = part_row_bytes(layout, part);
+            let plane_bytes = bytes.len() / planes as usize;
+            for (plane, bytes) in (0..).zip(bytes.chunks(plane_bytes)) {
+                writer.write(&name, (plane * all_rows + before) * row_bytes, bytes)?;
+            }
+        }
+        self.binary += binary;
+        self.rescued += rows.rescue_rows.len() as u64;
+        Ok(())
+    }
+}
+
+/// Bytes of one row of a part, in one basis.
+fn part_row_bytes(layout: &Layout, part: Part) -> u64 {
+    match part {
+        Part::Sign => layout.sign_row_bytes(),
+        Part::Scale => 2 * layout.scale_groups(),
+        Part::RescueRows => 4,
+        Part::RescueCode => layout.code_row_bytes(),
+        Part::RescueScale => 2 * layout.rescue_groups(),
+    }
 }

@@ -1,13 +1,15 @@
 //! Decides what happens to each tensor of the source, and so every size in the output.
 
-use bitgauge_core::codec::{Bits, Form, Layout, Part, Settings, choose_rescue_rows, decode_dense};
+use std::collections::HashSet;
+
+use bitgauge_core::codec::{Bits, Form, Layout, Part, RowErrors, Settings, choose_rescue_rows, row_errors};
 use bitgauge_core::container::{Artifact, TensorEntry};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{ExpectedTensor, Presence};
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::safetensors::TensorSpec;
-use super::{PackSettings, PackSummary};
+use super::{PackSummary, blocks};
 use crate::source::Source;
 
 /// What happens to one tensor of the source.
@@ -34,25 +36,20 @@ pub(super) struct Planned {
 /// What happens to every tensor, in the order of the source.
 pub(super) struct Plan {
     pub(super) tensors: Vec<Planned>,
-    dropped: Vec<String>,
-    parameters: u64,
-}
-
-impl PackSettings {
-    pub(super) fn codec(&self) -> Settings {
-        Settings { scale_group: self.scale_group, bases: self.bases }
-    }
+    pub(super) dropped: Vec<String>,
+    pub(super) parameters: u64,
 }
 
 impl Plan {
-    /// Reads every 2-D weight once to choose its rescue rows, unless none are wanted.
-    pub(super) fn new(
-        source: &mut Source,
-        settings: &PackSettings,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Self> {
-        let Expected { tensors, parameters } = Expected::of(source.artifact())?;
+    /// Matches the source with its config.json: every 2-D weight is to be packed, with one basis and
+    /// no rescue rows so far.
+    pub(super) fn new(source: &Source, scale_group: usize, progress: &mut dyn FnMut(u64)) -> Result<Self> {
+        let Expected { tensors, ignored, parameters } = Expected::of(source.artifact())?;
         let mut plan = Self { tensors: Vec::new(), dropped: Vec::new(), parameters };
+        for tensor in ignored {
+            progress(tensor.bytes);
+            plan.dropped.push(tensor.name);
+        }
         for (tensor, expected) in tensors {
             if expected.presence == Presence::TiedCopy {
                 progress(tensor.bytes);
@@ -60,38 +57,107 @@ impl Plan {
                 continue;
             }
             let action = match expected.matrix() {
-                Some(shape) => pack_action(source, &tensor, shape, settings)?,
+                Some([rows, cols]) => {
+                    let layout = Layout::new(rows, cols, 1, 0, scale_group as u64);
+                    let layout = layout.map_err(|error| error.within(&tensor.name))?;
+                    Action::Pack { layout, rescue_rows: Vec::new() }
+                }
                 None => Action::Keep,
             };
-            // A weight whose rows were chosen has been read for the first of two times.
-            let chosen = settings.rescue_fraction != 0.0 && matches!(action, Action::Pack { .. });
-            let reported = if chosen { tensor.bytes / 2 } else { 0 };
-            progress(reported);
-            let unreported = tensor.bytes - reported;
+            let unreported = tensor.bytes;
             plan.tensors.push(Planned { tensor, action, unreported });
         }
         Ok(plan)
     }
 
-    /// The tensors of the output.
-    pub(super) fn output(&self) -> Vec<TensorSpec> {
+    /// Stores every matrix with `bases` and the best `fraction` of its rows rescued. Reads every
+    /// matrix once, unless no row is to be rescued.
+    pub(super) fn choose_uniformly(
+        &mut self,
+        source: &mut Source,
+        settings: Settings,
+        fraction: f64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        for planned in &mut self.tensors {
+            let Action::Pack { layout, rescue_rows } = &mut planned.action else { continue };
+            let name = &planned.tensor.name;
+            if fraction != 0.0 {
+                let errors = survey(source, &planned.tensor, layout, &[settings])?;
+                *rescue_rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, fraction)?;
+                planned.unreported -= half_done(&planned.tensor, progress);
+            }
+            *layout = relaid(layout, settings.scale_group, settings.bases, rescue_rows)
+                .map_err(|error| error.within(name))?;
+        }
+        Ok(())
+    }
+
+    /// The squared errors of every row of every matrix, in the order of the matrices, by each of
+    /// `settings`. Reads every matrix once.
+    pub(super) fn survey(
+        &mut self,
+        source: &mut Source,
+        settings: &[Settings],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<RowErrors>> {
+        let mut surveyed = Vec::new();
+        for planned in &mut self.tensors {
+            let Action::Pack { layout, .. } = &planned.action else { continue };
+            surveyed.push(survey(source, &planned.tensor, layout, settings)?);
+            planned.unreported -= half_done(&planned.tensor, progress);
+        }
+        Ok(surveyed)
+    }
+
+    /// The matrices' layouts.
+    pub(super) fn layouts(&self) -> impl Iterator<Item = &Layout> {
+        self.tensors.iter().filter_map(|planned| match &planned.action {
+            Action::Pack { layout, .. } => Some(layout),
+            Action::Keep => None,
+        })
+    }
+
+    /// Sets how the matrices are stored: bases and rescue rows of each, in their order.
+    pub(super) fn store(
+        &mut self,
+        scale_group: usize,
+        chosen: impl IntoIterator<Item = (usize, Vec<u32>)>,
+    ) -> Result<()> {
+        let matrices = self.tensors.iter_mut().filter_map(|planned| match &mut planned.action {
+            Action::Pack { layout, rescue_rows } => Some((layout, rescue_rows)),
+            Action::Keep => None,
+        });
+        for ((layout, rescue_rows), (bases, rows)) in matrices.zip(chosen) {
+            *layout = relaid(layout, scale_group, bases, &rows)?;
+            *rescue_rows = rows;
+        }
+        Ok(())
+    }
+
+    /// Parameters in tensors that are not packed.
+    pub(super) fn kept_parameters(&self) -> u64 {
+        let kept = self.tensors.iter().filter(|planned| matches!(planned.action, Action::Keep));
+        kept.map(|planned| planned.tensor.shape.iter().product::<u64>()).sum()
+    }
+
+    /// The tensors of the output if the matrices had these layouts.
+    pub(super) fn output_with(&self, layouts: &[Layout]) -> Vec<TensorSpec> {
+        let mut layouts = layouts.iter();
         let spec = |planned: &Planned| match &planned.action {
             Action::Keep => vec![TensorSpec {
                 name: planned.tensor.name.clone(),
                 dtype: planned.tensor.dtype,
                 shape: planned.tensor.shape.clone(),
             }],
-            Action::Pack { layout, .. } => {
-                let parts = Part::ALL.into_iter().filter(|&part| layout.has(part));
-                let spec = |part: Part| TensorSpec {
-                    name: part_name(&planned.tensor.name, part),
-                    dtype: part.dtype(),
-                    shape: layout.shape(part),
-                };
-                parts.map(spec).collect()
-            }
+            Action::Pack { layout, .. } => part_specs(&planned.tensor.name, layouts.next().unwrap_or(layout)),
         };
         self.tensors.iter().flat_map(spec).collect()
+    }
+
+    /// The tensors of the output.
+    pub(super) fn output(&self) -> Vec<TensorSpec> {
+        self.output_with(&[])
     }
 
     /// Everything that the plan settles.
@@ -117,7 +183,7 @@ impl Plan {
 }
 
 /// Name of one part of a packed weight.
-pub(super) fn part_name(weight: &str, part: Part) -> String {
+pub(crate) fn part_name(weight: &str, part: Part) -> String {
     format!("{weight}.{}", part.suffix())
 }
 
@@ -135,6 +201,8 @@ fn add(sum: &mut Bits, bits: &Bits) {
 /// The tensors of a dense model, matched with what its config.json asks for.
 struct Expected {
     tensors: Vec<(TensorEntry, ExpectedTensor)>,
+    /// What the text decoder does without.
+    ignored: Vec<TensorEntry>,
     parameters: u64,
 }
 
@@ -169,28 +237,58 @@ impl Expected {
             }
             _ => None,
         });
-        Ok(Self { tensors: tensors.collect(), parameters })
+        let names: HashSet<&str> = inventory.ignored.iter().map(String::as_str).collect();
+        let is_ignored = |tensor: &&TensorEntry| names.contains(tensor.name.as_str());
+        let ignored = artifact.tensors.iter().filter(is_ignored).cloned().collect();
+        Ok(Self { tensors: tensors.collect(), ignored, parameters })
     }
 }
 
-fn pack_action(
+/// The stored parts of one packed weight.
+fn part_specs(name: &str, layout: &Layout) -> Vec<TensorSpec> {
+    let parts = Part::ALL.into_iter().filter(|&part| layout.has(part));
+    let spec = |part: Part| TensorSpec {
+        name: part_name(name, part),
+        dtype: part.dtype(),
+        shape: layout.shape(part),
+    };
+    parts.map(spec).collect()
+}
+
+/// The layout of the same matrix stored otherwise.
+fn relaid(layout: &Layout, scale_group: usize, bases: usize, rescue_rows: &[u32]) -> Result<Layout> {
+    let rescued = rescue_rows.len() as u64;
+    let bases = if rescued == layout.rows() { 0 } else { bases as u64 };
+    Layout::new(layout.rows(), layout.cols(), bases, rescued, scale_group as u64)
+}
+
+fn survey(
     source: &mut Source,
     tensor: &TensorEntry,
-    shape: [u64; 2],
-    settings: &PackSettings,
-) -> Result<Action> {
-    let named = |error: Error| error.within(&tensor.name);
-    let rescue_rows = if settings.rescue_fraction == 0.0 {
-        Vec::new()
-    } else {
-        let bytes = source.read_tensor(tensor)?;
-        let matrix = decode_dense(&tensor.name, tensor.dtype, shape, &bytes)?;
-        drop(bytes);
-        choose_rescue_rows(&matrix, settings.rescue_fraction, settings.codec()).map_err(named)?
-    };
-    let rescued = rescue_rows.len() as u64;
-    let bases = if rescued == shape[0] { 0 } else { settings.bases as u64 };
-    let layout =
-        Layout::new(shape[0], shape[1], bases, rescued, settings.scale_group as u64).map_err(named)?;
-    Ok(Action::Pack { layout, rescue_rows })
+    layout: &Layout,
+    settings: &[Settings],
+) -> Result<RowErrors> {
+    let mut all = RowErrors { binary: vec![Vec::new(); settings.len()], ..RowErrors::default() };
+    blocks::for_each(
+        source,
+        tensor,
+        [layout.rows(), layout.cols()],
+        |block, first| row_errors(&block, first, settings),
+        |mut errors| {
+            for (all, errors) in all.binary.iter_mut().zip(&mut errors.binary) {
+                all.append(errors);
+            }
+            all.rescue.append(&mut errors.rescue);
+            all.energy += errors.energy;
+            Ok(())
+        },
+    )?;
+    Ok(all)
+}
+
+/// Tells that the first of a tensor's two readings is done; returns the bytes told.
+fn half_done(tensor: &TensorEntry, progress: &mut dyn FnMut(u64)) -> u64 {
+    let half = tensor.bytes / 2;
+    progress(half);
+    half
 }

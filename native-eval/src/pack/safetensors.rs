@@ -10,10 +10,10 @@ use serde_json::json;
 
 /// A tensor that the file will hold.
 #[derive(Debug, Clone)]
-pub(super) struct TensorSpec {
-    pub(super) name: String,
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<u64>,
+pub(crate) struct TensorSpec {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<u64>,
 }
 
 impl TensorSpec {
@@ -22,62 +22,87 @@ impl TensorSpec {
     }
 }
 
-/// A safetensors file whose header is written and whose tensors may come in any order.
+/// Bytes of a whole file with these tensors, header included.
+pub(super) fn file_bytes(mut tensors: Vec<TensorSpec>) -> u64 {
+    sort(&mut tensors);
+    8 + header(&tensors).len() as u64 + tensors.iter().map(TensorSpec::bytes).sum::<u64>()
+}
+
+/// Element size, largest first, then name.
+fn sort(tensors: &mut [TensorSpec]) {
+    tensors.sort_by(|a, b| b.dtype.bytes().cmp(&a.dtype.bytes()).then_with(|| a.name.cmp(&b.name)));
+}
+
+/// The JSON header of tensors in their order in the file.
+fn header(tensors: &[TensorSpec]) -> String {
+    let mut header = r#"{"__metadata__":{"format":"pt"}"#.to_owned();
+    let mut end = 0;
+    for tensor in tensors {
+        let start = end;
+        end += tensor.bytes();
+        let (name, dtype, shape) = (json!(tensor.name), tensor.dtype.name(), &tensor.shape);
+        let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]});
+        header.push_str(&format!(",{name}:{entry}"));
+    }
+    header.push('}');
+    // Spaces after the JSON align the data to 8 bytes, as the reference writer does.
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    header
+}
+
+/// A safetensors file whose header is written and whose tensors may come in any order and in pieces.
 ///
 /// In the file they lie by element size, largest first, then by name. So each one is aligned to
 /// its elements although the format allows no gaps, and the order does not depend on the source.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     file: File,
-    /// Where each tensor starts in the file, and its bytes.
-    places: HashMap<String, (u64, u64)>,
+    places: HashMap<String, Place>,
+}
+
+/// Where a tensor lies in the file.
+struct Place {
+    start: u64,
+    bytes: u64,
+    /// Bytes that are still to be written.
+    missing: u64,
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
-        tensors.sort_by(|a, b| b.dtype.bytes().cmp(&a.dtype.bytes()).then_with(|| a.name.cmp(&b.name)));
-        let mut header = r#"{"__metadata__":{"format":"pt"}"#.to_owned();
-        let mut end = 0;
-        let mut offsets = Vec::with_capacity(tensors.len());
-        for tensor in &tensors {
-            let start = end;
-            end += tensor.bytes();
-            offsets.push((start, tensor.bytes()));
-            let (name, dtype, shape) = (json!(tensor.name), tensor.dtype.name(), &tensor.shape);
-            let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]});
-            header.push_str(&format!(",{name}:{entry}"));
-        }
-        header.push('}');
-        // Spaces after the JSON align the data to 8 bytes, as the reference writer does.
-        while !header.len().is_multiple_of(8) {
-            header.push(' ');
-        }
+    pub(crate) fn create(path: &Path, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
+        sort(&mut tensors);
+        let header = header(&tensors);
         let mut file = File::create(path)?;
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
-        let data = 8 + header.len() as u64;
-        file.set_len(data + end)?;
-        let places = tensors.into_iter().zip(offsets);
-        let places = places.map(|(tensor, (start, bytes))| (tensor.name, (data + start, bytes))).collect();
+        let mut end = 8 + header.len() as u64;
+        let mut places = HashMap::new();
+        for tensor in tensors {
+            let bytes = tensor.bytes();
+            places.insert(tensor.name, Place { start: end, bytes, missing: bytes });
+            end += bytes;
+        }
+        file.set_len(end)?;
         Ok(Self { file, places })
     }
 
-    /// Writes one tensor. Each may be written once.
-    pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        match self.places.remove(name) {
-            Some((start, wanted)) if wanted == bytes.len() as u64 => {
-                self.file.seek(SeekFrom::Start(start))?;
+    /// Writes a piece of a tensor, `offset` bytes from its start. Each byte may be written once.
+    pub(crate) fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let len = bytes.len() as u64;
+        match self.places.get_mut(name) {
+            Some(place) if place.missing >= len && offset + len <= place.bytes => {
+                place.missing -= len;
+                self.file.seek(SeekFrom::Start(place.start + offset))?;
                 self.file.write_all(bytes)
             }
-            planned => Err(io::Error::other(format!(
-                "{name}: {} bytes do not fit the plan ({planned:?})",
-                bytes.len()
-            ))),
+            _ => Err(io::Error::other(format!("{name}: {len} bytes at {offset} do not fit the plan"))),
         }
     }
 
     /// Ends the file once every tensor is written.
-    pub(super) fn finish(self) -> io::Result<()> {
-        match self.places.keys().min() {
+    pub(crate) fn finish(self) -> io::Result<()> {
+        match self.places.iter().filter(|(_, place)| place.missing > 0).map(|(name, _)| name).min() {
             None => self.file.sync_all(),
             Some(name) => Err(io::Error::other(format!("{name} was planned and not written"))),
         }

@@ -6,22 +6,18 @@ use std::path::{Path, PathBuf};
 
 use bitgauge_core::{Error, ErrorKind, Result};
 use tempfile::TempDir;
-use zip::write::{SimpleFileOptions, ZipWriter};
-use zip::{CompressionMethod, DateTime, System};
 
-/// Members of the zip start at a multiple of this, so that tensors can be mapped into memory.
-const MEMBER_ALIGNMENT: u16 = 64;
-/// From this length on a zip member needs 64-bit sizes.
-const ZIP64_BYTES: u64 = u32::MAX as u64;
+use super::archive::{Form, WEIGHTS, write_zip};
+use super::files::SmallFile;
 
 /// A hidden folder beside the target, removed with all that is still in it when dropped.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     root: TempDir,
     folder: PathBuf,
 }
 
 /// Refuses a target that exists, unless it may be replaced.
-pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
+pub(crate) fn check_target(out: &Path, force: bool) -> Result<()> {
     if out.file_name().is_none() {
         return Err(Error::new(ErrorKind::BadName, "the target has no name")
             .expected("a folder or a .zip file", out.display()));
@@ -36,19 +32,15 @@ pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
 }
 
 /// The error for a file that can't be written.
-pub(super) fn write_error(path: &Path, error: &io::Error) -> Error {
+pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, "the output cannot be written")
         .within(path.display())
         .expected("a writable file", error)
 }
 
-fn is_zip(out: &Path) -> bool {
-    out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
-}
-
 impl Stage {
     /// A stage in the folder that will hold `out`, so that the last step is a rename.
-    pub(super) fn beside(out: &Path) -> Result<Self> {
+    pub(crate) fn beside(out: &Path) -> Result<Self> {
         let parent = match out.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,
@@ -62,23 +54,30 @@ impl Stage {
         Ok(Self { root, folder })
     }
 
-    /// Where the model's files are to be written.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    /// Where the weights are to be written.
+    pub(crate) fn weights(&self) -> PathBuf {
+        self.folder.join(WEIGHTS)
     }
 
-    /// Moves the folder, or a zip of it, to `out`. Returns the bytes of the artifact.
-    pub(super) fn publish(self, out: &Path, force: bool) -> Result<u64> {
+    /// Moves the weights with `files`, as a folder or a zip, to `out`. Returns the bytes of the artifact,
+    /// which must be those that were `planned`, if they were.
+    pub(crate) fn publish(
+        self,
+        out: &Path,
+        files: &[SmallFile],
+        planned: Option<u64>,
+        force: bool,
+    ) -> Result<u64> {
         let failed = |error| write_error(out, &error);
-        let files = sorted_files(&self.folder).map_err(failed)?;
-        let (complete, size_bytes) = if is_zip(out) {
-            let archive = self.root.path().join("model.zip");
-            let bytes = write_zip(&archive, &files).map_err(failed)?;
-            (archive, bytes)
-        } else {
-            let bytes = files.iter().map(|(_, _, bytes)| bytes).sum();
-            (self.folder.clone(), bytes)
+        let complete = match Form::of(out) {
+            Form::Zip => self.zip(files),
+            Form::Folder => self.fill_folder(files),
         };
+        let (complete, size_bytes) = complete.map_err(failed)?;
+        if let Some(planned) = planned.filter(|&planned| planned != size_bytes) {
+            let wrong = format!("the artifact has {size_bytes} bytes instead of {planned}");
+            return Err(failed(io::Error::other(wrong)));
+        }
         // It may have appeared while the model was packed.
         check_target(out, force)?;
         let replaced = self.root.path().join("replaced");
@@ -94,35 +93,25 @@ impl Stage {
         }
         Ok(size_bytes)
     }
-}
 
-/// Name, path and length of each file, sorted by name.
-fn sorted_files(folder: &Path) -> io::Result<Vec<(String, PathBuf, u64)>> {
-    let files = fs::read_dir(folder)?.map(|entry| {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        Ok((name, entry.path(), entry.metadata()?.len()))
-    });
-    let mut files = files.collect::<io::Result<Vec<_>>>()?;
-    files.sort();
-    Ok(files)
-}
-
-/// Writes a zip of stored members that is the same on every machine and day. Returns its bytes.
-fn write_zip(path: &Path, files: &[(String, PathBuf, u64)]) -> io::Result<u64> {
-    let mut archive = ZipWriter::new(io::BufWriter::new(File::create(path)?));
-    for (name, file, bytes) in files {
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::DEFAULT)
-            .system(System::Unix)
-            .unix_permissions(0o644)
-            .with_alignment(MEMBER_ALIGNMENT)
-            .large_file(*bytes >= ZIP64_BYTES);
-        archive.start_file(name.as_str(), options)?;
-        io::copy(&mut File::open(file)?, &mut archive)?;
+    fn zip(&self, files: &[SmallFile]) -> io::Result<(PathBuf, u64)> {
+        let path = self.root.path().join("model.zip");
+        let weights = File::open(self.weights())?;
+        let weights_bytes = weights.metadata()?.len();
+        let sink = io::BufWriter::new(File::create(&path)?);
+        let sink = write_zip(sink, files, weights, weights_bytes)?;
+        let file = sink.into_inner().map_err(|error| error.into_error())?;
+        file.sync_all()?;
+        let bytes = file.metadata()?.len();
+        Ok((path, bytes))
     }
-    let file = archive.finish()?.into_inner().map_err(|error| error.into_error())?;
-    file.sync_all()?;
-    Ok(file.metadata()?.len())
+
+    fn fill_folder(&self, files: &[SmallFile]) -> io::Result<(PathBuf, u64)> {
+        let mut bytes = fs::metadata(self.weights())?.len();
+        for file in files {
+            fs::write(self.folder.join(&file.name), &file.bytes)?;
+            bytes += file.bytes.len() as u64;
+        }
+        Ok((self.folder.clone(), bytes))
+    }
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::{self, Form, Layout, Part, Parts, Settings, choose_rescue_rows, quantize};
+use bitgauge_core::codec::{
+    self, Fit, Form, Layout, Part, Parts, Settings, choose_rescue_rows, quantize, row_errors,
+};
 use bitgauge_core::container::{Compression, ContainerKind};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
 use half::bf16;
 use tempfile::TempDir;
 
-use super::{PackSettings, PackSummary, pack};
+use super::{PackMix, PackSettings, PackSummary, pack};
 use crate::source::Source;
 
 const CONFIG: &str = r#"{
@@ -39,8 +41,12 @@ const TENSORS: [(&str, &[usize]); 14] = [
     ("model.layers.0.self_attn.v_proj.weight", &[12, 66]),
     ("model.norm.weight", &[66]),
 ];
-const SETTINGS: PackSettings =
-    PackSettings { scale_group: 128, rescue_fraction: 0.1, bases: 1, force: false };
+const SETTINGS: PackSettings = uniform(128, 0.1, 1);
+
+const fn uniform(scale_group: usize, rescue_fraction: f64, bases: usize) -> PackSettings {
+    let mix = PackMix::Uniform { scale_group, rescue_fraction, bases };
+    PackSettings { mix, fit: Fit::LeastSquares, force: false }
+}
 
 /// Seeded weights: SplitMix64, uniform in -0.05 to 0.05.
 fn weights(seed: u64, count: usize) -> Vec<bf16> {
@@ -178,9 +184,11 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
 
 /// What quantizing in memory gives for a tensor of the source.
 fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Packed {
+    let PackMix::Uniform { scale_group, rescue_fraction, bases } = settings.mix else { panic!() };
     let dense = Dense { rows: shape[0], cols: shape[1], values: Values::BF16(values.to_vec()) };
-    let codec = Settings { scale_group: settings.scale_group, bases: settings.bases };
-    let rows = choose_rescue_rows(&dense, settings.rescue_fraction, codec).unwrap();
+    let codec = Settings { scale_group, bases, fit: settings.fit };
+    let errors = row_errors(&dense, 0, &[codec]).unwrap();
+    let rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, rescue_fraction).unwrap();
     quantize(&dense, &rows, codec).unwrap()
 }
 
@@ -193,7 +201,7 @@ fn what_is_read_back_is_what_quantizing_gives() {
             for kind in ["folder", "model.zip"] {
                 case += 1;
                 let out = format!("{case}.{kind}");
-                let settings = PackSettings { scale_group, bases, rescue_fraction, force: false };
+                let settings = uniform(scale_group, rescue_fraction, bases);
                 let summary = model.pack(&out, &settings).unwrap();
                 let (packed, plain) = read(&model.path(&out));
                 assert_eq!((summary.packed, summary.kept), (packed.len() as u64, plain.len() as u64));
@@ -236,7 +244,7 @@ fn the_same_model_gives_the_same_bytes() {
         model.pack_from(from, out, &SETTINGS).unwrap();
         assert_eq!(bytes("a.zip"), bytes(out), "{from}");
     }
-    model.pack("e.zip", &PackSettings { rescue_fraction: 0.2, ..SETTINGS }).unwrap();
+    model.pack("e.zip", &uniform(128, 0.2, 1)).unwrap();
     assert_ne!(bytes("a.zip"), bytes("e.zip"));
 }
 
@@ -253,9 +261,13 @@ fn a_packed_zip_packs_like_its_folder() {
     let artifact = source.artifact().clone();
     assert_eq!(artifact.kind, ContainerKind::Zip);
     let names: Vec<&str> = artifact.members.iter().map(|member| member.name.as_str()).collect();
-    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
+    assert_eq!(names, ["config.json", "modeling_bitpack.py", "tokenizer.json", "model.safetensors"]);
     for (index, member) in artifact.members.iter().enumerate() {
-        assert_eq!((member.compression, member.offset % 64), (Compression::Stored, 0), "{}", member.name);
+        if member.name == "model.safetensors" {
+            assert_eq!((member.compression, member.offset % 64), (Compression::Stored, 0));
+        } else {
+            assert_eq!(member.compression, Compression::Deflated, "{}", member.name);
+        }
         let unzipped = source.read_member(index, u64::MAX).unwrap();
         assert_eq!(unzipped, fs::read(model.path("folder").join(&member.name)).unwrap(), "{}", member.name);
     }
@@ -281,6 +293,9 @@ fn config_keeps_its_fields_in_order() {
     model.pack("out", &SETTINGS).unwrap();
     let written = fs::read_to_string(model.path("out/config.json")).unwrap();
     let added = r#",
+  "auto_map": {
+    "AutoModelForCausalLM": "modeling_bitpack.BitpackForCausalLM"
+  },
   "quantization_config": {
     "quant_method": "bitpack",
     "format_version": 1,
@@ -317,7 +332,7 @@ fn a_failure_leaves_nothing_behind() {
     bad[5].2[7] = bf16::NAN;
     write_model(&model.path("bad"), CONFIG, &bad, 100);
     fs::write(model.path("old.zip"), "untouched").unwrap();
-    let forced = PackSettings { rescue_fraction: 0.0, force: true, ..SETTINGS };
+    let forced = PackSettings { force: true, ..uniform(128, 0.0, 1) };
     let error = model.pack_from("bad", "old.zip", &forced).unwrap_err();
     assert_eq!(
         (error.kind, error.place.as_str()),
@@ -353,10 +368,10 @@ fn what_cannot_be_packed() {
         assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
     }
     for (settings, kind) in [
-        (PackSettings { scale_group: 64, ..SETTINGS }, ErrorKind::BadValue),
-        (PackSettings { bases: 5, ..SETTINGS }, ErrorKind::WrongShape),
-        (PackSettings { rescue_fraction: 1.5, ..SETTINGS }, ErrorKind::BadValue),
-        (PackSettings { rescue_fraction: f64::NAN, ..SETTINGS }, ErrorKind::BadValue),
+        (uniform(64, 0.1, 1), ErrorKind::BadValue),
+        (uniform(128, 0.1, 5), ErrorKind::WrongShape),
+        (uniform(128, 1.5, 1), ErrorKind::BadValue),
+        (uniform(128, f64::NAN, 1), ErrorKind::BadValue),
     ] {
         assert_eq!(model.pack("out", &settings).unwrap_err().kind, kind, "{settings:?}");
     }

@@ -16,15 +16,15 @@ use num_traits::{Signed, ToPrimitive};
 use super::python::{Raised, parse_int};
 use super::{Environment, Limits};
 
-const PATH: &str = "AUTORESEARCH_SUBMISSION_ARTIFACT_PATH";
-const BYTES: &str = "AUTORESEARCH_SUBMISSION_ARTIFACT_BYTES";
+const PATH: &str = Environment::ARTIFACT_PATH;
+const BYTES: &str = Environment::DECLARED_BYTES;
 
 /// The path of the artifact as it is set.
 ///
 /// # Errors
 /// No path.
 pub fn artifact_path(environment: &Environment) -> Result<&str, Raised> {
-    match environment.trimmed(PATH) {
+    match environment.artifact_path() {
         "" => Err(Raised::runtime(format!("{PATH} is required for direct model evaluation"))),
         path => Ok(path),
     }
@@ -35,7 +35,7 @@ pub fn artifact_path(environment: &Environment) -> Result<&str, Raised> {
 /// # Errors
 /// What is no positive integer.
 pub fn declared_bytes(environment: &Environment) -> Result<Option<i128>, Raised> {
-    let text = environment.trimmed(BYTES);
+    let text = environment.declared_bytes();
     if text.is_empty() {
         return Ok(None);
     }

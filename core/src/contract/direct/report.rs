@@ -3,12 +3,8 @@
 use super::Revision;
 use crate::contract::documents::{parse_mix, sha256_hex};
 use crate::contract::python::{Raised, Value, fixed6, float_repr, object};
-use crate::contract::{
-    Config, Environment, Limits, RESCUE_QUANTIZATION, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP,
-};
-
-/// The metric that ranks.
-const METRIC: &str = "heldout_ppl";
+use crate::contract::report_fields::{METRIC, with_pack};
+use crate::contract::{Config, Environment, Limits};
 
 /// What the scoring found.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,24 +166,12 @@ fn report(
     measured: &Measured,
     sizes: &Sizes,
 ) -> Value {
-    Value::from([
-        ("pack_name", config.pack_name.as_str().into()),
-        ("model_id", limits.model_id.as_str().into()),
-        ("reference_model_id", limits.model_id.as_str().into()),
-        ("metric_name", METRIC.into()),
+    let fields = [
         ("metric_value", measured.heldout_ppl.into()),
-        ("secondary_metric_name", config.secondary_metric_name.clone().into()),
         ("secondary_metric_value", Value::Null),
         ("parameter_count", measured.parameter_count.into()),
         ("compressed_bits", sizes.bits.into()),
         ("compressed_size_bytes", sizes.bytes.into()),
-        ("native_bits_per_parameter", limits.native_bits_per_parameter.into()),
-        ("max_non_native_fraction", limits.max_non_native_fraction.into()),
-        ("rescue_bits_per_parameter", limits.rescue_bits_per_parameter.into()),
-        ("rescue_quantization", RESCUE_QUANTIZATION.into()),
-        ("rescue_scale_bits", RESCUE_SCALE_BITS.into()),
-        ("rescue_scale_group_size", RESCUE_SCALE_GROUP.into()),
-        ("effective_rescue_bits_per_parameter", limits.effective_rescue_bits().into()),
         ("artifact_bits_per_parameter", sizes.bits_per_parameter(measured).into()),
         ("max_artifact_bits_per_parameter", sizes.max_bits_per_parameter(measured).into()),
         ("max_reference_artifact_bits", limits.max_compressed_bits.into()),
@@ -195,7 +179,8 @@ fn report(
         ("metrics", metrics(limits, measured, sizes)),
         ("dataset_handle", dataset.to_json()),
         ("runtime", runtime(&measured.runtime)),
-    ])
+    ];
+    with_pack(config, limits, fields).into()
 }
 
 /// Everything as floats, counts included.
@@ -223,6 +208,9 @@ fn runtime(runtime: &Runtime) -> Value {
         ("max_tokens_per_doc", runtime.max_tokens.into()),
         ("tokenizer_id", runtime.tokenizer_id.as_str().into()),
     ]);
+    if runtime.revision != Revision::default() {
+        json.insert("validator_revision".into(), runtime.revision.name().into());
+    }
     if runtime.revision.reports_batch_size() {
         json.insert("batch_size".into(), runtime.batch_size.into());
     }

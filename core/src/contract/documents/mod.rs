@@ -10,6 +10,7 @@ mod sampling;
 pub use corpus::Corpus;
 pub use hub::HubSource;
 pub use mix::{MixEntry, allocate, parse_mix};
+pub(in crate::contract) use pool::missing_corpus;
 pub use pool::{Files, ReadError};
 pub use sampling::{sample, seed};
 
@@ -65,6 +66,25 @@ pub fn select_documents(
         mixed.extend(sample(&pool, &format!("{dataset}:{}:{split}:{rotation_key}", entry.key), share)?);
     }
     Ok(sample(&mixed, &format!("{dataset}:mixed:{split}:{rotation_key}"), count)?)
+}
+
+/// Chooses the documents that the environment asks for.
+///
+/// # Errors
+/// As [`select_documents`].
+pub fn choose_documents(
+    environment: &Environment,
+    corpus: Option<&Corpus>,
+    files: &dyn Files,
+) -> Result<Vec<String>, Halt> {
+    let selection = Selection {
+        dataset: environment.dataset(),
+        split: environment.split(),
+        rotation_key: &environment.effective_rotation_key(environment.rotation_key()),
+        mix: environment.dataset_mix(),
+        count: environment.document_count(),
+    };
+    select_documents(&selection, environment, corpus, files)
 }
 
 /// SHA-256 in hex of the documents joined by two newlines.

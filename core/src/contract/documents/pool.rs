@@ -176,16 +176,22 @@ pub(super) fn os_error(error: &ReadError, path: &str) -> Halt {
 }
 
 fn no_corpus(dataset: &str) -> Halt {
-    Error::new(
-        ErrorKind::Missing,
-        "a public dataset is made of the validator's built-in texts, which bitgauge does not ship",
-    )
-    .within(dataset)
-    .expected("--corpus FILE.json with {group: [texts]}", "no corpus")
-    .hint(
-        "in a checkout of the task, save the six groups of texts of its shared benchmark module as JSON; \
+    missing_corpus("a public dataset is made of", dataset)
+        .hint(
+            "in a checkout of the task, save the six groups of texts of its shared benchmark module as JSON; \
              or choose private documents: AUTORESEARCH_HELDOUT_DATASET=validator-private-shard with \
              AUTORESEARCH_PRIVATE_HELDOUT_MANIFEST",
-    )
-    .into()
+        )
+        .into()
+}
+
+/// The built-in texts are needed at `place` and were not brought; `user` begins the sentence.
+pub(in crate::contract) fn missing_corpus(user: &str, place: &str) -> Error {
+    let what = format!("{user} the validator's built-in texts, which bitgauge does not ship");
+    Error::new(ErrorKind::Missing, what)
+        .within(place)
+        .expected("--corpus FILE.json with {group: [texts]}", "no corpus")
+        .hint(
+            "in a checkout of the task, save the six groups of texts of its shared benchmark module as JSON",
+        )
 }

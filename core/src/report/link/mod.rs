@@ -26,7 +26,8 @@ const KEY: &str = "r=";
 /// Bytes of the CRC-32 at the end.
 const CHECKSUM_BYTES: usize = 4;
 /// The kinds of artifact by their number. New ones are appended.
-const KINDS: [ContainerKind; 3] = [ContainerKind::Folder, ContainerKind::Zip, ContainerKind::Safetensors];
+const KINDS: [ContainerKind; 4] =
+    [ContainerKind::Folder, ContainerKind::Zip, ContainerKind::Safetensors, ContainerKind::Gguf];
 /// The packs by their number.
 const PACKS: [Pack; 2] = [Pack::Binary, Pack::Ternary];
 
@@ -148,6 +149,7 @@ fn kind_number(kind: ContainerKind) -> u8 {
         ContainerKind::Folder => 0,
         ContainerKind::Zip => 1,
         ContainerKind::Safetensors => 2,
+        ContainerKind::Gguf => 3,
     }
 }
 

@@ -18,9 +18,13 @@ fn absolute(values: &[f32]) -> Vec<f32> {
     values.iter().map(|x| x.abs()).collect()
 }
 
-/// `|x| · |w|ᵀ`: what a rounding error of each term is relative to.
+/// `|x| · |w|ᵀ`: what a rounding error of each term is relative to. Every basis is a term of its own.
 fn magnitude(x: &[f32], w: &Matrix) -> Vec<f32> {
-    let values = Values::F32(absolute(&w.to_f32()));
+    let mut positive = w.clone();
+    if let Matrix::Packed(packed) = &mut positive {
+        packed.sign.fill(u32::MAX);
+    }
+    let values = Values::F32(absolute(&positive.to_f32()));
     let w = Matrix::Dense(Dense { rows: w.rows(), cols: w.cols(), values });
     let mut out = vec![0.0; x.len() / w.cols() * w.rows()];
     twins::matmul(&absolute(x), &w, &mut out);

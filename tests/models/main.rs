@@ -2,6 +2,8 @@
 //!
 //! `BITGAUGE_MODEL_GOLDENS` points the suite at another folder of the same schema.
 
+mod delta_rule;
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
             tally.skip(&name, &format!("model type {model_type}"));
             continue;
         }
-        for device in Device::ALL {
+        for device in Device::WITH_REFERENCE {
             for sequence in ["s33", "s130"] {
                 let case = Case { folder: &folder, sequence };
                 tally.case(&format!("{name} {sequence} {device:?}"), on_device(device, case));
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             tally.case(&format!("{name} flipped weight {device:?}"), caught);
         }
     }
+    delta_rule::cases(&mut tally);
     tally.finish()
 }
 
@@ -45,25 +48,41 @@ fn unsupported(folder: &Path) -> Option<String> {
     let config = fs::read_to_string(folder.join("config.json")).ok()?;
     let config: serde_json::Value = serde_json::from_str(&config).ok()?;
     let model_type = config["model_type"].as_str()?;
-    (model_type != "qwen3").then(|| model_type.to_owned())
+    let known = ["qwen3", "qwen3_5", "qwen3_5_text", "llama"];
+    (!known.contains(&model_type)).then(|| model_type.to_owned())
 }
 
 /// The same model with the sign of one weight of the first layer flipped.
 fn flip_a_weight(folder: &Path) -> tempfile::TempDir {
     let copy = copy_folder(folder);
-    let path = copy.path().join("model.safetensors");
-    let mut bytes = fs::read(&path).expect("weights");
-    let (offset, width) = {
-        let tensors = SafeTensors::deserialize(&bytes).expect("weights");
-        let weight = tensors.tensor("model.layers.0.mlp.down_proj.weight").expect("a weight");
-        let data = weight.data();
-        // The largest value would be found by any check; the tenth is an ordinary one.
-        let width = data.len() / weight.shape().iter().product::<usize>();
-        (data.as_ptr() as usize - bytes.as_ptr() as usize + 9 * width, width)
-    };
-    bytes[offset + width - 1] ^= 0x80;
-    fs::write(&path, bytes).expect("a writable copy");
+    let mut flipped = 0;
+    for entry in fs::read_dir(copy.path()).expect("the copy") {
+        let path = entry.expect("a file").path();
+        let is_weights =
+            path.extension().is_some_and(|e| e == "safetensors") && !path.ends_with("golden.safetensors");
+        if !is_weights {
+            continue;
+        }
+        let mut bytes = fs::read(&path).expect("weights");
+        let Some((offset, width)) = an_ordinary_weight(&bytes) else { continue };
+        bytes[offset + width - 1] ^= 0x80;
+        fs::write(&path, bytes).expect("a writable copy");
+        flipped += 1;
+    }
+    assert_eq!(flipped, 1, "the weight lies in one file");
     copy
+}
+
+/// Where one value of the first layer's MLP lies, and its bytes.
+fn an_ordinary_weight(bytes: &[u8]) -> Option<(usize, usize)> {
+    let tensors = SafeTensors::deserialize(bytes).expect("weights");
+    let is_wanted = |name: &&str| name.ends_with(".layers.0.mlp.down_proj.weight");
+    let name = tensors.names().into_iter().find(is_wanted)?;
+    let weight = tensors.tensor(name).expect("a weight");
+    let data = weight.data();
+    // The largest value would be found by any check; the tenth is an ordinary one.
+    let width = data.len() / weight.shape().iter().product::<usize>();
+    Some((data.as_ptr() as usize - bytes.as_ptr() as usize + 9 * width, width))
 }
 
 /// One model, one sequence length, one device.

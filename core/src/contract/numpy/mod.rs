@@ -1,5 +1,12 @@
-//! numpy's default generator, to the bit: `SeedSequence`, PCG64 (XSL-RR), permutations by masked
-//! rejection, and doubles.
+//! numpy, to the bit: its default generator (`SeedSequence`, PCG64 XSL-RR, permutations by masked
+//! rejection, uniform and normal doubles), its sums and its partial sorts.
+
+mod normal;
+mod reduce;
+mod tables;
+
+pub use normal::ziggurat_tables;
+pub use reduce::{largest, mean_abs};
 
 /// `numpy.random.default_rng(seed)`.
 #[derive(Debug, Clone)]

@@ -1,0 +1,115 @@
+//! Packs under a competition pack's limits.
+
+use bitgauge_core::codec::{Fit, Layout, RowErrors, Settings};
+use bitgauge_core::contract::Pack;
+use bitgauge_core::{Error, ErrorKind, Result};
+
+use super::files::SmallFile;
+use super::mix::{Caps, Mix, Search, Surveyed};
+use super::plan::Plan;
+use super::safetensors::file_bytes;
+use super::{Ready, side_files};
+use crate::source::Source;
+
+/// Bytes of an artifact with these small files and weights of this length.
+type SizeOf<'a> = &'a dyn Fn(&[SmallFile], u64) -> Result<u64>;
+
+/// Reads every matrix once and settles the best mix within the limits of `pack`.
+///
+/// # Errors
+/// As [`super::pack`]; that even one basis without rescue rows is over the budget.
+pub(super) fn prepare(
+    source: &mut Source,
+    pack: Pack,
+    scale_group: Option<usize>,
+    fit: Fit,
+    progress: &mut dyn FnMut(u64),
+    size_of: SizeOf,
+) -> Result<Ready> {
+    let groups = scale_group.map_or_else(|| vec![0, 128], |group| vec![group]);
+    // What can't be packed is refused before the long reading.
+    let files = groups.iter().map(|&group| side_files(source, group)).collect::<Result<Vec<_>>>()?;
+    let mut plan = Plan::new(source, groups[0], progress)?;
+    let limits = pack.limits();
+    let reference_bits = u64::try_from(limits.max_compressed_bits).unwrap_or(u64::MAX);
+    let budget_bits = reference_bits.min(limits.max_artifact_bits(plan.parameters));
+    let most = limits.max_non_native(plan.parameters);
+    let caps = Caps {
+        artifact_bytes: budget_bits / 8,
+        rescue_parameters: most.saturating_sub(plan.kept_parameters()),
+    };
+    let most_bases = limits.bits_per_parameter().ceil() as usize;
+    let settings: Vec<Settings> = groups
+        .iter()
+        .flat_map(|&scale_group| (1..=most_bases).map(move |bases| Settings { scale_group, bases, fit }))
+        .collect();
+    check_smallest(&plan, &groups, &files, caps, size_of)?;
+    let errors = plan.survey(source, &settings, progress)?;
+
+    let mut best: Option<(usize, Mix)> = None;
+    for (i, files) in files.iter().enumerate() {
+        let surveyed = surveyed(&plan, &errors, i * most_bases..(i + 1) * most_bases);
+        let mix = search(&plan, &surveyed, groups[i], files, caps, size_of)?;
+        if let Some(mix) = mix.filter(|mix| best.as_ref().is_none_or(|(_, best)| mix.error < best.error)) {
+            best = Some((i, mix));
+        }
+    }
+    let Some((i, mix)) = best else { return Err(too_small(&plan, caps, None)) };
+    let chosen = mix.matrices.into_iter().map(|mixed| (mixed.bases, mixed.rescue_rows));
+    plan.store(groups[i], chosen)?;
+    let files = files.into_iter().nth(i).unwrap_or_default();
+    Ok(Ready { plan, files, scale_group: groups[i], budget_bytes: Some(caps.artifact_bytes) })
+}
+
+/// Refuses a model that no mix brings under the budget, before it is read.
+fn check_smallest(
+    plan: &Plan,
+    groups: &[usize],
+    files: &[Vec<SmallFile>],
+    caps: Caps,
+    size_of: SizeOf,
+) -> Result<()> {
+    let mut least = u64::MAX;
+    for (&group, files) in groups.iter().zip(files) {
+        let layouts = plan.layouts().map(|l| Layout::new(l.rows(), l.cols(), 1, 0, group as u64));
+        let layouts = layouts.collect::<Result<Vec<_>>>()?;
+        least = least.min(size_of(files, file_bytes(plan.output_with(&layouts)))?);
+    }
+    if least <= caps.artifact_bytes { Ok(()) } else { Err(too_small(plan, caps, Some(least))) }
+}
+
+fn too_small(plan: &Plan, caps: Caps, least: Option<u64>) -> Error {
+    let found = least.map_or_else(|| "more".into(), |least| format!("at least {least} bytes"));
+    let wanted = format!("{} bytes for {} parameters", caps.artifact_bytes, plan.parameters);
+    Error::new(ErrorKind::TooLarge, "the model does not fit the budget in one bit per weight")
+        .expected(wanted, found)
+        .hint("tokenizer files, config.json and tensors that are not matrices count as well: make those smaller")
+}
+
+/// What the search needs to know of each matrix, from the settings in `range`.
+fn surveyed(plan: &Plan, errors: &[RowErrors], range: std::ops::Range<usize>) -> Vec<Surveyed> {
+    let of = |(layout, errors): (&Layout, &RowErrors)| Surveyed {
+        rows: layout.rows(),
+        cols: layout.cols(),
+        binary: errors.binary[range.clone()].to_vec(),
+        rescue: errors.rescue.clone(),
+        weight: 1.0,
+    };
+    plan.layouts().zip(errors).map(of).collect()
+}
+
+fn search(
+    plan: &Plan,
+    surveyed: &[Surveyed],
+    scale_group: usize,
+    files: &[SmallFile],
+    caps: Caps,
+    size_of: SizeOf,
+) -> Result<Option<Mix>> {
+    // What the archive adds to the weights never falls with their length, so a length that is
+    // surely enough bounds it; between there and the result it is the same but for the step to zip64.
+    let around = size_of(files, caps.artifact_bytes)? - caps.artifact_bytes;
+    let artifact_bytes = |layouts: &[Layout]| around + file_bytes(plan.output_with(layouts));
+    let scale_group = scale_group as u64;
+    Search { matrices: surveyed, scale_group, caps, artifact_bytes: &artifact_bytes }.run()
+}

@@ -1,0 +1,42 @@
+//! What lies beside the weights: small files that are known before the weights are.
+
+use bitgauge_core::codec::{LOADER, LOADER_FILE};
+use bitgauge_core::{Result, limits};
+
+use crate::source::Source;
+
+/// What belongs to a tokenizer, if the source has it.
+const TOKENIZER_FILES: [&str; 8] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// A file of the packed model, in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SmallFile {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Every file but the weights, sorted by name: config.json, the code that transformers loads the model
+/// with, the tokenizer's files. Whatever is added here is written and accounted for.
+pub(super) fn beside_weights(source: &mut Source, config: Vec<u8>) -> Result<Vec<SmallFile>> {
+    let mut files = vec![
+        SmallFile { name: "config.json".into(), bytes: config },
+        SmallFile { name: LOADER_FILE.into(), bytes: LOADER.into() },
+    ];
+    for name in TOKENIZER_FILES {
+        if let Some(member) = source.artifact().find_beside_config(name) {
+            let bytes = source.read_member(member, limits::TOKENIZER_BYTES)?;
+            files.push(SmallFile { name: name.into(), bytes });
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}

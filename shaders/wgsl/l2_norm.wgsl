@@ -1,0 +1,31 @@
+// x = x / sqrt(Σ x² + eps) in place over the channels of each of a row's first `heads` heads. One
+// workgroup per row; x is [rows, stride] f32, a row beginning with [heads, head_dim].
+
+struct L2Norm {
+    heads: u32,
+    head_dim: u32,
+    stride: u32,
+    eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: L2Norm;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let own_head = lane / GROUP_LANES;
+    for (var first = 0u; first < p.heads; first += GROUPS) {
+        let head = first + own_head;
+        // A group without a head sums nothing, but must come along to the barriers.
+        let channels = select(0u, p.head_dim, head < p.heads);
+        let start = group.x * p.stride + head * p.head_dim;
+        var squares = 0.0;
+        for (var c = lane % GROUP_LANES; c < channels; c += GROUP_LANES) {
+            squares += x[start + c] * x[start + c];
+        }
+        let factor = 1.0 / sqrt(group_sum(lane, squares) + p.eps);
+        for (var c = lane % GROUP_LANES; c < channels; c += GROUP_LANES) {
+            x[start + c] *= factor;
+        }
+    }
+}

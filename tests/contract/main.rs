@@ -1,0 +1,12 @@
+//! Properties of the validator's twin that hold for any input, not only for the recorded ones.
+
+mod budgets;
+mod documents;
+mod speed;
+
+use bitgauge_core::contract::Environment;
+
+/// An environment of these variables, without their common prefix.
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables.iter().map(|(key, value)| (format!("AUTORESEARCH_{key}"), *value)).collect()
+}

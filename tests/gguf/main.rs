@@ -1,0 +1,110 @@
+//! GGUF files evaluate like the models that they were made from, on every device.
+//!
+//! The files are written here, in llama.cpp's conventions, from golden models that the suite `models`
+//! holds to transformers. Leaving one convention out must show.
+
+mod convert;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use bitgauge_core::codec::Fit;
+use bitgauge_core::inventory::Inventory;
+use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
+use convert::{Fault, Target};
+use native_eval::{Backend, Batch, PackMix, PackSettings, Source, Task, pack};
+
+/// Absolute bound on logits, that of the suite `models`: another order of DeltaNet's heads rounds
+/// differently, and rounding alone moves these logits by 1e-4 there.
+const LOGITS: f64 = 1e-3;
+
+fn main() -> ExitCode {
+    let mut tally = Tally::default();
+    let faults: [(&str, &[Fault]); 5] = [
+        ("qwen3_tied", &[]),
+        ("qwen3_untied", &[]),
+        ("llama", &[Fault::UnturnedHeads]),
+        ("qwen3_5_text", &[Fault::CentredNorms, Fault::LogDecay, Fault::OrderedHeads]),
+        ("qwen3_5_full", &[Fault::CentredNorms, Fault::LogDecay, Fault::OrderedHeads]),
+    ];
+    for (name, faults) in faults {
+        let model = fixtures().join("models").join(name);
+        check(&mut tally, name, &model, faults);
+    }
+    one_bit(&mut tally);
+    tally.finish()
+}
+
+/// Converts a model and compares the logits of both; then again with each fault.
+fn check(tally: &mut Tally, name: &str, model: &Path, faults: &[Fault]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("model.gguf");
+    for device in Device::ALL {
+        let run = |fault| {
+            convert::convert(model, &file, Target::F32, fault)?;
+            let (got, want) = (on_device(device, Logits(&file))?, on_device(device, Logits(model))?);
+            compare("logits", &got, &want, LOGITS)
+        };
+        tally.case(&format!("{name} {device:?}"), run(None).map(|c| format!("worst {:.1e}", c.worst)));
+        for &fault in faults {
+            let caught = match run(Some(fault)) {
+                Err(why) if why.contains("off by") || why.contains("the state would grow") => {
+                    Ok(format!("caught: {why}"))
+                }
+                other => Err(format!("went unnoticed: {other:?}")),
+            };
+            tally.case(&format!("{name} {fault:?} {device:?}"), caught);
+        }
+    }
+}
+
+/// A packed model without rescue rows and its Q1_0 file hold the same bits.
+fn one_bit(tally: &mut Tally) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (dense, packed) = (folder.path().join("dense"), folder.path().join("packed"));
+    let file = folder.path().join("model.gguf");
+    let prepared = (|| {
+        convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense)?;
+        let mix = PackMix::Uniform { scale_group: 128, rescue_fraction: 0.0, bases: 1 };
+        let settings = PackSettings { mix, fit: Fit::Mean, force: false };
+        let mut source = Source::open(&dense).map_err(|e| e.to_string())?;
+        pack(&mut source, &packed, &settings, &mut |_| {}).map_err(|e| e.to_string())?;
+        convert::convert(&packed, &file, Target::Q1_0, None)?;
+        let parameters = |path: &Path| -> Result<Option<u64>, String> {
+            let source = Source::open(path).map_err(|e| e.to_string())?;
+            Ok(Inventory::of(source.artifact()).map_err(|e| e.to_string())?.parameters())
+        };
+        if parameters(&packed)? != parameters(&file)? {
+            return Err("the two count different parameters".to_owned());
+        }
+        Ok(())
+    })();
+    for device in Device::ALL {
+        let result = prepared.clone().and_then(|()| {
+            let (got, want) = (on_device(device, Logits(&file))?, on_device(device, Logits(&packed))?);
+            compare("logits", &got, &want, 0.0)?;
+            let other = on_device(device, Logits(&dense))?;
+            match compare("logits", &other, &want, LOGITS) {
+                Err(_) => Ok("the same to the bit".to_owned()),
+                Ok(_) => Err("the dense model's logits went unnoticed".into()),
+            }
+        });
+        tally.case(&format!("Q1_0 {device:?}"), result);
+    }
+}
+
+/// Logits of the model at this path for two fixed documents.
+struct Logits<'a>(&'a Path);
+
+impl Task for Logits<'_> {
+    type Output = Result<Vec<f32>, String>;
+
+    fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
+        let model = open_model(backend, self.0)?;
+        let mut batch = Batch::default();
+        for (len, step) in [(70_u32, 7_u32), (33, 11)] {
+            batch.push(&(0..len).map(|i| i * step % 101).collect::<Vec<_>>());
+        }
+        model.logits(backend, &batch, &mut |_, _, _| Ok(())).map_err(|e| e.to_string())
+    }
+}

@@ -1,0 +1,215 @@
+//! Products with f16 factors: the activations as tiles, the plain kernel, and the one for cooperative
+//! matrices, at awkward sizes and in every stored form.
+
+use bitgauge_shaders::{Kernel, Staging, twins};
+use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
+
+use crate::data::{Form, Random, Rescue, flip, matrix, positions};
+use crate::kernels::{Case, flipped, limit_name, patch, poisoned, put};
+use crate::linear::{decoding_faults, pairs};
+
+/// Sums of 16 products in f16: a few units in its last place (5e-4) of a step, over many steps.
+const PLAIN_BOUND: f64 = 2e-3;
+/// f32 sums of exact products, in the order of the hardware.
+const COOPERATIVE_BOUND: f64 = 5e-6;
+/// Weights rounded to f16 (5e-4 of each), most of which averages out.
+const ATTENTION_BOUND: f64 = 5e-4;
+/// The conversion rounds once.
+const CONVERSION_BOUND: f64 = 0.0;
+/// A limit that cuts the larger cases into several spans and parts of whole matrices.
+const LIMIT: u64 = 65_536;
+
+/// Every case, with the precision that it runs in.
+pub fn cases() -> Vec<(Precision, Case)> {
+    let plain = Form::all().into_iter().map(|form| (33, 65, 70, form)).map(|(t, k, n, form)| {
+        let fault = patch(Kernel::MatmulF16(form.codec()), "sums).a += ", "sums).a -= ");
+        (Precision::F16Plain, product("matmul_f16", (t, k, n), form, None, PLAIN_BOUND, faults(fault, form)))
+    });
+    let larger = [(1, 32, 1), (257, 257, 129)].map(|size| {
+        let fault = patch(Kernel::MatmulF16(Form::F16.codec()), "sums).a += ", "sums).a -= ");
+        (Precision::F16Plain, product("matmul_f16", size, Form::F16, None, PLAIN_BOUND, vec![fault]))
+    });
+    let conversions = to_f16().into_iter().map(|case| (Precision::F32, case));
+    let cooperative = [matmul_coop(), head_loss(), attention_coop()].into_iter().flatten();
+    let cooperative = cooperative.map(|case| (Precision::F16, case));
+    plain.chain(larger).chain(conversions).chain(cooperative).collect()
+}
+
+fn matmul_coop() -> Vec<Case> {
+    let whole = [(1, 32, 1), (31, 33, 64), (16, 128, 16), (65, 129, 63), (130, 300, 100), (257, 257, 257)];
+    let mut sizes: Vec<_> = whole.iter().map(|size| (*size, None)).collect();
+    sizes.push(((257, 257, 300), Some(LIMIT)));
+    pairs(&Form::all(), &sizes)
+        .into_iter()
+        .map(|(form, (size, limit))| {
+            // Each block of columns begins anew, so all but the last are lost.
+            let fault = patch(
+                Kernel::MatmulCoop(staging(form)),
+                "sum_00 = coopMultiplyAdd(x_0, w_0, sum_00);",
+                "sum_00 = coopMultiplyAdd(x_0, w_0, coop_mat16x16<f32, C>());",
+            );
+            product("matmul_coop", size, form, limit, COOPERATIVE_BOUND, faults(fault, form))
+        })
+        .collect()
+}
+
+/// How the backend brings weights of this form to cooperative matrices.
+fn staging(form: Form) -> Staging {
+    match form {
+        Form::Bits { bases, rescue: Rescue::None | Rescue::Some, .. } => Staging::Signs(bases as u8),
+        _ => Staging::Decoded(form.codec()),
+    }
+}
+
+/// Faults of a kernel, and of how it takes weights apart.
+fn faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
+    match fault.kernel {
+        Kernel::MatmulCoop(Staging::Signs(_)) => vec![patch_shift(form), fault],
+        _ => decoding_faults(fault, form),
+    }
+}
+
+/// Turns the signs of columns 1 and 17 of every 32.
+fn patch_shift(form: Form) -> ShaderPatch {
+    let from = "far_0_0 = signed(held.scales_0, words.basis_0 << (14u";
+    let to = "far_0_0 = signed(held.scales_0, ~words.basis_0 << (14u";
+    patch(Kernel::MatmulCoop(staging(form)), from, to)
+}
+
+fn product(
+    kernel: &str,
+    (t, k, n): (usize, usize, usize),
+    form: Form,
+    limit: Option<u64>,
+    bound: f64,
+    patches: Vec<ShaderPatch>,
+) -> Case {
+    let w = matrix(form, n, k, 0.05, 141);
+    let x = Random(142).values(t * k);
+    let mut want = vec![0.0; t * n];
+    twins::matmul_f16(&x, &w, &mut want);
+    Case {
+        name: format!("{kernel}, {form:?}, {t} x {k} x {n}{}", limit_name(limit)),
+        bound,
+        limit,
+        patches,
+        want,
+        run: Box::new(move |backend, flips| {
+            // Activations that change after a product: what was converted for it is out of date.
+            let half = put(backend, &x.iter().map(|x| x / 2.0).collect::<Vec<_>>(), k)?;
+            let mut x = put(backend, &x.iter().map(|x| x / 2.0).collect::<Vec<_>>(), k)?;
+            let w = backend.upload_matrix(if flips { flip(&w, n / 3) } else { w.clone() })?;
+            let mut out = poisoned(backend, t, n)?;
+            backend.matmul(&x, &w, &mut out)?;
+            backend.add(&mut x, &half)?;
+            backend.matmul(&x, &w, &mut out)?;
+            backend.read(&out)
+        }),
+    }
+}
+
+/// The head through cooperative matrices, over several blocks of the vocabulary.
+fn head_loss() -> Vec<Case> {
+    let sizes = [(33, 65, 127), (65, 128, 1031), (3, 32, 16_500)];
+    let form = Form::Bits { bases: 1, scale_group: 128, rescue: Rescue::Some };
+    let cases = sizes.into_iter().map(|(t, h, vocabulary)| {
+        let head = matrix(form, vocabulary, h, 0.1, 191);
+        let mut random = Random(192);
+        let x = random.values(t * h);
+        let mut targets: Vec<u32> = (0..t).map(|_| random.below(vocabulary) as u32).collect();
+        targets[2] = NO_TARGET;
+        Case {
+            name: format!("head_loss with matmul_coop, {t} x {h} x {vocabulary}"),
+            bound: COOPERATIVE_BOUND,
+            limit: None,
+            patches: vec![patch_shift(form)],
+            // The head's scales and codes times scales are exact, or nearly so, in f16.
+            want: twins::head_loss(&rounded(&x), &rounded_head(&head), &targets),
+            run: Box::new(move |backend, flips| {
+                let x = put(backend, &flipped(&x, flips), h)?;
+                let head = backend.upload_matrix(head.clone())?;
+                let targets = backend.upload_indices(&targets)?;
+                backend.head_loss(&x, &head, &targets)
+            }),
+        }
+    });
+    cases.collect()
+}
+
+/// The matrix that the kernel multiplies by: every weight rounded to f16.
+fn rounded_head(head: &bitgauge_core::Matrix) -> bitgauge_core::Matrix {
+    let values = head.to_f32().into_iter().map(half::f16::from_f32).collect();
+    let (rows, cols) = (head.rows(), head.cols());
+    let values = bitgauge_core::Values::F16(values);
+    bitgauge_core::Matrix::Dense(bitgauge_core::Dense { rows, cols, values })
+}
+
+fn attention_coop() -> Vec<Case> {
+    let sizes: [(&[usize], [usize; 3]); 6] = [
+        (&[1], [1, 1, 16]),
+        (&[31, 1, 33], [2, 1, 64]),
+        (&[15, 17, 64, 3], [4, 2, 64]),
+        (&[63, 2, 65], [6, 2, 128]),
+        (&[257, 5], [4, 1, 128]),
+        (&[70, 9], [2, 1, 256]),
+    ];
+    let cases = sizes.into_iter().map(|(documents, [heads, kv_heads, d])| {
+        let positions = positions(documents);
+        let tokens = positions.len();
+        let mut random = Random(161);
+        let q = rounded(&random.values(tokens * heads * d));
+        let k = rounded(&random.values(tokens * kv_heads * d));
+        let v = rounded(&random.values(tokens * kv_heads * d));
+        let mut want = vec![0.0; q.len()];
+        twins::attention(&q, &k, &v, &positions, heads, kv_heads, d, &mut want);
+        let kernel = Kernel::AttentionCoop((d / 16) as u8);
+        let mut patches = vec![patch(kernel, "- state.x) / state.y", "- state.x) / (state.y + 0.01)")];
+        if documents.len() > 1 {
+            patches.push(patch(kernel, "key + i + j >= from_key", "key + i + j + 1u >= from_key"));
+        }
+        Case {
+            name: format!("attention_coop, {documents:?}, {heads}/{kv_heads} x {d}"),
+            bound: ATTENTION_BOUND,
+            limit: None,
+            patches,
+            want,
+            run: Box::new(move |backend, flips| {
+                let q = put(backend, &q, heads * d)?;
+                let k = put(backend, &k, kv_heads * d)?;
+                let v = put(backend, &flipped(&v, flips), kv_heads * d)?;
+                let positions = backend.upload_indices(&positions)?;
+                let mut out = poisoned(backend, tokens, heads * d)?;
+                let shape = Attention { heads, kv_heads, head_dim: d };
+                backend.attention(&q, &k, &v, &positions, shape, &mut out)?;
+                backend.read(&out)
+            }),
+        }
+    });
+    cases.collect()
+}
+
+fn rounded(values: &[f32]) -> Vec<f32> {
+    values.iter().map(|value| half::f16::from_f32(*value).to_f32()).collect()
+}
+
+fn to_f16() -> Vec<Case> {
+    let sizes = [(1, 1), (16, 128), (33, 65), (70, 257)];
+    let cases = sizes.into_iter().map(|(t, k)| {
+        let x = Random(171).values(t * k);
+        let across = k.next_multiple_of(128) / 16;
+        let want = twins::to_f16(&x, k, across).into_iter().map(half::f16::to_f32).collect();
+        Case {
+            name: format!("to_f16, [{t}, {k}]"),
+            bound: CONVERSION_BOUND,
+            limit: None,
+            patches: vec![patch(Kernel::ToF16, "lane % 4u * 2u", "(lane + 1u) % 4u * 2u")],
+            want,
+            run: Box::new(move |backend, flips| {
+                let x = put(backend, &flipped(&x, flips), k)?;
+                let tiles = backend.read_f16_tiles(&x)?;
+                Ok(tiles.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect())
+            }),
+        }
+    });
+    cases.collect()
+}
