@@ -90,7 +90,7 @@ pub(crate) fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<S
     for (files, what) in [
         (
             other_code,
-            "program code that config.json does not name; a tokenizer's code is never run by the validator",
+            "program code that config.json does not name; a tokenizer's runs only in the validator's revision 06fbbef",
         ),
         (
             ending(&PICKLES),

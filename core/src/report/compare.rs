@@ -1,4 +1,4 @@
-//! Two reports side by side: figure by figure, layer by layer, weight by weight.
+//! Two reports side by side: figure by figure, layer by layer.
 //!
 //! A report from a link lacks what links do not carry, so every line says whether both sides have it.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
-use super::{Evaluation, Gate, LayerSummary, Report, WeightSummary};
+use super::{Gate, LayerSummary, Report};
 use crate::accounting::Bucket;
 
 /// A figure of a report.
@@ -128,63 +128,4 @@ fn same_layer([left, right]: &[Option<&LayerSummary>; 2]) -> bool {
         _ => true,
     };
     sizes(left) == sizes(right) && values
-}
-
-/// Weights that differ, by name; nothing when a report does not list its weights.
-pub fn weights<'r>(left: &'r Report, right: &'r Report) -> Vec<[Option<&'r WeightSummary>; 2]> {
-    let mut by_name: BTreeMap<&str, [Option<&WeightSummary>; 2]> = BTreeMap::new();
-    if left.weights.is_empty() || right.weights.is_empty() {
-        return Vec::new();
-    }
-    for (side, report) in [left, right].into_iter().enumerate() {
-        for weight in &report.weights {
-            by_name.entry(&weight.name).or_default()[side] = Some(weight);
-        }
-    }
-    by_name.into_values().filter(|[left, right]| left != right).collect()
-}
-
-/// Which of two reports comes first under the contract's rule, and why.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Ranking {
-    /// Only this side (0 or 1) is eligible.
-    OnlyEligible(usize),
-    /// This side's loss is lower by so many nats, more than the pack's resolution.
-    Better(usize, f64),
-    /// The losses lie within the band, and this side is smaller by so many bytes.
-    Smaller(usize, u64),
-    /// The losses lie within the band, and so does the size.
-    Equal,
-    /// Neither is eligible.
-    NoneEligible,
-    /// Perplexities are missing, or were measured on other documents or under other limits.
-    Unknown,
-}
-
-/// Ranks two reports: eligible ones by perplexity, and within the pack's resolution of perplexity by size.
-pub fn rank(left: &Report, right: &Report) -> Ranking {
-    let eligible = [left, right].map(|report| report.verdict == super::Verdict::Eligible);
-    match eligible {
-        [true, false] => return Ranking::OnlyEligible(0),
-        [false, true] => return Ranking::OnlyEligible(1),
-        [false, false] => return Ranking::NoneEligible,
-        [true, true] => {}
-    }
-    let (Some(first), Some(second)) = (&left.evaluation, &right.evaluation) else { return Ranking::Unknown };
-    let terms = |e: &Evaluation| (e.documents_sha256.clone(), e.max_tokens);
-    if left.pack != right.pack || terms(first) != terms(second) {
-        return Ranking::Unknown;
-    }
-    let nats = first.heldout_ppl.ln() - second.heldout_ppl.ln();
-    if nats.is_nan() {
-        return Ranking::Unknown;
-    }
-    if nats.abs() > left.pack.config().ppl_resolution_nats {
-        return Ranking::Better(usize::from(nats > 0.0), nats.abs());
-    }
-    let [first, second] = [left, right].map(|report| report.artifact.size_bytes);
-    match first.abs_diff(second) {
-        0 => Ranking::Equal,
-        bytes => Ranking::Smaller(usize::from(first > second), bytes),
-    }
 }

@@ -343,7 +343,8 @@ pub struct PackOptions {
     /// matrices get a second basis by what lowers the squared error most per bit.
     #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
     pub budget: Option<PackName>,
-    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget the better of both.
+    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget whichever has less
+    /// squared error, which need not be the lower loss: try both.
     #[arg(long, value_name = "128|0", value_enum)]
     pub scale_group: Option<ScaleGroup>,
     /// Fraction of each matrix's rows to keep in 4 bits.

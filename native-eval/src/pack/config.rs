@@ -17,10 +17,20 @@ pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
     };
     let parsed: Value = serde_json::from_slice(text)
         .map_err(|error| fault(ErrorKind::Malformed, "not valid JSON", "a JSON object", error.to_string()))?;
-    for field in ["auto_map", "quantization_config"] {
+    for (field, hint) in [
+        (
+            "quantization_config",
+            "the model is packed or quantized already: pack the dense one that it was made from",
+        ),
+        (
+            "auto_map",
+            "a model with code of its own can't be packed; if transformers knows it, remove the field",
+        ),
+    ] {
         if let Some(found) = parsed.get(field) {
             let what = format!("the field `{field}` is there already");
-            return Err(fault(ErrorKind::Unsupported, &what, "no such field", found.to_string()));
+            let error = fault(ErrorKind::Unsupported, &what, "no such field", found.to_string());
+            return Err(error.hint(hint));
         }
     }
     let trimmed = text.trim_ascii_end();
