@@ -2,20 +2,46 @@
 // index.html names the two hashed files in this element's attributes.
 const script = document.querySelector("script[data-wasm]");
 const status = document.getElementById("boot-status");
+const absolute = (path) => new URL(path, document.baseURI).href;
+
+// The worker is the same WebAssembly module as the page. Its script is made here rather than fetched,
+// since only then does the page's policy hold for it, too, on a host that sends no headers.
+const worker = `
+  addEventListener("message", async ({ data }) => {
+    const { default: init, start } = await import(data.js);
+    await init({ module_or_path: data.module });
+    start();
+    postMessage("ready");
+  }, { once: true });`;
+
+// A task of its own for what follows, so that none is long.
+const nextTask = () => new Promise((resolve) => setTimeout(resolve));
+
+async function sha256(bytes) {
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 try {
-  const js = new URL(script.dataset.js, document.baseURI).href;
-  const [{ default: init }, response] = await Promise.all([import(js), fetch(script.dataset.wasm)]);
+  const js = absolute(script.dataset.js);
+  const [{ default: init, start }, response] = await Promise.all([import(js), fetch(script.dataset.wasm)]);
   if (!response.ok) throw new Error(`${script.dataset.wasm}: HTTP status ${response.status}`);
-  const module = await WebAssembly.compile(await response.arrayBuffer());
+  const bytes = await response.arrayBuffer();
+  const module = await WebAssembly.compile(bytes);
+  const source = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
   // Each inspection has a worker of its own, so that Cancel is to end it.
   globalThis.startInspectorWorker = () => {
-    const worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
-    worker.postMessage({ js, module });
-    return worker;
+    const started = new Worker(source, { type: "module" });
+    started.postMessage({ js, module });
+    return started;
   };
   await init({ module_or_path: module });
+  await nextTask();
   status.remove();
+  start();
+  // Both are there in secure contexts only: https, or this very machine.
+  if (globalThis.crypto.subtle) document.getElementById("wasm-hash").textContent = await sha256(bytes);
+  if (script.dataset.offline) await navigator.serviceWorker?.register(script.dataset.offline);
 } catch (error) {
   status.textContent = `The inspector could not start: ${error}`;
 }

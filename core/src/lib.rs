@@ -12,6 +12,7 @@ pub mod accounting;
 pub mod codec;
 pub mod container;
 pub mod contract;
+mod crc32;
 mod error;
 pub mod inspect;
 pub mod inventory;

@@ -1,13 +1,11 @@
 //! Whether transformers would load the model: the code that config.json names, and files that have no
 //! place in an artifact.
 
-use sha2::{Digest, Sha256};
-
-use crate::codec::{LOADER, LOADER_FILE};
+use crate::codec::{LOADER_FILE, LOADER_SHA256};
 use crate::container::{ContainerKind, names};
 use crate::inventory::Inventory;
 use crate::model::Config;
-use crate::scan::{Findings, hex};
+use crate::scan::Findings;
 
 /// Names of pickles, which run code when they are loaded.
 const PICKLES: [&str; 6] = [".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"];
@@ -77,7 +75,7 @@ pub(crate) fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<S
     } else if let Some(file) = &named {
         let index = inventory.artifact.find_beside_config(file);
         let hash = index.and_then(|index| findings?.members.get(index)?.as_deref());
-        if file != LOADER_FILE || hash.is_some_and(|hash| hash != hex(Sha256::new_with_prefix(LOADER))) {
+        if file != LOADER_FILE || hash.is_some_and(|hash| hash != LOADER_SHA256) {
             notes.push(format!(
                 "{file} is not the code that this version of `bitgauge pack` writes; whether transformers loads \
                  the model with it, and what it counts, was not judged."

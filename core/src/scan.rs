@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::codec::{Form, PayloadCheck, Statistics};
 use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member};
+use crate::crc32::Crc32;
 use crate::inventory::{Inventory, Stored};
 use crate::{Error, ErrorKind, Result, order};
 
@@ -56,7 +57,7 @@ struct MemberScan<'a> {
     member: &'a Member,
     inflater: Option<(Inflater, Vec<u8>)>,
     hash: Sha256,
-    crc: flate2::Crc,
+    crc: Crc32,
     /// Uncompressed bytes so far.
     position: u64,
     checks: VecDeque<TensorCheck>,
@@ -149,7 +150,7 @@ impl<'a> Scan<'a> {
             member,
             inflater,
             hash: Sha256::new(),
-            crc: flate2::Crc::new(),
+            crc: Crc32::new(),
             position: 0,
             checks: std::mem::take(&mut self.checks[index]),
             statistics: Vec::new(),

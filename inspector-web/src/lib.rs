@@ -20,7 +20,6 @@ mod worker;
 /// the module has started.
 #[cfg(target_arch = "wasm32")]
 pub fn start() {
-    console_error_panic_hook::set_once();
     if web_sys::window().is_some() {
         leptos::mount::mount_to_body(page::Page);
     } else {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bitgauge_core::container::GgufMetadata;
 use bitgauge_core::contract::python::Value;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 
@@ -67,7 +68,7 @@ fn is_bytes(id: &str) -> bool {
 /// # Errors
 /// None, or one that can't be read.
 pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
-    if let Some(json) = source.artifact().tokenizer.clone() {
+    if let Some(json) = source.artifact().gguf.as_ref().and_then(GgufMetadata::tokenizer) {
         let tokenizer = json.and_then(|json| TextTokenizer::from_json(&json));
         let tokenizer = tokenizer.map_err(|error| error.within(source.name()))?;
         return Ok(ValidatorTokenizer { id: source.name().to_owned(), pad_id: 0, tokenizer });

@@ -2,7 +2,19 @@
 
 /// The code, which `bitgauge pack` writes beside the weights.
 pub const LOADER: &str = include_str!("modeling_bitpack.py");
+/// SHA-256 of the code in hex.
+pub const LOADER_SHA256: &str = "18abc8158625cc65564cba74d28e582edd8657bd7be368abb9217518750d092d";
 /// Its file name.
 pub const LOADER_FILE: &str = "modeling_bitpack.py";
 /// What `auto_map.AutoModelForCausalLM` of config.json says.
 pub const LOADER_CLASS: &str = "modeling_bitpack.BitpackForCausalLM";
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn the_hash_is_that_of_the_code() {
+        assert_eq!(crate::scan::hex(Sha256::new_with_prefix(super::LOADER)), super::LOADER_SHA256);
+    }
+}

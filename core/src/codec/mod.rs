@@ -23,7 +23,7 @@ pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
-pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE};
+pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256};
 pub use part::{Part, Parts};
 pub use quantize::{Fit, RowErrors, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
 pub use statistics::Statistics;

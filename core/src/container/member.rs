@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::window::{Need, Pause, READ_AHEAD_BYTES, Window};
 use super::{Compression, Inflater, Member};
+use crate::crc32::Crc32;
 use crate::{Error, ErrorKind, Result};
 
 /// Puts the member's name, and the archive's where there is one, in front of an error's place.
@@ -78,7 +79,7 @@ pub(super) fn whole<'w>(window: &'w Window, member: &Member, cap: u64) -> Result
         return Err(place(window, member, error).into());
     }
     let bytes = prefix(window, member, member.bytes)?;
-    let mut crc = flate2::Crc::new();
+    let mut crc = Crc32::new();
     crc.update(&bytes);
     member.check_crc32(crc.sum()).map_err(|error| place(window, member, error))?;
     Ok(bytes)

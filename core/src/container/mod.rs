@@ -17,6 +17,7 @@ mod safetensors;
 mod window;
 mod zip;
 
+pub use gguf::Metadata as GgufMetadata;
 pub use inflate::{Inflater, Progress};
 pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
@@ -95,9 +96,8 @@ pub struct Artifact {
     pub model_dir: Option<String>,
     /// The bytes of config.json; for a GGUF file, what its metadata says in that form.
     pub config: Option<Vec<u8>>,
-    /// For a GGUF file with a tokenizer, that tokenizer in the form of tokenizer.json, or why it can't
-    /// be given so.
-    pub tokenizer: Option<Result<Vec<u8>>>,
+    /// What a GGUF file says beside its tensors.
+    pub gguf: Option<GgufMetadata>,
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).
     pub tensors: Vec<TensorEntry>,

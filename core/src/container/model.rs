@@ -30,7 +30,7 @@ pub(super) fn read(
         members,
         model_dir: None,
         config: None,
-        tokenizer: None,
+        gguf: None,
         tensors: Vec::new(),
         header_bytes: Vec::new(),
     };

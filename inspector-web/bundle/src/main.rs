@@ -54,21 +54,65 @@ fn bundle(wasm: &Path, source: &Path, dist: &Path, wasm_opt: &[OsString]) -> Res
     let js = with_hash(&dist.join("inspector.js"))?;
     let wasm = with_hash(&compiled)?;
     let (index, copied) = expand(&index, &js, &wasm)?;
+    fs::write(dist.join("url.html"), page(&index, "url", &[("connect-src 'self'", CONNECT_ANYWHERE)])?)?;
+    fs::write(dist.join("compare.html"), page(&index, "compare", &[])?)?;
     fs::write(dist.join("index.html"), index)?;
     for file in copied {
         fs::copy(source.join(&file), dist.join(&file))?;
     }
+    write_offline(source, dist)
+}
+
+/// The policy of the page that opens addresses: any host by TLS, and this machine.
+const CONNECT_ANYWHERE: &str = "connect-src 'self' https: http://localhost:* http://127.0.0.1:*";
+
+/// Another page of the same module: index.html with a name in its first tag, and with `changes`.
+fn page(index: &str, name: &str, changes: &[(&str, &str)]) -> Result<String> {
+    let named = format!("<html data-page=\"{name}\" ");
+    let mut page = index.to_owned();
+    for (from, to) in [("<html ", named.as_str())].iter().chain(changes) {
+        if page.matches(from).count() != 1 {
+            return Err(format!("index.html: `{from}` must be there once").into());
+        }
+        page = page.replacen(from, to, 1);
+    }
+    Ok(page)
+}
+
+/// Writes the service worker last, since it names all other files and a hash of their contents.
+fn write_offline(source: &Path, dist: &Path) -> Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dist)? {
+        names.push(entry?.file_name().into_string().map_err(|_| "a file name that is not UTF-8")?);
+    }
+    names.sort();
+    let mut hash = Sha256::new();
+    for name in &names {
+        hash.update(name);
+        hash.update(fs::read(dist.join(name))?);
+    }
+    let files: String = names.iter().map(|name| format!("\"./{name}\", ")).collect();
+    let script = fs::read_to_string(source.join(OFFLINE))?;
+    let script = script.replacen("\"FILES\"", &format!("\"./\", {}", files.trim_end_matches(", ")), 1);
+    fs::write(dist.join(OFFLINE), script.replacen("VERSION", &short(hash), 1))?;
     Ok(())
 }
 
+/// The service worker's file.
+const OFFLINE: &str = "offline.js";
+
 /// Puts the first digits of a file's hash into its name, which is returned.
 fn with_hash(path: &Path) -> Result<String> {
-    let digest = Sha256::digest(fs::read(path)?);
-    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = short(Sha256::new_with_prefix(fs::read(path)?));
     let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let name = format!("{}-{hash}.{}", part(path.file_stem()), part(path.extension()));
     fs::rename(path, PathBuf::from(path).with_file_name(&name))?;
     Ok(name)
+}
+
+/// The first 16 hexadecimal digits of a hash.
+fn short(hash: Sha256) -> String {
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the page asks of wasm-opt, in Trunk's attributes.
@@ -101,7 +145,8 @@ fn expand(index: &str, js: &str, wasm: &str) -> Result<(String, Vec<String>)> {
             ("icon", Some(href)) => out.push_str(&format!("<link rel=\"icon\" href=\"./{href}\" />")),
             ("copy-file", Some(_)) => out.truncate(out.trim_end().len()),
             ("rust", None) => out.push_str(&format!(
-                "<script type=\"module\" src=\"./boot.js\" data-js=\"./{js}\" data-wasm=\"./{wasm}\"></script>"
+                "<script type=\"module\" src=\"./boot.js\" data-js=\"./{js}\" data-wasm=\"./{wasm}\" \
+                 data-offline=\"./{OFFLINE}\"></script>"
             )),
             _ => return Err(format!("index.html: a link that is not known here: {rel}").into()),
         }
@@ -123,11 +168,15 @@ mod tests {
         assert_eq!(
             html,
             "<head>\n  <link rel=\"stylesheet\" href=\"./style.css\" />\n  \
-             <script type=\"module\" src=\"./boot.js\" data-js=\"./a-1.js\" data-wasm=\"./b-2.wasm\"></script>\n</head>"
+             <script type=\"module\" src=\"./boot.js\" data-js=\"./a-1.js\" data-wasm=\"./b-2.wasm\" \
+             data-offline=\"./offline.js\"></script>\n</head>"
         );
         assert_eq!(copied, ["style.css", "boot.js"]);
         let rust = "<link data-trunk rel=\"rust\"\n data-wasm-opt=\"z\" data-wasm-opt-params=\"--a --b\" />";
         assert_eq!(wasm_opt_arguments(rust), ["-Oz", "--a", "--b"]);
+        let url = page("<html lang=\"en\">", "url", &[]).unwrap();
+        assert_eq!(url, "<html data-page=\"url\" lang=\"en\">");
+        assert!(page("<html lang=\"en\">", "url", &[("connect-src 'self'", "")]).is_err());
         assert!(expand("<link rel=\"preload\" href=\"x\">", "", "").is_err());
     }
 }

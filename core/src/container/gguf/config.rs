@@ -165,8 +165,8 @@ impl Keys<'_> {
     fn float(&self, key: &str) -> Result<f64> {
         match self.find(key) {
             None => Err(missing(&self.name(key), "a number")),
-            // The shortest decimal of the f32 is what the model's config.json had.
-            Some(Value::Float(x)) => Ok((*x as f32).to_string().parse().unwrap_or(*x)),
+            // The shortest decimal of the f32 is what the model's config.json had, and is read like it.
+            Some(Value::Float(x)) => Ok(serde_json::from_str(&(*x as f32).to_string()).unwrap_or(*x)),
             Some(found) => Err(self.bad(ErrorKind::Malformed, key, "a floating-point number", found)),
         }
     }

@@ -12,13 +12,27 @@ mod header;
 mod names;
 mod tokenizer;
 
+use std::collections::BTreeMap;
+
 use super::window::{Pause, Window};
 use super::{Artifact, READ_AHEAD_BYTES, TensorEntry, member};
 use crate::{Error, ErrorKind, Result, limits};
-use header::{Header, Stop, TensorInfo};
+use header::{Header, Stop, TensorInfo, Value};
 
 /// First bytes of every GGUF file.
 pub(super) const MAGIC: &[u8] = b"GGUF";
+
+/// What a GGUF file says beside its tensors.
+#[derive(Debug, Clone)]
+pub struct Metadata(BTreeMap<String, Value>);
+
+impl Metadata {
+    /// The tokenizer in the form of tokenizer.json, or why it can't be given so; `None` for a file
+    /// without any.
+    pub fn tokenizer(&self) -> Option<Result<Vec<u8>>> {
+        tokenizer::tokenizer(&self.0)
+    }
+}
 
 /// Reads the structure of the only member of `artifact`, a GGUF file.
 pub(super) fn read(window: &Window, artifact: &mut Artifact) -> Result<(), Pause> {
@@ -29,10 +43,10 @@ pub(super) fn read(window: &Window, artifact: &mut Artifact) -> Result<(), Pause
     let tensor_bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
     let config = config::config(&header).map_err(place)?;
     artifact.header_bytes = vec![(0, file.bytes - tensor_bytes)];
-    artifact.tokenizer = tokenizer::tokenizer(&header);
     artifact.tensors = names::translate(tensors, config.family, config.layers);
     artifact.config = Some(config.json);
     artifact.model_dir = Some(String::new());
+    artifact.gguf = Some(Metadata(header.metadata));
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! From the vocabulary in the metadata to a tokenizer.json that says the same.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
-use super::header::{Header, Value};
+use super::header::Value;
 use crate::{Error, ErrorKind, Result};
 
 /// What a word is, by the name of the pre-tokenizer: the published pattern of the models that use it.
@@ -25,18 +27,18 @@ const ADDED: [f64; 2] = [3.0, 4.0];
 const CONTROL: f64 = 3.0;
 
 /// The tokenizer in the form of tokenizer.json; `None` for a file without any.
-pub(super) fn tokenizer(header: &Header) -> Option<Result<Vec<u8>>> {
-    match header.metadata.get("tokenizer.ggml.model") {
+pub(super) fn tokenizer(metadata: &BTreeMap<String, Value>) -> Option<Result<Vec<u8>>> {
+    match metadata.get("tokenizer.ggml.model") {
         None => None,
         Some(Value::Text(model)) if model == "none" => None,
-        Some(Value::Text(model)) if model == "gpt2" => Some(byte_level(header)),
+        Some(Value::Text(model)) if model == "gpt2" => Some(byte_level(metadata)),
         Some(found) => Some(Err(unsupported("tokenizer.ggml.model", "gpt2", found))),
     }
 }
 
 /// Byte-level BPE, as GPT-2 introduced it.
-fn byte_level(header: &Header) -> Result<Vec<u8>> {
-    let get = |key: &str| header.metadata.get(key);
+fn byte_level(metadata: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
+    let get = |key: &str| metadata.get(key);
     let texts = |key: &str| match get(key) {
         Some(Value::Texts(texts)) => Ok(texts),
         _ => Err(Error::new(ErrorKind::Missing, "the tokenizer is incomplete")
@@ -80,7 +82,7 @@ fn byte_level(header: &Header) -> Result<Vec<u8>> {
             {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
             {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
         ]},
-        "post_processor": start_token(header, tokens),
+        "post_processor": start_token(metadata, tokens),
         "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
             "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false,
@@ -90,9 +92,9 @@ fn byte_level(header: &Header) -> Result<Vec<u8>> {
 }
 
 /// Puts the beginning-of-text token in front where the file asks for it.
-fn start_token(header: &Header, tokens: &[String]) -> Json {
-    let wanted = header.metadata.get("tokenizer.ggml.add_bos_token") == Some(&Value::Flag(true));
-    let id = match header.metadata.get("tokenizer.ggml.bos_token_id") {
+fn start_token(metadata: &BTreeMap<String, Value>, tokens: &[String]) -> Json {
+    let wanted = metadata.get("tokenizer.ggml.add_bos_token") == Some(&Value::Flag(true));
+    let id = match metadata.get("tokenizer.ggml.bos_token_id") {
         Some(Value::Integer(id)) if wanted => usize::try_from(*id).ok(),
         _ => None,
     };

@@ -17,6 +17,7 @@ use super::{ArtifactSummary, Evaluation, ModelSummary, Report, SCHEMA_VERSION, V
 use crate::accounting::{Accounting, Bucket, Entry};
 use crate::container::ContainerKind;
 use crate::contract::Pack;
+use crate::crc32::Crc32;
 use crate::{Error, ErrorKind, Result, limits};
 
 /// The schema that is written.
@@ -102,7 +103,7 @@ fn read(text: &str) -> Result<Report> {
 }
 
 fn crc32(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut crc = flate2::Crc::new();
+    let mut crc = Crc32::new();
     crc.update(bytes);
     crc.sum().to_le_bytes()
 }

@@ -1,0 +1,98 @@
+//! CRC-32 as zip uses it: polynomial 0xedb88320, bits reversed.
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use flate2::Crc as Crc32;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use sliced::Crc32;
+
+/// Eight bytes at a step through tables that are computed at the first use. The tables of `flate2` are
+/// 16 kB of noise, which the browser's page would have to fetch.
+#[cfg(any(target_arch = "wasm32", test))]
+mod sliced {
+    use std::sync::LazyLock;
+
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    /// Bytes taken at a step.
+    const STEP: usize = 8;
+
+    /// `TABLES[k][b]`: what byte `b` does to the sum when `k` zero bytes follow it.
+    static TABLES: LazyLock<[[u32; 256]; STEP]> = LazyLock::new(|| {
+        let mut tables = [[0; 256]; STEP];
+        for byte in 0..256 {
+            let bit = |sum: u32, _| if sum & 1 == 1 { (sum >> 1) ^ POLYNOMIAL } else { sum >> 1 };
+            tables[0][byte] = (0..8).fold(byte as u32, bit);
+        }
+        for k in 1..STEP {
+            for byte in 0..256 {
+                let before: u32 = tables[k - 1][byte];
+                tables[k][byte] = (before >> 8) ^ tables[0][(before & 255) as usize];
+            }
+        }
+        tables
+    });
+
+    /// A checksum in the making.
+    #[derive(Default)]
+    pub(crate) struct Crc32 {
+        sum: u32,
+    }
+
+    impl Crc32 {
+        /// The sum of no bytes.
+        pub(crate) fn new() -> Self {
+            Self::default()
+        }
+
+        /// Takes the next bytes.
+        pub(crate) fn update(&mut self, bytes: &[u8]) {
+            let tables = &*TABLES;
+            let at = |k: usize, word: u32, byte: u32| tables[k][(word >> (8 * byte) & 255) as usize];
+            let (steps, rest) = bytes.as_chunks::<STEP>();
+            let mut sum = !self.sum;
+            for [a, b, c, d, e, f, g, h] in steps {
+                let low = sum ^ u32::from_le_bytes([*a, *b, *c, *d]);
+                let high = u32::from_le_bytes([*e, *f, *g, *h]);
+                sum = (0..4).fold(0, |sum, byte| {
+                    let k = 3 - byte as usize;
+                    sum ^ at(4 + k, low, byte) ^ at(k, high, byte)
+                });
+            }
+            for byte in rest {
+                sum = (sum >> 8) ^ tables[0][((sum ^ u32::from(*byte)) & 255) as usize];
+            }
+            self.sum = !sum;
+        }
+
+        /// The sum so far.
+        pub(crate) fn sum(&self) -> u32 {
+            self.sum
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sliced::Crc32;
+
+    #[test]
+    fn is_that_of_flate2_for_any_length_and_cut() {
+        let bytes: Vec<u8> = (0..1_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        for len in [0, 1, 7, 8, 9, 63, 64, 999, 1_000] {
+            let mut wanted = flate2::Crc::new();
+            wanted.update(&bytes[..len]);
+            for cut in [0, 1, 5, 8, 100].map(|cut| len.min(cut)) {
+                let mut found = Crc32::new();
+                found.update(&bytes[..cut]);
+                found.update(&bytes[cut..len]);
+                assert_eq!(found.sum(), wanted.sum(), "{len} bytes, cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn is_the_published_check_value() {
+        let mut crc = Crc32::new();
+        crc.update(b"123456789");
+        assert_eq!(crc.sum(), 0xcbf4_3926);
+    }
+}
