@@ -3,33 +3,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bitgauge_core::contract::Pack;
-use bitgauge_core::inspect;
-use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::link::{Detail, decode, encode};
 use bitgauge_core::report::{Evaluation, LayerSummary, Report, ValueSummary};
-use bitgauge_core::scan::Scan;
 use bitgauge_core::{ErrorKind, limits};
+use conformance::demo::report as demo;
 use half::f16;
-use native_eval::Source;
 use proptest::prelude::*;
 
 /// Most characters of a link's fragment without and with the figures by layer.
 const SUMMARY_CHARACTERS: usize = 400;
 const FULL_CHARACTERS: usize = 1_900;
-
-const DEMO: &[u8] = include_bytes!("../demo/model.zip");
-
-/// The demo's report, as the command makes it.
-fn demo() -> Report {
-    let mut source = Source::from_bytes("model.zip", DEMO).expect("the demo");
-    let artifact = source.artifact().clone();
-    let inventory = Inventory::of(&artifact).expect("the demo");
-    let mut scan = Scan::new(&inventory);
-    scan.begin_file(0).expect("the demo");
-    source.stream_file(0, &mut |bytes| scan.push(bytes)).expect("the demo");
-    inspect::report("model.zip", &inventory, Pack::Binary, Some(&scan.finish().expect("the demo")))
-}
 
 /// The part of a report that a link carries.
 fn carried(mut report: Report) -> Report {

@@ -1,6 +1,7 @@
 //! The command line as a user meets it: exit status, stdout, stderr, files.
 
 mod artifacts;
+mod compare;
 mod loading;
 mod validator;
 
@@ -314,7 +315,9 @@ fn pack_refuses_to_overwrite_and_its_result_can_be_inspected() {
 
 #[test]
 fn wrong_usage_exits_with_2_and_help_with_0() {
-    for arguments in [&["inspect"][..], &["frobnicate"], &["eval", "x"], &["bench", "--device", "tpu"]] {
+    for arguments in
+        [&["inspect"][..], &["compare", "x"], &["frobnicate"], &["eval", "x"], &["bench", "--device", "tpu"]]
+    {
         let output = bitgauge(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");

@@ -2,6 +2,7 @@
 //! backend.
 
 mod compare;
+pub mod demo;
 mod gguf;
 mod models;
 mod tally;

@@ -19,6 +19,8 @@ pub const RESCUE_QUANTIZATION: &str = "q4_symmetric_int_scaled_g128";
 pub const RESCUE_SCALE_BITS: u64 = 16;
 /// Rescue codes that share a scale.
 pub const RESCUE_SCALE_GROUP: u64 = 128;
+/// Perplexities whose logarithms differ by less than this tie.
+pub const PPL_RESOLUTION_NATS: f64 = 0.02;
 /// Slack of the validator's own comparison of fractions.
 pub const FRACTION_TOLERANCE: f64 = 1e-12;
 
@@ -43,7 +45,7 @@ pub struct Config {
     pub max_non_native_fraction: f64,
     /// Bits of one rescue code.
     pub rescue_bits_per_parameter: f64,
-    /// Differences of heldout_ppl below this are ties; only reported.
+    /// Differences of ln heldout_ppl below this are ties; the validator only reports it.
     pub ppl_resolution_nats: f64,
 }
 
@@ -69,7 +71,7 @@ impl Config {
             native_bits_per_parameter: Some(native_bits),
             max_non_native_fraction: 0.10,
             rescue_bits_per_parameter: 4.0,
-            ppl_resolution_nats: 0.02,
+            ppl_resolution_nats: PPL_RESOLUTION_NATS,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Arguments and help texts.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -31,6 +32,8 @@ pub enum Command {
     Inspect(InspectOptions),
     /// Measure perplexity on held-out documents.
     Eval(EvalOptions),
+    /// Hold two artifacts against each other: gates, margins, layers, weights, and which ranks first.
+    Compare(CompareOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
     Benchmark(BenchmarkOptions),
     /// Score a JSON artifact with the validator's proxy.
@@ -136,6 +139,29 @@ pub struct EvalOptions {
     /// Also write the report as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+/// Compares two artifacts, reports or links, and says which ranks first by the competition's rule: only
+/// eligible ones rank; the lower perplexity wins; where the two differ by less than 0.02 nats the smaller one
+/// wins. Perplexities are in the reports that `bitgauge eval` makes.
+///
+/// Exit status: 0 one wins or both tie, 1 neither is eligible, 2 wrong usage, IO error or malformed input,
+/// 3 undecided.
+#[derive(clap::Args)]
+pub struct CompareOptions {
+    /// An artifact that `inspect` reads, a report (JSON), or a link that carries one.
+    pub a: OsString,
+    /// Another.
+    pub b: OsString,
+    /// Read only the structure of artifacts, as `inspect --headers-only`.
+    #[arg(long)]
+    pub headers_only: bool,
+    /// Whose limits apply to artifacts; a report keeps those that it was made with.
+    #[arg(long, value_enum, default_value_t = PackName::Binary)]
+    pub pack: PackName,
+    /// List every layer and weight that differs, not only the first.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Runs like the task's benchmark.py, without Python: what to evaluate comes from the environment.

@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod benchmark;
+mod compare;
 mod contract;
 mod demo;
 mod device;
@@ -16,6 +17,7 @@ mod pack;
 mod prepare;
 mod progress;
 mod proxy;
+mod subject;
 mod text;
 
 use std::process::ExitCode;
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         None => demo::run(format),
         Some(Command::Inspect(options)) => inspect::run(&options, format),
         Some(Command::Eval(options)) => eval::run(&options, format),
+        Some(Command::Compare(options)) => compare::run(&options, format),
         Some(Command::Benchmark(options)) => benchmark::run(&options, format),
         Some(Command::Proxy(options)) => proxy::run(&options, format),
         Some(Command::Prepare(options)) => prepare::run(&options, format),

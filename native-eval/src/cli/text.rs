@@ -19,6 +19,16 @@ pub fn error(word: &str) -> String {
     styled(BAD, word)
 }
 
+/// Words of a good outcome.
+pub fn good(words: &str) -> String {
+    styled(GOOD, words)
+}
+
+/// Words of an outcome that is not clear.
+pub fn unsure(words: &str) -> String {
+    styled(UNSURE, words)
+}
+
 /// A heading.
 pub fn heading(text: &str) -> String {
     styled(HEADING, text)
@@ -51,6 +61,12 @@ pub fn outcome(outcome: Outcome) -> String {
 /// A number with thousands separators.
 pub fn count(number: u64) -> String {
     HumanCount(number).to_string()
+}
+
+/// A difference with thousands separators; what is over is negative.
+pub fn signed(number: i64) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{}", count(number.unsigned_abs()))
 }
 
 /// Bytes in decimal units, as disks and downloads are measured: `2.47 MB`.

@@ -1,6 +1,10 @@
-//! Two reports side by side: figure by figure, layer by layer.
+//! Two reports side by side: figure by figure, gate by gate, layer by layer, weight by weight, and which of
+//! the two artifacts ranks first.
 //!
 //! A report from a link lacks what links do not carry, so every line says whether both sides have it.
+
+mod decision;
+mod pairs;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +12,9 @@ use half::f16;
 
 use super::{Gate, LayerSummary, Report};
 use crate::accounting::Bucket;
+
+pub use decision::{Decision, Reason, Side, decide};
+pub use pairs::{Pair, gates, weights};
 
 /// A figure of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,10 +54,9 @@ pub fn figures(left: &Report, right: &Report) -> Vec<Line> {
     lines.add("size", both.map(|r| Some(Figure::Count(r.artifact.size_bytes, "bytes"))));
     lines.add("limits", both.map(|r| text(r.pack.name())));
     lines.add("verdict", both.map(|r| text(r.verdict.words())));
-    for id in gate_ids(left, right) {
-        let gates = both.map(|report| report.gates.iter().find(|gate| gate.id == id));
-        let title = gates[0].or(gates[1]).map_or(id, |gate| &gate.title).to_owned();
-        lines.add(&title, gates.map(|gate| gate.map(gate_figure)));
+    for pair in gates(left, right) {
+        let title = pair[0].or(pair[1]).map_or("", |gate| &gate.title);
+        lines.add(title, pair.map(|gate| gate.map(gate_figure)));
     }
     lines.add("model type", both.map(|r| r.model.as_ref().and_then(|model| text(&model.model_type))));
     let parameters = |r: &Report| r.model.as_ref()?.parameters;
@@ -80,17 +86,6 @@ impl Lines {
     }
 }
 
-/// The identifiers of all gates, the first report's first.
-fn gate_ids<'r>(left: &'r Report, right: &'r Report) -> Vec<&'r str> {
-    let mut ids: Vec<&str> = Vec::new();
-    for gate in left.gates.iter().chain(&right.gates) {
-        if !ids.contains(&&*gate.id) {
-            ids.push(&gate.id);
-        }
-    }
-    ids
-}
-
 fn gate_figure(gate: &Gate) -> Figure {
     let outcome = match gate.outcome {
         super::Outcome::Pass => "pass",
@@ -102,8 +97,8 @@ fn gate_figure(gate: &Gate) -> Figure {
 }
 
 /// Layers whose figures differ, by number; those outside the layers are `None`.
-pub fn layers<'r>(left: &'r Report, right: &'r Report) -> Vec<[Option<&'r LayerSummary>; 2]> {
-    let mut by_number: BTreeMap<Option<u32>, [Option<&LayerSummary>; 2]> = BTreeMap::new();
+pub fn layers<'r>(left: &'r Report, right: &'r Report) -> Vec<Pair<'r, LayerSummary>> {
+    let mut by_number: BTreeMap<Option<u32>, Pair<LayerSummary>> = BTreeMap::new();
     if left.layers.is_empty() || right.layers.is_empty() {
         return Vec::new();
     }
@@ -116,7 +111,7 @@ pub fn layers<'r>(left: &'r Report, right: &'r Report) -> Vec<[Option<&'r LayerS
 }
 
 /// Whether all that both have is the same. Links round the mean of the scales to an f16.
-fn same_layer([left, right]: &[Option<&LayerSummary>; 2]) -> bool {
+fn same_layer([left, right]: &Pair<LayerSummary>) -> bool {
     let (Some(left), Some(right)) = (left, right) else { return false };
     let sizes = |layer: &LayerSummary| [layer.parameters, layer.rescue_parameters, layer.bits];
     let values = match (&left.values, &right.values) {

@@ -1,0 +1,140 @@
+//! Which of two artifacts ranks first.
+//!
+//! The competition's rule: only eligible artifacts rank; the lower held-out perplexity wins; where the two
+//! differ by less than 0.02 nats the smaller artifact wins.
+
+use crate::contract::PPL_RESOLUTION_NATS;
+use crate::report::{Evaluation, Report, Verdict};
+
+/// One of the two that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    /// The side of the lesser, if one is.
+    fn of_less(ordering: std::cmp::Ordering) -> Option<Self> {
+        match ordering {
+            std::cmp::Ordering::Less => Some(Self::Left),
+            std::cmp::Ordering::Greater => Some(Self::Right),
+            std::cmp::Ordering::Equal => None,
+        }
+    }
+}
+
+/// What decided, or why nothing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The winner is eligible, the other is not.
+    OnlyEligible,
+    /// The winner's perplexity is lower by 0.02 nats or more.
+    LowerPerplexity,
+    /// The perplexities are within 0.02 nats, and the winner is smaller.
+    SmallerWithinBand,
+    /// The perplexities are within 0.02 nats, and the sizes are the same.
+    Tie,
+    /// Neither is eligible.
+    NoneEligible,
+    /// They were held against the limits of different packs.
+    OtherLimits,
+    /// A gate of one that may yet win has not run.
+    NotJudged,
+    /// At least one was not evaluated.
+    NoPerplexity,
+    /// They were evaluated on different documents, or on other lengths of them.
+    OtherDocuments,
+}
+
+impl Reason {
+    /// Stable identifier.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::OnlyEligible => "only-eligible",
+            Self::LowerPerplexity => "lower-perplexity",
+            Self::SmallerWithinBand => "smaller-within-band",
+            Self::Tie => "tie",
+            Self::NoneEligible => "none-eligible",
+            Self::OtherLimits => "other-limits",
+            Self::NotJudged => "not-judged",
+            Self::NoPerplexity => "no-perplexity",
+            Self::OtherDocuments => "other-documents",
+        }
+    }
+
+    /// The reason in words, to stand behind "wins:" or "undecided:".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OnlyEligible => "the other is not eligible",
+            Self::LowerPerplexity => "its perplexity is lower by 0.02 nats or more",
+            Self::SmallerWithinBand => {
+                "the perplexities are within 0.02 nats of each other, and it is smaller"
+            }
+            Self::Tie => "the perplexities are within 0.02 nats of each other, and the sizes are the same",
+            Self::NoneEligible => "neither is eligible",
+            Self::OtherLimits => "they were held against the limits of different packs",
+            Self::NotJudged => "not every gate has run",
+            Self::NoPerplexity => "no perplexity is known of both",
+            Self::OtherDocuments => "the perplexities are of different documents",
+        }
+    }
+}
+
+/// Which of two artifacts ranks first, as far as their reports tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decision {
+    /// The one that ranks first.
+    pub winner: Option<Side>,
+    /// Why.
+    pub reason: Reason,
+    /// Logarithm of the left perplexity less that of the right, where both are of the same documents.
+    pub nats: Option<f64>,
+    /// The one with fewer bytes, if one has.
+    pub smaller: Option<Side>,
+    /// By how many bytes.
+    pub bytes: u64,
+}
+
+/// Applies the competition's rule to two reports.
+pub fn decide(left: &Report, right: &Report) -> Decision {
+    let sizes = [left.artifact.size_bytes, right.artifact.size_bytes];
+    let smaller = Side::of_less(sizes[0].cmp(&sizes[1]));
+    let evaluations = left.evaluation.as_ref().zip(right.evaluation.as_ref());
+    let nats = evaluations.filter(|(left, right)| same_documents(left, right)).and_then(difference);
+    let (winner, reason) = if left.pack != right.pack {
+        (None, Reason::OtherLimits)
+    } else {
+        match (left.verdict, right.verdict) {
+            (Verdict::NotEligible, Verdict::NotEligible) => (None, Reason::NoneEligible),
+            (Verdict::Eligible, Verdict::NotEligible) => (Some(Side::Left), Reason::OnlyEligible),
+            (Verdict::NotEligible, Verdict::Eligible) => (Some(Side::Right), Reason::OnlyEligible),
+            (Verdict::Inconclusive, _) | (_, Verdict::Inconclusive) => (None, Reason::NotJudged),
+            (Verdict::Eligible, Verdict::Eligible) => match (nats, evaluations) {
+                (Some(nats), _) => rank(nats, smaller),
+                (None, Some((left, right))) if !same_documents(left, right) => (None, Reason::OtherDocuments),
+                (None, _) => (None, Reason::NoPerplexity),
+            },
+        }
+    };
+    Decision { winner, reason, nats, smaller, bytes: sizes[0].abs_diff(sizes[1]) }
+}
+
+fn same_documents(left: &Evaluation, right: &Evaluation) -> bool {
+    left.documents_sha256 == right.documents_sha256 && left.max_tokens == right.max_tokens
+}
+
+/// A perplexity that is no positive number has no logarithm, so nothing is known.
+fn difference((left, right): (&Evaluation, &Evaluation)) -> Option<f64> {
+    Some(left.heldout_ppl.ln() - right.heldout_ppl.ln()).filter(|nats| nats.is_finite())
+}
+
+fn rank(nats: f64, smaller: Option<Side>) -> (Option<Side>, Reason) {
+    if nats.abs() >= PPL_RESOLUTION_NATS {
+        let winner = if nats < 0.0 { Side::Left } else { Side::Right };
+        return (Some(winner), Reason::LowerPerplexity);
+    }
+    let reason = if smaller.is_some() { Reason::SmallerWithinBand } else { Reason::Tie };
+    (smaller, reason)
+}

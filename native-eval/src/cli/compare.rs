@@ -1,0 +1,216 @@
+//! `bitgauge compare`: two artifacts side by side, and which of them ranks first.
+
+mod json;
+
+use anstream::println;
+use bitgauge_core::report::compare::{self, Decision, Figure, Line, Pair, Reason, Side};
+use bitgauge_core::report::{Gate, LayerSummary, Report, WeightSummary};
+
+use super::args::{CompareOptions, Format};
+use super::output::{print_table, table};
+use super::{Exit, Failure, subject, text};
+
+/// Weights and layers that are listed unless all are asked for.
+const LISTED: usize = 12;
+/// What the two are called.
+const NAMES: [&str; 2] = ["A", "B"];
+
+/// Compares two artifacts, reports or links.
+pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
+    let settings = subject::Settings { pack: options.pack.into(), headers_only: options.headers_only };
+    let left = subject::report(&options.a, &settings)?;
+    let right = subject::report(&options.b, &settings)?;
+    let decision = compare::decide(&left, &right);
+    match format {
+        Format::Json => print!("{}", json::document(&left, &right, &decision)),
+        Format::Quiet => println!("{}", outcome(&decision)),
+        Format::Human => print_for_people([&left, &right], &decision, options.all),
+    }
+    Ok(exit(&decision))
+}
+
+fn exit(decision: &Decision) -> Exit {
+    match (decision.winner, decision.reason) {
+        (Some(_), _) | (None, Reason::Tie) => Exit::Done,
+        (None, Reason::NoneEligible) => Exit::NotEligible,
+        (None, _) => Exit::Inconclusive,
+    }
+}
+
+/// The outcome in a few words.
+fn outcome(decision: &Decision) -> String {
+    match (decision.winner, decision.reason) {
+        (Some(side), _) => format!("{} wins", name(side)),
+        (None, Reason::Tie) => "tie".to_owned(),
+        (None, Reason::NoneEligible) => "neither wins".to_owned(),
+        (None, _) => "undecided".to_owned(),
+    }
+}
+
+fn name(side: Side) -> &'static str {
+    NAMES[side as usize]
+}
+
+fn print_for_people(both: [&Report; 2], decision: &Decision, all: bool) {
+    print_table(&table(&["", "artifact", "verdict", "size", "heldout_ppl"], summaries(both), 3));
+    println!();
+    let style = if decision.winner.is_some() { text::good } else { text::unsure };
+    println!("{}: {}", style(&outcome(decision)), decision.reason.words());
+    print_margins(decision);
+
+    let [left, right] = both;
+    println!("\n{}", text::heading("Gates"));
+    let gates = compare::gates(left, right).into_iter().map(gate_row).collect();
+    print_table(&table(&["  gate", "A", "got", "margin", "B", "got", "margin", ""], gates, 1));
+
+    let figures = compare::figures(left, right);
+    let differing: Vec<&Line> =
+        figures.iter().filter(|line| !is_gate(line, both) && line.agrees() != Some(true)).collect();
+    println!("\n{}", text::heading("Figures that differ"));
+    if differing.is_empty() {
+        println!("  none");
+    } else {
+        print_table(&table(
+            &["  figure", "A", "B"],
+            differing.iter().map(|line| figure_row(line)).collect(),
+            1,
+        ));
+    }
+    let limit = if all { usize::MAX } else { LISTED };
+    print_list("Layers", "layer", Some(compare::layers(left, right)), limit, layer_row);
+    print_list("Weights", "weight", compare::weights(left, right), limit, weight_row);
+}
+
+fn summaries(both: [&Report; 2]) -> Vec<Vec<String>> {
+    let row = |(name, report): (&str, &Report)| {
+        let perplexity = report.evaluation.as_ref().map(|e| format!("{:.4}", e.heldout_ppl));
+        vec![
+            text::heading(name),
+            report.artifact.name.clone(),
+            text::verdict(report.verdict),
+            format!("{} bytes", text::count(report.artifact.size_bytes)),
+            perplexity.unwrap_or_else(|| "-".to_owned()),
+        ]
+    };
+    NAMES.into_iter().zip(both).map(row).collect()
+}
+
+/// What lies between the two: nats and bytes.
+fn print_margins(decision: &Decision) {
+    if let Some(nats) = decision.nats {
+        let lower = if nats < 0.0 { Side::Left } else { Side::Right };
+        println!("  perplexity  {}'s is lower by {:.6} nats", name(lower), nats.abs());
+    }
+    match decision.smaller {
+        Some(side) => {
+            println!("  size        {} is smaller by {} bytes", name(side), text::count(decision.bytes))
+        }
+        None => println!("  size        the same"),
+    }
+}
+
+fn is_gate(line: &Line, both: [&Report; 2]) -> bool {
+    both.iter().flat_map(|report| &report.gates).any(|gate| gate.title == line.what)
+}
+
+fn gate_row(pair: Pair<Gate>) -> Vec<String> {
+    let gate = pair[0].or(pair[1]);
+    let mut row = vec![format!("  {}", gate.map_or("", |gate| &gate.title))];
+    for gate in pair {
+        // A gate whose limit is 0 counts faults, so what it got says all.
+        let limited = gate.is_some_and(|gate| gate.wanted != Some(0));
+        row.push(gate.map_or_else(|| "-".to_owned(), |gate| text::outcome(gate.outcome)));
+        row.push(gate.and_then(|gate| gate.got).map_or_else(|| "-".to_owned(), text::count));
+        row.push(
+            gate.and_then(|gate| gate.margin).filter(|_| limited).map_or_else(String::new, text::signed),
+        );
+    }
+    row.push(gate.map_or("", |gate| gate.unit.name()).to_owned());
+    row
+}
+
+fn figure_row(line: &Line) -> Vec<String> {
+    let words = |figure: &Option<Figure>| match figure {
+        None => "-".to_owned(),
+        // Of a hash both ends are enough; `inspect` prints the whole.
+        Some(Figure::Text(hash)) if hash.len() == 64 => format!("{}…{}", &hash[..8], &hash[56..]),
+        Some(Figure::Text(words)) => words.clone(),
+        Some(Figure::Count(number, unit)) => format!("{} {unit}", text::count(*number)).trim_end().to_owned(),
+        Some(Figure::Measured(value)) => format!("{value:.4}"),
+    };
+    vec![format!("  {}", line.what), words(&line.left), words(&line.right)]
+}
+
+/// Lists pairs that differ, the first `limit` of them.
+fn print_list<T>(
+    title: &str,
+    what: &str,
+    pairs: Option<Vec<Pair<T>>>,
+    limit: usize,
+    row: fn([&T; 2]) -> [String; 2],
+) where
+    T: Named,
+{
+    println!("\n{}", text::heading(&format!("{title} that differ")));
+    let Some(pairs) = pairs else {
+        println!("  not known: a report from a link does not list its weights");
+        return;
+    };
+    if pairs.is_empty() {
+        println!("  none");
+        return;
+    }
+    let shown = pairs.iter().take(limit).map(|pair| {
+        let cells = match *pair {
+            [Some(left), Some(right)] => row([left, right]),
+            [left, _] => {
+                let there = |is: bool| if is { "stored" } else { "-" }.to_owned();
+                [there(left.is_some()), there(left.is_none())]
+            }
+        };
+        let name = pair[0].or(pair[1]).map(Named::name).unwrap_or_default();
+        [format!("  {name}")].into_iter().chain(cells).collect()
+    });
+    print_table(&table(&[&format!("  {what}"), "A", "B"], shown.collect(), 3));
+    if pairs.len() > limit {
+        println!(
+            "{}",
+            text::faint(&format!("  and {} more (--all)", text::count((pairs.len() - limit) as u64)))
+        );
+    }
+}
+
+/// What has a name in a list.
+trait Named {
+    fn name(&self) -> String;
+}
+
+impl Named for WeightSummary {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Named for LayerSummary {
+    fn name(&self) -> String {
+        self.layer.map_or_else(|| "outside".to_owned(), |layer| layer.to_string())
+    }
+}
+
+fn weight_row(pair: [&WeightSummary; 2]) -> [String; 2] {
+    pair.map(|weight| {
+        let shape: Vec<_> = weight.shape.iter().map(u64::to_string).collect();
+        format!("{}, {}, {} bits", weight.form, shape.join(" x "), text::count(weight.bits))
+    })
+}
+
+fn layer_row(pair: [&LayerSummary; 2]) -> [String; 2] {
+    pair.map(|layer| {
+        let values = layer.values.as_ref().map(|values| {
+            let plus = 100.0 * values.plus as f64 / values.signs.max(1) as f64;
+            format!(", {plus:.2} % plus, mean scale {:.4e}", values.scale_mean)
+        });
+        let (bits, rescued) = (text::count(layer.bits), text::count(layer.rescue_parameters));
+        format!("{bits} bits, {rescued} rescued{}", values.unwrap_or_default())
+    })
+}

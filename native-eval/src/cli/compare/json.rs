@@ -1,0 +1,84 @@
+//! A comparison as one JSON document.
+
+use bitgauge_core::report::compare::{self, Decision, Figure, Pair, Side};
+use bitgauge_core::report::{Gate, Report, WeightSummary};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Version of the document.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The document, with a final newline.
+pub fn document(left: &Report, right: &Report, decision: &Decision) -> String {
+    let side = |side: Side| match side {
+        Side::Left => "left",
+        Side::Right => "right",
+    };
+    let figures: Vec<Value> = compare::figures(left, right)
+        .iter()
+        .map(|line| {
+            json!({
+                "what": line.what,
+                "left": figure(line.left.as_ref()),
+                "right": figure(line.right.as_ref()),
+                "agrees": line.agrees(),
+            })
+        })
+        .collect();
+    let document = json!({
+        "schema_version": SCHEMA_VERSION,
+        "left": summary(left),
+        "right": summary(right),
+        "decision": {
+            "winner": decision.winner.map(side),
+            "reason": decision.reason.id(),
+            "words": decision.reason.words(),
+            "nats": decision.nats,
+            "smaller": decision.smaller.map(side),
+            "bytes": decision.bytes,
+        },
+        "gates": compare::gates(left, right).into_iter().map(gate).collect::<Vec<_>>(),
+        "figures": figures,
+        "layers": compare::layers(left, right).into_iter().map(sides).collect::<Vec<_>>(),
+        "weights": compare::weights(left, right)
+            .map(|pairs| pairs.into_iter().map(sides::<WeightSummary>).collect::<Vec<_>>()),
+    });
+    format!("{document:#}\n")
+}
+
+fn summary(report: &Report) -> Value {
+    json!({
+        "artifact": report.artifact.name,
+        "kind": report.artifact.kind,
+        "size_bytes": report.artifact.size_bytes,
+        "sha256": report.artifact.sha256,
+        "pack": report.pack,
+        "verdict": report.verdict,
+        "heldout_ppl": report.evaluation.as_ref().map(|evaluation| evaluation.heldout_ppl),
+    })
+}
+
+fn gate(pair: Pair<Gate>) -> Value {
+    let named = pair[0].or(pair[1]);
+    let one = |gate: &Gate| json!({ "outcome": gate.outcome, "got": gate.got, "wanted": gate.wanted, "margin": gate.margin });
+    json!({
+        "id": named.map(|gate| &gate.id),
+        "title": named.map(|gate| &gate.title),
+        "unit": named.map(|gate| gate.unit),
+        "left": pair[0].map(one),
+        "right": pair[1].map(one),
+    })
+}
+
+fn sides<T: Serialize>(pair: Pair<T>) -> Value {
+    json!({ "left": pair[0], "right": pair[1] })
+}
+
+fn figure(figure: Option<&Figure>) -> Value {
+    match figure {
+        None => Value::Null,
+        Some(Figure::Text(words)) => words.as_str().into(),
+        Some(Figure::Count(number, _)) => (*number).into(),
+        Some(Figure::Measured(value)) => (*value).into(),
+    }
+}

@@ -1,0 +1,74 @@
+//! What an argument names: an artifact, a report of one, or a link that carries a report.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use bitgauge_core::contract::Pack;
+use bitgauge_core::inventory::Inventory;
+use bitgauge_core::report::{Report, link};
+use bitgauge_core::{Error, ErrorKind, limits};
+use native_eval::Source;
+
+use super::{Failure, inspect};
+
+/// How artifacts are inspected; a report says what was found when it was made.
+pub struct Settings {
+    /// Whose limits apply.
+    pub pack: Pack,
+    /// Whether only the structure is read.
+    pub headers_only: bool,
+}
+
+/// The report that the argument names or carries, or that of the artifact that it names.
+///
+/// # Errors
+/// A file that is neither, a damaged link.
+pub fn report(argument: &OsStr, settings: &Settings) -> Result<Report, Failure> {
+    let path = Path::new(argument);
+    if let Some(fragment) = fragment(argument).filter(|_| !path.exists()) {
+        let report = link::decode(fragment)?;
+        return report.ok_or_else(|| Failure("the link carries no report".to_owned()));
+    }
+    match report_text(path)? {
+        Some(text) => Ok(Report::from_json(&text).map_err(|error| error.within(path.display()))?),
+        None => inspected(path, settings),
+    }
+}
+
+/// A link's fragment, with or without what stands in front of it.
+fn fragment(argument: &OsStr) -> Option<&str> {
+    let text = argument.to_str()?;
+    match text.split_once('#') {
+        Some((_, fragment)) if fragment.starts_with("r=") => Some(fragment),
+        _ => text.starts_with("r=").then_some(text),
+    }
+}
+
+/// The text of a JSON file; nothing when the file is of another kind.
+fn report_text(path: &Path) -> Result<Option<String>, Error> {
+    let fault = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, "the report cannot be read")
+            .within(path.display())
+            .expected("a readable file in UTF-8", error)
+    };
+    let Some(mut file) = File::open(path).ok().filter(|_| path.is_file()) else { return Ok(None) };
+    let mut first = [0];
+    if file.read(&mut first).map_err(fault)? == 0 || first != *b"{" {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::Start(0)).map_err(fault)?;
+    let mut text = String::new();
+    // One byte over the cap, so that the report's reader sees that it is too long.
+    file.take(limits::REPORT_BYTES + 1).read_to_string(&mut text).map_err(fault)?;
+    Ok(Some(text))
+}
+
+fn inspected(path: &Path, settings: &Settings) -> Result<Report, Failure> {
+    let mut source = Source::open(path)?;
+    let artifact = source.artifact().clone();
+    let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
+    let findings = if settings.headers_only { None } else { Some(inspect::scan(&mut source, &inventory)?) };
+    Ok(inspect::report(&source, &inventory, settings.pack, findings.as_ref()))
+}
