@@ -1,6 +1,7 @@
 //! The command line as a user meets it: exit status, stdout, stderr, files.
 
 mod artifacts;
+mod distributed;
 mod loading;
 mod validator;
 
