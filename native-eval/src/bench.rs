@@ -87,6 +87,23 @@ impl BenchOptions {
         self.model.layers.truncate(layers);
     }
 
+    /// The model with random weights, on a device.
+    pub(crate) fn random_model<B: Backend>(
+        &self,
+        b: &mut B,
+        random: &mut Random,
+    ) -> Result<Model<B>, BackendError> {
+        let shape = Shape::from(&self.model);
+        b.prepare(shape.attention, shape.delta_rule)?;
+        let mut builder = ModelBuilder::new(&self.model, Convention::Checkpoint);
+        for tensor in Manifest::of(&self.model).tensors() {
+            if tensor.presence != Presence::TiedCopy {
+                builder.put(b, tensor, random_weight(tensor, random)).map_err(failed)?;
+            }
+        }
+        builder.finish(b).map_err(failed)
+    }
+
     /// Floating-point operations of the whole job, a multiply-add counted as two: the products
     /// with weights, attention's scores and mixes over the causal half, and the delta rule as its
     /// recurrence states it (7 per element of the state).
@@ -197,7 +214,7 @@ pub fn run<B: Backend>(
 ) -> Result<BenchResult, BackendError> {
     let mut random = Random::new();
     let (model, load_seconds) = match &options.artifact {
-        None => (random_model(options, backend, &mut random)?, None),
+        None => (options.random_model(backend, &mut random)?, None),
         Some(path) => {
             let (model, seconds) = load_model(options, backend, path).map_err(failed)?;
             (model, Some(seconds))
@@ -263,22 +280,6 @@ fn load_model<B: Backend>(
     Ok((model, start.elapsed().as_secs_f64()))
 }
 
-fn random_model<B: Backend>(
-    options: &BenchOptions,
-    b: &mut B,
-    random: &mut Random,
-) -> Result<Model<B>, BackendError> {
-    let shape = Shape::from(&options.model);
-    b.prepare(shape.attention, shape.delta_rule)?;
-    let mut builder = ModelBuilder::new(&options.model, Convention::Checkpoint);
-    for tensor in Manifest::of(&options.model).tensors() {
-        if tensor.presence != Presence::TiedCopy {
-            builder.put(b, tensor, random_weight(tensor, random)).map_err(failed)?;
-        }
-    }
-    builder.finish(b).map_err(failed)
-}
-
 fn random_weight(tensor: &ExpectedTensor, random: &mut Random) -> Matrix {
     match tensor.matrix() {
         Some([rows, cols]) => random.matrix(rows as usize, cols as usize),
@@ -287,10 +288,10 @@ fn random_weight(tensor: &ExpectedTensor, random: &mut Random) -> Matrix {
 }
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(0x9e37_79b9_7f4a_7c15)
     }
 

@@ -1,12 +1,17 @@
 //! Perplexity of a model on tokenized documents.
 
-use std::ops::Range;
+mod queue;
+mod tally;
+
 use std::time::Instant;
 
-use bitgauge_core::report::{DocumentLoss, Evaluation};
+use bitgauge_core::report::Evaluation;
 
 use crate::backend::{Backend, BackendError};
 use crate::forward::{Batch, Model, Stage};
+
+pub use queue::Queue;
+pub use tally::{Finished, Tally};
 
 /// The validator's cap on the exponent of a perplexity.
 pub(crate) const MAX_MEAN_NATS: f64 = 700.0;
@@ -35,69 +40,68 @@ pub fn evaluate<B: Backend>(
     options: &EvaluateOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Evaluation, BackendError> {
-    check_ids(documents, model.shape.vocab_size)?;
-    let in_flight = options
-        .tokens_in_flight
+    let queue = Queue::new(documents, 0..documents.len(), 1);
+    let mut tally = Tally::of(documents);
+    let start = Instant::now();
+    let finished = &mut |batch: Vec<Finished>| {
+        tally.extend(batch);
+        Ok::<_, BackendError>(())
+    };
+    work(backend, model, &queue, options.tokens_in_flight, finished, progress)?;
+    tally.evaluation(options, backend.precision(), start.elapsed().as_secs_f64())
+}
+
+/// Evaluates what a queue hands out until it is empty, as one of the devices that share it. `finished`
+/// is told the losses of each batch, `progress` `(done, total)` of all devices together in token-layers.
+///
+/// # Errors
+/// Those of [`evaluate`] and of `finished`; the queue hands out nothing more then.
+pub fn work<B: Backend, E: From<BackendError>>(
+    backend: &mut B,
+    model: &Model<B>,
+    queue: &Queue<'_>,
+    tokens_in_flight: Option<usize>,
+    finished: &mut dyn FnMut(Vec<Finished>) -> Result<(), E>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), E> {
+    let in_flight = tokens_in_flight
         .unwrap_or_else(|| backend.preferred_tokens(model.shape.hidden_size, model.shape.intermediate_size));
-    let scored: Vec<usize> = (0..documents.len()).filter(|&i| documents[i].len() >= 2).collect();
-    let tokens: usize = scored.iter().map(|&i| documents[i].len()).sum();
-    let total = (tokens * model.layers.len()) as u64;
-    let mut losses = vec![DocumentLoss { tokens: 0, nats: 0.0 }; documents.len()];
-    let (mut done, start) = (0, Instant::now());
-    for group in batches(&scored, documents, in_flight) {
-        let mut batch = Batch::default();
-        group.iter().for_each(|&i| batch.push(&documents[i]));
+    let _guard = queue.stop_on_drop();
+    check_ids(queue, model.shape.vocab_size)?;
+    let device = backend.describe();
+    while let Some(group) = queue.take(in_flight) {
+        let (mut batch, start) = (Batch::default(), Instant::now());
+        group.iter().for_each(|&i| batch.push(queue.document(i)));
         let nats = model.losses(backend, &batch, &mut |stage, _, _| {
             if let Stage::Layer(_) = stage {
-                done += batch.tokens() as u64;
-                progress(done, total);
+                let done = queue.advance(batch.tokens() as u64);
+                progress(done, queue.tokens() * model.layers.len() as u64);
             }
             Ok(())
         })?;
         if nats.iter().any(|loss| !loss.is_finite()) {
-            return Err(find_first_non_finite(backend, model, &batch)?);
+            return Err(find_first_non_finite(backend, model, &batch)?.into());
         }
+        let seconds_per_token = start.elapsed().as_secs_f64() / nats.len() as f64;
         let mut rest = nats.as_slice();
-        for &i in group {
-            let (own, others) = rest.split_at(documents[i].len());
+        let losses = group.iter().map(|&document| {
+            let (own, others) = rest.split_at(queue.document(document).len());
             rest = others;
-            let nats = own.iter().map(|&loss| f64::from(loss)).sum();
-            losses[i] = DocumentLoss { tokens: documents[i].len() as u64 - 1, nats };
-        }
+            Finished {
+                document: document as u64,
+                tokens: own.len() as u64 - 1,
+                nats: own.iter().map(|&loss| f64::from(loss)).sum(),
+                seconds: own.len() as f64 * seconds_per_token,
+                device: device.clone(),
+            }
+        });
+        finished(losses.collect())?;
     }
-    let seconds = start.elapsed().as_secs_f64();
-    summarise(losses, tokens, seconds, options, (backend.describe(), backend.precision()))
+    Ok(())
 }
 
-fn summarise(
-    documents: Vec<DocumentLoss>,
-    tokens: usize,
-    seconds: f64,
-    options: &EvaluateOptions,
-    (device, precision): (String, &'static str),
-) -> Result<Evaluation, BackendError> {
-    let scored_tokens: u64 = documents.iter().map(|d| d.tokens).sum();
-    if scored_tokens == 0 {
-        return Err(BackendError("no document has two tokens or more, so there is nothing to score".into()));
-    }
-    let mean = documents.iter().map(|d| d.nats).sum::<f64>() / scored_tokens as f64;
-    Ok(Evaluation {
-        heldout_ppl: mean.min(MAX_MEAN_NATS).exp(),
-        cross_entropy_nats: mean,
-        scored_documents: documents.iter().filter(|d| d.tokens > 0).count() as u64,
-        scored_tokens,
-        max_tokens: options.max_tokens as u64,
-        documents_sha256: options.documents_sha256.clone(),
-        device,
-        precision: precision.into(),
-        seconds,
-        tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
-        documents,
-    })
-}
-
-fn check_ids(documents: &[Vec<u32>], vocabulary: usize) -> Result<(), BackendError> {
-    for (number, ids) in documents.iter().enumerate() {
+fn check_ids(queue: &Queue<'_>, vocabulary: usize) -> Result<(), BackendError> {
+    for (number, ids) in queue.documents().iter().enumerate() {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
             return Err(BackendError(format!(
                 "document {} has the token id {id}, but the model's vocabulary has {vocabulary} rows: \
@@ -107,23 +111,6 @@ fn check_ids(documents: &[Vec<u32>], vocabulary: usize) -> Result<(), BackendErr
         }
     }
     Ok(())
-}
-
-/// Consecutive documents together, as many as fit into `in_flight` tokens, at least one.
-fn batches<'a>(scored: &'a [usize], documents: &[Vec<u32>], in_flight: usize) -> Vec<&'a [usize]> {
-    let mut groups: Vec<Range<usize>> = Vec::new();
-    let mut tokens = 0;
-    for (at, &i) in scored.iter().enumerate() {
-        tokens += documents[i].len();
-        match groups.last_mut() {
-            Some(group) if tokens <= in_flight => group.end = at + 1,
-            _ => {
-                groups.push(at..at + 1);
-                tokens = documents[i].len();
-            }
-        }
-    }
-    groups.into_iter().map(|group| &scored[group]).collect()
 }
 
 /// Runs the batch again, looking at every stage, to name the first one that is not finite.
@@ -151,13 +138,47 @@ fn find_first_non_finite<B: Backend>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::{Barrier, Mutex};
 
+    use super::*;
+    use crate::CpuBackend;
+    use crate::bench::{BenchOptions, Random};
+
+    /// Both devices of two get documents, and the figures are those of one device, to the bit.
     #[test]
-    fn batches_fill_up_to_the_tokens_in_flight_and_keep_the_order() {
-        let documents: Vec<Vec<u32>> = [3, 4, 9, 1, 2, 2].iter().map(|&n| vec![0; n]).collect();
-        let scored = [0, 1, 2, 4, 5];
-        let groups: Vec<_> = batches(&scored, &documents, 8).iter().map(|g| g.to_vec()).collect();
-        assert_eq!(groups, [vec![0, 1], vec![2], vec![4, 5]]);
+    fn devices_share_a_queue() {
+        let mut options = BenchOptions::published("qwen3-0.6b").unwrap();
+        (options.model.vocabulary, options.model.intermediate) = (3000, 256);
+        options.cut(1);
+        let documents: Vec<Vec<u32>> = (2..9).map(|length| (0..length * 3).collect()).collect();
+        let settings = EvaluateOptions::default();
+        let mut backend = CpuBackend::new(Some(1));
+        let model = options.random_model(&mut backend, &mut Random::new()).unwrap();
+        let alone = evaluate(&mut backend, &model, &documents, &settings, &mut |_, _| {}).unwrap();
+
+        let queue = Queue::new(&documents, 0..documents.len(), 2);
+        let (tally, both) = (Mutex::new(Tally::new(documents.len())), Barrier::new(2));
+        let batches = std::thread::scope(|scope| {
+            let device = || {
+                let mut backend = CpuBackend::new(Some(1));
+                let model = options.random_model(&mut backend, &mut Random::new()).unwrap();
+                let mut batches = 0;
+                let finished = &mut |batch: Vec<Finished>| {
+                    if batches == 0 {
+                        both.wait();
+                    }
+                    batches += 1;
+                    tally.lock().unwrap().extend(batch);
+                    Ok::<_, BackendError>(())
+                };
+                work(&mut backend, &model, &queue, None, finished, &mut |_, _| {}).unwrap();
+                batches
+            };
+            [scope.spawn(device), scope.spawn(device)].map(|thread| thread.join().unwrap())
+        });
+        assert!(batches.iter().all(|&batches| batches > 0), "{batches:?}");
+        let shared = tally.into_inner().unwrap().evaluation(&settings, "f32", 1.0).unwrap();
+        assert_eq!(shared.documents, alone.documents);
+        assert_eq!(shared.cross_entropy_nats.to_bits(), alone.cross_entropy_nats.to_bits());
     }
 }

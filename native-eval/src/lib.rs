@@ -10,6 +10,7 @@ mod evaluate;
 mod forward;
 mod gpu;
 mod local_files;
+mod losses;
 mod pack;
 mod reference;
 mod score;
@@ -20,7 +21,7 @@ mod weights;
 pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, NO_TARGET, Task};
 pub use benchmark::{Benchmark, Opened, Prepared};
 pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
-pub use evaluate::{EvaluateOptions, evaluate};
+pub use evaluate::{EvaluateOptions, Finished, Queue, Tally, evaluate, work};
 pub use forward::{
     AttentionLayer, Batch, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage,
 };
@@ -29,6 +30,7 @@ pub use gpu::{
     Precision, ShaderPatch, adapters,
 };
 pub use local_files::LocalFiles;
+pub use losses::{LossFile, Merged, Run, Shard, merge};
 pub use pack::{PackMix, PackSettings, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};

@@ -110,6 +110,20 @@ impl Source {
         Self::read(window, Root::File, Storage::Memory(bytes))
     }
 
+    /// The same artifact, to be read beside this one and no longer than it.
+    pub fn again(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            lengths: self.lengths.clone(),
+            place: self.place.clone(),
+            artifact: self.artifact.clone(),
+            storage: self.storage.again(),
+            inflating: None,
+            piece: Vec::new(),
+            _unpacked: None,
+        }
+    }
+
     fn read(mut window: Window, root: Root, mut storage: Storage) -> Result<Self> {
         let lengths = window.files().iter().map(|(_, length)| *length).collect();
         let name = window.files().first().map_or_else(String::new, |(name, _)| name.clone());

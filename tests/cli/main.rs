@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod compare;
+mod distributed;
 mod loading;
 mod validator;
 

@@ -8,7 +8,7 @@ use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::direct::{Revision, Scorer};
 use clap::{Parser, Subcommand, ValueEnum};
-use native_eval::Precision;
+use native_eval::{Precision, Shard};
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
 ///
@@ -40,6 +40,8 @@ pub enum Command {
     Proxy(ProxyOptions),
     /// Write the report of a pack's limits that the task's prepare step writes.
     Prepare(PrepareOptions),
+    /// Join the shards of an evaluation.
+    Merge(MergeOptions),
     /// Pack a dense Hugging Face model folder into a 1-bit artifact.
     Pack(PackOptions),
     /// Time the evaluation of a random model of a known shape.
@@ -136,6 +138,31 @@ pub struct EvalOptions {
     /// Whose limits the verdict uses.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
+    /// Also write the report as JSON to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    pub report: Option<PathBuf>,
+    /// Add the loss of each document to this file as soon as it is known, and leave out the documents that it
+    /// holds already: a killed run goes on where it was. The file is made if it does not exist.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub resume: Option<PathBuf>,
+    /// Evaluate only every N-th document, from number I on (from 0): one of N jobs. `bitgauge merge` joins
+    /// their --resume files.
+    #[arg(long, value_name = "I/N", requires = "resume")]
+    pub shard: Option<Shard>,
+}
+
+/// Joins what `bitgauge eval --resume FILE --shard I/N` wrote, and prints the report that evaluating
+/// everything in one go gives.
+///
+/// The files must be of one run (the same artifact, documents, tokenizer and settings) and hold each
+/// document once.
+///
+/// Exit status: 0 done, 2 files that do not belong together or are malformed, 3 documents are missing.
+#[derive(clap::Args)]
+pub struct MergeOptions {
+    /// The files.
+    #[arg(required = true, value_name = "FILE.jsonl")]
+    pub files: Vec<PathBuf>,
     /// Also write the report as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -288,10 +315,11 @@ impl From<ScorerName> for Scorer {
     }
 }
 
-#[derive(clap::Args, Clone, Copy, Default)]
+#[derive(clap::Args, Clone, Default)]
 pub struct DeviceOptions {
-    /// Where to evaluate: `auto` takes a GPU if there is one, else the CPU; see `bitgauge devices`.
-    #[arg(long, value_name = "auto|cpu|gpu|gpu:INDEX", default_value = "auto")]
+    /// Where to evaluate: `auto` takes a GPU if there is one, else the CPU; see `bitgauge devices`. `eval`
+    /// shares the documents out among several: `all` takes every hardware GPU, `gpu:0,gpu:2` those two.
+    #[arg(long, value_name = "auto|all|cpu|gpu|gpu:INDEX[,…]", default_value = "auto")]
     pub device: DeviceChoice,
     /// Tokens that go through the model together. Default: what suits the device.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -330,32 +358,52 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-/// Which device evaluates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which devices evaluate.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// A hardware GPU if there is one, else the CPU.
     #[default]
     Auto,
+    /// Every hardware GPU; the CPU if there is none.
+    All,
+    /// These.
+    Named(Vec<DeviceName>),
+}
+
+/// One device by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceName {
     /// The CPU backend.
     Cpu,
-    /// The first adapter, or the one of this index; software adapters included.
-    Gpu(Option<usize>),
+    /// The adapter of this index; software adapters included.
+    Gpu(usize),
 }
 
 impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || format!("`{text}` is none of auto, cpu, gpu, gpu:INDEX");
         match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "gpu" => Ok(Self::Gpu(None)),
-            _ => {
-                let index = text.strip_prefix("gpu:").and_then(|index| index.parse().ok());
-                index.map(|index| Self::Gpu(Some(index))).ok_or_else(unknown)
-            }
+            "auto" => return Ok(Self::Auto),
+            "all" => return Ok(Self::All),
+            _ => {}
         }
+        let mut names = Vec::new();
+        for part in text.split(',') {
+            let index = || part.strip_prefix("gpu:").and_then(|index| index.parse().ok());
+            let name = match part {
+                "cpu" => DeviceName::Cpu,
+                "gpu" => DeviceName::Gpu(0),
+                _ => DeviceName::Gpu(
+                    index().ok_or_else(|| format!("`{part}` is none of auto, all, cpu, gpu, gpu:INDEX"))?,
+                ),
+            };
+            if names.contains(&name) {
+                return Err(format!("`{part}` names a device that is named already"));
+            }
+            names.push(name);
+        }
+        Ok(Self::Named(names))
     }
 }
 

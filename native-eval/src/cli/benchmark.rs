@@ -6,7 +6,7 @@ use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
 use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task};
 
-use super::args::{BenchmarkOptions, DeviceChoice, DeviceOptions, Format};
+use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
 use super::{Exit, Failure, contract, device, progress, text};
 
 /// Runs the benchmark that the environment describes.
@@ -55,7 +55,7 @@ fn score(benchmark: &Benchmark, device: &DeviceOptions) -> Result<Verdict, Stopp
         Opened::Stub(measured) => measured,
         Opened::Model(mut source) => {
             let task = Measure { benchmark, run: &run, source: &mut source };
-            if device.device == DeviceChoice::Cpu && task.is_small() {
+            if device.device == DeviceChoice::Named(vec![DeviceName::Cpu]) && task.is_small() {
                 task.run(&mut ReferenceBackend).map_err(Stopped::Failure)??
             } else {
                 device::run(device, task).map_err(Stopped::Failure)??
@@ -67,11 +67,12 @@ fn score(benchmark: &Benchmark, device: &DeviceOptions) -> Result<Verdict, Stopp
 
 /// The device of the options, else the one that the environment names.
 fn device_options(options: &DeviceOptions, named: Option<&str>) -> Result<DeviceOptions, Failure> {
-    let device = match (options.device, named.unwrap_or("")) {
-        (DeviceChoice::Auto, "cpu") => DeviceChoice::Cpu,
+    let device = match (options.device.clone(), named.unwrap_or("")) {
+        (DeviceChoice::Auto, "cpu") => DeviceChoice::Named(vec![DeviceName::Cpu]),
         (DeviceChoice::Auto, name) if name == "cuda" || name.starts_with("cuda:") => {
             eprintln!("{}", text::faint("the validator's CUDA run is in fp16; this one is in fp32"));
-            DeviceChoice::Gpu(name.strip_prefix("cuda:").and_then(|index| index.parse().ok()))
+            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
+            DeviceChoice::Named(vec![DeviceName::Gpu(index.unwrap_or(0))])
         }
         (DeviceChoice::Auto, name) if !name.is_empty() => {
             return Err(Failure(format!(
@@ -81,7 +82,7 @@ fn device_options(options: &DeviceOptions, named: Option<&str>) -> Result<Device
         }
         (device, _) => device,
     };
-    Ok(DeviceOptions { device, ..*options })
+    Ok(DeviceOptions { device, ..options.clone() })
 }
 
 /// Loading and scoring on a chosen backend.

@@ -2,7 +2,7 @@
 
 use anstream::eprintln;
 use bitgauge_core::contract::Pack;
-use native_eval::{Source, documents};
+use native_eval::{Shard, Source, documents};
 
 use super::args::{DeviceOptions, Format};
 use super::eval::Job;
@@ -32,8 +32,10 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
         tokenizer: &tokenizer.tokenizer,
         max_tokens: MAX_TOKENS,
         device: &device,
+        resume: None,
+        shard: Shard::WHOLE,
     };
-    let report = job.run(&mut source, Pack::Binary)?;
+    let report = job.run(&mut source, Pack::Binary)?.report;
     output::print_report(&report, format, false);
     Ok(report.verdict.into())
 }

@@ -1,13 +1,44 @@
-//! Chooses the device that a command runs on.
+//! Opens the devices that a command runs on.
 
 use anstream::eprintln;
-use native_eval::{AdapterChoice, CpuBackend, GpuBackend, GpuOptions, Task, adapters};
+use native_eval::{AdapterChoice, AdapterInfo, Backend, CpuBackend, GpuBackend, GpuOptions, Task, adapters};
 
-use super::args::{DeviceChoice, DeviceOptions};
+use super::args::{DeviceChoice, DeviceName, DeviceOptions};
 use super::{Failure, text};
 
-/// Runs `task` on the device that the options ask for. `auto` without a hardware GPU, or with one
-/// that can't be opened, runs on the CPU and says so.
+/// An open device.
+pub enum Device {
+    Cpu(CpuBackend),
+    Gpu(Box<GpuBackend>),
+}
+
+impl Device {
+    /// Does the task on it.
+    pub fn run<T: Task>(&mut self, task: T) -> T::Output {
+        match self {
+            Self::Cpu(backend) => task.run(backend),
+            Self::Gpu(backend) => task.run(backend.as_mut()),
+        }
+    }
+
+    /// What products with weights are computed in.
+    pub fn precision(&self) -> &'static str {
+        match self {
+            Self::Cpu(backend) => backend.precision(),
+            Self::Gpu(backend) => backend.precision(),
+        }
+    }
+
+    /// For people.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Cpu(backend) => backend.describe(),
+            Self::Gpu(backend) => backend.describe(),
+        }
+    }
+}
+
+/// Runs `task` on the one device that the options ask for.
 pub fn run<T>(options: &DeviceOptions, task: impl Task<Output = Result<T, Failure>>) -> Result<T, Failure> {
     run_with(options, GpuOptions::default(), task)
 }
@@ -25,34 +56,70 @@ fn run_with<T>(
     gpu_options: GpuOptions,
     task: impl Task<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    let gpu_options = GpuOptions { precision: options.precision.into(), ..gpu_options };
-    let gpu = match options.device {
-        DeviceChoice::Cpu => None,
-        DeviceChoice::Gpu(None) => Some(open_gpu(&AdapterChoice::Best, gpu_options)?),
-        DeviceChoice::Gpu(Some(index)) => Some(open_gpu(&AdapterChoice::Index(index), gpu_options)?),
-        DeviceChoice::Auto => auto_gpu(gpu_options),
-    };
-    match gpu {
-        Some(mut backend) => task.run(&mut backend),
-        None => task.run(&mut CpuBackend::new(options.threads.map(usize::from))),
+    match open_with(options, &gpu_options)?.as_mut_slice() {
+        [device] => device.run(task),
+        devices => Err(Failure(format!(
+            "this command runs on one device\n  expected: one --device\n  found:    {}",
+            devices.len()
+        ))),
     }
 }
 
-fn open_gpu(choice: &AdapterChoice, options: GpuOptions) -> Result<GpuBackend, Failure> {
-    GpuBackend::new(choice, options).map_err(|error| {
+/// Opens the devices that the options ask for. `auto` and `all` without a hardware GPU, and `auto` with one
+/// that can't be opened, give the CPU and say so.
+pub fn open(options: &DeviceOptions) -> Result<Vec<Device>, Failure> {
+    open_with(options, &GpuOptions::default())
+}
+
+fn open_with(options: &DeviceOptions, gpu_options: &GpuOptions) -> Result<Vec<Device>, Failure> {
+    let gpu_options = GpuOptions { precision: options.precision.into(), ..gpu_options.clone() };
+    let cpu = || Device::Cpu(CpuBackend::new(options.threads.map(usize::from)));
+    let names = match &options.device {
+        DeviceChoice::Named(names) => names.clone(),
+        choice => {
+            let hardware = hardware_gpus(&adapters());
+            match hardware.first() {
+                None => {
+                    eprintln!("{}", text::faint("no hardware GPU found, evaluating on the CPU"));
+                    return Ok(vec![cpu()]);
+                }
+                Some(&first) if *choice == DeviceChoice::Auto => {
+                    return Ok(vec![auto_gpu(first, gpu_options).unwrap_or_else(cpu)]);
+                }
+                _ => hardware.into_iter().map(DeviceName::Gpu).collect(),
+            }
+        }
+    };
+    let open = |name| match name {
+        DeviceName::Cpu => Ok(cpu()),
+        DeviceName::Gpu(index) => open_gpu(index, gpu_options.clone()),
+    };
+    names.into_iter().map(open).collect()
+}
+
+/// The hardware adapters' indices. Where one interface lists them, another would list the same ones again.
+fn hardware_gpus(adapters: &[AdapterInfo]) -> Vec<usize> {
+    let hardware: Vec<_> = adapters.iter().enumerate().filter(|(_, adapter)| !adapter.is_software).collect();
+    let interface = hardware.first().map(|(_, adapter)| &adapter.backend);
+    hardware
+        .iter()
+        .filter(|(_, adapter)| Some(&adapter.backend) == interface)
+        .map(|(index, _)| *index)
+        .collect()
+}
+
+fn open_gpu(index: usize, options: GpuOptions) -> Result<Device, Failure> {
+    let opened = GpuBackend::new(&AdapterChoice::Index(index), options);
+    opened.map(|backend| Device::Gpu(Box::new(backend))).map_err(|error| {
         Failure(format!(
             "{error}\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none"
         ))
     })
 }
 
-fn auto_gpu(options: GpuOptions) -> Option<GpuBackend> {
-    let Some(index) = adapters().iter().position(|adapter| !adapter.is_software) else {
-        eprintln!("{}", text::faint("no hardware GPU found, evaluating on the CPU"));
-        return None;
-    };
+fn auto_gpu(index: usize, options: GpuOptions) -> Option<Device> {
     match GpuBackend::new(&AdapterChoice::Index(index), options) {
-        Ok(backend) => Some(backend),
+        Ok(backend) => Some(Device::Gpu(Box::new(backend))),
         Err(error) => {
             eprintln!("{}", text::faint(&format!("the GPU can't be used ({error}), evaluating on the CPU")));
             None

@@ -1,13 +1,26 @@
 //! `bitgauge eval`: perplexity on held-out documents.
 
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
+use std::time::Instant;
+
+use anstream::{eprintln, println};
+use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::documents::documents_sha256;
 use bitgauge_core::inventory::Inventory;
-use bitgauge_core::report::{Evaluation, Report};
+use bitgauge_core::report::Report;
+use indicatif::ProgressBar;
 use native_eval::documents::{self, TextTokenizer};
-use native_eval::{Backend, EvaluateOptions, Source, Task, evaluate, find_tokenizer, load, own_tokenizer};
+use native_eval::{
+    Backend, EvaluateOptions, Finished, LossFile, Queue, Run, Shard, Source, Tally, Task, find_tokenizer,
+    load, own_tokenizer, work,
+};
 
 use super::args::{DeviceOptions, EvalOptions, Format};
-use super::{Exit, Failure, contract, device, inspect, output, progress};
+use super::device::Device;
+use super::{Exit, Failure, contract, device, inspect, output, progress, text};
 
 /// Evaluates one artifact and prints its report with the perplexity.
 pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
@@ -22,8 +35,14 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
         tokenizer: &tokenizer.tokenizer,
         max_tokens: options.max_tokens as usize,
         device: &options.device,
+        resume: options.resume.as_deref(),
+        shard: options.shard.unwrap_or(Shard::WHOLE),
     };
-    let report = job.run(&mut source, options.pack.into())?;
+    let Outcome { report, tally } = job.run(&mut source, options.pack.into())?;
+    if job.shard != Shard::WHOLE {
+        print_shard(job.shard, &tally, format);
+        return Ok(Exit::Done);
+    }
     if let Some(path) = &options.report {
         output::write_report(&report, path)?;
     }
@@ -41,11 +60,25 @@ pub struct Job<'a> {
     pub max_tokens: usize,
     /// Where to run.
     pub device: &'a DeviceOptions,
+    /// Where finished documents are kept, if they are.
+    pub resume: Option<&'a Path>,
+    /// Which of the documents.
+    pub shard: Shard,
+}
+
+/// What an evaluation gave.
+pub struct Outcome {
+    /// The artifact's report with its perplexity; without it for a shard.
+    pub report: Report,
+    /// The documents evaluated.
+    pub tally: Tally,
 }
 
 impl Job<'_> {
     /// Inspects the artifact, evaluates it and gives the report of both.
-    pub fn run(&self, source: &mut Source, pack: bitgauge_core::contract::Pack) -> Result<Report, Failure> {
+    pub fn run(&self, source: &mut Source, pack: Pack) -> Result<Outcome, Failure> {
+        let mut devices = device::open(self.device)?;
+        let precision = common_precision(&devices)?;
         let artifact = source.artifact().clone();
         let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
         let ids = self.documents.iter().map(|text| self.tokenizer.encode(text, self.max_tokens));
@@ -57,34 +90,159 @@ impl Job<'_> {
             tokens_in_flight: self.device.tokens_in_flight.map(|n| n as usize),
             documents_sha256: documents_sha256(self.documents),
         };
-        let task = LoadAndEvaluate { source, inventory: &inventory, ids: &ids, options: &options };
-        report.evaluation = Some(device::run(self.device, task)?);
-        Ok(report)
+        let mut ledger = match self.resume {
+            None => Ledger { tally: Tally::of(&ids), file: None },
+            Some(path) => {
+                Ledger::open(path, &Run::new(self.shard, &ids, &options, precision, report.clone())?, &ids)?
+            }
+        };
+        let earlier: f64 = ledger.tally.finished().map(|finished| finished.seconds).sum();
+        let wanted: Vec<_> =
+            ledger.tally.missing().filter(|&document| self.shard.has(document as u64)).collect();
+        let queue = Queue::new(&ids, wanted, devices.len());
+        let mut seconds = 0.0;
+        if queue.tokens() > 0 {
+            let shared = Shared {
+                queue: &queue,
+                ledger: Mutex::new(&mut ledger),
+                loading: progress::bytes("loading", 0),
+                evaluating: progress::steps("evaluating", 0),
+            };
+            seconds = shared.evaluate(&mut devices, source, &inventory, &options)?;
+        }
+        let tally = ledger.tally;
+        if self.shard == Shard::WHOLE {
+            report.evaluation = Some(tally.evaluation(&options, precision, earlier + seconds)?);
+        }
+        Ok(Outcome { report, tally })
     }
 }
 
-/// Loading and evaluating on a chosen backend.
-struct LoadAndEvaluate<'a> {
-    source: &'a mut Source,
+/// The precision of all devices. Perplexities of a mixture could not be compared with any other.
+fn common_precision(devices: &[Device]) -> Result<&'static str, Failure> {
+    let precisions: Vec<_> = devices.iter().map(Device::precision).collect();
+    match precisions.iter().position(|precision| *precision != precisions[0]) {
+        None => Ok(precisions.first().copied().unwrap_or_default()),
+        Some(other) => Err(Failure(format!(
+            "the devices compute in different precisions\n  expected: {} as on {}\n  found:    {} on {}\n  \
+             hint:     --precision f32 is the same everywhere",
+            precisions[0],
+            devices[0].describe(),
+            precisions[other],
+            devices[other].describe()
+        ))),
+    }
+}
+
+/// The finished documents, in memory and on disk.
+struct Ledger {
+    tally: Tally,
+    file: Option<LossFile>,
+}
+
+impl Ledger {
+    fn open(path: &Path, run: &Run, ids: &[Vec<u32>]) -> Result<Self, Failure> {
+        let (file, tally, was_torn) = LossFile::open(path, run, ids)?;
+        if was_torn {
+            eprintln!("{}", text::faint(&format!("{}: the torn last line was dropped", path.display())));
+        }
+        let finished = tally.finished().filter(|finished| finished.tokens > 0).count();
+        if finished > 0 {
+            eprintln!("{}", text::faint(&format!("{}: {finished} documents are finished", path.display())));
+        }
+        Ok(Self { tally, file: Some(file) })
+    }
+
+    fn add(&mut self, finished: Vec<Finished>) -> Result<(), Failure> {
+        if let Some(file) = &mut self.file {
+            file.append(&finished)?;
+        }
+        self.tally.extend(finished);
+        Ok(())
+    }
+}
+
+/// What the devices of one evaluation share.
+struct Shared<'a> {
+    queue: &'a Queue<'a>,
+    ledger: Mutex<&'a mut Ledger>,
+    loading: ProgressBar,
+    evaluating: ProgressBar,
+}
+
+impl Shared<'_> {
+    /// Evaluates what is in the queue, each device on a thread of its own with its own copy of the
+    /// weights. Gives the seconds from the first batch to the last loss.
+    fn evaluate(
+        &self,
+        devices: &mut [Device],
+        source: &Source,
+        inventory: &Inventory,
+        options: &EvaluateOptions,
+    ) -> Result<f64, Failure> {
+        let bytes: u64 = inventory.artifact.tensors.iter().map(|tensor| tensor.bytes).sum();
+        self.loading.set_length(bytes * devices.len() as u64);
+        let results: Vec<Result<Instant, Failure>> = std::thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for device in devices {
+                let task = LoadAndEvaluate { shared: self, source: source.again(), inventory, options };
+                threads.push(scope.spawn(move || device.run(task)));
+            }
+            let join =
+                |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            threads.into_iter().map(join).collect()
+        });
+        self.loading.finish_and_clear();
+        self.evaluating.finish_and_clear();
+        let begins = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(begins.into_iter().min().map_or(0.0, |begin| begin.elapsed().as_secs_f64()))
+    }
+}
+
+/// Loading and evaluating on one of the devices. Gives the moment at which the weights were in place.
+struct LoadAndEvaluate<'a, 's> {
+    shared: &'a Shared<'s>,
+    source: Source,
     inventory: &'a Inventory<'a>,
-    ids: &'a [Vec<u32>],
     options: &'a EvaluateOptions,
 }
 
-impl Task for LoadAndEvaluate<'_> {
-    type Output = Result<Evaluation, Failure>;
+impl Task for LoadAndEvaluate<'_, '_> {
+    type Output = Result<Instant, Failure>;
 
-    fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
-        let bar = progress::bytes("loading", self.inventory.artifact.tensors.iter().map(|t| t.bytes).sum());
-        let model = load(backend, self.source, self.inventory, &mut |bytes| bar.inc(bytes));
-        bar.finish_and_clear();
-        let model = model?;
-        let bar = progress::steps("evaluating", 0);
-        let evaluation = evaluate(backend, &model, self.ids, self.options, &mut |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        });
-        bar.finish_and_clear();
-        Ok(evaluation?)
+    fn run<B: Backend>(mut self, backend: &mut B) -> Self::Output {
+        let Shared { queue, ledger, loading, evaluating } = self.shared;
+        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.inc(bytes))
+            .inspect_err(|_| queue.stop())?;
+        loading.finish_and_clear();
+        let start = Instant::now();
+        let finished = &mut |batch| ledger.lock().unwrap_or_else(PoisonError::into_inner).add(batch);
+        work(backend, &model, queue, self.options.tokens_in_flight, finished, &mut |done, total| {
+            evaluating.set_length(total);
+            evaluating.set_position(done);
+        })?;
+        Ok(start)
+    }
+}
+
+/// A shard's own loss would be mistaken for the model's, so only what was done is told.
+fn print_shard(shard: Shard, tally: &Tally, format: Format) {
+    let own = || tally.finished().filter(|finished| shard.has(finished.document));
+    let (documents, tokens) = (own().count() as u64, own().map(|finished| finished.tokens).sum::<u64>());
+    match format {
+        Format::Json => println!(
+            "{}",
+            serde_json::json!({ "shard": shard, "documents": documents, "scored_tokens": tokens })
+        ),
+        Format::Quiet => println!("{documents}"),
+        Format::Human => {
+            println!(
+                "{}  {} documents, {} scored tokens",
+                text::heading(&format!("shard {shard}")),
+                text::count(documents),
+                text::count(tokens)
+            );
+            println!("{}", text::faint("`bitgauge merge` joins the files of all shards"));
+        }
     }
 }

@@ -12,6 +12,7 @@ mod device;
 mod devices;
 mod eval;
 mod inspect;
+mod merge;
 mod output;
 mod pack;
 mod prepare;
@@ -73,6 +74,7 @@ pub fn main() -> ExitCode {
         Some(Command::Benchmark(options)) => benchmark::run(&options, format),
         Some(Command::Proxy(options)) => proxy::run(&options, format),
         Some(Command::Prepare(options)) => prepare::run(&options, format),
+        Some(Command::Merge(options)) => merge::run(&options, format),
         Some(Command::Pack(options)) => pack::run(&options, format),
         Some(Command::Bench(options)) => bench::run(&options, format),
         Some(Command::Devices) => devices::run(format),

@@ -8,7 +8,9 @@ use super::rows;
 use super::weights::Weights;
 use crate::backend::NO_TARGET;
 
-/// Vocabulary rows whose logits exist at once: 1 MiB of them for a full block of rows.
+/// Vocabulary rows whose logits exist at once: 1 MiB of them for a full block of rows. Sums begin anew with
+/// each chunk and are joined in the order of the vocabulary, so that a token's loss does not depend on how the
+/// work is cut, hence on what else is in the batch.
 const CHUNK: usize = 1024;
 
 /// What a row knows of the logits seen so far.
@@ -70,6 +72,7 @@ vectorised! {
 pub(super) fn head_loss(isa: Isa, x: &[f32], head: &Weights, targets: &[u32]) -> Vec<f32> {
     let (vocabulary, hidden) = (head.rows(), head.cols());
     let (heights, width) = split(isa, targets.len(), vocabulary, rayon::current_num_threads());
+    let width = width.next_multiple_of(CHUNK);
     let starts = (0..vocabulary).step_by(width);
     let tasks: Vec<(usize, usize, usize)> = heights
         .iter()
@@ -77,24 +80,26 @@ pub(super) fn head_loss(isa: Isa, x: &[f32], head: &Weights, targets: &[u32]) ->
         .flat_map(|(row, height)| starts.clone().map(move |start| (row, height, start)))
         .collect();
 
-    let partial: Vec<(usize, Vec<Running>)> = tasks
+    let partial: Vec<((usize, usize), Vec<Running>)> = tasks
         .into_par_iter()
         .map(|(row, height, start)| {
             let x = &x[row * hidden..][..height * hidden];
             let end = vocabulary.min(start + width);
-            (row, scan_range(isa, x, head, &targets[row..][..height], start..end))
+            ((row, height), scan_range(isa, x, head, &targets[row..][..height], start..end))
         })
         .collect();
 
     let mut total = vec![Running::START; targets.len()];
-    for (row, found) in partial {
-        total[row..].iter_mut().zip(found).for_each(|(total, found)| total.merge(found));
+    for ((row, height), found) in partial {
+        for chunk in found.chunks_exact(height) {
+            total[row..].iter_mut().zip(chunk).for_each(|(total, found)| total.merge(*found));
+        }
     }
     let loss = |(total, &target): (Running, &u32)| if target == NO_TARGET { 0.0 } else { total.loss() };
     total.into_iter().zip(targets).map(loss).collect()
 }
 
-/// Runs one block of rows over one range of the vocabulary.
+/// Runs one block of rows over one range of the vocabulary: what each chunk of it gives, `[chunks, rows]`.
 fn scan_range(
     isa: Isa,
     x: &[f32],
@@ -102,13 +107,13 @@ fn scan_range(
     targets: &[u32],
     range: std::ops::Range<usize>,
 ) -> Vec<Running> {
-    let mut running = vec![Running::START; targets.len()];
+    let mut found = vec![Running::START; targets.len() * range.len().div_ceil(CHUNK)];
     let mut logits = vec![0.0; targets.len() * CHUNK.min(range.len())];
-    for start in range.clone().step_by(CHUNK) {
+    for (start, running) in range.clone().step_by(CHUNK).zip(found.chunks_exact_mut(targets.len())) {
         let end = range.end.min(start + CHUNK);
         let mut lines: Vec<&mut [f32]> = logits.chunks_exact_mut(end - start).take(targets.len()).collect();
         head.multiply(isa, x, start..end, &mut lines);
-        take_in(isa, &mut running, &mut lines, start, targets);
+        take_in(isa, running, &mut lines, start, targets);
     }
-    running
+    found
 }

@@ -22,6 +22,14 @@ impl Storage {
         Self::Disk { paths, open: None }
     }
 
+    /// The same files, to be read beside these.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Disk { paths, .. } => Self::disk(paths.clone()),
+            Self::Memory(bytes) => Self::Memory(bytes.clone()),
+        }
+    }
+
     /// Fills `out` from byte `offset` of a file.
     pub(super) fn read(&mut self, file: FileId, offset: u64, out: &mut [u8]) -> Result<()> {
         match self {

@@ -1,0 +1,130 @@
+//! Documents that wait to be evaluated, handed out in order to one device or several.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Documents of token ids, and which of them wait. Those of fewer than two tokens have nothing to score
+/// and are never handed out.
+pub struct Queue<'a> {
+    documents: &'a [Vec<u32>],
+    devices: usize,
+    tokens: u64,
+    /// Token-layers.
+    done: AtomicU64,
+    waiting: Mutex<Waiting>,
+}
+
+struct Waiting {
+    documents: VecDeque<usize>,
+    tokens: usize,
+}
+
+/// Empties the queue unless its device came to the end of it: after a failure of one device the others
+/// stop.
+pub(super) struct StopOnDrop<'q>(&'q Queue<'q>);
+
+impl<'a> Queue<'a> {
+    /// A queue of the documents of these numbers, for so many devices.
+    pub fn new(documents: &'a [Vec<u32>], wanted: impl IntoIterator<Item = usize>, devices: usize) -> Self {
+        let wanted: VecDeque<_> = wanted.into_iter().filter(|&i| documents[i].len() >= 2).collect();
+        let tokens = wanted.iter().map(|&i| documents[i].len()).sum();
+        let waiting = Mutex::new(Waiting { documents: wanted, tokens });
+        Self { documents, devices, tokens: tokens as u64, done: AtomicU64::new(0), waiting }
+    }
+
+    /// Takes the next documents: as many as fit into `in_flight` tokens and into one device's share of
+    /// what waits, at least one. `None` at the end.
+    pub fn take(&self, in_flight: usize) -> Option<Vec<usize>> {
+        let mut waiting = self.waiting();
+        let most = in_flight.min(waiting.tokens.div_ceil(self.devices.max(1)));
+        let (mut taken, mut tokens) = (Vec::new(), 0);
+        while let Some(&next) = waiting.documents.front() {
+            tokens += self.documents[next].len();
+            if !taken.is_empty() && tokens > most {
+                break;
+            }
+            waiting.tokens -= self.documents[next].len();
+            taken.extend(waiting.documents.pop_front());
+        }
+        (!taken.is_empty()).then_some(taken)
+    }
+
+    /// Every document, whether it waits or not.
+    pub fn documents(&self) -> &'a [Vec<u32>] {
+        self.documents
+    }
+
+    /// The ids of one document.
+    pub fn document(&self, index: usize) -> &'a [u32] {
+        &self.documents[index]
+    }
+
+    /// Tokens of all documents that were ever in the queue.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Empties the queue.
+    pub fn stop(&self) {
+        self.waiting().documents.clear();
+    }
+
+    /// Counts token-layers that are done, and gives their sum so far.
+    pub(super) fn advance(&self, token_layers: u64) -> u64 {
+        self.done.fetch_add(token_layers, Ordering::Relaxed) + token_layers
+    }
+
+    pub(super) fn stop_on_drop(&self) -> StopOnDrop<'_> {
+        StopOnDrop(self)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents() -> Vec<Vec<u32>> {
+        [3, 4, 9, 1, 2, 2].iter().map(|&n| vec![0; n]).collect()
+    }
+
+    fn groups(queue: &Queue<'_>, in_flight: usize) -> Vec<Vec<usize>> {
+        std::iter::from_fn(|| queue.take(in_flight)).collect()
+    }
+
+    #[test]
+    fn batches_fill_up_to_the_tokens_in_flight_and_keep_the_order() {
+        let documents = documents();
+        let queue = Queue::new(&documents, 0..6, 1);
+        assert_eq!(queue.tokens(), 20);
+        assert_eq!(groups(&queue, 8), [vec![0, 1], vec![2], vec![4, 5]]);
+    }
+
+    #[test]
+    fn a_device_takes_no_more_than_its_share_of_what_waits() {
+        let documents = documents();
+        let queue = Queue::new(&documents, [0, 1, 4, 5], 2);
+        assert_eq!(groups(&queue, 100), [vec![0], vec![1], vec![4], vec![5]]);
+        let queue = Queue::new(&documents, [5, 4, 1, 0], 2);
+        assert_eq!(groups(&queue, 100), [vec![5, 4], vec![1], vec![0]]);
+    }
+
+    #[test]
+    fn a_stopped_queue_is_empty() {
+        let documents = documents();
+        let queue = Queue::new(&documents, 0..6, 1);
+        assert_eq!(queue.take(1), Some(vec![0]));
+        drop(queue.stop_on_drop());
+        assert_eq!(queue.take(1), None);
+    }
+}
