@@ -36,11 +36,11 @@ try {
     return started;
   };
   await init({ module_or_path: module });
+  // In secure contexts only: https, or this very machine. The footer shows it.
+  if (crypto.subtle) script.dataset.sha256 = await sha256(bytes);
   await nextTask();
   status.remove();
   start();
-  // Both are there in secure contexts only: https, or this very machine.
-  if (globalThis.crypto.subtle) document.getElementById("wasm-hash").textContent = await sha256(bytes);
   if (script.dataset.offline) await navigator.serviceWorker?.register(script.dataset.offline);
 } catch (error) {
   status.textContent = `The inspector could not start: ${error}`;

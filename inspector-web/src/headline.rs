@@ -76,7 +76,7 @@ pub fn of(report: &Report, reading: bool) -> Headline {
         Verdict::Inconclusive => Headline {
             tone: Tone::Unsure,
             word: "Inconclusive".into(),
-            sentence: format!("No gate fails, but {} could not run.", text::plural(waiting, "gate")),
+            sentence: format!("No gate fails, but {} could not run.", text::plural(waiting as u64, "gate")),
         },
     }
 }

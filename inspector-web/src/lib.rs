@@ -5,6 +5,7 @@
 //! WebAssembly module: [`start`] sees which of the two it is in.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod caps;
 pub mod headline;
 pub mod markup;
@@ -21,7 +22,7 @@ mod worker;
 #[cfg(target_arch = "wasm32")]
 pub fn start() {
     if web_sys::window().is_some() {
-        leptos::mount::mount_to_body(page::Page);
+        leptos::mount::mount_to_body(page::Whole);
     } else {
         worker::serve();
     }

@@ -18,6 +18,17 @@ pub enum Request {
         /// Whose limits apply.
         pack: Pack,
     },
+    /// Inspects a file on another host, from as few bytes as tell the structure.
+    Fetch {
+        /// File name, without its path.
+        name: String,
+        /// Its address.
+        url: String,
+        /// Whose limits apply.
+        pack: Pack,
+    },
+    /// Reads every byte of what [`Request::Fetch`] opened.
+    ReadAll,
     /// Judges what is open by the limits of another pack.
     Judge(Pack),
 }
@@ -40,6 +51,13 @@ pub enum Event {
         done: u64,
         /// Bytes that there are.
         total: u64,
+    },
+    /// The structure of a file on another host is known, from so much of it.
+    Fetched {
+        /// Range requests made.
+        requests: u64,
+        /// Bytes that came.
+        bytes: u64,
     },
     /// The artifact can't be judged.
     Failed(Error),

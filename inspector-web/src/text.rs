@@ -56,8 +56,8 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// `1 gate`, `2 gates`.
-pub fn plural(number: usize, one: &str) -> String {
-    format!("{} {one}{}", count(number as u64), if number == 1 { "" } else { "s" })
+pub fn plural(number: u64, one: &str) -> String {
+    format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -256,8 +256,7 @@ impl Report {
     /// More than [`limits::REPORT_BYTES`], text that is no such JSON, another schema version.
     pub fn from_json(text: &str) -> Result<Self> {
         if text.len() as u64 > limits::REPORT_BYTES {
-            return Err(Error::new(ErrorKind::TooLarge, "the report is too long")
-                .expected(format!("at most {} bytes", limits::REPORT_BYTES), text.len()));
+            return Err(Self::too_long(text.len() as u64));
         }
         let report: Self = serde_json::from_str(text).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
@@ -269,5 +268,11 @@ impl Report {
                 .hint("inspect the artifact again, or open the report with a newer bitgauge"));
         }
         Ok(report)
+    }
+
+    /// The error for a text of more than [`limits::REPORT_BYTES`], for who can tell before reading it.
+    pub fn too_long(bytes: u64) -> Error {
+        Error::new(ErrorKind::TooLarge, "the report is too long")
+            .expected(format!("at most {} bytes", limits::REPORT_BYTES), bytes)
     }
 }

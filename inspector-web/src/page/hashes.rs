@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
-use super::markup::Static;
+use super::markup::live;
 use super::session::{Session, Shown};
 use crate::sections::hashes;
 
@@ -55,7 +55,7 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
                 on:input=move |event| published.set(event_target_value(&event))
             />
             <p class=move || format!("outcome outcome--{}", tone()) role="status">{words}</p>
-            <div on:click=copy><Static markup=list /></div>
+            <div on:click=copy>{live(move || vec![list.clone()])}</div>
         </section>
     }
     .into_any()

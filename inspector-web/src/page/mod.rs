@@ -1,9 +1,10 @@
 //! What the browser shows.
 
 mod actions;
-mod claim;
-mod fault;
+mod address;
+mod compare;
 mod hashes;
+mod inspected;
 mod markup;
 mod open;
 mod picked;
@@ -11,84 +12,135 @@ mod progress;
 mod session;
 mod share;
 mod tensors;
-mod verdict;
 
 use std::sync::Arc;
 
-use bitgauge_core::report::Report;
+use bitgauge_core::Error;
+use bitgauge_core::report::{Report, link};
 use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
 
-use self::actions::Actions;
-use self::claim::{Agreement, Notice};
-use self::fault::Fault;
-use self::hashes::Hashes;
-use self::markup::Static;
+use self::address::Address;
+use self::compare::Compare;
+use self::inspected::inspected;
+use self::markup::live;
 use self::open::Open;
+use self::picked::Picked;
 use self::progress::Reading;
-use self::session::{Session, Shown, Stage};
-use self::tensors::Tensors;
-use self::verdict::{Packs, Subject, Verdict};
+use self::session::{Session, Stage};
+use crate::headline;
 use crate::markup::Markup;
-use crate::sections::{accounting, budget, gates, layers, manifest};
-use crate::{caps, headline};
+use crate::sections::claim::Copy;
+use crate::sections::frame::{self, Page};
+use crate::sections::{accounting, budget, claim, fault, gates, layers, manifest, verdict};
 
-/// The whole page.
+/// The whole page: heading, one of three bodies, footer.
 #[component]
-pub fn Page() -> impl IntoView {
+pub fn Whole() -> impl IntoView {
+    let root = document().document_element();
+    let page = Page::named(root.and_then(|root| root.get_attribute("data-page")).as_deref());
+    let body = match page {
+        Page::Inspect => view! { <Inspect /> }.into_any(),
+        Page::Url => view! { <Remote /> }.into_any(),
+        Page::Compare => view! { <Compare /> }.into_any(),
+    };
+    // boot.js leaves it there.
+    let script = document().query_selector("script[data-sha256]").ok().flatten();
+    let hash = script.and_then(|script| script.get_attribute("data-sha256"));
+    view! {
+        {live(move || vec![frame::header(page)])}
+        <main>{body}</main>
+        {live(move || vec![frame::footer(hash.as_deref())])}
+    }
+}
+
+/// Local files, and what a link claims of them.
+#[component]
+fn Inspect() -> impl IntoView {
     let session = Session::new();
-    let claim = claim::from_address();
+    let claim = claim_in_address();
     let claimed = move || claim.get().and_then(Result::ok);
-    let failed = move || match session.stage.get() {
-        Stage::Failed(error) => Some(view! { <Fault error /> }),
-        _ => None,
+    let picked = move |picked: Picked| match picked.report_file() {
+        Some(report) => {
+            session.close();
+            wasm_bindgen_futures::spawn_local(async move {
+                claim.set(Some(report.await.map(Arc::new)));
+            });
+        }
+        None => session.open(picked),
+    };
+    let before = move || {
+        let mut parts: Vec<Markup> = session.fault().into_iter().collect();
+        match claim.get() {
+            Some(Ok(report)) => parts.push(claim::notice(&report)),
+            Some(Err(error)) => parts.push(fault::fault(&error, "The report can’t be read")),
+            None => {}
+        }
+        if let Some((claim, shown)) = claimed().zip(session.shown.get()) {
+            let state = match session.stage.get() {
+                Stage::Done => Copy::Whole,
+                stage if stage.is_busy() => Copy::Reading,
+                _ => Copy::Part,
+            };
+            parts.push(claim::agreement(&claim, &shown.report, state));
+        }
+        parts
+    };
+    let after = move || match (session.shown.get(), claimed(), claim.get()) {
+        (None, Some(claim), _) => claimed_report(&claim),
+        (None, None, None) if session.stage.get() == Stage::Idle => {
+            vec![frame::privacy(Page::Inspect), frame::caps()]
+        }
+        _ => Vec::new(),
     };
     view! {
-        <header class="top">
-            <p class="eyebrow">"bitgauge"</p>
-            <h1>"Inspector"</h1>
-            <p class="lead">
-                "Is a packed 1-bit language model eligible, with how many bytes to spare, and where did each byte go?"
-            </p>
-        </header>
-        <main>
-            <Open session />
-            <Reading session />
-            {failed}
-            {move || claim.get().map(|claim| view! { <Notice claim /> })}
-            {move || {
-                let (claim, shown) = claimed().zip(session.shown.get())?;
-                Some(view! { <Agreement session claim copy=shown.report.clone() /> })
-            }}
-            {move || session.shown.get().map(|shown| view! { <Inspected session shown /> })}
-            {move || {
-                let claim = claimed().filter(|_| session.shown.get().is_none())?;
-                Some(view! { <Claimed report=Report::clone(&claim) /> })
-            }}
-            {move || {
-                (session.stage.get() == Stage::Idle && claim.get().is_none()).then(|| view! { <Privacy /><Caps /> })
-            }}
-        </main>
-        <footer>
-            <p>{concat!("Version ", env!("CARGO_PKG_VERSION"))}</p>
-            <p>"MIT or Apache-2.0"</p>
-        </footer>
+        <Open picked />
+        <Reading session />
+        {live(before)}
+        {move || session.shown.get().map(|shown| inspected(session, shown))}
+        {live(after)}
     }
+}
+
+/// A file on another host.
+#[component]
+fn Remote() -> impl IntoView {
+    let session = Session::new();
+    let after = move || {
+        let idle = session.stage.get() == Stage::Idle;
+        if idle { vec![frame::privacy(Page::Url), frame::caps()] } else { Vec::new() }
+    };
+    view! {
+        <Address session />
+        <Reading session />
+        {live(move || session.fault().into_iter().collect())}
+        {move || session.shown.get().map(|shown| inspected(session, shown))}
+        {live(after)}
+    }
+}
+
+/// What the address carries, followed as it changes.
+fn claim_in_address() -> RwSignal<Option<Result<Arc<Report>, Error>>> {
+    let read = || {
+        let fragment = window().location().hash().unwrap_or_default();
+        link::decode(&fragment).map(|report| report.map(Arc::new)).transpose()
+    };
+    let claim = RwSignal::new(read());
+    let changed = Closure::<dyn FnMut()>::new(move || claim.set(read()));
+    window().set_onhashchange(Some(changed.as_ref().unchecked_ref()));
+    changed.forget();
+    claim
 }
 
 /// Everything that a link claims.
-#[component]
-fn Claimed(report: Report) -> impl IntoView {
-    view! {
-        <article class="result result--claimed" aria-label="Claimed report">
-            <Subject report=report.clone() />
-            <Verdict headline=headline::of(&report, false) claimed=true />
-            <Parts parts=parts(&report) />
-        </article>
-    }
+fn claimed_report(report: &Report) -> Vec<Markup> {
+    let mut parts = vec![verdict::fixed_subject(report), verdict::claimed(headline::of(report, false))];
+    parts.extend(sections_of(report));
+    parts
 }
 
 /// What a report says, in sections; those that it says nothing of are left out.
-fn parts(report: &Report) -> Vec<Markup> {
+fn sections_of(report: &Report) -> Vec<Markup> {
     [
         Some(gates::gates(report)),
         Some(budget::budget(report)),
@@ -99,97 +151,4 @@ fn parts(report: &Report) -> Vec<Markup> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-#[component]
-fn Parts(parts: Vec<Markup>) -> impl IntoView {
-    parts.into_iter().map(|markup| view! { <Static markup /> }).collect_view()
-}
-
-/// Everything about the artifact that was opened.
-#[component]
-fn Inspected(session: Session, shown: Arc<Shown>) -> impl IntoView {
-    let report = shown.report.clone();
-    let judged = report.clone();
-    let verdict = move || match session.stage.get() {
-        Stage::Failed(_) => {
-            view! { <p class="notice">"The headers alone say the following. It is no verdict."</p> }
-                .into_any()
-        }
-        stage => view! { <Verdict headline=headline::of(&judged, stage.is_busy()) /> }.into_any(),
-    };
-    view! {
-        <article class="result" aria-label="Report">
-            <Subject report=report.clone()><Packs session /></Subject>
-            {verdict}
-            <Actions session shown=Arc::clone(&shown) />
-            <Parts parts=parts(&report) />
-            <Tensors shown=Arc::clone(&shown) />
-            <Hashes session shown=Arc::clone(&shown) />
-            <Config shown />
-        </article>
-    }
-}
-
-/// config.json as it is, what else there is to know.
-#[component]
-fn Config(shown: Arc<Shown>) -> impl IntoView {
-    let notes = shown.report.notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect_view();
-    let config = shown.config.clone().map(|config| {
-        view! {
-            <details>
-                <summary>"config.json"</summary>
-                <pre class="config" tabindex="0">{config}</pre>
-            </details>
-        }
-    });
-    view! {
-        <section aria-labelledby="notes">
-            <h2 id="notes">"Notes and configuration"</h2>
-            <ul class="notes">{notes}</ul>
-            {config}
-        </section>
-    }
-}
-
-/// Why a model can be opened here without leaving the machine.
-#[component]
-fn Privacy() -> impl IntoView {
-    view! {
-        <section aria-labelledby="privacy">
-            <h2 id="privacy">"Nothing is uploaded"</h2>
-            <p>
-                "The page is static and does its work here, in your browser. Its security policy forbids every "
-                "connection except to the address that it came from, and it only ever fetches itself from there."
-            </p>
-        </section>
-    }
-}
-
-/// The caps that core enforces, as a table.
-#[component]
-fn Caps() -> impl IntoView {
-    let row = |cap: caps::Cap| {
-        view! {
-            <tr>
-                <th scope="row">{cap.subject}</th>
-                <td>{cap.most}</td>
-            </tr>
-        }
-    };
-    view! {
-        <section aria-labelledby="caps">
-            <h2 id="caps">"The most it will read"</h2>
-            <p>"A file that claims more than this is refused before any memory is set aside for it."</p>
-            <table class="numbers">
-                <thead>
-                    <tr>
-                        <th scope="col">"What"</th>
-                        <th scope="col">"At most"</th>
-                    </tr>
-                </thead>
-                <tbody>{caps::all().into_iter().map(row).collect_view()}</tbody>
-            </table>
-        </section>
-    }
 }

@@ -5,19 +5,18 @@ use wasm_bindgen::prelude::*;
 use web_sys::{DragEvent, HtmlInputElement};
 
 use super::picked::Picked;
-use super::session::Session;
 
 /// The buttons and the drop zone.
 #[component]
-pub fn Open(session: Session) -> impl IntoView {
+pub fn Open(#[prop(into)] picked: Callback<Picked>) -> impl IntoView {
     let over = RwSignal::new(false);
     let dropped = move |event: DragEvent| {
         event.prevent_default();
         over.set(false);
         let Some(transfer) = event.data_transfer() else { return };
         wasm_bindgen_futures::spawn_local(async move {
-            if let Ok(Some(picked)) = Picked::from_drop(transfer).await {
-                session.open(picked);
+            if let Ok(Some(files)) = Picked::from_drop(transfer).await {
+                picked.run(files);
             }
         });
     };
@@ -35,8 +34,8 @@ pub fn Open(session: Session) -> impl IntoView {
             on:drop=dropped
         >
             <div class="open__buttons">
-                <Picker session id="pick-files" label="Choose files…" folder=false />
-                <Picker session id="pick-folder" label="Choose a folder…" folder=true />
+                <Picker id="pick-files" label="Choose files…" folder=false picked />
+                <Picker id="pick-folder" label="Choose a folder…" folder=true picked />
             </div>
             <p class="open__hint">
                 "or drop it here: a " <code>".zip"</code> ", a " <code>".safetensors"</code>
@@ -49,22 +48,27 @@ pub fn Open(session: Session) -> impl IntoView {
 /// A button that opens the browser's file dialog. The input stays in the page, so that a label,
 /// the keyboard and a screen reader all find it.
 #[component]
-fn Picker(session: Session, id: &'static str, label: &'static str, folder: bool) -> impl IntoView {
+pub fn Picker(
+    #[prop(into)] id: String,
+    label: &'static str,
+    folder: bool,
+    picked: Callback<Picked>,
+) -> impl IntoView {
     let changed = move |event: web_sys::Event| {
         let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else {
             return;
         };
-        let picked = input.files().and_then(|list| Picked::from_list(&list));
+        let files = input.files().and_then(|list| Picked::from_list(&list));
         // So that the same file can be chosen again.
         input.set_value("");
-        if let Some(picked) = picked {
-            session.open(picked);
+        if let Some(files) = files {
+            picked.run(files);
         }
     };
     view! {
         <span class="picker">
             <input
-                id=id
+                id=id.clone()
                 class="picker__input"
                 type="file"
                 multiple=true

@@ -5,7 +5,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DataTransfer, File, FileList, FileSystemDirectoryEntry, FileSystemEntry, FileSystemFileEntry};
 
-use bitgauge_core::limits;
+use bitgauge_core::report::Report;
+use bitgauge_core::{Error, ErrorKind, limits};
 
 /// Files to inspect.
 pub struct Picked {
@@ -58,6 +59,24 @@ impl Picked {
             }
         }
         Ok((!files.is_empty()).then(|| Self::of_folder(paths, files)))
+    }
+
+    /// The report in a JSON file, when that is what was chosen.
+    pub fn report_file(&self) -> Option<impl Future<Output = Result<Report, Error>> + use<>> {
+        let [file] = self.files.as_slice() else { return None };
+        if self.folder || !self.name.to_ascii_lowercase().ends_with(".json") {
+            return None;
+        }
+        let file = file.clone();
+        Some(async move {
+            let place = |error: Error| error.within(file.name());
+            if file.size() > limits::REPORT_BYTES as f64 {
+                return Err(place(Report::too_long(file.size() as u64)));
+            }
+            let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
+            let text = text.ok_or_else(|| place(Error::new(ErrorKind::Io, "the file cannot be read")))?;
+            Report::from_json(&text).map_err(place)
+        })
     }
 
     /// Files whose paths begin with the folder's own name.

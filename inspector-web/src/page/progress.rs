@@ -2,26 +2,44 @@
 
 use leptos::prelude::*;
 
+use super::markup::live;
 use super::session::{Progress, Session, Stage};
+use crate::markup::{Markup, element};
 use crate::text;
 
 /// Shown while the worker is at work, and after a Cancel.
 #[component]
 pub fn Reading(session: Session) -> impl IntoView {
     let busy = Memo::new(move |_| session.stage.get().is_busy());
+    let fetched = Memo::new(move |_| matches!(session.stage.get(), Stage::Fetched { .. }));
     view! {
         {move || busy.get().then(|| view! { <Bar session /> })}
+        {live(move || notice(&session.stage.get()).into_iter().collect())}
         {move || {
-            (session.stage.get() == Stage::Cancelled)
-                .then(|| {
-                    view! {
-                        <p class="notice" role="status">
-                            "Cancelled. What the headers show stays below; the weights were not read to the end."
-                        </p>
-                    }
-                })
+            let bytes = fetched.get().then(|| session.shown.get()).flatten()?.report.artifact.size_bytes;
+            Some(view! {
+                <button type="button" class="button button--quiet" on:click=move |_| session.read_all()>
+                    {format!("Fetch and check all {}", text::bytes(bytes))}
+                </button>
+            })
         }}
     }
+}
+
+/// What ended the reading before the end.
+fn notice(stage: &Stage) -> Option<Markup> {
+    let words = match stage {
+        Stage::Cancelled => {
+            "Cancelled. What the headers show stays below; the weights were not read to the end.".to_owned()
+        }
+        Stage::Fetched { requests, bytes } => format!(
+            "The headers took {} and {} of the file. The weights were not read.",
+            text::plural(*requests, "request"),
+            text::bytes(*bytes)
+        ),
+        _ => return None,
+    };
+    Some(element("p").class("notice").with("role", "status").text(&words))
 }
 
 #[component]

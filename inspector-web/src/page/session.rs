@@ -11,7 +11,9 @@ use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, Worker};
 
 use super::picked::Picked;
+use crate::markup::Markup;
 use crate::protocol::{Event, Request};
+use crate::sections::fault::fault;
 
 /// Where an inspection stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,13 @@ pub enum Stage {
     Opening,
     /// The headers are judged; the bytes are passing by.
     Reading,
+    /// The headers of a file on another host are judged; its bytes wait there.
+    Fetched {
+        /// Range requests made.
+        requests: u64,
+        /// Bytes that came.
+        bytes: u64,
+    },
     /// Every byte was read.
     Done,
     /// The user ended it.
@@ -92,19 +101,47 @@ impl Session {
 
     /// Inspects these files, and no longer what was open before.
     pub fn open(self, picked: Picked) {
+        let Picked { name, folder, paths, files } = picked;
+        let files: Array = files.into_iter().map(JsValue::from).collect();
+        let pack = self.pack.get_untracked();
+        self.begin(name.clone(), Request::Open { name, folder, paths, pack }, files);
+    }
+
+    /// Inspects a file on another host, from its headers.
+    pub fn fetch(self, name: String, url: String) {
+        let pack = self.pack.get_untracked();
+        self.begin(name.clone(), Request::Fetch { name, url, pack }, Array::new());
+    }
+
+    /// Reads every byte of it.
+    pub fn read_all(self) {
+        self.stage.set(Stage::Reading);
+        self.began.set_value(now());
+        self.request(&Request::ReadAll);
+    }
+
+    fn begin(self, name: String, request: Request, files: Array) {
         self.end_worker();
-        self.name.set(picked.name.clone());
+        self.name.set(name);
         self.shown.set(None);
         self.progress.set(None);
         self.began.set_value(now());
         match start_worker() {
             Ok(worker) => {
                 self.stage.set(Stage::Opening);
-                self.listen(&worker, picked);
+                self.listen(&worker, request, files);
                 self.worker.set_value(Some(worker));
             }
             Err(error) => self.stage.set(Stage::Failed(error)),
         }
+    }
+
+    /// Forgets what was open.
+    pub fn close(self) {
+        self.end_worker();
+        self.shown.set(None);
+        self.progress.set(None);
+        self.stage.set(Stage::Idle);
     }
 
     /// Ends the pass over the bytes; what the headers showed stays.
@@ -116,9 +153,21 @@ impl Session {
     /// Judges by the limits of another pack.
     pub fn judge(self, pack: Pack) {
         self.pack.set(pack);
+        self.request(&Request::Judge(pack));
+    }
+
+    /// Why the artifact could not be judged.
+    pub fn fault(self) -> Option<Markup> {
+        match self.stage.get() {
+            Stage::Failed(error) => Some(fault(&error, "Can’t be judged")),
+            _ => None,
+        }
+    }
+
+    fn request(self, request: &Request) {
         self.worker.with_value(|worker| {
             if let Some(worker) = worker {
-                post(worker, &Request::Judge(pack), &Array::new());
+                post(worker, request, &Array::new());
             }
         });
     }
@@ -130,17 +179,13 @@ impl Session {
     }
 
     /// Sends the request when the worker has started, then takes its events.
-    fn listen(self, worker: &Worker, picked: Picked) {
-        let pack = self.pack.get_untracked();
+    fn listen(self, worker: &Worker, request: Request, files: Array) {
         let to = worker.clone();
-        let mut request = Some(picked);
+        let mut request = Some(request);
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             let Some(text) = message.data().as_string() else { return };
             match request.take() {
-                Some(Picked { name, folder, paths, files }) => {
-                    let files: Array = files.into_iter().map(JsValue::from).collect();
-                    post(&to, &Request::Open { name, folder, paths, pack }, &files);
-                }
+                Some(request) => post(&to, &request, &files),
                 None => self.take(serde_json::from_str(&text)),
             }
         });
@@ -159,7 +204,11 @@ impl Session {
             Ok(Event::Report { json, complete, config }) => match Report::from_json(&json) {
                 Ok(report) => {
                     self.shown.set(Some(Arc::new(Shown { report, json, config })));
-                    self.stage.set(if complete { Stage::Done } else { Stage::Reading });
+                    match self.stage.get_untracked() {
+                        _ if complete => self.stage.set(Stage::Done),
+                        Stage::Fetched { .. } => {}
+                        _ => self.stage.set(Stage::Reading),
+                    }
                 }
                 Err(error) => self.stage.set(Stage::Failed(error)),
             },
@@ -167,6 +216,7 @@ impl Session {
                 let seconds = (now() - self.began.get_value()) / 1_000.0;
                 self.progress.set(Some(Progress { done, total, seconds }));
             }
+            Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
             Ok(Event::Failed(error)) => self.stage.set(Stage::Failed(error)),
             Err(error) => self.stage.set(Stage::Failed(broken(error.to_string()))),
         }

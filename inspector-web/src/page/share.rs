@@ -70,10 +70,11 @@ pub fn Share(shown: Arc<Shown>) -> impl IntoView {
     }
 }
 
-/// The page's own address, without the fragment.
+/// The address of the page that shows links: this one without its fragment, or its neighbour.
 fn address() -> String {
     let href = window().location().href().unwrap_or_default();
-    href.split('#').next().unwrap_or_default().to_owned()
+    let page = href.split('#').next().unwrap_or_default();
+    page.strip_suffix("url.html").unwrap_or(page).to_owned()
 }
 
 /// Copies what the field holds. Where the page may not, the text is left selected for the user to.

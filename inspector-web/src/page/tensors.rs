@@ -60,7 +60,7 @@ pub fn Tensors(shown: Arc<Shown>) -> impl IntoView {
                     on:input=move |event| search.set(event_target_value(&event))
                 />
                 <p class="small" role="status">
-                    {move || format!("{} of {}", text::count(order.with(Vec::len) as u64), text::plural(total, "weight"))}
+                    {move || format!("{} of {}", text::count(order.with(Vec::len) as u64), text::plural(total as u64, "weight"))}
                 </p>
             </div>
             <div node_ref=view_port class="weights" tabindex="0" role="region" aria-label="Weights" on:scroll=scrolled>

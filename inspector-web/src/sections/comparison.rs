@@ -1,9 +1,11 @@
 //! Two reports side by side.
 
-use bitgauge_core::report::compare::{Figure, Line};
+use bitgauge_core::report::compare::{self, Figure, Line, Pair, Side};
+use bitgauge_core::report::{LayerSummary, Report, WeightSummary};
 
-use crate::headline::{self, Tone};
-use crate::markup::{Markup, element, mark, row, table};
+use super::verdict;
+use crate::headline::{self, Headline, Tone};
+use crate::markup::{Markup, element, mark, row, section, table};
 use crate::text;
 
 /// Figures of two reports, with what agrees.
@@ -40,4 +42,98 @@ fn agreement(agrees: Option<bool>) -> (Tone, &'static str) {
         Some(false) => (Tone::Bad, "differs"),
         None => (Tone::Unsure, "one side only"),
     }
+}
+
+/// Most rows of a table of differences: two unrelated models differ in everything.
+const MOST_ROWS: usize = 200;
+
+/// Which of two artifacts ranks first, and everything in which their reports differ.
+pub fn comparison(left: &Report, right: &Report) -> Vec<Markup> {
+    let names = [left, right].map(|report| report.artifact.name.as_str());
+    let heads = if names[0] == names[1] { ["first", "second"] } else { names };
+    let figures = section("figures", "Figures").child(lines(&compare::figures(left, right), heads));
+    vec![ranking(left, right, heads), figures, layers(left, right, heads), weights(left, right, heads)]
+}
+
+/// The winner under the competition's rule, or why there is none.
+fn ranking(left: &Report, right: &Report, names: [&str; 2]) -> Markup {
+    let decision = compare::decide(left, right);
+    let name = |side| names[usize::from(side == Side::Right)];
+    let (tone, word) = match decision.winner {
+        Some(side) => (Tone::Good, format!("{} ranks first", name(side))),
+        None => (Tone::Unsure, "Undecided".to_owned()),
+    };
+    let mut facts = vec![format!("{}.", headline::capitalised(decision.reason.words()))];
+    facts.extend(decision.nats.map(|nats| format!("Their perplexities are {:.4} nats apart.", nats.abs())));
+    facts.push(match decision.smaller {
+        Some(side) => format!("{} is {} smaller.", name(side), text::plural(decision.bytes, "byte")),
+        None => "Both have the same size.".to_owned(),
+    });
+    let headline = Headline { tone, word, sentence: facts.join(" ") };
+    section("ranking", "Ranking").child(verdict::verdict(&headline)).child(element("p").class("small").text(
+        "The rule: only eligible artifacts rank; the lower held-out perplexity wins; of two that are less than \
+         0.02 nats apart the smaller one.",
+    ))
+}
+
+fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
+    let section = section("layers-differ", "Layers that differ");
+    if left.layers.is_empty() || right.layers.is_empty() {
+        return section.child(element("p").text("Not both reports have figures by layer."));
+    }
+    let differ = compare::layers(left, right);
+    let cell = |layer: Option<&LayerSummary>| {
+        layer.map_or_else(
+            || "–".to_owned(),
+            |layer| {
+                let rescued = text::count(layer.rescue_parameters);
+                format!("{}, {rescued} rescued", text::bits_as_bytes(layer.bits))
+            },
+        )
+    };
+    let number = |[left, right]: &Pair<LayerSummary>| match left.or(*right).and_then(|layer| layer.layer) {
+        Some(number) => format!("layer {number}"),
+        None => "outside the layers".to_owned(),
+    };
+    differences(section, "Layer", heads, &differ, number, cell)
+}
+
+fn weights(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
+    let section = section("weights-differ", "Weights that differ");
+    let Some(differ) = compare::weights(left, right) else {
+        return section
+            .child(element("p").text("Not both reports list their weights: links do not carry them."));
+    };
+    let cell = |weight: Option<&WeightSummary>| {
+        weight.map_or_else(
+            || "–".to_owned(),
+            |weight| {
+                let shape: Vec<String> = weight.shape.iter().map(u64::to_string).collect();
+                format!("{}, {}, {}", weight.form, shape.join(" × "), text::bits_as_bytes(weight.bits))
+            },
+        )
+    };
+    let name = |[left, right]: &Pair<WeightSummary>| {
+        left.or(*right).map_or_else(String::new, |weight| weight.name.clone())
+    };
+    differences(section, "Weight", heads, &differ, name, cell)
+}
+
+fn differences<T>(
+    section: Markup,
+    what: &str,
+    heads: [&str; 2],
+    differ: &[Pair<T>],
+    name: impl Fn(&Pair<T>) -> String,
+    cell: impl Fn(Option<&T>) -> String,
+) -> Markup {
+    if differ.is_empty() {
+        return section.child(element("p").text("None."));
+    }
+    let rows = differ.iter().take(MOST_ROWS).map(|pair| row([&name(pair), &cell(pair[0]), &cell(pair[1])]));
+    let table = table("Differences", &[what, heads[0], heads[1]], rows);
+    let more = differ.len().saturating_sub(MOST_ROWS);
+    let more = (more > 0)
+        .then(|| element("p").class("small").text(&format!("And {} more.", text::count(more as u64))));
+    section.child(table).children(more)
 }

@@ -27,7 +27,7 @@ pub fn manifest(report: &Report) -> Option<Markup> {
     let words = format!(
         "config.json asks for {} weights; {}.",
         text::count(manifest.expected),
-        text::plural(rows.len(), "difference")
+        text::plural(rows.len() as u64, "difference")
     );
     let table = table("Expected and found", &["Weight", "Expected", "Found"], rows);
     Some(section.child(element("p").text(&words)).child(table))

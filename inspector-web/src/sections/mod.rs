@@ -2,7 +2,10 @@
 
 pub mod accounting;
 pub mod budget;
+pub mod claim;
 pub mod comparison;
+pub mod fault;
+pub mod frame;
 pub mod gates;
 pub mod hashes;
 pub mod layers;
@@ -10,3 +13,4 @@ pub mod manifest;
 pub mod tensors;
 #[cfg(test)]
 mod tests;
+pub mod verdict;

@@ -1,6 +1,7 @@
 //! The worker: reads files in a thread of its own, so that the page never waits.
 
 mod read;
+mod remote;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,17 +16,21 @@ use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
 
+use self::read::Source;
+use self::remote::Remote;
 use crate::protocol::{Event, Request};
 
 /// Least time between two reports of progress, in milliseconds.
 const PROGRESS_MS: f64 = 100.0;
 
 /// What is being inspected.
+#[derive(Clone)]
 struct Session {
     name: String,
     pack: Pack,
+    source: Rc<Source>,
     artifact: Rc<Artifact>,
-    findings: Option<Findings>,
+    findings: Option<Rc<Findings>>,
 }
 
 thread_local! {
@@ -35,22 +40,17 @@ thread_local! {
 /// Takes requests from now on.
 pub fn serve() {
     let handler = Closure::<dyn FnMut(MessageEvent)>::new(|message: MessageEvent| {
-        // `[request, files]`; anything else is the start-up message of worker.js.
+        // `[request, files]`; anything else is the start-up message.
         let Some(parts) = message.data().dyn_into::<Array>().ok() else { return };
         let request = parts.get(0).as_string().and_then(|text| serde_json::from_str(&text).ok());
         let files: Vec<File> =
             parts.get(1).unchecked_into::<Array>().iter().map(JsCast::unchecked_into).collect();
-        match request {
-            Some(Request::Open { name, folder, paths, pack }) => {
-                wasm_bindgen_futures::spawn_local(async move {
-                    let inspected = inspect_files(name.clone(), folder, paths, files, pack).await;
-                    if let Err(error) = inspected {
-                        send(&Event::Failed(error));
-                    }
-                })
-            }
-            Some(Request::Judge(pack)) => judge(pack),
-            None => {}
+        if let Some(request) = request {
+            wasm_bindgen_futures::spawn_local(async move {
+                if let Err(error) = answer(request, files).await {
+                    send(&Event::Failed(error));
+                }
+            });
         }
     });
     let listened = scope().add_event_listener_with_callback("message", handler.as_ref().unchecked_ref());
@@ -70,54 +70,89 @@ fn send(event: &Event) {
     }
 }
 
-/// The verdict of the headers, then that of every byte.
-async fn inspect_files(
-    name: String,
-    folder: bool,
-    paths: Vec<String>,
-    files: Vec<File>,
-    pack: Pack,
-) -> Result<()> {
-    let root = if folder { Root::Folder } else { Root::File };
-    let artifact = Rc::new(read_structure(paths, &files, root).await?);
-    let inventory = Inventory::of(&artifact).map_err(|error| error.within(&name))?;
-    SESSION.set(Some(Session { name: name.clone(), pack, artifact: Rc::clone(&artifact), findings: None }));
-    send_report()?;
-    let findings = scan(&files, &inventory).await.map_err(|error| error.within(&name))?;
-    SESSION.with_borrow_mut(|session| {
-        if let Some(session) = session {
-            session.findings = Some(findings);
+async fn answer(request: Request, files: Vec<File>) -> Result<()> {
+    match request {
+        Request::Open { name, folder, paths, pack } => {
+            let root = if folder { Root::Folder } else { Root::File };
+            let lengths = files.iter().map(|file| file.size() as u64);
+            let mut window = Window::new(paths.into_iter().zip(lengths).collect());
+            let source = Source::Files(files);
+            let artifact = read_structure(&mut window, &source, root).await?;
+            begin(name, pack, source, artifact);
+            send_report()?;
+            scan().await?;
+            send_report()
         }
-    });
-    send_report()
+        Request::Fetch { name, url, pack } => {
+            let (remote, first) = Remote::open(url).await.map_err(|error| error.within(&name))?;
+            let mut window = Window::new(vec![(name.clone(), remote.len)]);
+            window.feed(0, 0, first);
+            let source = Source::Remote(remote);
+            let artifact = read_structure(&mut window, &source, Root::File).await?;
+            begin(name, pack, source, artifact);
+            send_report()?;
+            send(&remote::fetched());
+            Ok(())
+        }
+        Request::ReadAll => {
+            scan().await?;
+            send_report()
+        }
+        Request::Judge(pack) => {
+            SESSION.with_borrow_mut(|session| {
+                if let Some(session) = session {
+                    session.pack = pack;
+                }
+            });
+            send_report()
+        }
+    }
+}
+
+fn begin(name: String, pack: Pack, source: Source, artifact: Artifact) {
+    let session =
+        Session { name, pack, source: Rc::new(source), artifact: Rc::new(artifact), findings: None };
+    SESSION.set(Some(session));
 }
 
 /// Feeds the parser what it asks for until the structure is known.
-async fn read_structure(paths: Vec<String>, files: &[File], root: Root) -> Result<Artifact> {
-    let lengths = files.iter().map(|file| file.size() as u64);
-    let mut window = Window::new(paths.into_iter().zip(lengths).collect());
+async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Result<Artifact> {
     loop {
-        let needs = match open(&window, root) {
+        let needs = match open(window, root) {
             Ok(artifact) => return Ok(artifact),
             Err(Pause::Failed(error)) => return Err(error),
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
-            let bytes = read::range(&files[need.file], need.offset, need.len).await;
-            let bytes = bytes.map_err(|error| error.within(window.name(need.file)))?;
-            window.feed(need.file, need.offset, bytes);
+            let read = source.range(need).await;
+            let (offset, bytes) = read.map_err(|error| error.within(window.name(need.file)))?;
+            window.feed(need.file, offset, bytes);
         }
     }
 }
 
-/// Reads every byte once.
-async fn scan(files: &[File], inventory: &Inventory<'_>) -> Result<Findings> {
-    let total: u64 = files.iter().map(|file| file.size() as u64).sum();
+/// Reads every byte of what is open once.
+async fn scan() -> Result<()> {
+    let Some(session) = SESSION.with_borrow(Clone::clone) else { return Ok(()) };
+    let place = |error: Error| error.within(&session.name);
+    let inventory = Inventory::of(&session.artifact).map_err(place)?;
+    let findings = read_all(&session.source, &inventory).await.map_err(place)?;
+    SESSION.with_borrow_mut(|session| {
+        if let Some(session) = session {
+            session.findings = Some(Rc::new(findings));
+        }
+    });
+    Ok(())
+}
+
+async fn read_all(source: &Source, inventory: &Inventory<'_>) -> Result<Findings> {
+    let lengths = source.lengths();
+    let total: u64 = lengths.iter().sum();
     let (mut done, mut last) = (0, f64::NEG_INFINITY);
     let mut scan = Scan::new(inventory);
-    for (number, file) in files.iter().enumerate() {
+    for number in 0..lengths.len() {
         scan.begin_file(number)?;
-        let mut stream = read::Stream::open(file)?;
+        let mut stream = source.stream(number).await?;
         while let Some(bytes) = stream.next().await? {
             scan.push(bytes)?;
             done += bytes.len() as u64;
@@ -132,23 +167,12 @@ async fn scan(files: &[File], inventory: &Inventory<'_>) -> Result<Findings> {
     scan.finish()
 }
 
-/// Judges again, by the limits of another pack.
-fn judge(pack: Pack) {
-    SESSION.with_borrow_mut(|session| {
-        if let Some(session) = session {
-            session.pack = pack;
-        }
-    });
-    if let Err(error) = send_report() {
-        send(&Event::Failed(error));
-    }
-}
-
+/// Judges what is known by the limits of the session's pack.
 fn send_report() -> Result<()> {
     SESSION.with_borrow(|session| {
         let Some(session) = session else { return Ok(()) };
         let inventory = Inventory::of(&session.artifact).map_err(|error| error.within(&session.name))?;
-        let report = inspect::report(&session.name, &inventory, session.pack, session.findings.as_ref());
+        let report = inspect::report(&session.name, &inventory, session.pack, session.findings.as_deref());
         let config =
             session.artifact.config.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         send(&Event::Report { json: report.to_json(), complete: session.findings.is_some(), config });
@@ -160,7 +184,5 @@ fn send_report() -> Result<()> {
 fn browser_error(what: &str, error: &JsValue) -> Error {
     let said = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.to_string()));
     let said = said.or_else(|| JSON::stringify(error).ok().map(String::from)).unwrap_or_default();
-    Error::new(ErrorKind::Io, what)
-        .expected("a readable file", said)
-        .hint("the file may have been changed or moved since it was chosen: choose it again")
+    Error::new(ErrorKind::Io, what).expected("a readable file", said)
 }

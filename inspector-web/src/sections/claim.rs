@@ -1,0 +1,68 @@
+//! A report that came in a link: what somebody says, and how a copy of the file bears it out.
+
+use bitgauge_core::report::Report;
+use bitgauge_core::report::compare::{self, Line};
+
+use super::{comparison, verdict};
+use crate::headline::{Headline, Tone};
+use crate::markup::{Markup, element, section};
+
+/// Says that what follows is a claim, and what to do about it.
+pub fn notice(report: &Report) -> Markup {
+    let words = element("p")
+        .text("This report says what somebody found in ")
+        .child(element("b").class("mono").text(&report.artifact.name))
+        .text(
+            ". Nobody has checked it here, and the numbers may be made up. If you have the file, check your copy: \
+             choose or drop it above, and each hash, gate and figure is compared.",
+        );
+    section("claim", "A claim, not a check").class("claim").child(words)
+}
+
+/// How far the copy is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Copy {
+    Reading,
+    Whole,
+    /// The pass over the bytes was ended early.
+    Part,
+}
+
+/// How the file that was opened compares with the claim.
+pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
+    let lines = compare::figures(claim, copy);
+    let layers = compare::layers(claim, copy).len();
+    let below = match layers {
+        0 => "Layer by layer, nothing differs that both have.".to_owned(),
+        _ => format!("{layers} layers differ."),
+    };
+    section("agreement", "Your copy against the claim")
+        .child(verdict::verdict(&outcome(&lines, layers, state)))
+        .child(comparison::lines(&lines, ["claimed", "your copy"]))
+        .child(element("p").class("small").text(&below))
+}
+
+fn outcome(lines: &[Line], layers: usize, state: Copy) -> Headline {
+    let differ = layers + lines.iter().filter(|line| line.agrees() == Some(false)).count();
+    let same_file = lines.iter().find(|line| line.what == "SHA-256").and_then(Line::agrees);
+    let (tone, word, sentence) = match (same_file, differ) {
+        _ if state == Copy::Reading => (Tone::Pending, "Comparing…", "The file is still being read."),
+        (Some(true), 0) => {
+            (Tone::Good, "The claim holds", "Your copy is the same file, and every figure agrees.")
+        }
+        (Some(true), _) => {
+            (Tone::Bad, "The claim is wrong", "Your copy is the same file, but figures differ: see below.")
+        }
+        (Some(false), _) => (Tone::Bad, "Another file", "Your copy is not the file that the link speaks of."),
+        (None, 0) if state == Copy::Whole => (
+            Tone::Unsure,
+            "No contradiction",
+            "Every figure agrees, but there is no hash of the whole to compare.",
+        ),
+        (None, _) => {
+            (Tone::Unsure, "Not the same", "Some figures differ, or the file was not read to the end.")
+        }
+    };
+    Headline { tone, word: word.into(), sentence: sentence.into() }
+}

@@ -1,0 +1,108 @@
+//! What stands around a report: heading, privacy, caps, footer.
+
+use crate::caps;
+use crate::markup::{Markup, element, row, section, table};
+
+/// Which of the pages this is. Each is a file of its own, since each has a policy of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// `index.html`: local files.
+    Inspect,
+    /// `url.html`: files on other hosts.
+    Url,
+    /// `compare.html`: two reports side by side.
+    Compare,
+}
+
+impl Page {
+    const ALL: [Self; 3] = [Self::Inspect, Self::Url, Self::Compare];
+
+    /// The page that calls itself by this name (`data-page` of its first tag).
+    pub fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("url") => Self::Url,
+            Some("compare") => Self::Compare,
+            _ => Self::Inspect,
+        }
+    }
+
+    /// Its address beside the others, and what it is called there.
+    fn link(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Inspect => ("./", "A file"),
+            Self::Url => ("./url.html", "By address"),
+            Self::Compare => ("./compare.html", "Compare two"),
+        }
+    }
+
+    fn question(self) -> &'static str {
+        match self {
+            Self::Inspect => {
+                "Is a packed 1-bit language model eligible, with how many bytes to spare, and where did each byte go?"
+            }
+            Self::Url => "The same of a model on another host, from a few hundred kilobytes of it.",
+            Self::Compare => {
+                "Two artifacts, reports or links side by side: what differs, and which ranks first by the \
+                 competition’s rule."
+            }
+        }
+    }
+}
+
+/// The heading, and the way to the other pages.
+pub fn header(page: Page) -> Markup {
+    let links = Page::ALL.into_iter().map(|other| {
+        let (address, name) = other.link();
+        let link = element("a").with("href", address).text(name);
+        if other == page { link.with("aria-current", "page") } else { link }
+    });
+    element("header")
+        .class("top")
+        .child(element("p").class("eyebrow").text("bitgauge"))
+        .child(element("h1").text("Inspector"))
+        .child(element("p").class("lead").text(page.question()))
+        .child(element("nav").class("pages").with("aria-label", "Pages").children(links))
+}
+
+/// Version and licence; the hash of the WebAssembly that runs, where the browser could compute it.
+pub fn footer(hash: Option<&str>) -> Markup {
+    let line = |text: &str| element("p").text(text);
+    let hash = hash.map(|hash| {
+        let hash = element("code").class("mono").with("id", "wasm-hash").text(hash);
+        line("SHA-256 of this page’s WebAssembly: ").child(hash)
+    });
+    element("footer")
+        .child(line(concat!("Version ", env!("CARGO_PKG_VERSION"))))
+        .child(line("MIT or Apache-2.0"))
+        .children(hash)
+}
+
+/// What the page's policy lets it do.
+pub fn privacy(page: Page) -> Markup {
+    let words = match page {
+        Page::Url => {
+            "This page may connect to the host that you name, once you have clicked the button that names it. That \
+             host learns your network address and which bytes you asked for, and nothing else: no cookie, no \
+             referrer. What comes back is inspected here. For local files use the other page: its policy forbids \
+             every such connection."
+        }
+        Page::Inspect | Page::Compare => {
+            "The page is static and does its work here, in your browser. Its security policy forbids every \
+             connection except to the address that it came from, and it only ever fetches itself from there. After \
+             the first visit it works without a network."
+        }
+    };
+    section("privacy", "Nothing is uploaded").child(element("p").text(words))
+}
+
+/// The caps that core enforces, as a table.
+pub fn caps() -> Markup {
+    let rows = caps::all();
+    let rows = rows.iter().map(|cap| row([cap.subject, &cap.most]));
+    section("caps", "The most it will read")
+        .child(
+            element("p")
+                .text("A file that claims more than this is refused before any memory is set aside for it."),
+        )
+        .child(table("Caps", &["What", "At most"], rows))
+}

@@ -1,0 +1,56 @@
+//! The verdict, and what it is about.
+
+use bitgauge_core::report::Report;
+
+use crate::headline::Headline;
+use crate::markup::{Markup, element, mark};
+use crate::text;
+
+/// The verdict in a word, a sign and a colour, and what it rests on.
+pub fn verdict(headline: &Headline) -> Markup {
+    verdict_with(headline, None).with("role", "status")
+}
+
+/// The same of a verdict that somebody claims.
+pub fn claimed(headline: Headline) -> Markup {
+    let word = format!("Claimed: {}", headline.word.to_ascii_lowercase());
+    let mut verdict = verdict_with(&Headline { word, ..headline }, None);
+    if let Some((_, class)) = verdict.attributes.first_mut() {
+        class.push_str(" verdict--claimed");
+    }
+    verdict.with("role", "status")
+}
+
+/// The box without its role, and what else stands in it.
+pub(super) fn verdict_with(headline: &Headline, more: Option<Markup>) -> Markup {
+    let words = element("div")
+        .child(element("h2").class("verdict__word").text(&headline.word))
+        .child(element("p").class("verdict__sentence").text(&headline.sentence))
+        .children(more);
+    element("div")
+        .class(&format!("verdict verdict--{}", headline.tone.class()))
+        .child(mark(headline.tone))
+        .child(words)
+}
+
+/// What was inspected, in two lines.
+pub fn subject(report: &Report) -> Markup {
+    let mut facts = vec![text::bytes(report.artifact.size_bytes)];
+    if let Some(model) = &report.model {
+        facts.push(model.model_type.clone());
+        facts.extend(model.parameters.map(|p| format!("{} parameters", text::count(p))));
+    }
+    facts.extend(report.accounting.bits_per_parameter.map(|bits| format!("{bits:.4} bits per parameter")));
+    element("div")
+        .child(element("p").class("subject__name").text(&report.artifact.name))
+        .child(element("p").class("subject__facts").text(&facts.join(" · ")))
+}
+
+/// The subject of a report whose limits can't be changed.
+pub fn fixed_subject(report: &Report) -> Markup {
+    let limits = format!("{} limits", report.pack.name());
+    element("div")
+        .class("subject")
+        .child(subject(report))
+        .child(element("p").class("subject__facts").text(&limits))
+}
