@@ -1,13 +1,14 @@
 //! Every bit of the artifact in exactly one bucket.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::container::Member;
 use crate::inventory::{Inventory, Stored};
+use crate::json::{fields, names};
 use crate::tensor::Dtype;
 
 /// What a bit of the artifact is spent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bucket {
     /// One bit per binary parameter (per basis).
@@ -85,7 +86,7 @@ impl Bucket {
 }
 
 /// Bits in one bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// What they are spent on.
     pub bucket: Bucket,
@@ -94,7 +95,7 @@ pub struct Entry {
 }
 
 /// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Accounting {
     /// Every bucket, in the order of [`Bucket::ALL`].
     pub buckets: Vec<Entry>,
@@ -111,6 +112,34 @@ pub struct Accounting {
     /// `total_bits` over the model's parameters, when those are known.
     pub bits_per_parameter: Option<f64>,
 }
+
+fields!(Entry { bucket, bits });
+fields!(Accounting {
+    buckets,
+    saved_by_compression_bits,
+    total_bits,
+    binary_parameters,
+    rescue_parameters,
+    unpacked_parameters,
+    bits_per_parameter
+});
+names!(Bucket {
+    SignBits = "sign-bits",
+    SignPadding = "sign-padding",
+    Scales = "scales",
+    RescueCodes = "rescue-codes",
+    RescueCodePadding = "rescue-code-padding",
+    RescueScales = "rescue-scales",
+    RescueRowNumbers = "rescue-row-numbers",
+    Unpacked = "unpacked",
+    OtherTensors = "other-tensors",
+    Headers = "headers",
+    Config = "config",
+    Tokenizer = "tokenizer",
+    Code = "code",
+    OtherFiles = "other-files",
+    Archive = "archive"
+});
 
 impl Accounting {
     /// Counts every bit of an artifact.

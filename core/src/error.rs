@@ -5,8 +5,10 @@
 
 use std::fmt;
 
+use crate::json::{fields, names};
+
 /// Everything that can be wrong with an input; one variant per kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// The bytes end before the structure does.
@@ -36,7 +38,7 @@ pub enum ErrorKind {
 }
 
 /// A fault in an input: what, where, expected, found, hint.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Error {
     /// The kind of fault.
     pub kind: ErrorKind,
@@ -56,6 +58,22 @@ pub struct Error {
 
 /// Result of anything that reads an input.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+fields!(Error { kind, what, place, offset, expected, found, hint });
+names!(ErrorKind {
+    Truncated = "truncated",
+    Malformed = "malformed",
+    TooLarge = "too-large",
+    BadName = "bad-name",
+    BadLayout = "bad-layout",
+    WrongDtype = "wrong-dtype",
+    WrongShape = "wrong-shape",
+    Missing = "missing",
+    BadValue = "bad-value",
+    Checksum = "checksum",
+    Unsupported = "unsupported",
+    Io = "io"
+});
 
 impl Error {
     /// A fault of `kind` with its one-line description.

@@ -16,6 +16,7 @@ mod crc32;
 mod error;
 pub mod inspect;
 pub mod inventory;
+pub mod json;
 pub mod limits;
 mod loading;
 pub mod model;

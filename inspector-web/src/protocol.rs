@@ -2,10 +2,12 @@
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
-use serde::{Deserialize, Serialize};
+use bitgauge_core::json::{Fields, FromJson, mismatch, variant};
+use serde::Serialize;
+use serde_json::Value;
 
 /// From the page to the worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Request {
     /// Inspects the files that come with the message.
     Open {
@@ -34,7 +36,7 @@ pub enum Request {
 }
 
 /// From the worker to the page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Event {
     /// What is known now.
     Report {
@@ -61,4 +63,80 @@ pub enum Event {
     },
     /// The artifact can't be judged.
     Failed(Error),
+}
+
+impl FromJson for Request {
+    fn from_json(value: Value) -> Result<Self, String> {
+        let (name, content) = variant(value)?;
+        match name.as_str() {
+            "ReadAll" => return Ok(Self::ReadAll),
+            "Judge" => return Pack::from_json(content).map(Self::Judge),
+            _ => {}
+        }
+        let mut fields = Fields::of(content)?;
+        match name.as_str() {
+            "Open" => Ok(Self::Open {
+                name: fields.take("name")?,
+                folder: fields.take("folder")?,
+                paths: fields.take("paths")?,
+                pack: fields.take("pack")?,
+            }),
+            "Fetch" => Ok(Self::Fetch {
+                name: fields.take("name")?,
+                url: fields.take("url")?,
+                pack: fields.take("pack")?,
+            }),
+            _ => Err(mismatch("a request", &name.into())),
+        }
+    }
+}
+
+impl FromJson for Event {
+    fn from_json(value: Value) -> Result<Self, String> {
+        let (name, content) = variant(value)?;
+        if name == "Failed" {
+            return Error::from_json(content).map(Self::Failed);
+        }
+        let mut fields = Fields::of(content)?;
+        match name.as_str() {
+            "Report" => Ok(Self::Report {
+                json: fields.take("json")?,
+                complete: fields.take("complete")?,
+                config: fields.take("config")?,
+            }),
+            "Progress" => Ok(Self::Progress { done: fields.take("done")?, total: fields.take("total")? }),
+            "Fetched" => {
+                Ok(Self::Fetched { requests: fields.take("requests")?, bytes: fields.take("bytes")? })
+            }
+            _ => Err(mismatch("an event", &name.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitgauge_core::ErrorKind;
+
+    fn comes_back<T: Serialize + FromJson + PartialEq + std::fmt::Debug>(message: T) {
+        let text = serde_json::to_string(&message).unwrap();
+        let value = serde_json::from_str(&text).unwrap();
+        assert_eq!(T::from_json(value), Ok(message));
+    }
+
+    #[test]
+    fn what_is_sent_is_received() {
+        let name = || "m.zip".to_owned();
+        let pack = Pack::Ternary;
+        comes_back(Request::Open { name: name(), folder: true, paths: vec!["a".into(), "b/c".into()], pack });
+        comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), pack });
+        comes_back(Request::ReadAll);
+        comes_back(Request::Judge(pack));
+        comes_back(Event::Report { json: "{}".into(), complete: false, config: None });
+        comes_back(Event::Progress { done: 1, total: u64::MAX });
+        comes_back(Event::Fetched { requests: 3, bytes: 500_000 });
+        let error = Error::new(ErrorKind::BadValue, "a scale is out of range").at(7).hint("pack it again");
+        comes_back(Event::Failed(error));
+        assert!(Event::from_json("Nothing".into()).is_err() && Request::from_json(Value::Null).is_err());
+    }
 }

@@ -2,3 +2,7 @@
 import "./inspect.test.mjs";
 import "./link.test.mjs";
 import "./report.test.mjs";
+import "./compare.test.mjs";
+import "./url.test.mjs";
+import "./offline.test.mjs";
+import "./large.test.mjs";

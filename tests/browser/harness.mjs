@@ -1,6 +1,7 @@
 // What every browser test stands on: a static server with the page under a folder, a Chromium, and a
 // page that records every request and every console message, so that a test can say there were none.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -26,7 +27,7 @@ const types = {
   ".wasm": "application/wasm",
 };
 
-// Serves the page below a folder, as a project's page on a static host is.
+// Serves the page below a folder, as a project's page on a static host is. `stop` takes it off the network.
 async function serve() {
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url, "http://x").pathname));
@@ -72,12 +73,16 @@ after(async () => {
 });
 
 // A fresh page whose requests and messages are recorded.
-export async function open({ hash = "", ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1120, height: 900 }, ...options });
+export async function open({ path = "", hash = "", ...options } = {}) {
+  const usual = { viewport: { width: 1120, height: 900 }, serviceWorkers: "block" };
+  const context = await browser.newContext({ ...usual, ...options });
   const page = await context.newPage();
   const record = { requests: [], messages: [] };
   context.on("request", (request) => record.requests.push(request.url()));
-  page.on("console", (message) => record.messages.push(`${message.type()}: ${message.text()}`));
+  page.on("console", (message) => {
+    const text = message.text();
+    if (text !== "Service Worker registration blocked by Playwright") record.messages.push(`${message.type()}: ${text}`);
+  });
   page.on("pageerror", (error) => record.messages.push(`error: ${error}`));
   // The browser is told to hand over its file dialogs before any test can open one.
   page.on("filechooser", () => {});
@@ -88,7 +93,7 @@ export async function open({ hash = "", ...options } = {}) {
       for (const entry of list.getEntries()) window.longTasks.push([entry.startTime, entry.duration]);
     }).observe({ type: "longtask", buffered: true });
   });
-  await page.goto(site.url + hash);
+  await page.goto(site.url + path + hash);
   await page.locator("h1").waitFor();
   return { context, page, record };
 }
@@ -100,9 +105,16 @@ export async function pick(page, paths) {
   await page.locator(folder ? "#pick-folder" : "#pick-files").setInputFiles(folder ? list[0] : list);
 }
 
+// A sparse zip64 of Qwen3.6-27B's shape, 4.4 GB long, made once.
+export function large() {
+  const path = join(temporary, "large.zip");
+  if (!existsSync(path)) execFileSync(join(target, "release", "large"), [path]);
+  return path;
+}
+
 // The verdict, which counts only when the worker has ended.
-export async function finish(page) {
-  await page.locator("progress").waitFor({ state: "detached", timeout: 60_000 });
+export async function finish(page, timeout = 60_000) {
+  await page.locator("progress").waitFor({ state: "detached", timeout });
   return page.locator(".verdict--good, .verdict--bad, .verdict--unsure").first();
 }
 

@@ -23,11 +23,12 @@ pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
 pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
 
+use crate::json::names;
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
 /// What kind of thing the artifact is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum ContainerKind {
@@ -123,3 +124,5 @@ impl Artifact {
         self.members.iter().position(|m| names::folder(&m.name) == folder && names::base(&m.name) == name)
     }
 }
+
+names!(ContainerKind { Folder = "folder", Zip = "zip", Safetensors = "safetensors", Gguf = "gguf" });

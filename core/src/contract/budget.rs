@@ -1,9 +1,10 @@
 //! Which pack's limits an artifact is held against.
 
 use super::config::{Config, Limits};
+use crate::json::names;
 
 /// A competition pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pack {
     /// 1 bit per native parameter.
@@ -11,6 +12,8 @@ pub enum Pack {
     /// 2 bits per native parameter.
     Ternary,
 }
+
+names!(Pack { Binary = "binary", Ternary = "ternary" });
 
 impl Pack {
     /// The pack's name as options and reports spell it.

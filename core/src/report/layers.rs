@@ -1,9 +1,11 @@
 //! Figures by layer.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::json::fields;
 
 /// The weights of one layer together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerSummary {
     /// Number from 0; `None` for the embedding, the final norm and the head.
     pub layer: Option<u32>,
@@ -18,7 +20,7 @@ pub struct LayerSummary {
 }
 
 /// Signs and scales of binary rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ValueSummary {
     /// Sign bits.
     pub signs: u64,
@@ -37,10 +39,14 @@ pub struct ValueSummary {
 }
 
 /// Scales between two powers of two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Octave {
     /// `e` of the scales in `2^e .. 2^(e + 1)`.
     pub exponent: i32,
     /// How many there are.
     pub scales: u64,
 }
+
+fields!(LayerSummary { layer, parameters, rescue_parameters, bits, values });
+fields!(ValueSummary { signs, plus, scales, scale_mean, scale_min, scale_max, octaves });
+fields!(Octave { exponent, scales });

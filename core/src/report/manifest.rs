@@ -1,9 +1,11 @@
 //! What is stored against what should be.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::json::fields;
 
 /// The difference between what config.json asks for and what is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ManifestSummary {
     /// Weights that the architecture requires.
     pub expected: u64,
@@ -18,7 +20,7 @@ pub struct ManifestSummary {
 }
 
 /// A weight whose stored shape is not the architecture's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MisshapenSummary {
     /// The weight, or the part of it that does not fit.
     pub name: String,
@@ -27,3 +29,6 @@ pub struct MisshapenSummary {
     /// The shape that is stored.
     pub found: String,
 }
+
+fields!(ManifestSummary { expected, missing, unknown, doubled, misshapen });
+fields!(MisshapenSummary { name, expected, found });

@@ -10,11 +10,12 @@ mod manifest;
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::accounting::Accounting;
 use crate::container::ContainerKind;
 use crate::contract::Pack;
+use crate::json::{FromJson, fields, names};
 use crate::{Error, ErrorKind, Result, limits};
 
 pub use layers::{LayerSummary, Octave, ValueSummary};
@@ -24,7 +25,7 @@ pub use manifest::{ManifestSummary, MisshapenSummary};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything that is known about one artifact.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -43,10 +44,8 @@ pub struct Report {
     /// Where every bit of the artifact goes.
     pub accounting: Accounting,
     /// Figures by layer, first those outside the layers; empty for an unknown architecture.
-    #[serde(default)]
     pub layers: Vec<LayerSummary>,
     /// How the stored weights differ from what config.json asks for, when that is known.
-    #[serde(default)]
     pub manifest: Option<ManifestSummary>,
     /// Every weight, in storage order.
     pub weights: Vec<WeightSummary>,
@@ -57,7 +56,7 @@ pub struct Report {
 }
 
 /// What was inspected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ArtifactSummary {
     /// File or folder name, without its path.
     pub name: String,
@@ -72,7 +71,7 @@ pub struct ArtifactSummary {
 }
 
 /// One file of the artifact.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MemberSummary {
     /// Path inside the artifact.
     pub name: String,
@@ -85,7 +84,7 @@ pub struct MemberSummary {
 }
 
 /// The outcome of all gates together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every gate ran and passed.
@@ -119,7 +118,7 @@ impl Verdict {
 }
 
 /// What became of one gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Outcome {
@@ -130,7 +129,7 @@ pub enum Outcome {
 }
 
 /// What a gate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Unit {
@@ -153,7 +152,7 @@ impl Unit {
 }
 
 /// One rule of the competition applied to the artifact.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gate {
     /// Stable identifier.
     pub id: Cow<'static, str>,
@@ -178,7 +177,7 @@ pub struct Gate {
 }
 
 /// The model that config.json declares.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelSummary {
     /// `model_type` of config.json.
     pub model_type: String,
@@ -189,7 +188,7 @@ pub struct ModelSummary {
 }
 
 /// One weight and what it costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightSummary {
     /// Name in the model, without the suffixes of packed parts.
     pub name: String,
@@ -206,7 +205,7 @@ pub struct WeightSummary {
 }
 
 /// A measured perplexity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
     /// exp(min(mean loss, 700)).
     pub heldout_ppl: f64,
@@ -233,12 +232,47 @@ pub struct Evaluation {
 }
 
 /// The loss of one document.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct DocumentLoss {
     /// Scored tokens.
     pub tokens: u64,
     /// Sum of their losses in nats.
     pub nats: f64,
+}
+
+fields!(Report {
+    schema_version, bitgauge_version, artifact, pack, verdict, gates, model, accounting, weights, notes, evaluation;
+    layers, manifest
+});
+fields!(ArtifactSummary { name, kind, size_bytes, sha256, members });
+fields!(MemberSummary { name, bytes, stored_bytes, sha256 });
+names!(Verdict { Eligible = "eligible", NotEligible = "not-eligible", Inconclusive = "inconclusive" });
+names!(Outcome { Pass = "pass", Fail = "fail", NotRun = "not-run" });
+names!(Unit { Bytes = "bytes", Parameters = "parameters", Tensors = "tensors", Files = "files" });
+fields!(Gate { id, title, outcome, got, wanted, margin, unit, rule, details, hint });
+fields!(ModelSummary { model_type, parameters, quant_method });
+fields!(WeightSummary { name, form, shape, parameters, rescue_parameters, bits });
+fields!(Evaluation {
+    heldout_ppl,
+    cross_entropy_nats,
+    scored_documents,
+    scored_tokens,
+    max_tokens,
+    documents_sha256,
+    device,
+    precision,
+    seconds,
+    tokens_per_second,
+    documents
+});
+fields!(DocumentLoss { tokens, nats });
+
+/// For structs that hold a report.
+impl<'de> serde::Deserialize<'de> for Report {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        <Self as FromJson>::from_json(value).map_err(serde::de::Error::custom)
+    }
 }
 
 impl Report {
@@ -258,7 +292,8 @@ impl Report {
         if text.len() as u64 > limits::REPORT_BYTES {
             return Err(Self::too_long(text.len() as u64));
         }
-        let report: Self = serde_json::from_str(text).map_err(|error| {
+        let value = serde_json::from_str(text).map_err(|error| error.to_string());
+        let report = value.and_then(<Self as FromJson>::from_json).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
                 .expected("JSON as `bitgauge inspect --report` writes it", error)
         })?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
+use bitgauge_core::json::FromJson;
 use bitgauge_core::report::Report;
 use js_sys::{Array, Function, Reflect};
 use leptos::prelude::*;
@@ -186,7 +187,10 @@ impl Session {
             let Some(text) = message.data().as_string() else { return };
             match request.take() {
                 Some(request) => post(&to, &request, &files),
-                None => self.take(serde_json::from_str(&text)),
+                None => {
+                    let event = serde_json::from_str(&text).map_err(|error| error.to_string());
+                    self.take(event.and_then(Event::from_json));
+                }
             }
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -199,7 +203,7 @@ impl Session {
         on_error.forget();
     }
 
-    fn take(self, event: Result<Event, serde_json::Error>) {
+    fn take(self, event: Result<Event, String>) {
         match event {
             Ok(Event::Report { json, complete, config }) => match Report::from_json(&json) {
                 Ok(report) => {
@@ -218,7 +222,7 @@ impl Session {
             }
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
             Ok(Event::Failed(error)) => self.stage.set(Stage::Failed(error)),
-            Err(error) => self.stage.set(Stage::Failed(broken(error.to_string()))),
+            Err(error) => self.stage.set(Stage::Failed(broken(error))),
         }
     }
 }

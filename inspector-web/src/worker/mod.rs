@@ -10,6 +10,7 @@ use bitgauge_core::container::{Artifact, Pause, Root, Window, open};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
+use bitgauge_core::json::FromJson;
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
@@ -43,6 +44,7 @@ pub fn serve() {
         // `[request, files]`; anything else is the start-up message.
         let Some(parts) = message.data().dyn_into::<Array>().ok() else { return };
         let request = parts.get(0).as_string().and_then(|text| serde_json::from_str(&text).ok());
+        let request = request.and_then(|value| Request::from_json(value).ok());
         let files: Vec<File> =
             parts.get(1).unchecked_into::<Array>().iter().map(JsCast::unchecked_into).collect();
         if let Some(request) = request {

@@ -1,0 +1,60 @@
+// 4.4 GB: the headers' verdict within a second, the whole pass near the speed of sha256sum, in little memory.
+// On its own, with all figures: node --test tests/browser/large.test.mjs
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import { test } from "node:test";
+import { check, finish, large, open, pick } from "./harness.mjs";
+
+const headersMs = 1_000;
+const ofSha256sum = 0.75;
+const peakBytes = 300_000_000;
+
+// Most memory that any renderer of this browser has had, in bytes.
+function rendererPeak() {
+  let peak = 0;
+  for (const process of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (!readFileSync(`/proc/${process}/cmdline`, "utf8").includes("--type=renderer")) continue;
+      const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${process}/status`, "utf8"));
+      peak = Math.max(peak, 1_024 * Number(kilobytes));
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return peak;
+}
+
+function sha256sum(path) {
+  const start = performance.now();
+  const [hash] = execFileSync("sha256sum", [path], { encoding: "utf8" }).split(" ");
+  return { hash, seconds: (performance.now() - start) / 1_000 };
+}
+
+test("4.4 GB: headers in a second, every byte near the speed of sha256sum, in 300 MB", async () => {
+  const path = large();
+  const gigabytes = statSync(path).size / 1e9;
+  const before = sha256sum(path);
+  const opened = await open();
+  const { page } = opened;
+  const start = performance.now();
+  await pick(page, path);
+  await page.locator("#gate-loadable").waitFor();
+  const headers = performance.now() - start;
+  await finish(page, 300_000);
+  const seconds = (performance.now() - start) / 1_000;
+  const peak = rendererPeak();
+  const after = sha256sum(path);
+  const ratio = (before.seconds + after.seconds) / 2 / seconds;
+  assert.equal(await page.locator(".hash__value").first().textContent(), before.hash);
+  const rate = (seconds) => `${(1_000 * gigabytes / seconds).toFixed(0)} MB/s`;
+  console.log(
+    `# ${gigabytes.toFixed(2)} GB: headers after ${headers.toFixed(0)} ms; all in ${seconds.toFixed(1)} s, ${rate(seconds)}; ` +
+      `sha256sum ${rate(before.seconds)} before and ${rate(after.seconds)} after: ${ratio.toFixed(2)} of its rate; ` +
+      `renderer's peak ${(peak / 1e6).toFixed(0)} MB`,
+  );
+  await check(opened);
+  assert.ok(headers <= headersMs, `the headers took ${headers} ms`);
+  assert.ok(peak <= peakBytes, `${peak} bytes of memory`);
+  assert.ok(ratio >= ofSha256sum, `${ratio} of sha256sum's rate`);
+});

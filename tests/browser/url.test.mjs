@@ -1,0 +1,174 @@
+// Files on another host: few and small requests, errors that name what the host lacks, and a policy that
+// lets only this page connect.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createReadStream, readFileSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { artifacts, check, cli, examine, finish, large, looks, open, saveReport, temporary } from "./harness.mjs";
+
+const eligible = join(artifacts, "eligible.zip");
+const exposed = {
+  "access-control-allow-origin": "*",
+  "access-control-expose-headers": "Content-Range",
+};
+
+// A host on an origin of its own, which answers after a while. `/KIND/NAME` chooses how it behaves.
+let host, origin;
+const seen = [];
+const files = { "eligible.zip": eligible };
+
+function answer(request, response) {
+  const [, kind, name] = new URL(request.url, origin).pathname.split("/");
+  const path = files[decodeURIComponent(name)];
+  if (!path) return response.writeHead(404, exposed).end();
+  const { size } = statSync(path);
+  const headers = kind === "closed" ? {} : kind === "silent" ? { "access-control-allow-origin": "*" } : { ...exposed };
+  const range = kind === "whole" ? null : /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
+  if (request.method === "HEAD") {
+    if (kind === "silent") headers["content-length"] = size;
+    return response.writeHead(kind === "mute" ? 405 : 200, headers).end();
+  }
+  if (kind === "mute") delete headers["access-control-expose-headers"];
+  if (!range) {
+    seen.push({ method: request.method, bytes: size });
+    response.writeHead(200, { ...headers, "content-length": size });
+    return createReadStream(path).pipe(response);
+  }
+  const [start, end] = [Number(range[1]), Math.min(Number(range[2]), size - 1)];
+  seen.push({ method: request.method, bytes: end - start + 1, headers: request.headers });
+  headers["content-range"] = `bytes ${start}-${end}/${size}`;
+  headers["content-length"] = end - start + 1;
+  response.writeHead(206, headers);
+  createReadStream(path, { start, end }).pipe(response);
+}
+
+before(async () => {
+  host = createServer((request, response) => {
+    if (request.method === "OPTIONS") seen.push({ method: "OPTIONS", bytes: 0 });
+    setTimeout(() => answer(request, response), 50);
+  });
+  await new Promise((listening) => host.listen(0, "127.0.0.1", listening));
+  origin = `http://127.0.0.1:${host.address().port}`;
+});
+
+after(() => host.close());
+
+async function connect(page, address) {
+  await page.getByLabel(/^Address of/).fill(address);
+  await page.getByRole("button", { name: `Connect to ${new URL(address).host}` }).click();
+}
+
+// Ends a test of a page that connected to the host: to it alone, and without messages but those given.
+async function checkRemote(opened, messages = 0) {
+  opened.record.requests = opened.record.requests.filter((url) => !url.startsWith(`${origin}/`));
+  const { length } = opened.record.messages;
+  assert.equal(length, messages, opened.record.messages.join("\n"));
+  opened.record.messages = [];
+  await check(opened);
+}
+
+test("by address: nothing is sent before the click, then the headers' verdict, then all of it", async () => {
+  const opened = await open({ path: "url.html" });
+  const { page } = opened;
+  seen.length = 0;
+  await page.getByLabel(/^Address of/).fill(`${origin}/exposed/eligible.zip`);
+  await page.waitForTimeout(100);
+  assert.equal(seen.length, 0);
+  await connect(page, `${origin}/exposed/eligible.zip`);
+  await page.getByText("Inconclusive").waitFor();
+  await page.getByText(/The headers took \d requests/).waitFor();
+  const headers = join(temporary, "headers.json");
+  assert.throws(() => execFileSync(cli, ["inspect", eligible, "--headers-only", "--format", "quiet", "--report", headers]));
+  const saved = page.waitForEvent("download");
+  await page.getByText("Save report so far (JSON)").click();
+  assert.ok(readFileSync(await (await saved).path()).equals(readFileSync(headers)), "the headers' reports differ");
+  await page.getByRole("button", { name: /^Fetch and check all/ }).click();
+  await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
+  const whole = join(temporary, "whole.json");
+  execFileSync(cli, ["inspect", eligible, "--format", "quiet", "--report", whole]);
+  assert.ok((await saveReport(page)).equals(readFileSync(whole)), "the reports differ");
+  assert.ok(seen.every(({ headers }) => !headers?.referer && !headers?.cookie), "no referrer, no cookie");
+  await checkRemote(opened);
+});
+
+test("4.4 GB behind 50 ms: a structural verdict in at most 3 requests and 512 KB, without a preflight", async () => {
+  files["large.zip"] = large();
+  const opened = await open({ path: "url.html" });
+  seen.length = 0;
+  const start = Date.now();
+  await connect(opened.page, `${origin}/exposed/large.zip`);
+  await opened.page.locator("#gate-loadable").waitFor();
+  const milliseconds = Date.now() - start;
+  await opened.page.getByText(/The headers took/).waitFor();
+  const bytes = seen.reduce((sum, request) => sum + request.bytes, 0);
+  console.log(`# by address: ${seen.length} requests, ${bytes} bytes, ${milliseconds} ms`);
+  assert.ok(seen.length <= 3 && bytes <= 512_000, `${seen.length} requests, ${bytes} bytes`);
+  assert.deepEqual(seen.map(({ method }) => method), seen.map(() => "GET"));
+  await checkRemote(opened);
+});
+
+test("a host that hides Content-Range is asked once more, and what another lacks is named", async () => {
+  const opened = await open({ path: "url.html" });
+  const { page } = opened;
+  await connect(page, `${origin}/silent/eligible.zip`);
+  await page.getByText("Inconclusive").waitFor();
+  await connect(page, `${origin}/mute/eligible.zip`);
+  await page.getByText("Access-Control-Expose-Headers: Content-Range").waitFor();
+  await connect(page, `${origin}/whole/eligible.zip`);
+  await page.getByText("the host sends whole files only").waitFor();
+  await connect(page, `${origin}/closed/eligible.zip`);
+  await page.getByText("Access-Control-Allow-Origin").waitFor();
+  await connect(page, `${origin}/exposed/none.zip`);
+  await page.getByText("404").waitFor();
+  // The browser itself reports the refusals of three hosts.
+  await checkRemote(opened, 3);
+});
+
+test("a page about a file is corrected, and what is no address is refused before anything is sent", async () => {
+  const opened = await open({ path: "url.html", hash: "#u=https%3A%2F%2Fhuggingface.co%2Fo%2Fm%2Fblob%2Fmain%2Fm.zip" });
+  const { page } = opened;
+  await page.getByText("https://huggingface.co/o/m/resolve/main/m.zip").waitFor();
+  await page.getByRole("button", { name: "Connect to huggingface.co" }).waitFor();
+  const field = page.getByLabel(/^Address of/);
+  for (const [address, words] of [
+    ["huggingface.co/o/m", /no whole address/],
+    ["http://example.org/m.zip", /Only https/],
+    ["javascript:alert(1)", /Only https/],
+    ["https://user:secret@example.org/m.zip", /password/],
+  ]) {
+    await field.fill(address);
+    await page.getByText(words).waitFor();
+    assert.ok(await page.getByRole("button", { name: "Connect" }).isDisabled());
+  }
+  await check(opened);
+});
+
+test("only this page may connect: the other's policy holds for its worker, too", async () => {
+  const fetches = (address) => fetch(address).then(() => "answered", () => "refused");
+  for (const [path, outcome] of [["", "refused"], ["compare.html", "refused"], ["url.html", "answered"]]) {
+    const opened = await open({ path });
+    const { page } = opened;
+    const worker = page.waitForEvent("worker");
+    await page.evaluate(() => void startInspectorWorker());
+    const address = `${origin}/exposed/eligible.zip`;
+    assert.equal(await page.evaluate(fetches, address), outcome, `${path}: the page`);
+    assert.equal(await (await worker).evaluate(fetches, address), outcome, `${path}: its worker`);
+    const refusals = opened.record.messages.filter((message) => /Content Security Policy|violates/.test(message));
+    assert.equal(refusals.length, opened.record.messages.length, opened.record.messages.join("\n"));
+    opened.record.messages = [];
+    await checkRemote(opened);
+  }
+});
+
+for (const [look, options] of looks) {
+  test(`${look}: the page for addresses looks right`, async () => {
+    const opened = await open({ ...options, path: "url.html" });
+    await examine(opened.page, "url", look);
+    await connect(opened.page, `${origin}/exposed/eligible.zip`);
+    await opened.page.getByText(/The headers took/).waitFor();
+    await examine(opened.page, "url-headers", look);
+    await checkRemote(opened);
+  });
+}
