@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use sha2::{Digest, Sha256};
+pub use sha2::{Digest, Sha256};
 
 use crate::codec::{Form, PayloadCheck, Statistics};
 use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member};
@@ -82,6 +82,13 @@ impl<'a> Scan<'a> {
                 weights: vec![Statistics::default(); inventory.weights.len()],
             },
         }
+    }
+
+    /// Leaves the hash of the archive itself to the caller, who may have another thread for it and puts it
+    /// into [`Findings::file`].
+    pub fn without_file_hash(mut self) -> Self {
+        self.file_hash = None;
+        self
     }
 
     /// Starts the next file. An archive is one file; each member of a folder is its own.
@@ -263,6 +270,6 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
 }
 
 /// A finished hash in hex.
-pub(crate) fn hex(hash: Sha256) -> String {
+pub fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,6 +20,10 @@ pub enum Request {
         /// Whose limits apply.
         pack: Pack,
     },
+    /// Only hashes the file that comes with the message: for a second worker, beside the one that inspects it.
+    Hash,
+    /// What the second worker found.
+    FileHash(String),
     /// Inspects a file on another host, from as few bytes as tell the structure.
     Fetch {
         /// File name, without its path.
@@ -61,6 +65,8 @@ pub enum Event {
         /// Bytes that came.
         bytes: u64,
     },
+    /// The SHA-256 of a file in hex.
+    Hashed(String),
     /// The artifact can't be judged.
     Failed(Error),
 }
@@ -69,6 +75,8 @@ impl FromJson for Request {
     fn from_json(value: Value) -> Result<Self, String> {
         let (name, content) = variant(value)?;
         match name.as_str() {
+            "Hash" => return Ok(Self::Hash),
+            "FileHash" => return String::from_json(content).map(Self::FileHash),
             "ReadAll" => return Ok(Self::ReadAll),
             "Judge" => return Pack::from_json(content).map(Self::Judge),
             _ => {}
@@ -94,8 +102,10 @@ impl FromJson for Request {
 impl FromJson for Event {
     fn from_json(value: Value) -> Result<Self, String> {
         let (name, content) = variant(value)?;
-        if name == "Failed" {
-            return Error::from_json(content).map(Self::Failed);
+        match name.as_str() {
+            "Failed" => return Error::from_json(content).map(Self::Failed),
+            "Hashed" => return String::from_json(content).map(Self::Hashed),
+            _ => {}
         }
         let mut fields = Fields::of(content)?;
         match name.as_str() {
@@ -130,9 +140,12 @@ mod tests {
         let pack = Pack::Ternary;
         comes_back(Request::Open { name: name(), folder: true, paths: vec!["a".into(), "b/c".into()], pack });
         comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), pack });
+        comes_back(Request::Hash);
+        comes_back(Request::FileHash("ab".into()));
         comes_back(Request::ReadAll);
         comes_back(Request::Judge(pack));
         comes_back(Event::Report { json: "{}".into(), complete: false, config: None });
+        comes_back(Event::Hashed("ab".into()));
         comes_back(Event::Progress { done: 1, total: u64::MAX });
         comes_back(Event::Fetched { requests: 3, bytes: 500_000 });
         let error = Error::new(ErrorKind::BadValue, "a scale is out of range").at(7).hint("pack it again");

@@ -82,7 +82,7 @@ pub struct Session {
     pub progress: RwSignal<Option<Progress>>,
     /// Whose limits apply.
     pub pack: RwSignal<Pack>,
-    worker: StoredValue<Option<Worker>, LocalStorage>,
+    workers: StoredValue<Vec<Worker>, LocalStorage>,
     began: StoredValue<f64>,
 }
 
@@ -95,7 +95,7 @@ impl Session {
             shown: RwSignal::new(None),
             progress: RwSignal::new(None),
             pack: RwSignal::new(Pack::Binary),
-            worker: StoredValue::new_local(None),
+            workers: StoredValue::new_local(Vec::new()),
             began: StoredValue::new(0.0),
         }
     }
@@ -105,13 +105,16 @@ impl Session {
         let Picked { name, folder, paths, files } = picked;
         let files: Array = files.into_iter().map(JsValue::from).collect();
         let pack = self.pack.get_untracked();
-        self.begin(name.clone(), Request::Open { name, folder, paths, pack }, files);
+        self.begin(name.clone(), Request::Open { name, folder, paths, pack }, &files);
+        if !folder {
+            self.start(Request::Hash, files);
+        }
     }
 
     /// Inspects a file on another host, from its headers.
     pub fn fetch(self, name: String, url: String) {
         let pack = self.pack.get_untracked();
-        self.begin(name.clone(), Request::Fetch { name, url, pack }, Array::new());
+        self.begin(name.clone(), Request::Fetch { name, url, pack }, &Array::new());
     }
 
     /// Reads every byte of it.
@@ -121,17 +124,22 @@ impl Session {
         self.request(&Request::ReadAll);
     }
 
-    fn begin(self, name: String, request: Request, files: Array) {
-        self.end_worker();
+    fn begin(self, name: String, request: Request, files: &Array) {
+        self.end_workers();
         self.name.set(name);
         self.shown.set(None);
         self.progress.set(None);
         self.began.set_value(now());
+        self.stage.set(Stage::Opening);
+        self.start(request, files.clone());
+    }
+
+    /// Starts a worker with its first request; the first worker is the one that inspects.
+    fn start(self, request: Request, files: Array) {
         match start_worker() {
             Ok(worker) => {
-                self.stage.set(Stage::Opening);
                 self.listen(&worker, request, files);
-                self.worker.set_value(Some(worker));
+                self.workers.update_value(|workers| workers.push(worker));
             }
             Err(error) => self.stage.set(Stage::Failed(error)),
         }
@@ -139,7 +147,7 @@ impl Session {
 
     /// Forgets what was open.
     pub fn close(self) {
-        self.end_worker();
+        self.end_workers();
         self.shown.set(None);
         self.progress.set(None);
         self.stage.set(Stage::Idle);
@@ -147,7 +155,7 @@ impl Session {
 
     /// Ends the pass over the bytes; what the headers showed stays.
     pub fn cancel(self) {
-        self.end_worker();
+        self.end_workers();
         self.stage.set(Stage::Cancelled);
     }
 
@@ -166,17 +174,15 @@ impl Session {
     }
 
     fn request(self, request: &Request) {
-        self.worker.with_value(|worker| {
-            if let Some(worker) = worker {
+        self.workers.with_value(|workers| {
+            if let Some(worker) = workers.first() {
                 post(worker, request, &Array::new());
             }
         });
     }
 
-    fn end_worker(self) {
-        if let Some(worker) = self.worker.try_update_value(Option::take).flatten() {
-            worker.terminate();
-        }
+    fn end_workers(self) {
+        self.workers.update_value(|workers| workers.drain(..).for_each(|worker| worker.terminate()));
     }
 
     /// Sends the request when the worker has started, then takes its events.
@@ -220,6 +226,7 @@ impl Session {
                 let seconds = (now() - self.began.get_value()) / 1_000.0;
                 self.progress.set(Some(Progress { done, total, seconds }));
             }
+            Ok(Event::Hashed(hash)) => self.request(&Request::FileHash(hash)),
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
             Ok(Event::Failed(error)) => self.stage.set(Stage::Failed(error)),
             Err(error) => self.stage.set(Stage::Failed(broken(error))),

@@ -11,7 +11,7 @@ use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::FromJson;
-use bitgauge_core::scan::{Findings, Scan};
+use bitgauge_core::scan::{Digest, Findings, Scan, Sha256, hex};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
@@ -34,8 +34,21 @@ struct Session {
     findings: Option<Rc<Findings>>,
 }
 
+/// Who hashes the archive itself. Its members are hashed on the way; a second hash over the same bytes in the
+/// same thread would halve the speed.
+#[derive(Clone, PartialEq)]
+enum FileHash {
+    /// The pass over the bytes does.
+    Here,
+    /// Another worker does, and has not said yet.
+    Elsewhere,
+    /// Another worker did.
+    Known(String),
+}
+
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+    static FILE_HASH: RefCell<FileHash> = const { RefCell::new(FileHash::Here) };
 }
 
 /// Takes requests from now on.
@@ -76,14 +89,21 @@ async fn answer(request: Request, files: Vec<File>) -> Result<()> {
     match request {
         Request::Open { name, folder, paths, pack } => {
             let root = if folder { Root::Folder } else { Root::File };
+            if !folder {
+                FILE_HASH.set(FileHash::Elsewhere);
+            }
             let lengths = files.iter().map(|file| file.size() as u64);
             let mut window = Window::new(paths.into_iter().zip(lengths).collect());
             let source = Source::Files(files);
             let artifact = read_structure(&mut window, &source, root).await?;
             begin(name, pack, source, artifact);
             send_report()?;
-            scan().await?;
-            send_report()
+            scan().await
+        }
+        Request::Hash => hash(Source::Files(files)).await,
+        Request::FileHash(hash) => {
+            FILE_HASH.set(FileHash::Known(hash));
+            complete()
         }
         Request::Fetch { name, url, pack } => {
             let (remote, first) = Remote::open(url).await.map_err(|error| error.within(&name))?;
@@ -96,10 +116,7 @@ async fn answer(request: Request, files: Vec<File>) -> Result<()> {
             send(&remote::fetched());
             Ok(())
         }
-        Request::ReadAll => {
-            scan().await?;
-            send_report()
-        }
+        Request::ReadAll => scan().await,
         Request::Judge(pack) => {
             SESSION.with_borrow_mut(|session| {
                 if let Some(session) = session {
@@ -144,6 +161,30 @@ async fn scan() -> Result<()> {
             session.findings = Some(Rc::new(findings));
         }
     });
+    complete()
+}
+
+/// Sends the complete report when both the pass over the bytes and the hash of the file are done.
+fn complete() -> Result<()> {
+    let hash = FILE_HASH.with_borrow(Clone::clone);
+    let is_scanned = SESSION.with_borrow_mut(|session| {
+        let findings = session.as_mut().and_then(|session| session.findings.as_mut());
+        if let (Some(findings), FileHash::Known(hash)) = (findings, &hash) {
+            Rc::make_mut(findings).file = Some(hash.clone());
+        }
+        session.as_ref().is_some_and(|session| session.findings.is_some())
+    });
+    if is_scanned && hash != FileHash::Elsewhere { send_report() } else { Ok(()) }
+}
+
+/// The SHA-256 of a file.
+async fn hash(source: Source) -> Result<()> {
+    let mut hash = Sha256::new();
+    let mut stream = source.stream(0).await?;
+    while let Some(bytes) = stream.next().await? {
+        hash.update(bytes);
+    }
+    send(&Event::Hashed(hex(hash)));
     Ok(())
 }
 
@@ -152,6 +193,9 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>) -> Result<Findings
     let total: u64 = lengths.iter().sum();
     let (mut done, mut last) = (0, f64::NEG_INFINITY);
     let mut scan = Scan::new(inventory);
+    if FILE_HASH.with_borrow(|hash| *hash != FileHash::Here) {
+        scan = scan.without_file_hash();
+    }
     for number in 0..lengths.len() {
         scan.begin_file(number)?;
         let mut stream = source.stream(number).await?;
