@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use sha2::{Digest, Sha256};
 
 use crate::codec::{Form, PayloadCheck, Statistics};
-use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member};
+use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member, Packed, Unpacker};
 use crate::crc32::Crc32;
 use crate::inventory::{Inventory, Stored};
 use crate::{Error, ErrorKind, Result, order};
@@ -37,7 +37,9 @@ pub struct Scan<'a> {
     ahead: VecDeque<usize>,
     current: Option<MemberScan<'a>>,
     file_hash: Option<Sha256>,
-    /// Bytes of the current file pushed so far.
+    /// For a compressed tar, what unpacks it.
+    unpacker: Option<Unpacker>,
+    /// Bytes of the current file, or of the tar that it unpacks to, that passed by.
     position: u64,
     findings: Findings,
 }
@@ -75,6 +77,7 @@ impl<'a> Scan<'a> {
             ahead: VecDeque::new(),
             current: None,
             file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
+            unpacker: None,
             position: 0,
             findings: Findings {
                 file: None,
@@ -87,9 +90,10 @@ impl<'a> Scan<'a> {
     /// Starts the next file. An archive is one file; each member of a folder is its own.
     ///
     /// # Errors
-    /// The previous file ended inside a member.
+    /// The previous file ended inside a member; a compression that this build can't read.
     pub fn begin_file(&mut self, file: FileId) -> Result<()> {
         self.end_file()?;
+        self.unpacker = self.artifact.packed.map(|packed| Unpacker::new(packed.packing)).transpose()?;
         let members = &self.artifact.members;
         let mut ahead: Vec<usize> = (0..members.len()).filter(|&i| members[i].file == file).collect();
         order::sort_by_key(&mut ahead, |&i| members[i].offset);
@@ -102,10 +106,18 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     /// The first fault found in them: an invalid payload, a checksum that differs, bad deflate data.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(hash) = &mut self.file_hash {
             hash.update(bytes);
         }
+        let Some(mut unpacker) = self.unpacker.take() else { return self.push_stored(bytes) };
+        unpacker.push(bytes, &mut |piece| self.push_stored(piece))?;
+        self.unpacker = Some(unpacker);
+        Ok(())
+    }
+
+    /// Takes bytes that members lie in.
+    fn push_stored(&mut self, mut bytes: &[u8]) -> Result<()> {
         loop {
             self.open_next_member();
             let Some(current) = &mut self.current else { break };
@@ -170,6 +182,10 @@ impl<'a> Scan<'a> {
 
     /// What is still open when a file ends can only be empty or cut off.
     fn end_file(&mut self) -> Result<()> {
+        if let (Some(mut unpacker), Some(packed)) = (self.unpacker.take(), self.artifact.packed) {
+            unpacker.finish()?;
+            check_unchanged(&unpacker, packed)?;
+        }
         self.push_nothing()?;
         match &self.current {
             Some(current) => Err(Error::new(ErrorKind::Truncated, "the file ended inside a member")
@@ -181,7 +197,7 @@ impl<'a> Scan<'a> {
 
     /// Opens and closes members without bytes.
     fn push_nothing(&mut self) -> Result<()> {
-        self.push(&[])
+        self.push_stored(&[])
     }
 }
 
@@ -236,6 +252,16 @@ impl MemberScan<'_> {
             _ => Ok(hex(self.hash)),
         }
     }
+}
+
+/// The tar must be as long as when its structure was read.
+fn check_unchanged(unpacker: &Unpacker, packed: Packed) -> Result<()> {
+    if unpacker.written() == packed.unpacked_bytes {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Malformed, "the compressed tar changed while it was read")
+        .expected(format!("{} bytes when unpacked", packed.unpacked_bytes), unpacker.written())
+        .hint("inspect it again"))
 }
 
 /// A check for each part of each packed weight, by member, in the order of their offsets.

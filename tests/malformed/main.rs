@@ -8,3 +8,5 @@ mod models;
 mod sources;
 mod support;
 mod sweeps;
+mod tar_streams;
+mod tars;

@@ -10,10 +10,10 @@ use super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::{Artifact, Compression, ContainerKind, Member, gguf, member, names, safetensors};
 use crate::{Error, ErrorKind, Result, limits};
 
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
-const EXTENSION: &str = ".safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+pub(super) const EXTENSION: &str = ".safetensors";
 /// Most bytes to read ahead over all weight files together.
 const HINTS_BYTES: u64 = 64 << 20;
 
@@ -26,6 +26,7 @@ pub(super) fn read(
 ) -> Result<Artifact, Pause> {
     let mut artifact = Artifact {
         kind,
+        packed: None,
         size_bytes,
         members,
         model_dir: None,

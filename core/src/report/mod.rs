@@ -60,7 +60,7 @@ pub struct Report {
 pub struct ArtifactSummary {
     /// File or folder name, without its path.
     pub name: String,
-    /// Folder, zip or safetensors.
+    /// Folder, zip, tar, safetensors or GGUF.
     pub kind: ContainerKind,
     /// Bytes as the validator counts them.
     pub size_bytes: u64,
@@ -77,7 +77,7 @@ pub struct MemberSummary {
     pub name: String,
     /// Bytes after decompression.
     pub bytes: u64,
-    /// Bytes taken in the artifact.
+    /// Bytes taken in the artifact; in a compressed tar, in the tar that it unpacks to.
     pub stored_bytes: u64,
     /// SHA-256 of the uncompressed bytes in hex, when the payload was read.
     pub sha256: Option<String>,

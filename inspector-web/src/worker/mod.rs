@@ -6,7 +6,7 @@ mod remote;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bitgauge_core::container::{Artifact, Pause, Root, Window, open};
+use bitgauge_core::container::{Artifact, Packing, Pause, Root, TarStream, Window, open};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
@@ -123,6 +123,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
         let needs = match open(window, root) {
             Ok(artifact) => return Ok(artifact),
             Err(Pause::Failed(error)) => return Err(error),
+            Err(Pause::Unpack(packing)) => return read_tar(window.name(0), source, packing).await,
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
@@ -131,6 +132,16 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
             window.feed(need.file, offset, bytes);
         }
     }
+}
+
+/// The structure of a compressed tar, which takes a pass of its own.
+async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Artifact> {
+    let mut tar = TarStream::new(name, packing)?;
+    let mut stream = source.stream(0).await?;
+    while let Some(bytes) = stream.next().await? {
+        tar.push(bytes)?;
+    }
+    tar.finish()
 }
 
 /// Reads every byte of what is open once.

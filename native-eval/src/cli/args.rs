@@ -86,7 +86,7 @@ impl From<PackName> for Pack {
 
 #[derive(clap::Args)]
 pub struct InspectOptions {
-    /// A model folder, .zip, .safetensors or .gguf file.
+    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
     /// can't run, so the best verdict is `inconclusive`.
@@ -121,7 +121,7 @@ fn base_url(text: &str) -> Result<String, String> {
 
 #[derive(clap::Args)]
 pub struct EvalOptions {
-    /// A model folder, .zip, .safetensors or .gguf file.
+    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Held-out documents: a JSON list of strings or of objects with `text`, the same as JSON
     /// lines (.jsonl), or one document a line (.txt).

@@ -133,12 +133,16 @@ fn figure_row(line: &Line) -> Vec<String> {
     let words = |figure: &Option<Figure>| match figure {
         None => "-".to_owned(),
         // Of a hash both ends are enough; `inspect` prints the whole.
-        Some(Figure::Text(hash)) if hash.len() == 64 => format!("{}…{}", &hash[..8], &hash[56..]),
+        Some(Figure::Text(hash)) if is_sha256(hash) => format!("{}…{}", &hash[..8], &hash[56..]),
         Some(Figure::Text(words)) => words.clone(),
         Some(Figure::Count(number, unit)) => format!("{} {unit}", text::count(*number)).trim_end().to_owned(),
         Some(Figure::Measured(value)) => format!("{value:.4}"),
     };
     vec![format!("  {}", line.what), words(&line.left), words(&line.right)]
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Lists pairs that differ, the first `limit` of them.
