@@ -55,21 +55,21 @@ struct Moved {
 }
 
 enum Decoder {
-    Gzip(gzip::Gzip),
+    Gzip(Box<gzip::Gzip>),
     #[cfg(feature = "bzip2")]
     Bzip2(bzip2::Bzip2),
     #[cfg(feature = "xz")]
-    Xz(xz::Xz),
+    Xz(Box<xz::Xz>),
 }
 
 impl Decoder {
     fn new(packing: Packing) -> Result<Self> {
         match packing {
-            Packing::Gzip => Ok(Self::Gzip(gzip::Gzip::new())),
+            Packing::Gzip => Ok(Self::Gzip(Box::new(gzip::Gzip::new()))),
             #[cfg(feature = "bzip2")]
             Packing::Bzip2 => Ok(Self::Bzip2(bzip2::Bzip2::default())),
             #[cfg(feature = "xz")]
-            Packing::Xz => Ok(Self::Xz(xz::Xz::new())),
+            Packing::Xz => Ok(Self::Xz(Box::new(xz::Xz::new()))),
             #[cfg(not(all(feature = "bzip2", feature = "xz")))]
             _ => Err(Error::new(ErrorKind::Unsupported, "this build can't read such a compressed tar")
                 .expected(

@@ -66,6 +66,9 @@ impl TarStream {
     }
 }
 
+/// Ranges of the tar by their offset.
+type Kept = Vec<(u64, Vec<u8>)>;
+
 /// Picks out of a tar that passes by what its structure is read from.
 #[derive(Debug)]
 struct Picker {
@@ -77,7 +80,7 @@ struct Picker {
     collected: Vec<u8>,
     /// The member that `wanted` belongs to; `None` for the tar's own headers.
     member: Option<Member>,
-    kept: Vec<(u64, Vec<u8>)>,
+    kept: Kept,
     kept_bytes: u64,
 }
 
@@ -173,8 +176,8 @@ impl Picker {
             .expected(format!("at most {} bytes of them", limits::TAR_KEPT_BYTES), "more"))
     }
 
-    /// The members of a tar of this many bytes, and what was kept of them.
-    fn finish(self, bytes: u64) -> Result<(Vec<Member>, Vec<(u64, Vec<u8>)>)> {
+    /// The members of a tar of this many bytes, and what was kept of them, each with its offset.
+    fn finish(self, bytes: u64) -> Result<(Vec<Member>, Kept)> {
         Ok((self.walker.finish(bytes)?, self.kept))
     }
 }
