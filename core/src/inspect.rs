@@ -50,6 +50,7 @@ fn artifact_summary(name: &str, artifact: &Artifact, findings: Option<&Findings>
         kind: artifact.kind,
         size_bytes: artifact.size_bytes,
         sha256: findings.and_then(|f| f.file.clone()),
+        source: None,
         members: (artifact.members.iter().enumerate())
             .map(|(index, member)| MemberSummary {
                 name: member.name.clone(),

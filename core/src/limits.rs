@@ -41,6 +41,8 @@ pub const REPORT_BYTES: u64 = 256 << 20;
 pub const LINK_CHARACTERS: usize = 16_384;
 /// Longest text in a link's report: names, versions.
 pub const LINK_TEXT_BYTES: usize = 255;
+/// Longest address of an artifact in a report; a link's longest text.
+pub const SOURCE_URL_BYTES: usize = LINK_TEXT_BYTES;
 /// Most gates in a link's report.
 pub const LINK_GATES_COUNT: u64 = 64;
 /// Most additive sign bases of one packed weight (the format's own limit).

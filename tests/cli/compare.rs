@@ -112,3 +112,31 @@ fn what_is_no_artifact_report_or_link_exits_with_2() {
         );
     }
 }
+
+#[test]
+fn a_link_shows_its_report_and_where_the_artifact_is() {
+    let artifact = Artifact::demo(&[]);
+    let url = "https://huggingface.co/someone/model/resolve/main/model.zip";
+    let share = ["--share", "https://example.org/", "--source", url];
+    let shared = bitgauge(&[&["--format", "json", "inspect", path(&artifact.path)][..], &share].concat());
+    assert_eq!(document(&shared)["artifact"]["source"], url);
+    let link = text(&shared.stderr).trim_end().to_owned();
+    let shown = bitgauge(&["show", &link]);
+    let stdout = text(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+    assert!(stdout.contains("✓ eligible") && stdout.contains(&format!("source: {url}")), "{stdout}");
+    assert!(text(&shown.stderr).contains("claims"), "{}", text(&shown.stderr));
+    let file = artifact.beside("report.json", &shared.stdout);
+    let again = document(&bitgauge(&["--format", "json", "show", path(&file)]));
+    let report = document(&shared);
+    for part in ["artifact", "verdict", "gates", "accounting", "weights", "notes"] {
+        assert_eq!(again[part], report[part], "{part}");
+    }
+    for wrong in ["http://example.org/", "https://a@b/", "https://example.org/#x"] {
+        let output = bitgauge(&["inspect", path(&artifact.path), "--source", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+    for wrong in [path(&artifact.path), "r=AAAA"] {
+        assert_eq!(bitgauge(&["show", wrong]).status.code(), Some(2), "{wrong}");
+    }
+}

@@ -7,6 +7,7 @@ pub mod compare;
 mod layers;
 pub mod link;
 mod manifest;
+mod source;
 
 use std::borrow::Cow;
 
@@ -20,6 +21,7 @@ use crate::{Error, ErrorKind, Result, limits};
 
 pub use layers::{LayerSummary, Octave, ValueSummary};
 pub use manifest::{ManifestSummary, MisshapenSummary};
+pub use source::SourceUrl;
 
 /// Version of the JSON report.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -66,6 +68,9 @@ pub struct ArtifactSummary {
     pub size_bytes: u64,
     /// SHA-256 of the file in hex; `None` for a folder or when the payload was not read.
     pub sha256: Option<String>,
+    /// Where it can be downloaded, as the maker of the report says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceUrl>,
     /// Every file or archive member, in storage order.
     pub members: Vec<MemberSummary>,
 }
@@ -244,7 +249,7 @@ fields!(Report {
     schema_version, bitgauge_version, artifact, pack, verdict, gates, model, accounting, weights, notes, evaluation;
     layers, manifest
 });
-fields!(ArtifactSummary { name, kind, size_bytes, sha256, members });
+fields!(ArtifactSummary { name, kind, size_bytes, sha256, members; source });
 fields!(MemberSummary { name, bytes, stored_bytes, sha256 });
 names!(Verdict { Eligible = "eligible", NotEligible = "not-eligible", Inconclusive = "inconclusive" });
 names!(Outcome { Pass = "pass", Fail = "fail", NotRun = "not-run" });

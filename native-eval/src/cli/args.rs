@@ -7,6 +7,7 @@ use std::str::FromStr;
 use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::direct::{Revision, Scorer};
+use bitgauge_core::report::SourceUrl;
 use clap::{Parser, Subcommand, ValueEnum};
 use native_eval::{Precision, Shard};
 
@@ -34,6 +35,8 @@ pub enum Command {
     Eval(EvalOptions),
     /// Hold two artifacts against each other: gates, margins, layers, weights, and which ranks first.
     Compare(CompareOptions),
+    /// Show a report that somebody made, from its file or a link.
+    Show(ShowOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
     Benchmark(BenchmarkOptions),
     /// Score a JSON artifact with the validator's proxy.
@@ -105,6 +108,9 @@ pub struct InspectOptions {
     /// is in the link itself: nothing is uploaded, and only who has the link can read it.
     #[arg(long, value_name = "BASE_URL", value_parser = base_url)]
     pub share: Option<String>,
+    /// Record in the report, and in the link, where the artifact can be downloaded (https).
+    #[arg(long, value_name = "URL")]
+    pub source: Option<SourceUrl>,
 }
 
 /// An address that a fragment can be appended to.
@@ -189,6 +195,16 @@ pub struct CompareOptions {
     /// List every layer and weight that differs, not only the first.
     #[arg(long)]
     pub all: bool,
+}
+
+/// Shows a report as `inspect` prints it. It is what its maker claims; nothing is checked.
+#[derive(clap::Args)]
+pub struct ShowOptions {
+    /// A report (JSON), or a link that carries one.
+    pub report: OsString,
+    /// Print every weight, not only the totals.
+    #[arg(long)]
+    pub weights: bool,
 }
 
 /// Runs like the task's benchmark.py, without Python: what to evaluate comes from the environment.

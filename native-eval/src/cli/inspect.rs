@@ -16,7 +16,8 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
     let findings = if options.headers_only { None } else { Some(scan(&mut source, &inventory)?) };
-    let report = report(&source, &inventory, options.pack.into(), findings.as_ref());
+    let mut report = report(&source, &inventory, options.pack.into(), findings.as_ref());
+    report.artifact.source = options.source.clone();
     if let Some(path) = &options.report {
         output::write_report(&report, path)?;
     }

@@ -26,15 +26,24 @@ pub struct Settings {
 /// # Errors
 /// A file that is neither, a damaged link.
 pub fn report(argument: &OsStr, settings: &Settings) -> Result<Report, Failure> {
+    match written(argument)? {
+        Some(report) => Ok(report),
+        None => inspected(Path::new(argument), settings),
+    }
+}
+
+/// The report that the argument names or carries; nothing when it may name an artifact.
+///
+/// # Errors
+/// A damaged report or link.
+pub fn written(argument: &OsStr) -> Result<Option<Report>, Failure> {
     let path = Path::new(argument);
     if let Some(fragment) = fragment(argument).filter(|_| !path.exists()) {
-        let report = link::decode(fragment)?;
-        return report.ok_or_else(|| Failure("the link carries no report".to_owned()));
+        return Ok(link::decode(fragment)?);
     }
-    match report_text(path)? {
-        Some(text) => Ok(Report::from_json(&text).map_err(|error| error.within(path.display()))?),
-        None => inspected(path, settings),
-    }
+    let text = report_text(path)?;
+    let report = text.map(|text| Report::from_json(&text).map_err(|error| error.within(path.display())));
+    Ok(report.transpose()?)
 }
 
 /// A link's fragment, with or without what stands in front of it.
