@@ -18,6 +18,7 @@ const FULL_CHARACTERS: usize = 1_900;
 fn carried(mut report: Report) -> Report {
     report.artifact.members.clear();
     report.weights.clear();
+    report.tensors = None;
     report.notes.clear();
     report.manifest = None;
     for gate in &mut report.gates {

@@ -26,6 +26,9 @@ pub struct Findings {
     pub members: Vec<Option<String>>,
     /// What the values of each packed weight add up to, in the order of [`Inventory::weights`].
     pub weights: Vec<Statistics>,
+    /// SHA-256 of each tensor's stored bytes in hex, in the order of [`Artifact::tensors`]; empty unless
+    /// [`Scan::hash_tensors`] asked for them.
+    pub tensors: Vec<String>,
 }
 
 /// A pass over an artifact's bytes.
@@ -36,6 +39,8 @@ pub struct Scan<'a> {
     /// Members of the current file that still lie ahead, by offset.
     ahead: VecDeque<usize>,
     current: Option<MemberScan<'a>>,
+    /// Tensors that are hashed, by member; empty unless asked for.
+    hashes: Vec<VecDeque<TensorHash>>,
     file_hash: Option<Sha256>,
     /// For a compressed tar, what unpacks it.
     unpacker: Option<Unpacker>,
@@ -53,6 +58,15 @@ struct TensorCheck {
     weight: usize,
 }
 
+/// The hash of one tensor and its range within the member's uncompressed bytes.
+struct TensorHash {
+    start: u64,
+    end: u64,
+    /// Index into [`Artifact::tensors`].
+    index: usize,
+    hash: Sha256,
+}
+
 /// The member that is passing by.
 struct MemberScan<'a> {
     index: usize,
@@ -63,6 +77,9 @@ struct MemberScan<'a> {
     /// Uncompressed bytes so far.
     position: u64,
     checks: VecDeque<TensorCheck>,
+    hashes: VecDeque<TensorHash>,
+    /// Tensors whose hash is known.
+    hashed: Vec<(usize, String)>,
     /// Weights whose tensors passed by whole, and what those add up to.
     statistics: Vec<(usize, Statistics)>,
 }
@@ -74,6 +91,7 @@ impl<'a> Scan<'a> {
         Self {
             artifact,
             checks: tensor_checks(inventory),
+            hashes: artifact.members.iter().map(|_| VecDeque::new()).collect(),
             ahead: VecDeque::new(),
             current: None,
             file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
@@ -83,7 +101,23 @@ impl<'a> Scan<'a> {
                 file: None,
                 members: vec![None; artifact.members.len()],
                 weights: vec![Statistics::default(); inventory.weights.len()],
+                tensors: Vec::new(),
             },
+        }
+    }
+
+    /// Asks for the hash of every tensor, which costs as much as that of all bytes. To be called before anything
+    /// is pushed.
+    pub fn hash_tensors(&mut self) {
+        self.findings.tensors = vec![String::new(); self.artifact.tensors.len()];
+        for (index, tensor) in self.artifact.tensors.iter().enumerate() {
+            let (start, end) = (tensor.offset, tensor.offset + tensor.bytes);
+            self.hashes[tensor.member].push_back(TensorHash { start, end, index, hash: Sha256::new() });
+        }
+        for hashes in &mut self.hashes {
+            let mut sorted = Vec::from(std::mem::take(hashes));
+            order::sort_by_key(&mut sorted, |hash| hash.start);
+            *hashes = sorted.into();
         }
     }
 
@@ -165,6 +199,8 @@ impl<'a> Scan<'a> {
             crc: Crc32::new(),
             position: 0,
             checks: std::mem::take(&mut self.checks[index]),
+            hashes: std::mem::take(&mut self.hashes[index]),
+            hashed: Vec::new(),
             statistics: Vec::new(),
         });
     }
@@ -173,6 +209,10 @@ impl<'a> Scan<'a> {
         if let Some(mut current) = self.current.take() {
             for (weight, statistics) in current.statistics.drain(..) {
                 self.findings.weights[weight].merge(&statistics);
+            }
+            current.hash_tensors(&[]);
+            for (tensor, hash) in current.hashed.drain(..) {
+                self.findings.tensors[tensor] = hash;
             }
             let (index, name) = (current.index, &current.member.name);
             self.findings.members[index] = Some(current.finish().map_err(|e| e.within(name))?);
@@ -220,6 +260,7 @@ impl MemberScan<'_> {
     fn push_plain(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
         self.crc.update(bytes);
+        self.hash_tensors(bytes);
         while let Some(tensor) = self.checks.front_mut() {
             let skip = tensor.start.saturating_sub(self.position).min(bytes.len() as u64) as usize;
             let end = tensor.end.saturating_sub(self.position).min(bytes.len() as u64) as usize;
@@ -235,6 +276,19 @@ impl MemberScan<'_> {
         }
         self.position += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Hashes what these bytes hold of tensors; finishes those that end with them.
+    fn hash_tensors(&mut self, bytes: &[u8]) {
+        let here = |offset: u64| offset.saturating_sub(self.position).min(bytes.len() as u64) as usize;
+        while let Some(tensor) = self.hashes.front_mut() {
+            tensor.hash.update(&bytes[here(tensor.start)..here(tensor.end)]);
+            if self.position + (bytes.len() as u64) < tensor.end {
+                break;
+            }
+            let done = self.hashes.pop_front();
+            self.hashed.extend(done.map(|tensor| (tensor.index, hex(tensor.hash))));
+        }
     }
 
     /// The member's SHA-256 in hex.

@@ -196,6 +196,7 @@ pub(crate) mod tests {
             layers: Vec::new(),
             manifest: None,
             weights: Vec::new(),
+            tensors: None,
             notes: Vec::new(),
             evaluation: None,
         }

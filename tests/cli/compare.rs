@@ -140,3 +140,30 @@ fn a_link_shows_its_report_and_where_the_artifact_is() {
         assert_eq!(bitgauge(&["show", wrong]).status.code(), Some(2), "{wrong}");
     }
 }
+
+#[test]
+fn tensors_are_compared_by_their_hashes_when_that_is_asked_for() {
+    let whole = Artifact::demo(&[]);
+    let flipped = Artifact::demo(&[Change::Invert("layers.3.mlp.down_proj.weight.sign", 1000)]);
+    let plain = bitgauge(&["--format", "json", "inspect", path(&whole.path)]);
+    assert!(document(&plain).get("tensors").is_none(), "nobody asked");
+    let hashed = bitgauge(&["--format", "json", "inspect", "--hash-tensors", path(&whole.path)]);
+    let mut report = document(&hashed);
+    let tensors = report["tensors"].take();
+    for tensor in tensors.as_array().expect("tensors") {
+        let hash = tensor["sha256"].as_str().expect("a hash");
+        assert!(hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{tensor}");
+    }
+    let (_, found) = compare(&whole.path, &flipped.path);
+    assert_eq!((&found["weights"], &found["tensors"]), (&json!([]), &Value::Null));
+    let report = whole.beside("hashed.json", &hashed.stdout);
+    let output =
+        bitgauge(&["--format", "json", "compare", "--hash-tensors", path(&report), path(&flipped.path)]);
+    let found = document(&output);
+    let differing = found["tensors"].as_array().expect("tensors");
+    assert_eq!(differing.len(), 1, "{differing:?}");
+    let name = differing[0]["left"]["name"].as_str().expect("a name");
+    assert!(name.ends_with("layers.3.mlp.down_proj.weight.sign"), "{name}");
+    let human = bitgauge(&["compare", "--hash-tensors", path(&report), path(&flipped.path)]);
+    assert!(text(&human.stdout).contains("Tensors that differ"), "{}", text(&human.stdout));
+}

@@ -3,6 +3,7 @@
 
 mod archives;
 mod gguf;
+mod hashes;
 mod headers;
 mod models;
 mod sources;

@@ -28,6 +28,7 @@ pub use packed::{Packing, TarStream, Unpacker};
 pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
 
 use crate::json::names;
+use crate::report::MetadataEntry;
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
@@ -121,6 +122,8 @@ pub struct Artifact {
     /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one. For a GGUF
     /// file all that is not tensors.
     pub header_bytes: Vec<(usize, u64)>,
+    /// The metadata of safetensors headers, per member that has any.
+    pub metadata: Vec<(usize, Vec<MetadataEntry>)>,
 }
 
 impl Artifact {

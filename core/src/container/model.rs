@@ -34,6 +34,7 @@ pub(super) fn read(
         gguf: None,
         tensors: Vec::new(),
         header_bytes: Vec::new(),
+        metadata: Vec::new(),
     };
     if kind == ContainerKind::Safetensors {
         read_headers(window, &mut artifact, &[0])?;
@@ -147,7 +148,11 @@ fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> 
     window.want(stored.map(|(member, bytes)| member::stored_range(member, bytes)))?;
     for &(i, bytes) in &artifact.header_bytes {
         let member = &artifact.members[i];
-        artifact.tensors.extend(safetensors::tensors(window, member, i, bytes)?);
+        let header = safetensors::read(window, member, i, bytes)?;
+        artifact.tensors.extend(header.tensors);
+        if !header.metadata.is_empty() {
+            artifact.metadata.push((i, header.metadata));
+        }
         if artifact.tensors.len() > limits::TENSORS_COUNT {
             let error = Error::new(ErrorKind::TooLarge, "too many tensors").expected(
                 format!("at most {}", limits::TENSORS_COUNT),

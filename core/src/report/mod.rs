@@ -51,6 +51,9 @@ pub struct Report {
     pub manifest: Option<ManifestSummary>,
     /// Every weight, in storage order.
     pub weights: Vec<WeightSummary>,
+    /// Every stored tensor with its hash, in storage order, when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensors: Option<Vec<TensorSummary>>,
     /// What a reader should know beside the gates.
     pub notes: Vec<String>,
     /// The measured perplexity, when the model was evaluated.
@@ -86,6 +89,32 @@ pub struct MemberSummary {
     pub stored_bytes: u64,
     /// SHA-256 of the uncompressed bytes in hex, when the payload was read.
     pub sha256: Option<String>,
+    /// What the header of a safetensors file says about itself (`__metadata__`), as far as the caps allow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<MetadataEntry>,
+}
+
+/// A key of a safetensors file's metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct MetadataEntry {
+    pub key: String,
+    pub value: String,
+}
+
+/// One stored tensor: a weight, or a part of a packed one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TensorSummary {
+    /// Name in its file.
+    pub name: String,
+    /// Element type.
+    pub dtype: Cow<'static, str>,
+    /// Dimensions as stored.
+    pub shape: Vec<u64>,
+    /// Stored bytes.
+    pub bytes: u64,
+    /// SHA-256 of the stored bytes in hex.
+    pub sha256: String,
 }
 
 /// The outcome of all gates together.
@@ -247,10 +276,12 @@ pub struct DocumentLoss {
 
 fields!(Report {
     schema_version, bitgauge_version, artifact, pack, verdict, gates, model, accounting, weights, notes, evaluation;
-    layers, manifest
+    layers, manifest, tensors
 });
 fields!(ArtifactSummary { name, kind, size_bytes, sha256, members; source });
-fields!(MemberSummary { name, bytes, stored_bytes, sha256 });
+fields!(MemberSummary { name, bytes, stored_bytes, sha256; metadata });
+fields!(MetadataEntry { key, value });
+fields!(TensorSummary { name, dtype, shape, bytes, sha256 });
 names!(Verdict { Eligible = "eligible", NotEligible = "not-eligible", Inconclusive = "inconclusive" });
 names!(Outcome { Pass = "pass", Fail = "fail", NotRun = "not-run" });
 names!(Unit { Bytes = "bytes", Parameters = "parameters", Tensors = "tensors", Files = "files" });

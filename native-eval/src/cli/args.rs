@@ -95,6 +95,9 @@ pub struct InspectOptions {
     /// can't run, so the best verdict is `inconclusive`.
     #[arg(long)]
     pub headers_only: bool,
+    /// Also hash every tensor: the report then lists them, and two reports tell which tensors differ.
+    #[arg(long, conflicts_with = "headers_only")]
+    pub hash_tensors: bool,
     /// Whose limits apply.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
@@ -189,6 +192,9 @@ pub struct CompareOptions {
     /// Read only the structure of artifacts, as `inspect --headers-only`.
     #[arg(long)]
     pub headers_only: bool,
+    /// Also compare artifacts tensor by tensor, by their hashes.
+    #[arg(long, conflicts_with = "headers_only")]
+    pub hash_tensors: bool,
     /// Whose limits apply to artifacts; a report keeps those that it was made with.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,

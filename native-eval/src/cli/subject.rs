@@ -11,14 +11,15 @@ use bitgauge_core::report::{Report, link};
 use bitgauge_core::{Error, ErrorKind, limits};
 use native_eval::Source;
 
-use super::{Failure, inspect};
+use super::Failure;
+use super::inspect::{self, Reading};
 
 /// How artifacts are inspected; a report says what was found when it was made.
 pub struct Settings {
     /// Whose limits apply.
     pub pack: Pack,
-    /// Whether only the structure is read.
-    pub headers_only: bool,
+    /// What is read of them.
+    pub reading: Reading,
 }
 
 /// The report that the argument names or carries, or that of the artifact that it names.
@@ -78,6 +79,6 @@ fn inspected(path: &Path, settings: &Settings) -> Result<Report, Failure> {
     let mut source = Source::open(path)?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
-    let findings = if settings.headers_only { None } else { Some(inspect::scan(&mut source, &inventory)?) };
+    let findings = inspect::read(&mut source, &inventory, settings.reading)?;
     Ok(inspect::report(&source, &inventory, settings.pack, findings.as_ref()))
 }

@@ -52,7 +52,7 @@ impl Gzip {
             field: Vec::new(),
             flags: 0,
             body: Decompress::new(false),
-            crc: Crc32::default(),
+            crc: Crc32::new(),
             any: false,
         }
     }
@@ -134,7 +134,7 @@ impl Gzip {
             HAS_CHECKSUM => State::Skip(2),
             _ => {
                 self.body.reset(false);
-                self.crc = Crc32::default();
+                self.crc = Crc32::new();
                 State::Body
             }
         };

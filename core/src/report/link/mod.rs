@@ -149,6 +149,7 @@ fn read_report(from: &mut Reader) -> Result<Report> {
         layers,
         manifest: None,
         weights: Vec::new(),
+        tensors: None,
         notes: Vec::new(),
         evaluation,
     })
