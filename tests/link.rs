@@ -18,6 +18,7 @@ const FULL_CHARACTERS: usize = 1_900;
 fn carried(mut report: Report) -> Report {
     report.artifact.members.clear();
     report.weights.clear();
+    report.tensors = None;
     report.notes.clear();
     report.manifest = None;
     for gate in &mut report.gates {
@@ -163,6 +164,43 @@ fn a_link_of_version_1_is_still_read() {
     assert_eq!(filled(link), filled(recorded));
 }
 
+/// A link with a source is of version 2, and only such a one.
+#[test]
+fn a_source_comes_back_and_is_checked() {
+    let mut report = demo();
+    let plain = encode(&report, Detail::Summary);
+    assert_eq!(content(&plain)[0], 1);
+    let url = "https://huggingface.co/a/b/resolve/main/model.zip";
+    report.artifact.source = Some(url.parse().expect("an address"));
+    let fragment = encode(&report, Detail::Full);
+    assert_eq!(decoded(&fragment), carried(report.clone()));
+    let sound = content(&fragment);
+    assert_eq!((sound[0], &sound[sound.len() - url.len()..]), (2, url.as_bytes()));
+    let longer = encode(&report, Detail::Summary).len() - plain.len();
+    assert!(longer <= 4 * (url.len() + 1).div_ceil(3), "{longer} characters more");
+    for evil in ["http:// ", "https://", "javascr", "https:/\\", "https://u@h"] {
+        let mut content = sound.clone();
+        let at = content.len() - url.len();
+        content[at..at + evil.len()].copy_from_slice(evil.as_bytes());
+        if evil.ends_with("h") {
+            content[at + evil.len()] = b'/';
+        }
+        if evil == "https://" {
+            content.truncate(at + evil.len());
+            content[at - 1] = evil.len() as u8;
+        }
+        assert!(decode(&link(&content)).is_err(), "{evil}");
+    }
+    let mut without = sound.clone();
+    without.truncate(sound.len() - url.len() - 1);
+    assert_eq!(decode(&link(&without)).expect_err("no source").kind, ErrorKind::Truncated);
+    without[0] = 1;
+    assert_eq!(decoded(&link(&without)).artifact.source, None);
+    let mut behind = sound;
+    behind[0] = 1;
+    assert_eq!(decode(&link(&behind)).expect_err("version 1 ends there").kind, ErrorKind::Malformed);
+}
+
 #[test]
 fn every_damaged_character_is_noticed() {
     let fragment = encode(&demo(), Detail::Full);
@@ -225,6 +263,7 @@ proptest! {
     #[test]
     fn any_bytes_are_refused_or_sound(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         check_hostile(&[&[1], &bytes[..]].concat());
+        check_hostile(&[&[2], &bytes[..]].concat());
     }
 
     #[test]
@@ -233,7 +272,11 @@ proptest! {
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         static SOUND: std::sync::LazyLock<Vec<u8>> =
-            std::sync::LazyLock::new(|| content(&encode(&large(400), Detail::Full)));
+            std::sync::LazyLock::new(|| {
+                let mut report = large(400);
+                report.artifact.source = Some("https://example.org/model.zip".parse().expect("an address"));
+                content(&encode(&report, Detail::Full))
+            });
         let mut content = SOUND.clone();
         for (at, byte) in changes {
             let at = at.index(content.len());

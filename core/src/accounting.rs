@@ -209,6 +209,8 @@ impl Accounting {
         for &(_, bytes) in &artifact.header_bytes {
             self.add(Bucket::Headers, 8 * bytes);
         }
+        // A compressed tar is compressed as a whole: its members lie plain in what it unpacks to.
+        let unpacked_bytes = artifact.packed.map_or(artifact.size_bytes, |packed| packed.unpacked_bytes);
         let mut stored_bytes = 0;
         for (index, member) in artifact.members.iter().enumerate() {
             if !artifact.header_bytes.iter().any(|&(m, _)| m == index) {
@@ -218,7 +220,9 @@ impl Accounting {
             self.add(Bucket::Archive, 8 * member.stored_bytes.saturating_sub(member.bytes));
             stored_bytes += member.stored_bytes;
         }
-        self.add(Bucket::Archive, 8 * artifact.size_bytes.saturating_sub(stored_bytes));
+        self.add(Bucket::Archive, 8 * unpacked_bytes.saturating_sub(stored_bytes));
+        self.add(Bucket::Archive, 8 * artifact.size_bytes.saturating_sub(unpacked_bytes));
+        self.saved_by_compression_bits += 8 * unpacked_bytes.saturating_sub(artifact.size_bytes);
     }
 }
 

@@ -10,8 +10,8 @@ use crate::inventory::{Inventory, Stored, Weight};
 use crate::loading;
 use crate::model::Presence;
 use crate::report::{
-    ArtifactSummary, ManifestSummary, MemberSummary, MisshapenSummary, ModelSummary, Report, SCHEMA_VERSION,
-    Verdict, WeightSummary,
+    ArtifactSummary, ManifestSummary, MemberSummary, MetadataEntry, MisshapenSummary, ModelSummary, Report,
+    SCHEMA_VERSION, TensorSummary, Verdict, WeightSummary,
 };
 use crate::scan::Findings;
 use crate::tensor::Dtype;
@@ -38,6 +38,7 @@ pub fn report(name: &str, inventory: &Inventory, pack: Pack, findings: Option<&F
         layers: layers::summaries(inventory, findings),
         manifest: manifest(inventory),
         weights: inventory.weights.iter().map(|w| weight_summary(w, inventory)).collect(),
+        tensors: findings.and_then(|findings| tensors(inventory.artifact, findings)),
         notes: notes(inventory, findings),
         evaluation: None,
     }
@@ -50,12 +51,14 @@ fn artifact_summary(name: &str, artifact: &Artifact, findings: Option<&Findings>
         kind: artifact.kind,
         size_bytes: artifact.size_bytes,
         sha256: findings.and_then(|f| f.file.clone()),
+        source: None,
         members: (artifact.members.iter().enumerate())
             .map(|(index, member)| MemberSummary {
                 name: member.name.clone(),
                 bytes: member.bytes,
                 stored_bytes: member.stored_bytes,
                 sha256: member_hash(index),
+                metadata: metadata(artifact, index),
             })
             .collect(),
     }
@@ -85,6 +88,29 @@ fn weight_summary(weight: &Weight, inventory: &Inventory) -> WeightSummary {
         _ => shape.iter().product(),
     };
     WeightSummary { name: weight.name.clone(), form, shape, parameters, rescue_parameters, bits }
+}
+
+/// Every tensor with its hash, when there are hashes.
+fn tensors(artifact: &Artifact, findings: &Findings) -> Option<Vec<TensorSummary>> {
+    let hashed = artifact.tensors.iter().zip(&findings.tensors);
+    let summaries = hashed.map(|(tensor, sha256)| TensorSummary {
+        name: tensor.name.clone(),
+        dtype: tensor.dtype.name().into(),
+        shape: tensor.shape.clone(),
+        bytes: tensor.bytes,
+        sha256: sha256.clone(),
+    });
+    (!findings.tensors.is_empty()).then(|| summaries.collect())
+}
+
+/// What a member's safetensors header says about itself.
+fn metadata(artifact: &Artifact, index: usize) -> Vec<MetadataEntry> {
+    artifact
+        .metadata
+        .iter()
+        .filter(|(member, _)| *member == index)
+        .flat_map(|(_, entries)| entries.clone())
+        .collect()
 }
 
 /// What differs between what config.json asks for and what is stored.

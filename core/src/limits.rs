@@ -15,8 +15,20 @@ pub const TENSOR_DIMENSIONS: usize = 8;
 pub const MEMBERS_COUNT: u64 = 100_000;
 /// Longest central directory of a zip.
 pub const ZIP_DIRECTORY_BYTES: u64 = 64 << 20;
-/// Most that a zip member may claim to grow by when inflated: deflate's own ceiling is 1032.
+/// Most that a zip member or a compressed tar may grow by when unpacked: deflate's own ceiling is 1032.
 pub const INFLATE_RATIO: u64 = 1_032;
+/// Bytes that a compressed tar may unpack to beyond that: short ones are mostly padding.
+pub const UNPACK_SLACK_BYTES: u64 = 64 << 20;
+/// Most members, and most folders, of a tar: its headers are found one after the other.
+pub const TAR_MEMBERS_COUNT: u64 = 10_000;
+/// Longest pax records or long name of a tar's member.
+pub const TAR_EXTENSION_BYTES: u64 = 1 << 20;
+/// Most bytes of one safetensors header's metadata that a report repeats.
+pub const METADATA_BYTES: usize = 4_096;
+/// Most bytes of headers and JSON files that are kept of a compressed tar.
+pub const TAR_KEPT_BYTES: u64 = 256 << 20;
+/// Most memory, in KiB, that unpacking xz may take; `xz -9` takes 65 MiB.
+pub const XZ_MEMORY_KIB: u32 = 256 << 10;
 /// Most bytes that one archive may unpack to.
 pub const UNPACKED_BYTES: u64 = 1 << 40;
 /// Longest config.json.
@@ -31,6 +43,8 @@ pub const REPORT_BYTES: u64 = 256 << 20;
 pub const LINK_CHARACTERS: usize = 16_384;
 /// Longest text in a link's report: names, versions.
 pub const LINK_TEXT_BYTES: usize = 255;
+/// Longest address of an artifact in a report; a link's longest text.
+pub const SOURCE_URL_BYTES: usize = LINK_TEXT_BYTES;
 /// Most gates in a link's report.
 pub const LINK_GATES_COUNT: u64 = 64;
 /// Most additive sign bases of one packed weight (the format's own limit).

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 pub use sha2::{Digest, Sha256};
 
 use crate::codec::{Form, PayloadCheck, Statistics};
-use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member};
+use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member, Packed, Unpacker};
 use crate::crc32::Crc32;
 use crate::inventory::{Inventory, Stored};
 use crate::{Error, ErrorKind, Result, order};
@@ -26,6 +26,9 @@ pub struct Findings {
     pub members: Vec<Option<String>>,
     /// What the values of each packed weight add up to, in the order of [`Inventory::weights`].
     pub weights: Vec<Statistics>,
+    /// SHA-256 of each tensor's stored bytes in hex, in the order of [`Artifact::tensors`]; empty unless
+    /// [`Scan::hash_tensors`] asked for them.
+    pub tensors: Vec<String>,
 }
 
 /// A pass over an artifact's bytes.
@@ -36,8 +39,12 @@ pub struct Scan<'a> {
     /// Members of the current file that still lie ahead, by offset.
     ahead: VecDeque<usize>,
     current: Option<MemberScan<'a>>,
+    /// Tensors that are hashed, by member; empty unless asked for.
+    hashes: Vec<VecDeque<TensorHash>>,
     file_hash: Option<Sha256>,
-    /// Bytes of the current file pushed so far.
+    /// For a compressed tar, what unpacks it.
+    unpacker: Option<Unpacker>,
+    /// Bytes of the current file, or of the tar that it unpacks to, that passed by.
     position: u64,
     findings: Findings,
 }
@@ -51,6 +58,15 @@ struct TensorCheck {
     weight: usize,
 }
 
+/// The hash of one tensor and its range within the member's uncompressed bytes.
+struct TensorHash {
+    start: u64,
+    end: u64,
+    /// Index into [`Artifact::tensors`].
+    index: usize,
+    hash: Sha256,
+}
+
 /// The member that is passing by.
 struct MemberScan<'a> {
     index: usize,
@@ -61,6 +77,9 @@ struct MemberScan<'a> {
     /// Uncompressed bytes so far.
     position: u64,
     checks: VecDeque<TensorCheck>,
+    hashes: VecDeque<TensorHash>,
+    /// Tensors whose hash is known.
+    hashed: Vec<(usize, String)>,
     /// Weights whose tensors passed by whole, and what those add up to.
     statistics: Vec<(usize, Statistics)>,
 }
@@ -72,14 +91,17 @@ impl<'a> Scan<'a> {
         Self {
             artifact,
             checks: tensor_checks(inventory),
+            hashes: artifact.members.iter().map(|_| VecDeque::new()).collect(),
             ahead: VecDeque::new(),
             current: None,
             file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
+            unpacker: None,
             position: 0,
             findings: Findings {
                 file: None,
                 members: vec![None; artifact.members.len()],
                 weights: vec![Statistics::default(); inventory.weights.len()],
+                tensors: Vec::new(),
             },
         }
     }
@@ -91,12 +113,28 @@ impl<'a> Scan<'a> {
         self
     }
 
+    /// Asks for the hash of every tensor, which costs as much as that of all bytes. To be called before anything
+    /// is pushed.
+    pub fn hash_tensors(&mut self) {
+        self.findings.tensors = vec![String::new(); self.artifact.tensors.len()];
+        for (index, tensor) in self.artifact.tensors.iter().enumerate() {
+            let (start, end) = (tensor.offset, tensor.offset + tensor.bytes);
+            self.hashes[tensor.member].push_back(TensorHash { start, end, index, hash: Sha256::new() });
+        }
+        for hashes in &mut self.hashes {
+            let mut sorted = Vec::from(std::mem::take(hashes));
+            order::sort_by_key(&mut sorted, |hash| hash.start);
+            *hashes = sorted.into();
+        }
+    }
+
     /// Starts the next file. An archive is one file; each member of a folder is its own.
     ///
     /// # Errors
-    /// The previous file ended inside a member.
+    /// The previous file ended inside a member; a compression that this build can't read.
     pub fn begin_file(&mut self, file: FileId) -> Result<()> {
         self.end_file()?;
+        self.unpacker = self.artifact.packed.map(|packed| Unpacker::new(packed.packing)).transpose()?;
         let members = &self.artifact.members;
         let mut ahead: Vec<usize> = (0..members.len()).filter(|&i| members[i].file == file).collect();
         order::sort_by_key(&mut ahead, |&i| members[i].offset);
@@ -109,10 +147,18 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     /// The first fault found in them: an invalid payload, a checksum that differs, bad deflate data.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(hash) = &mut self.file_hash {
             hash.update(bytes);
         }
+        let Some(mut unpacker) = self.unpacker.take() else { return self.push_stored(bytes) };
+        unpacker.push(bytes, &mut |piece| self.push_stored(piece))?;
+        self.unpacker = Some(unpacker);
+        Ok(())
+    }
+
+    /// Takes bytes that members lie in.
+    fn push_stored(&mut self, mut bytes: &[u8]) -> Result<()> {
         loop {
             self.open_next_member();
             let Some(current) = &mut self.current else { break };
@@ -160,6 +206,8 @@ impl<'a> Scan<'a> {
             crc: Crc32::new(),
             position: 0,
             checks: std::mem::take(&mut self.checks[index]),
+            hashes: std::mem::take(&mut self.hashes[index]),
+            hashed: Vec::new(),
             statistics: Vec::new(),
         });
     }
@@ -169,6 +217,10 @@ impl<'a> Scan<'a> {
             for (weight, statistics) in current.statistics.drain(..) {
                 self.findings.weights[weight].merge(&statistics);
             }
+            current.hash_tensors(&[]);
+            for (tensor, hash) in current.hashed.drain(..) {
+                self.findings.tensors[tensor] = hash;
+            }
             let (index, name) = (current.index, &current.member.name);
             self.findings.members[index] = Some(current.finish().map_err(|e| e.within(name))?);
         }
@@ -177,6 +229,10 @@ impl<'a> Scan<'a> {
 
     /// What is still open when a file ends can only be empty or cut off.
     fn end_file(&mut self) -> Result<()> {
+        if let (Some(mut unpacker), Some(packed)) = (self.unpacker.take(), self.artifact.packed) {
+            unpacker.finish()?;
+            check_unchanged(&unpacker, packed)?;
+        }
         self.push_nothing()?;
         match &self.current {
             Some(current) => Err(Error::new(ErrorKind::Truncated, "the file ended inside a member")
@@ -188,7 +244,7 @@ impl<'a> Scan<'a> {
 
     /// Opens and closes members without bytes.
     fn push_nothing(&mut self) -> Result<()> {
-        self.push(&[])
+        self.push_stored(&[])
     }
 }
 
@@ -211,6 +267,7 @@ impl MemberScan<'_> {
     fn push_plain(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
         self.crc.update(bytes);
+        self.hash_tensors(bytes);
         while let Some(tensor) = self.checks.front_mut() {
             let skip = tensor.start.saturating_sub(self.position).min(bytes.len() as u64) as usize;
             let end = tensor.end.saturating_sub(self.position).min(bytes.len() as u64) as usize;
@@ -228,6 +285,19 @@ impl MemberScan<'_> {
         Ok(())
     }
 
+    /// Hashes what these bytes hold of tensors; finishes those that end with them.
+    fn hash_tensors(&mut self, bytes: &[u8]) {
+        let here = |offset: u64| offset.saturating_sub(self.position).min(bytes.len() as u64) as usize;
+        while let Some(tensor) = self.hashes.front_mut() {
+            tensor.hash.update(&bytes[here(tensor.start)..here(tensor.end)]);
+            if self.position + (bytes.len() as u64) < tensor.end {
+                break;
+            }
+            let done = self.hashes.pop_front();
+            self.hashed.extend(done.map(|tensor| (tensor.index, hex(tensor.hash))));
+        }
+    }
+
     /// The member's SHA-256 in hex.
     fn finish(self) -> Result<String> {
         if let Some((inflater, _)) = &self.inflater {
@@ -243,6 +313,16 @@ impl MemberScan<'_> {
             _ => Ok(hex(self.hash)),
         }
     }
+}
+
+/// The tar must be as long as when its structure was read.
+fn check_unchanged(unpacker: &Unpacker, packed: Packed) -> Result<()> {
+    if unpacker.written() == packed.unpacked_bytes {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Malformed, "the compressed tar changed while it was read")
+        .expected(format!("{} bytes when unpacked", packed.unpacked_bytes), unpacker.written())
+        .hint("inspect it again"))
 }
 
 /// A check for each part of each packed weight, by member, in the order of their offsets.

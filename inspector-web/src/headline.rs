@@ -175,6 +175,7 @@ pub(crate) mod tests {
             artifact: ArtifactSummary {
                 name: "a.zip".into(),
                 kind: ContainerKind::Zip,
+                source: None,
                 size_bytes: 1,
                 sha256: None,
                 members: Vec::new(),
@@ -195,6 +196,7 @@ pub(crate) mod tests {
             layers: Vec::new(),
             manifest: None,
             weights: Vec::new(),
+            tensors: None,
             notes: Vec::new(),
             evaluation: None,
         }

@@ -6,16 +6,17 @@ mod unpack;
 
 use std::borrow::Cow;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use bitgauge_core::container::{
-    Artifact, Compression, ContainerKind, FileId, Root, TensorEntry, Window, fetch_and_open,
+    Artifact, Compression, ContainerKind, FileId, Packed, Root, TensorEntry, Unpacker, Window, fetch_and_open,
 };
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::{Error, ErrorKind, Result};
 use reader::Reader;
-use storage::{Storage, allocate, io_error, list_folder, not_a_file, reserve};
+use storage::{Storage, allocate, io_error, list_folder, no_room, not_a_file, reserve};
 pub use unpack::unpack;
 
 /// Folder of an unpacked archive, below the temporary one.
@@ -36,6 +37,8 @@ pub struct Source {
     place: Option<String>,
     artifact: Artifact,
     storage: Storage,
+    /// What a compressed tar unpacks to, from the first time that a member is read.
+    tar: Option<Storage>,
     /// The deflated member that tensors are being read from.
     inflating: Option<(usize, Reader)>,
     /// Recycled between calls.
@@ -45,7 +48,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens a folder, a zip or a safetensors file.
+    /// Opens a folder, a zip, a plain or compressed tar, a safetensors or a GGUF file.
     ///
     /// Errors: what the operating system says ([`ErrorKind::Io`]), a symbolic link or a special
     /// file in a folder, and all faults of the artifact's structure.
@@ -71,8 +74,8 @@ impl Source {
 
     /// Opens a model as the validator finds it in a folder, a zip, or a plain or compressed tar.
     ///
-    /// A zip is read in place where its names are plain; every other archive is unpacked into a
-    /// temporary folder first.
+    /// Zips and tars are read in place where their names are plain and nothing is there twice; every other archive
+    /// is unpacked into a temporary folder first.
     ///
     /// Errors: no archive, unsafe names, no config.json, in the validator's words; all of
     /// [`Source::open`]'s.
@@ -81,7 +84,9 @@ impl Source {
             Self::open(path)?
         } else {
             match Self::open(path) {
-                Ok(source) if source.artifact.kind == ContainerKind::Zip => source,
+                Ok(source) if matches!(source.artifact.kind, ContainerKind::Zip | ContainerKind::Tar) => {
+                    source
+                }
                 _ => Self::open_unpacked(path)?,
             }
         };
@@ -103,7 +108,7 @@ impl Source {
         Ok(Self { name, _unpacked: Some(folder), ..source })
     }
 
-    /// Opens a zip or a safetensors file that is in memory. `name` is for messages.
+    /// Opens an archive, a safetensors or a GGUF file that is in memory. `name` is for messages.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
         let bytes = bytes.into();
         let window = Window::new(vec![(name.to_owned(), bytes.len() as u64)]);
@@ -118,6 +123,7 @@ impl Source {
             place: self.place.clone(),
             artifact: self.artifact.clone(),
             storage: self.storage.again(),
+            tar: self.tar.as_ref().map(Storage::again),
             inflating: None,
             piece: Vec::new(),
             _unpacked: None,
@@ -132,13 +138,15 @@ impl Source {
             storage.read(need.file, need.offset, &mut bytes)?;
             Ok(bytes)
         })?;
-        let place = (artifact.kind == ContainerKind::Zip).then(|| window.name(0).to_owned());
+        let is_archive = matches!(artifact.kind, ContainerKind::Zip | ContainerKind::Tar);
+        let place = is_archive.then(|| window.name(0).to_owned());
         Ok(Self {
             name,
             lengths,
             place,
             artifact,
             storage,
+            tar: None,
             inflating: None,
             piece: Vec::new(),
             _unpacked: None,
@@ -227,7 +235,10 @@ impl Source {
         let mut bytes = allocate(len).map_err(|error| self.at_member(index, place(error)))?;
         let member = &self.artifact.members[index];
         let read = match member.compression {
-            Compression::Stored => self.storage.read(member.file, member.offset + offset, &mut bytes),
+            Compression::Stored => {
+                let (file, offset) = (member.file, member.offset + offset);
+                self.members()?.read(file, offset, &mut bytes)
+            }
             Compression::Deflated => {
                 let kept = self.inflating.take();
                 let mut reader = match kept {
@@ -235,7 +246,7 @@ impl Source {
                     _ => Reader::new(member),
                 };
                 self.forward(index, &mut reader, offset, &mut |_| Ok(()))?;
-                let read = reader.read(&mut self.storage, &mut bytes);
+                let read = reader.read(self.members()?, &mut bytes);
                 // After an error its position means nothing.
                 self.inflating = read.is_ok().then_some((index, reader));
                 read
@@ -243,6 +254,26 @@ impl Source {
         };
         read.map_err(|error| self.at_member(index, place(error)))?;
         Ok(bytes)
+    }
+
+    /// Where the members lie: a compressed tar is unpacked for them, into a temporary file.
+    fn members(&mut self) -> Result<&mut Storage> {
+        let Some(packed) = self.artifact.packed else { return Ok(&mut self.storage) };
+        let tar = match self.tar.take() {
+            Some(tar) => tar,
+            None => self.unpack_tar(packed)?,
+        };
+        Ok(self.tar.insert(tar))
+    }
+
+    fn unpack_tar(&mut self, packed: Packed) -> Result<Storage> {
+        let mut file = tempfile::NamedTempFile::new().map_err(|error| self.at_source(no_room(&error)))?;
+        let mut unpacker = Unpacker::new(packed.packing)?;
+        self.stream_file(0, &mut |bytes| {
+            unpacker.push(bytes, &mut |piece| file.write_all(piece).map_err(|error| no_room(&error)))
+        })?;
+        unpacker.finish().map_err(|error| self.at_source(error))?;
+        Ok(Storage::temporary(file.into_temp_path()))
     }
 
     /// Hands what lies between the reader's position and `end` to `sink`, piece by piece.
@@ -258,7 +289,7 @@ impl Source {
         // Even an empty member has a stream to end and a checksum, so one read is made in any case.
         loop {
             let len = (end - reader.position()).min(PIECE_BYTES as u64) as usize;
-            let read = reader.read(&mut self.storage, &mut piece[..len]);
+            let read = reader.read(self.members()?, &mut piece[..len]);
             read.map_err(|error| self.at_member(index, error))?;
             if len > 0 {
                 sink(&piece[..len])?;

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifacts::{Artifact, Change};
+use bitgauge_core::container::Packing;
 use safetensors::SafeTensors;
 use serde_json::json;
 
@@ -32,7 +33,7 @@ fn main() {
         .expect("a file");
 }
 
-/// Zips: what is wrong with each is in its name.
+/// Archives: what is wrong with each is in its name.
 fn archives() -> Vec<(&'static str, Artifact)> {
     let changed = |change| Artifact::demo(&[change]);
     let ballast = || (0..120_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -40,6 +41,9 @@ fn archives() -> Vec<(&'static str, Artifact)> {
     vec![
         ("eligible.zip", Artifact::demo(&[])),
         ("deflated.zip", Artifact::demo_deflated()),
+        ("eligible.tar", Artifact::demo_tar(&[Change::RemoveFile("tokenizer.json")])),
+        ("eligible.tar.gz", Artifact::demo_packed_tar(Packing::Gzip)),
+        ("cut.tar.gz", Artifact::demo_packed_tar(Packing::Gzip).cut(1_000)),
         ("over-budget.zip", changed(Change::AddFile("ballast.bin", ballast()))),
         ("missing-weight.zip", changed(Change::RenameTensor(norm, absent))),
         ("other-shapes.zip", changed(Change::Config("intermediate_size", json!(1024)))),

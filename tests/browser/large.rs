@@ -19,7 +19,7 @@ const CONFIG: &[u8] = include_bytes!("../fixtures/qwen3.6-27b.config.json");
 /// One row in so many is a rescue row.
 const RESCUED: u64 = 11;
 const ONE_F16: [u8; 2] = [0x00, 0x3c];
-const ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 const TOKENIZER_BYTES: usize = 3 << 20;
 
 fn main() -> io::Result<()> {

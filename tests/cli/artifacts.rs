@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
+use bitgauge_core::container::Packing;
 use serde_json::Value;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -51,6 +52,34 @@ impl Artifact {
         Self::zip(&[], |_| CompressionMethod::Deflated)
     }
 
+    /// The demo as a tar, changed, with names as `tar -C folder .` writes them.
+    pub fn demo_tar(changes: &[Change]) -> Self {
+        Self::at("model.tar").write(&tar(changes))
+    }
+
+    /// The demo as a compressed tar.
+    pub fn demo_packed_tar(packing: Packing) -> Self {
+        let tar = tar(&[]);
+        match packing {
+            Packing::Gzip => {
+                let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+                writer.write_all(&tar).expect("a gzip file");
+                Self::at("model.tar.gz").write(&writer.finish().expect("a gzip file"))
+            }
+            Packing::Bzip2 => {
+                let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+                writer.write_all(&tar).expect("a bzip2 file");
+                Self::at("model.tar.bz2").write(&writer.finish().expect("a bzip2 file"))
+            }
+            Packing::Xz => {
+                let options = lzma_rust2::XzOptions::with_preset(6);
+                let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).expect("an xz file");
+                writer.write_all(&tar).expect("an xz file");
+                Self::at("model.tar.xz").write(&writer.finish().expect("an xz file"))
+            }
+        }
+    }
+
     /// The demo as a folder, changed.
     pub fn demo_folder(changes: &[Change]) -> Self {
         let artifact = Self::at("model");
@@ -70,6 +99,11 @@ impl Artifact {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join(name);
         Self { folder, path }
+    }
+
+    fn write(self, bytes: &[u8]) -> Self {
+        fs::write(&self.path, bytes).expect("a file");
+        self
     }
 
     fn zip(changes: &[Change], method: impl Fn(&str) -> CompressionMethod) -> Self {
@@ -115,6 +149,18 @@ impl Artifact {
         fs::write(&path, bytes).expect("a file");
         path
     }
+}
+
+fn tar(changes: &[Change]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files(changes) {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, format!("./{name}"), &bytes[..]).expect("a member");
+    }
+    builder.into_inner().expect("a tar")
 }
 
 /// The demo's files after the changes.

@@ -112,3 +112,58 @@ fn what_is_no_artifact_report_or_link_exits_with_2() {
         );
     }
 }
+
+#[test]
+fn a_link_shows_its_report_and_where_the_artifact_is() {
+    let artifact = Artifact::demo(&[]);
+    let url = "https://huggingface.co/someone/model/resolve/main/model.zip";
+    let share = ["--share", "https://example.org/", "--source", url];
+    let shared = bitgauge(&[&["--format", "json", "inspect", path(&artifact.path)][..], &share].concat());
+    assert_eq!(document(&shared)["artifact"]["source"], url);
+    let link = text(&shared.stderr).trim_end().to_owned();
+    let shown = bitgauge(&["show", &link]);
+    let stdout = text(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+    assert!(stdout.contains("✓ eligible") && stdout.contains(&format!("source: {url}")), "{stdout}");
+    assert!(text(&shown.stderr).contains("claims"), "{}", text(&shown.stderr));
+    let file = artifact.beside("report.json", &shared.stdout);
+    let again = document(&bitgauge(&["--format", "json", "show", path(&file)]));
+    let report = document(&shared);
+    for part in ["artifact", "verdict", "gates", "accounting", "weights", "notes"] {
+        assert_eq!(again[part], report[part], "{part}");
+    }
+    for wrong in ["http://example.org/", "https://a@b/", "https://example.org/#x"] {
+        let output = bitgauge(&["inspect", path(&artifact.path), "--source", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+    for wrong in [path(&artifact.path), "r=AAAA"] {
+        assert_eq!(bitgauge(&["show", wrong]).status.code(), Some(2), "{wrong}");
+    }
+}
+
+#[test]
+fn tensors_are_compared_by_their_hashes_when_that_is_asked_for() {
+    let whole = Artifact::demo(&[]);
+    let flipped = Artifact::demo(&[Change::Invert("layers.3.mlp.down_proj.weight.sign", 1000)]);
+    let plain = bitgauge(&["--format", "json", "inspect", path(&whole.path)]);
+    assert!(document(&plain).get("tensors").is_none(), "nobody asked");
+    let hashed = bitgauge(&["--format", "json", "inspect", "--hash-tensors", path(&whole.path)]);
+    let mut report = document(&hashed);
+    let tensors = report["tensors"].take();
+    for tensor in tensors.as_array().expect("tensors") {
+        let hash = tensor["sha256"].as_str().expect("a hash");
+        assert!(hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{tensor}");
+    }
+    let (_, found) = compare(&whole.path, &flipped.path);
+    assert_eq!((&found["weights"], &found["tensors"]), (&json!([]), &Value::Null));
+    let report = whole.beside("hashed.json", &hashed.stdout);
+    let output =
+        bitgauge(&["--format", "json", "compare", "--hash-tensors", path(&report), path(&flipped.path)]);
+    let found = document(&output);
+    let differing = found["tensors"].as_array().expect("tensors");
+    assert_eq!(differing.len(), 1, "{differing:?}");
+    let name = differing[0]["left"]["name"].as_str().expect("a name");
+    assert!(name.ends_with("layers.3.mlp.down_proj.weight.sign"), "{name}");
+    let human = bitgauge(&["compare", "--hash-tensors", path(&report), path(&flipped.path)]);
+    assert!(text(&human.stdout).contains("Tensors that differ"), "{}", text(&human.stdout));
+}

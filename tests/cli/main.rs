@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use artifacts::{Artifact, Change};
+use bitgauge_core::container::Packing;
 
 /// Runs bitgauge with these arguments.
 fn bitgauge(arguments: &[&str]) -> Output {
@@ -52,6 +53,36 @@ fn the_demo_judges_and_evaluates_without_arguments() {
         assert!(stdout.contains(part), "{part} is missing from:\n{stdout}");
     }
     assert!(!stdout.contains('\u{1b}'), "NO_COLOR is set");
+}
+
+#[test]
+fn a_tar_is_judged_and_evaluated_like_the_zip_of_the_same_files() {
+    let (_, zip) = inspect(&Artifact::demo(&[]), &[]);
+    let hashes = |report: &serde_json::Value| -> Vec<(String, String)> {
+        let members = report["artifact"]["members"].as_array().expect("members");
+        let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+        members.iter().map(|member| (text(&member["name"]), text(&member["sha256"]))).collect()
+    };
+    for packing in Packing::ALL {
+        let artifact = Artifact::demo_packed_tar(packing);
+        let (status, report) = inspect(&artifact, &[]);
+        assert_eq!((status, report["verdict"].as_str()), (0, Some("eligible")), "{packing:?}: {report:#}");
+        assert_eq!(report["artifact"]["kind"], "tar");
+        assert_eq!(hashes(&report), hashes(&zip));
+        assert_eq!((&report["weights"], &report["layers"]), (&zip["weights"], &zip["layers"]));
+        let size = report["artifact"]["size_bytes"].as_u64();
+        assert_eq!(size, Some(artifact.size_bytes()), "what lies on disk counts");
+    }
+    // The tokenizer alone puts the plain one over its budget.
+    let plain = Artifact::demo_tar(&[Change::RemoveFile("tokenizer.json")]);
+    assert_eq!(inspect(&plain, &[]).0, 0);
+    assert_eq!(inspect(&Artifact::demo_tar(&[]), &[]).0, 1);
+    let packed = eval_demo(&Artifact::demo_packed_tar(Packing::Gzip), 1, "cpu");
+    assert!(worst_document(&packed) < DOCUMENT_NATS, "off by {}", worst_document(&packed));
+    let flipped = [Change::Invert("layers.3.mlp.down_proj.weight.sign", 1000)];
+    assert!(worst_document(&eval_demo(&Artifact::demo_tar(&flipped), 1, "cpu")) > DOCUMENT_NATS);
+    let damaged = bitgauge(&["inspect", path(&Artifact::demo_packed_tar(Packing::Xz).flip(1_000_000).path)]);
+    assert_eq!(damaged.status.code(), Some(2), "{}", text(&damaged.stdout));
 }
 
 /// Bound on the summed loss of one document, some 1,500 nats. PyTorch on two machines differs by
@@ -125,7 +156,9 @@ fn an_eligible_artifact_exits_with_0_and_every_gate_passes() {
 
 #[test]
 fn the_buckets_sum_to_the_file_size() {
-    for artifact in [Artifact::demo(&[]), Artifact::demo_deflated(), Artifact::demo_folder(&[])] {
+    let zips = [Artifact::demo(&[]), Artifact::demo_deflated(), Artifact::demo_folder(&[])];
+    let tars = Packing::ALL.map(Artifact::demo_packed_tar);
+    for artifact in zips.into_iter().chain(tars).chain([Artifact::demo_tar(&[])]) {
         let (_, report) = inspect(&artifact, &[]);
         let accounting = &report["accounting"];
         let bits = |value: &serde_json::Value| value.as_u64().expect("a count");

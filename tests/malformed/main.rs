@@ -3,8 +3,11 @@
 
 mod archives;
 mod gguf;
+mod hashes;
 mod headers;
 mod models;
 mod sources;
 mod support;
 mod sweeps;
+mod tar_streams;
+mod tars;

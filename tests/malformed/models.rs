@@ -151,6 +151,7 @@ fn round_trips(files: &[(String, Vec<u8>)], root: Root) -> usize {
                     window.feed(need.file, need.offset, files[need.file].1[range].to_vec());
                 }
             }
+            Err(Pause::Unpack(packing)) => panic!("no compressed tar: {packing:?}"),
             Err(Pause::Failed(error)) => panic!("{error}"),
         }
     }

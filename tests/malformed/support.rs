@@ -127,3 +127,57 @@ pub fn patched(bytes: &[u8], patches: &[(usize, &[u8])]) -> Vec<u8> {
     }
     bytes
 }
+
+/// A tar by the `tar` crate, each file under a GNU header.
+pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, *bytes).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// A model of the same files as a tar; its architecture is not known.
+pub fn model_tar() -> Vec<u8> {
+    tar(&[
+        ("config.json", br#"{"model_type": "other", "model_type_again": "other"}"#),
+        ("model.safetensors", &two_tensors()),
+    ])
+}
+
+/// How to compress a tar.
+#[derive(Debug, Clone, Copy)]
+pub enum Pack {
+    Gzip,
+    Bzip2,
+    Xz,
+}
+
+impl Pack {
+    pub const ALL: [Self; 3] = [Self::Gzip, Self::Bzip2, Self::Xz];
+
+    /// `bytes` as a whole file.
+    pub fn pack(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Gzip => {
+                let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                writer.write_all(bytes).unwrap();
+                writer.finish().unwrap()
+            }
+            Self::Bzip2 => {
+                let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                writer.write_all(bytes).unwrap();
+                writer.finish().unwrap()
+            }
+            Self::Xz => {
+                let options = lzma_rust2::XzOptions::with_preset(1);
+                let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+                writer.write_all(bytes).unwrap();
+                writer.finish().unwrap()
+            }
+        }
+    }
+}

@@ -1,9 +1,10 @@
-//! From bytes to named members and tensors: folder, zip, bare safetensors, GGUF.
+//! From bytes to named members and tensors: folder, zip, tar, bare safetensors, GGUF.
 //!
 //! Sans-IO. [`open`] asks [`Window`] for byte ranges of numbered files; ranges that are not there
 //! yet stop it with [`Pause::Need`], the caller feeds them and calls it again. The same code
 //! therefore serves a seekable file, HTTP range requests and a browser's `File`. Where the caller
-//! can simply read, [`fetch_and_open`] does the asking and feeding.
+//! can simply read, [`fetch_and_open`] does the asking and feeding. A compressed tar has no ranges: there
+//! [`Pause::Unpack`] says to push all of the file through [`TarStream`].
 
 mod gguf;
 mod index;
@@ -13,7 +14,9 @@ mod member;
 mod model;
 pub(crate) mod names;
 mod open;
+mod packed;
 mod safetensors;
+mod tar;
 mod window;
 mod zip;
 
@@ -21,9 +24,11 @@ pub use gguf::Metadata as GgufMetadata;
 pub use inflate::{Inflater, Progress};
 pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
+pub use packed::{Packing, TarStream, Unpacker};
 pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
 
 use crate::json::names;
+use crate::report::MetadataEntry;
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
@@ -36,6 +41,7 @@ pub enum ContainerKind {
     Zip,
     Safetensors,
     Gguf,
+    Tar,
 }
 
 /// How a member's bytes are stored.
@@ -54,7 +60,7 @@ pub struct Member {
     pub name: String,
     /// The file that holds the bytes: the member's own in a folder, the archive otherwise.
     pub file: FileId,
-    /// Offset of the first (compressed) byte in that file.
+    /// Offset of the first (compressed) byte in that file, or in the tar that it unpacks to.
     pub offset: u64,
     /// Bytes that the member takes in that file.
     pub stored_bytes: u64,
@@ -64,6 +70,15 @@ pub struct Member {
     pub compression: Compression,
     /// CRC-32 recorded by the archive.
     pub crc32: Option<u32>,
+}
+
+/// How a tar is compressed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed {
+    /// By what.
+    pub packing: Packing,
+    /// Length of the tar itself.
+    pub unpacked_bytes: u64,
 }
 
 /// One tensor of a safetensors member, or of a GGUF file under its name in a checkpoint.
@@ -86,8 +101,10 @@ pub struct TensorEntry {
 /// The structure of an artifact, without its payload.
 #[derive(Debug, Clone)]
 pub struct Artifact {
-    /// Folder, zip, bare safetensors or GGUF.
+    /// Folder, zip, tar, bare safetensors or GGUF.
     pub kind: ContainerKind,
+    /// For a compressed tar, how it is compressed. Its members lie in the tar that it unpacks to.
+    pub packed: Option<Packed>,
     /// What the validator counts: the archive's length, or the sum of a folder's files.
     pub size_bytes: u64,
     /// Every file, in storage order.
@@ -105,6 +122,8 @@ pub struct Artifact {
     /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one. For a GGUF
     /// file all that is not tensors.
     pub header_bytes: Vec<(usize, u64)>,
+    /// The metadata of safetensors headers, per member that has any.
+    pub metadata: Vec<(usize, Vec<MetadataEntry>)>,
 }
 
 impl Artifact {
@@ -114,7 +133,7 @@ impl Artifact {
             Error::new(ErrorKind::Missing, "there is no config.json")
                 .within("config.json")
                 .expected("a config.json beside the weights", format!("{} other files", self.members.len()))
-                .hint("give the whole model folder, or a zip of it")
+                .hint("give the whole model folder, or a zip or tar of it")
         })
     }
 
@@ -125,4 +144,4 @@ impl Artifact {
     }
 }
 
-names!(ContainerKind { Folder = "folder", Zip = "zip", Safetensors = "safetensors", Gguf = "gguf" });
+names!(ContainerKind { Folder = "folder", Zip = "zip", Safetensors = "safetensors", Gguf = "gguf", Tar = "tar" });

@@ -10,10 +10,10 @@ use super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::{Artifact, Compression, ContainerKind, Member, gguf, member, names, safetensors};
 use crate::{Error, ErrorKind, Result, limits};
 
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
-const EXTENSION: &str = ".safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+pub(super) const EXTENSION: &str = ".safetensors";
 /// Most bytes to read ahead over all weight files together.
 const HINTS_BYTES: u64 = 64 << 20;
 
@@ -26,6 +26,7 @@ pub(super) fn read(
 ) -> Result<Artifact, Pause> {
     let mut artifact = Artifact {
         kind,
+        packed: None,
         size_bytes,
         members,
         model_dir: None,
@@ -33,6 +34,7 @@ pub(super) fn read(
         gguf: None,
         tensors: Vec::new(),
         header_bytes: Vec::new(),
+        metadata: Vec::new(),
     };
     if kind == ContainerKind::Safetensors {
         read_headers(window, &mut artifact, &[0])?;
@@ -146,7 +148,11 @@ fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> 
     window.want(stored.map(|(member, bytes)| member::stored_range(member, bytes)))?;
     for &(i, bytes) in &artifact.header_bytes {
         let member = &artifact.members[i];
-        artifact.tensors.extend(safetensors::tensors(window, member, i, bytes)?);
+        let header = safetensors::read(window, member, i, bytes)?;
+        artifact.tensors.extend(header.tensors);
+        if !header.metadata.is_empty() {
+            artifact.metadata.push((i, header.metadata));
+        }
         if artifact.tensors.len() > limits::TENSORS_COUNT {
             let error = Error::new(ErrorKind::TooLarge, "too many tensors").expected(
                 format!("at most {}", limits::TENSORS_COUNT),

@@ -1,7 +1,10 @@
 //! The door: what the artifact is, and its structure.
 
 use super::window::{Need, Pause, Window};
-use super::{Artifact, Compression, ContainerKind, Member, gguf, model, names, safetensors, zip};
+use super::{
+    Artifact, Compression, ContainerKind, Member, Packing, TarStream, gguf, model, names, safetensors, tar,
+    zip,
+};
 use crate::{Error, ErrorKind, Result, limits, order};
 
 /// What the files of a [`Window`] are.
@@ -16,8 +19,8 @@ pub enum Root {
 /// Reads the structure of an artifact: members, config.json, tensors; no weights.
 ///
 /// Needs more bytes a few times before it is done; feed them and call it again. A single file is
-/// told by its contents, not by its name: a zip by its end record, otherwise GGUF by its first bytes and
-/// safetensors by its header. The model is in the folder of the config.json that is nearest to the root; without any
+/// told by its contents, not by its name: a zip by its end record, otherwise a tar by its first header, GGUF and
+/// compressed tars by their first bytes, safetensors by its header. The model is in the folder of the config.json that is nearest to the root; without any
 /// it is in the root.
 pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
     let size_bytes = window.files().iter().try_fold(0_u64, |sum, (_, len)| sum.checked_add(*len));
@@ -44,19 +47,48 @@ pub fn fetch_and_open(
         let needs = match open(window, root) {
             Ok(artifact) => return Ok(artifact),
             Err(Pause::Failed(error)) => return Err(error),
+            Err(Pause::Unpack(packing)) => return unpack_and_open(window, packing, &mut fetch),
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
-            let bytes = fetch(need).map_err(|error| error.within(window.name(need.file)))?;
-            if bytes.len() as u64 != need.len {
-                return Err(Error::new(ErrorKind::Truncated, "the file gave other bytes than asked for")
-                    .within(window.name(need.file))
-                    .at(need.offset)
-                    .expected(format!("{} bytes", need.len), bytes.len()));
-            }
+            let bytes = fetch_exactly(window, need, &mut fetch)?;
             window.feed(need.file, need.offset, bytes);
         }
     }
+}
+
+/// Fetches one range, of exactly the length that was asked for.
+fn fetch_exactly(
+    window: &Window,
+    need: Need,
+    fetch: &mut dyn FnMut(Need) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
+    let bytes = fetch(need).map_err(|error| error.within(window.name(need.file)))?;
+    if bytes.len() as u64 == need.len {
+        return Ok(bytes);
+    }
+    Err(Error::new(ErrorKind::Truncated, "the file gave other bytes than asked for")
+        .within(window.name(need.file))
+        .at(need.offset)
+        .expected(format!("{} bytes", need.len), bytes.len()))
+}
+
+/// Reads the structure of a compressed tar, the only file of the window.
+fn unpack_and_open(
+    window: &Window,
+    packing: Packing,
+    fetch: &mut dyn FnMut(Need) -> Result<Vec<u8>>,
+) -> Result<Artifact> {
+    /// Bytes fetched at a time.
+    const PIECE_BYTES: u64 = 1 << 20;
+    let mut tar = TarStream::new(window.name(0), packing)?;
+    let mut offset = 0;
+    while offset < window.len(0) {
+        let len = PIECE_BYTES.min(window.len(0) - offset);
+        tar.push(&fetch_exactly(window, Need { file: 0, offset, len }, fetch)?)?;
+        offset += len;
+    }
+    tar.finish()
 }
 
 /// A folder's files, sorted by name so that the order of the listing does not matter.
@@ -86,20 +118,28 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
     if let Some(members) = zip::members(window, 0)? {
         return Ok((ContainerKind::Zip, members));
     }
-    let first = window.get(0, 0, (*len).min(512))?;
+    let first = window.get(0, 0, (*len).min(tar::BLOCK))?;
+    if tar::looks_like(first) {
+        zip::check_absent(window, 0)?;
+        return Ok((ContainerKind::Tar, tar::members(window, 0)?));
+    }
     if first.starts_with(gguf::MAGIC) {
         return Ok((ContainerKind::Gguf, vec![whole_file(0, name, *len)]));
     }
     if safetensors::looks_like(first) {
         return Ok((ContainerKind::Safetensors, vec![whole_file(0, name, *len)]));
     }
+    if let Some(packing) = Packing::of(first) {
+        zip::check_absent(window, 0)?;
+        return Err(Pause::Unpack(packing));
+    }
     let error = if *len <= safetensors::LENGTH_BYTES {
         Error::new(ErrorKind::Truncated, "the file is too short to be an artifact")
             .expected("more than 8 bytes", len)
     } else {
         Error::new(ErrorKind::Unsupported, "the file is no artifact that can be read")
-            .expected("a model folder, a zip of one, a safetensors or a GGUF file", describe(first))
-            .hint("give the model folder itself, or a zip of it")
+            .expected("a model folder, a zip or tar of one, a safetensors or a GGUF file", describe(first))
+            .hint("give the model folder itself, or a zip or tar of it")
     };
     Err(error.at(0).within(name).into())
 }
@@ -118,18 +158,8 @@ fn whole_file(file: usize, name: &str, len: u64) -> Member {
 
 /// What a file that cannot be read seems to be.
 fn describe(first: &[u8]) -> String {
-    let signatures: [(&[u8], &str); 4] = [
-        (b"\x1f\x8b", "a gzip file"),
-        (b"BZh", "a bzip2 file"),
-        (b"\xfd7zXZ", "an xz file"),
-        (b"{", "JSON text"),
-    ];
-    if first.get(257..262) == Some(b"ustar") {
-        return "a tar archive".into();
+    if first.starts_with(b"{") {
+        return "JSON text".into();
     }
-    let known = signatures.iter().find(|(signature, _)| first.starts_with(signature));
-    known.map_or_else(
-        || format!("a file that begins with {:02x?}", &first[..first.len().min(8)]),
-        |(_, what)| (*what).into(),
-    )
+    format!("a file that begins with {:02x?}", &first[..first.len().min(8)])
 }

@@ -13,6 +13,7 @@ use super::json::{self, Pairs};
 use super::member::{place, prefix};
 use super::window::{Pause, Window};
 use super::{Member, TensorEntry};
+use crate::report::MetadataEntry;
 use crate::{Dtype, Error, ErrorKind, Result, limits, order};
 
 /// Bytes of the header's length.
@@ -43,17 +44,25 @@ pub(super) fn header_bytes(window: &Window, member: &Member) -> Result<u64, Paus
     Err(place(window, member, fault.at(0).hint("the file was cut off, or is not safetensors")).into())
 }
 
-/// Reads the tensors of `member`, which is number `index`, in storage order.
-pub(super) fn tensors(
+/// What a header says.
+pub(super) struct Contents {
+    /// In storage order.
+    pub tensors: Vec<TensorEntry>,
+    /// In the header's order, what is over the caps left out.
+    pub metadata: Vec<MetadataEntry>,
+}
+
+/// Reads the header of `member`, which is number `index`.
+pub(super) fn read(
     window: &Window,
     member: &Member,
     index: usize,
     header_bytes: u64,
-) -> Result<Vec<TensorEntry>, Pause> {
+) -> Result<Contents, Pause> {
     let header = prefix(window, member, header_bytes)?;
     let text = header.get(LENGTH_BYTES as usize..).unwrap_or_default();
-    let tensors = parse(text, member.bytes - header_bytes, index);
-    Ok(tensors.map_err(|error| place(window, member, error))?)
+    let contents = parse(text, member.bytes - header_bytes, index);
+    Ok(contents.map_err(|error| place(window, member, error))?)
 }
 
 #[derive(Deserialize)]
@@ -63,8 +72,8 @@ struct Info {
     data_offsets: (u64, u64),
 }
 
-/// The tensors of a header, without its metadata.
-struct Header(Vec<(String, Info)>);
+/// The tensors of a header, and its metadata.
+struct Header(Vec<(String, Info)>, Vec<MetadataEntry>);
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -78,18 +87,20 @@ impl<'de> Deserialize<'de> for Header {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let (mut tensors, mut metadata) = (Vec::new(), 0);
+                let (mut tensors, mut metadata) = (Vec::new(), Vec::new());
+                let mut seen = 0;
                 while let Some(key) = map.next_key::<String>()? {
                     if key == METADATA {
-                        map.next_value::<Option<Pairs<String>>>()?;
-                        metadata += 1;
+                        let pairs = map.next_value::<Option<Pairs<String>>>()?;
+                        metadata = pairs.map_or_else(Vec::new, |pairs| capped(pairs.0));
+                        seen += 1;
                     } else {
                         tensors.push((key, map.next_value()?));
                     }
                 }
                 let names = tensors.iter().map(|(name, _): &(String, Info)| name.as_str());
-                json::check_unique(names.chain(std::iter::repeat_n(METADATA, metadata)))?;
-                Ok(Header(tensors))
+                json::check_unique(names.chain(std::iter::repeat_n(METADATA, seen)))?;
+                Ok(Header(tensors, metadata))
             }
         }
 
@@ -97,14 +108,32 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
+/// As much of the metadata as reports carry: the first entries, each value up to its cap.
+fn capped(pairs: Vec<(String, String)>) -> Vec<MetadataEntry> {
+    let mut left = limits::METADATA_BYTES;
+    let mut entries = Vec::new();
+    for (key, mut value) in pairs {
+        if key.len() > left {
+            break;
+        }
+        left -= key.len();
+        if value.len() > left {
+            value.truncate(value.floor_char_boundary(left));
+        }
+        left -= value.len();
+        entries.push(MetadataEntry { key, value });
+    }
+    entries
+}
+
 /// Parses the header `text` of a file with `data_bytes` bytes behind it.
-fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Vec<TensorEntry>> {
+fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
     if text.first() != Some(&b'{') {
         return Err(Error::new(ErrorKind::Malformed, "the safetensors header is no JSON object")
             .at(LENGTH_BYTES)
             .expected("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
     }
-    let Header(mut infos) = serde_json::from_slice(text).map_err(|error| {
+    let Header(mut infos, metadata) = serde_json::from_slice(text).map_err(|error| {
         let expected = "an object of {dtype, shape, data_offsets}, each tensor once";
         json::error("the safetensors header is damaged", expected, text, LENGTH_BYTES, &error)
     })?;
@@ -129,7 +158,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Vec<TensorEntry>
             .at(data + position)
             .expected(format!("{position} bytes of tensors"), format!("{data_bytes} bytes")));
     }
-    Ok(entries)
+    Ok(Contents { tensors: entries, metadata })
 }
 
 /// Checks one tensor that must begin at `position` of the data; gives its type and length.

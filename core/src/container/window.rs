@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Packing;
 use crate::{Error, ErrorKind};
 
 /// Number of a file as the caller listed it.
@@ -30,6 +31,9 @@ pub struct Need {
 pub enum Pause {
     /// All of these ranges are needed; feed them, in any order, and start the parser again.
     Need(Vec<Need>),
+    /// The file is a tar, compressed like this: push all of it through a [`super::TarStream`], which gives the
+    /// structure in the parser's stead.
+    Unpack(Packing),
     /// The input is faulty.
     Failed(Error),
 }
@@ -39,7 +43,7 @@ impl Pause {
     pub(super) fn within(self, outer: &str) -> Self {
         match self {
             Self::Failed(error) => Self::Failed(error.within(outer)),
-            need => need,
+            other => other,
         }
     }
 }

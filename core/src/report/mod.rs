@@ -7,6 +7,7 @@ pub mod compare;
 mod layers;
 pub mod link;
 mod manifest;
+mod source;
 
 use std::borrow::Cow;
 
@@ -20,6 +21,7 @@ use crate::{Error, ErrorKind, Result, limits};
 
 pub use layers::{LayerSummary, Octave, ValueSummary};
 pub use manifest::{ManifestSummary, MisshapenSummary};
+pub use source::SourceUrl;
 
 /// Version of the JSON report.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -49,6 +51,9 @@ pub struct Report {
     pub manifest: Option<ManifestSummary>,
     /// Every weight, in storage order.
     pub weights: Vec<WeightSummary>,
+    /// Every stored tensor with its hash, in storage order, when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensors: Option<Vec<TensorSummary>>,
     /// What a reader should know beside the gates.
     pub notes: Vec<String>,
     /// The measured perplexity, when the model was evaluated.
@@ -60,12 +65,15 @@ pub struct Report {
 pub struct ArtifactSummary {
     /// File or folder name, without its path.
     pub name: String,
-    /// Folder, zip or safetensors.
+    /// Folder, zip, tar, safetensors or GGUF.
     pub kind: ContainerKind,
     /// Bytes as the validator counts them.
     pub size_bytes: u64,
     /// SHA-256 of the file in hex; `None` for a folder or when the payload was not read.
     pub sha256: Option<String>,
+    /// Where it can be downloaded, as the maker of the report says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceUrl>,
     /// Every file or archive member, in storage order.
     pub members: Vec<MemberSummary>,
 }
@@ -77,10 +85,36 @@ pub struct MemberSummary {
     pub name: String,
     /// Bytes after decompression.
     pub bytes: u64,
-    /// Bytes taken in the artifact.
+    /// Bytes taken in the artifact; in a compressed tar, in the tar that it unpacks to.
     pub stored_bytes: u64,
     /// SHA-256 of the uncompressed bytes in hex, when the payload was read.
     pub sha256: Option<String>,
+    /// What the header of a safetensors file says about itself (`__metadata__`), as far as the caps allow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<MetadataEntry>,
+}
+
+/// A key of a safetensors file's metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct MetadataEntry {
+    pub key: String,
+    pub value: String,
+}
+
+/// One stored tensor: a weight, or a part of a packed one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TensorSummary {
+    /// Name in its file.
+    pub name: String,
+    /// Element type.
+    pub dtype: Cow<'static, str>,
+    /// Dimensions as stored.
+    pub shape: Vec<u64>,
+    /// Stored bytes.
+    pub bytes: u64,
+    /// SHA-256 of the stored bytes in hex.
+    pub sha256: String,
 }
 
 /// The outcome of all gates together.
@@ -242,10 +276,12 @@ pub struct DocumentLoss {
 
 fields!(Report {
     schema_version, bitgauge_version, artifact, pack, verdict, gates, model, accounting, weights, notes, evaluation;
-    layers, manifest
+    layers, manifest, tensors
 });
-fields!(ArtifactSummary { name, kind, size_bytes, sha256, members });
-fields!(MemberSummary { name, bytes, stored_bytes, sha256 });
+fields!(ArtifactSummary { name, kind, size_bytes, sha256, members; source });
+fields!(MemberSummary { name, bytes, stored_bytes, sha256; metadata });
+fields!(MetadataEntry { key, value });
+fields!(TensorSummary { name, dtype, shape, bytes, sha256 });
 names!(Verdict { Eligible = "eligible", NotEligible = "not-eligible", Inconclusive = "inconclusive" });
 names!(Outcome { Pass = "pass", Fail = "fail", NotRun = "not-run" });
 names!(Unit { Bytes = "bytes", Parameters = "parameters", Tensors = "tensors", Files = "files" });

@@ -6,7 +6,7 @@ mod remote;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bitgauge_core::container::{Artifact, Pause, Root, Window, open};
+use bitgauge_core::container::{Artifact, Packing, Pause, Root, TarStream, Window, open};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
@@ -140,6 +140,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
         let needs = match open(window, root) {
             Ok(artifact) => return Ok(artifact),
             Err(Pause::Failed(error)) => return Err(error),
+            Err(Pause::Unpack(packing)) => return read_tar(window.name(0), source, packing).await,
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
@@ -148,6 +149,27 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
             window.feed(need.file, offset, bytes);
         }
     }
+}
+
+/// The structure of a compressed tar, which takes a pass of its own.
+async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Artifact> {
+    if matches!(source, Source::Remote(_)) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a compressed tar shows its files only from end to end",
+        )
+        .within(name)
+        .expected("a zip, a safetensors file, a GGUF file or a plain tar", packing.name())
+        .hint("download the file and open it here"));
+    }
+    let mut tar = TarStream::new(name, packing)?;
+    let mut progress = Progress::of(source);
+    let mut stream = source.stream(0).await?;
+    while let Some(bytes) = stream.next().await? {
+        tar.push(bytes)?;
+        progress.add(bytes.len());
+    }
+    tar.finish()
 }
 
 /// Reads every byte of what is open once.
@@ -189,28 +211,42 @@ async fn hash(source: Source) -> Result<()> {
 }
 
 async fn read_all(source: &Source, inventory: &Inventory<'_>) -> Result<Findings> {
-    let lengths = source.lengths();
-    let total: u64 = lengths.iter().sum();
-    let (mut done, mut last) = (0, f64::NEG_INFINITY);
     let mut scan = Scan::new(inventory);
     if FILE_HASH.with_borrow(|hash| *hash != FileHash::Here) {
         scan = scan.without_file_hash();
     }
-    for number in 0..lengths.len() {
+    let mut progress = Progress::of(source);
+    for number in 0..source.lengths().len() {
         scan.begin_file(number)?;
         let mut stream = source.stream(number).await?;
         while let Some(bytes) = stream.next().await? {
             scan.push(bytes)?;
-            done += bytes.len() as u64;
-            let now = js_sys::Date::now();
-            if now - last >= PROGRESS_MS {
-                send(&Event::Progress { done, total });
-                last = now;
-            }
+            progress.add(bytes.len());
         }
     }
-    send(&Event::Progress { done, total });
     scan.finish()
+}
+
+/// Tells the page how far a pass is.
+struct Progress {
+    done: u64,
+    total: u64,
+    last: f64,
+}
+
+impl Progress {
+    fn of(source: &Source) -> Self {
+        Self { done: 0, total: source.lengths().iter().sum(), last: f64::NEG_INFINITY }
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.done += bytes as u64;
+        let now = js_sys::Date::now();
+        if now - self.last >= PROGRESS_MS || self.done == self.total {
+            send(&Event::Progress { done: self.done, total: self.total });
+            self.last = now;
+        }
+    }
 }
 
 /// Judges what is known by the limits of the session's pack.

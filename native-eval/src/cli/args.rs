@@ -7,6 +7,7 @@ use std::str::FromStr;
 use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::direct::{Revision, Scorer};
+use bitgauge_core::report::SourceUrl;
 use clap::{Parser, Subcommand, ValueEnum};
 use native_eval::{Precision, Shard};
 
@@ -34,6 +35,8 @@ pub enum Command {
     Eval(EvalOptions),
     /// Hold two artifacts against each other: gates, margins, layers, weights, and which ranks first.
     Compare(CompareOptions),
+    /// Show a report that somebody made, from its file or a link.
+    Show(ShowOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
     Benchmark(BenchmarkOptions),
     /// Score a JSON artifact with the validator's proxy.
@@ -86,12 +89,15 @@ impl From<PackName> for Pack {
 
 #[derive(clap::Args)]
 pub struct InspectOptions {
-    /// A model folder, .zip, .safetensors or .gguf file.
+    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
     /// can't run, so the best verdict is `inconclusive`.
     #[arg(long)]
     pub headers_only: bool,
+    /// Also hash every tensor: the report then lists them, and two reports tell which tensors differ.
+    #[arg(long, conflicts_with = "headers_only")]
+    pub hash_tensors: bool,
     /// Whose limits apply.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
@@ -105,6 +111,9 @@ pub struct InspectOptions {
     /// is in the link itself: nothing is uploaded, and only who has the link can read it.
     #[arg(long, value_name = "BASE_URL", value_parser = base_url)]
     pub share: Option<String>,
+    /// Record in the report, and in the link, where the artifact can be downloaded (https).
+    #[arg(long, value_name = "URL")]
+    pub source: Option<SourceUrl>,
 }
 
 /// An address that a fragment can be appended to.
@@ -121,7 +130,7 @@ fn base_url(text: &str) -> Result<String, String> {
 
 #[derive(clap::Args)]
 pub struct EvalOptions {
-    /// A model folder, .zip, .safetensors or .gguf file.
+    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file.
     pub artifact: PathBuf,
     /// Held-out documents: a JSON list of strings or of objects with `text`, the same as JSON
     /// lines (.jsonl), or one document a line (.txt).
@@ -183,12 +192,25 @@ pub struct CompareOptions {
     /// Read only the structure of artifacts, as `inspect --headers-only`.
     #[arg(long)]
     pub headers_only: bool,
+    /// Also compare artifacts tensor by tensor, by their hashes.
+    #[arg(long, conflicts_with = "headers_only")]
+    pub hash_tensors: bool,
     /// Whose limits apply to artifacts; a report keeps those that it was made with.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
     /// List every layer and weight that differs, not only the first.
     #[arg(long)]
     pub all: bool,
+}
+
+/// Shows a report as `inspect` prints it. It is what its maker claims; nothing is checked.
+#[derive(clap::Args)]
+pub struct ShowOptions {
+    /// A report (JSON), or a link that carries one.
+    pub report: OsString,
+    /// Print every weight, not only the totals.
+    #[arg(long)]
+    pub weights: bool,
 }
 
 /// Runs like the task's benchmark.py, without Python: what to evaluate comes from the environment.

@@ -4,9 +4,10 @@ mod json;
 
 use anstream::println;
 use bitgauge_core::report::compare::{self, Decision, Figure, Line, Pair, Reason, Side};
-use bitgauge_core::report::{Gate, LayerSummary, Report, WeightSummary};
+use bitgauge_core::report::{Gate, LayerSummary, Report, TensorSummary, WeightSummary};
 
 use super::args::{CompareOptions, Format};
+use super::inspect::Reading;
 use super::output::{print_table, table};
 use super::{Exit, Failure, subject, text};
 
@@ -17,7 +18,10 @@ const NAMES: [&str; 2] = ["A", "B"];
 
 /// Compares two artifacts, reports or links.
 pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
-    let settings = subject::Settings { pack: options.pack.into(), headers_only: options.headers_only };
+    let settings = subject::Settings {
+        pack: options.pack.into(),
+        reading: Reading::of(options.headers_only, options.hash_tensors),
+    };
     let left = subject::report(&options.a, &settings)?;
     let right = subject::report(&options.b, &settings)?;
     let decision = compare::decide(&left, &right);
@@ -79,6 +83,9 @@ fn print_for_people(both: [&Report; 2], decision: &Decision, all: bool) {
     let limit = if all { usize::MAX } else { LISTED };
     print_list("Layers", "layer", Some(compare::layers(left, right)), limit, layer_row);
     print_list("Weights", "weight", compare::weights(left, right), limit, weight_row);
+    if let Some(tensors) = compare::tensors(left, right) {
+        print_list("Tensors", "tensor", Some(tensors), limit, tensor_row);
+    }
 }
 
 fn summaries(both: [&Report; 2]) -> Vec<Vec<String>> {
@@ -130,15 +137,22 @@ fn gate_row(pair: Pair<Gate>) -> Vec<String> {
 }
 
 fn figure_row(line: &Line) -> Vec<String> {
-    let words = |figure: &Option<Figure>| match figure {
-        None => "-".to_owned(),
+    let cell = |figure: &Option<Figure>| figure.as_ref().map_or_else(|| "-".to_owned(), words);
+    vec![format!("  {}", line.what), cell(&line.left), cell(&line.right)]
+}
+
+fn words(figure: &Figure) -> String {
+    match figure {
         // Of a hash both ends are enough; `inspect` prints the whole.
-        Some(Figure::Text(hash)) if hash.len() == 64 => format!("{}…{}", &hash[..8], &hash[56..]),
-        Some(Figure::Text(words)) => words.clone(),
-        Some(Figure::Count(number, unit)) => format!("{} {unit}", text::count(*number)).trim_end().to_owned(),
-        Some(Figure::Measured(value)) => format!("{value:.4}"),
-    };
-    vec![format!("  {}", line.what), words(&line.left), words(&line.right)]
+        Figure::Text(hash) if is_sha256(hash) => format!("{}…{}", &hash[..8], &hash[56..]),
+        Figure::Text(words) => words.clone(),
+        Figure::Count(number, unit) => format!("{} {unit}", text::count(*number)).trim_end().to_owned(),
+        Figure::Measured(value) => format!("{value:.4}"),
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Lists pairs that differ, the first `limit` of them.
@@ -191,6 +205,12 @@ impl Named for WeightSummary {
     }
 }
 
+impl Named for TensorSummary {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
 impl Named for LayerSummary {
     fn name(&self) -> String {
         self.layer.map_or_else(|| "outside".to_owned(), |layer| layer.to_string())
@@ -201,6 +221,13 @@ fn weight_row(pair: [&WeightSummary; 2]) -> [String; 2] {
     pair.map(|weight| {
         let shape: Vec<_> = weight.shape.iter().map(u64::to_string).collect();
         format!("{}, {}, {} bits", weight.form, shape.join(" x "), text::count(weight.bits))
+    })
+}
+
+fn tensor_row(pair: [&TensorSummary; 2]) -> [String; 2] {
+    pair.map(|tensor| {
+        let shape: Vec<_> = tensor.shape.iter().map(u64::to_string).collect();
+        format!("{}, {}, {}", tensor.dtype, shape.join(" x "), words(&Figure::Text(tensor.sha256.clone())))
     })
 }
 

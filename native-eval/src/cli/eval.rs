@@ -20,6 +20,7 @@ use native_eval::{
 
 use super::args::{DeviceOptions, EvalOptions, Format};
 use super::device::Device;
+use super::inspect::Reading;
 use super::{Exit, Failure, contract, device, inspect, output, progress, text};
 
 /// Evaluates one artifact and prints its report with the perplexity.
@@ -83,7 +84,7 @@ impl Job<'_> {
         let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
         let ids = self.documents.iter().map(|text| self.tokenizer.encode(text, self.max_tokens));
         let ids: Vec<Vec<u32>> = ids.collect::<Result<_, _>>()?;
-        let hashes = inspect::scan(source, &inventory)?;
+        let hashes = inspect::scan(source, &inventory, Reading::Payload)?;
         let mut report = inspect::report(source, &inventory, pack, Some(&hashes));
         let options = EvaluateOptions {
             max_tokens: self.max_tokens,

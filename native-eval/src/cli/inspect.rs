@@ -15,8 +15,10 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let mut source = Source::open(&options.artifact)?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
-    let findings = if options.headers_only { None } else { Some(scan(&mut source, &inventory)?) };
-    let report = report(&source, &inventory, options.pack.into(), findings.as_ref());
+    let reading = Reading::of(options.headers_only, options.hash_tensors);
+    let findings = read(&mut source, &inventory, reading)?;
+    let mut report = report(&source, &inventory, options.pack.into(), findings.as_ref());
+    report.artifact.source = options.source.clone();
     if let Some(path) = &options.report {
         output::write_report(&report, path)?;
     }
@@ -32,10 +34,43 @@ pub fn report(source: &Source, inventory: &Inventory, pack: Pack, findings: Opti
     bitgauge_core::inspect::report(source.name(), inventory, pack, findings)
 }
 
+/// How much of an artifact is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Its structure.
+    Headers,
+    /// Every byte.
+    Payload,
+    /// Every byte, with a hash for each tensor.
+    Tensors,
+}
+
+impl Reading {
+    /// What the options ask for.
+    pub fn of(headers_only: bool, hash_tensors: bool) -> Self {
+        match (headers_only, hash_tensors) {
+            (true, _) => Self::Headers,
+            (false, false) => Self::Payload,
+            (false, true) => Self::Tensors,
+        }
+    }
+}
+
+/// What a pass over the artifact finds, if one is wanted.
+pub fn read(source: &mut Source, inventory: &Inventory, reading: Reading) -> Result<Option<Findings>, Error> {
+    match reading {
+        Reading::Headers => Ok(None),
+        Reading::Payload | Reading::Tensors => scan(source, inventory, reading).map(Some),
+    }
+}
+
 /// Reads every byte once: hashes, checksums, payload.
-pub fn scan(source: &mut Source, inventory: &Inventory) -> Result<Findings, Error> {
+pub fn scan(source: &mut Source, inventory: &Inventory, reading: Reading) -> Result<Findings, Error> {
     let bar = progress::bytes("inspecting", inventory.artifact.size_bytes);
     let mut scan = Scan::new(inventory);
+    if reading == Reading::Tensors {
+        scan.hash_tensors();
+    }
     for file in 0..source.file_count() {
         scan.begin_file(file)?;
         source.stream_file(file, &mut |bytes| {

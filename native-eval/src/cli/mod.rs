@@ -18,6 +18,7 @@ mod pack;
 mod prepare;
 mod progress;
 mod proxy;
+mod show;
 mod subject;
 mod text;
 
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Some(Command::Inspect(options)) => inspect::run(&options, format),
         Some(Command::Eval(options)) => eval::run(&options, format),
         Some(Command::Compare(options)) => compare::run(&options, format),
+        Some(Command::Show(options)) => show::run(&options, format),
         Some(Command::Benchmark(options)) => benchmark::run(&options, format),
         Some(Command::Proxy(options)) => proxy::run(&options, format),
         Some(Command::Prepare(options)) => prepare::run(&options, format),

@@ -58,6 +58,9 @@ fn print_for_people(report: &Report, weights: bool) {
     if let Some(sha256) = &artifact.sha256 {
         println!("{}", text::faint(&format!("sha256: {sha256}")));
     }
+    if let Some(source) = &artifact.source {
+        println!("{}", text::faint(&format!("source: {}", source.as_str())));
+    }
     if let Some(evaluation) = &report.evaluation {
         print_evaluation(evaluation);
     }

@@ -11,14 +11,15 @@ use bitgauge_core::report::{Report, link};
 use bitgauge_core::{Error, ErrorKind, limits};
 use native_eval::Source;
 
-use super::{Failure, inspect};
+use super::Failure;
+use super::inspect::{self, Reading};
 
 /// How artifacts are inspected; a report says what was found when it was made.
 pub struct Settings {
     /// Whose limits apply.
     pub pack: Pack,
-    /// Whether only the structure is read.
-    pub headers_only: bool,
+    /// What is read of them.
+    pub reading: Reading,
 }
 
 /// The report that the argument names or carries, or that of the artifact that it names.
@@ -26,15 +27,24 @@ pub struct Settings {
 /// # Errors
 /// A file that is neither, a damaged link.
 pub fn report(argument: &OsStr, settings: &Settings) -> Result<Report, Failure> {
+    match written(argument)? {
+        Some(report) => Ok(report),
+        None => inspected(Path::new(argument), settings),
+    }
+}
+
+/// The report that the argument names or carries; nothing when it may name an artifact.
+///
+/// # Errors
+/// A damaged report or link.
+pub fn written(argument: &OsStr) -> Result<Option<Report>, Failure> {
     let path = Path::new(argument);
     if let Some(fragment) = fragment(argument).filter(|_| !path.exists()) {
-        let report = link::decode(fragment)?;
-        return report.ok_or_else(|| Failure("the link carries no report".to_owned()));
+        return Ok(link::decode(fragment)?);
     }
-    match report_text(path)? {
-        Some(text) => Ok(Report::from_json(&text).map_err(|error| error.within(path.display()))?),
-        None => inspected(path, settings),
-    }
+    let text = report_text(path)?;
+    let report = text.map(|text| Report::from_json(&text).map_err(|error| error.within(path.display())));
+    Ok(report.transpose()?)
 }
 
 /// A link's fragment, with or without what stands in front of it.
@@ -69,6 +79,6 @@ fn inspected(path: &Path, settings: &Settings) -> Result<Report, Failure> {
     let mut source = Source::open(path)?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
-    let findings = if settings.headers_only { None } else { Some(inspect::scan(&mut source, &inventory)?) };
+    let findings = inspect::read(&mut source, &inventory, settings.reading)?;
     Ok(inspect::report(&source, &inventory, settings.pack, findings.as_ref()))
 }

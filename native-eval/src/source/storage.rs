@@ -5,27 +5,36 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bitgauge_core::container::FileId;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
+use tempfile::TempPath;
 
 /// The files that a [`FileId`] counts.
 pub(super) enum Storage {
     /// Files on disk. One is kept open: reading mostly stays within a file.
-    Disk { paths: Vec<PathBuf>, open: Option<(FileId, File)> },
+    Disk { paths: Vec<PathBuf>, open: Option<(FileId, File)>, temporary: Option<Arc<TempPath>> },
     /// One file in memory.
     Memory(Cow<'static, [u8]>),
 }
 
 impl Storage {
     pub(super) fn disk(paths: Vec<PathBuf>) -> Self {
-        Self::Disk { paths, open: None }
+        Self::Disk { paths, open: None, temporary: None }
+    }
+
+    /// A file that is removed with the last that reads it.
+    pub(super) fn temporary(file: TempPath) -> Self {
+        Self::Disk { paths: vec![file.to_path_buf()], open: None, temporary: Some(Arc::new(file)) }
     }
 
     /// The same files, to be read beside these.
     pub(super) fn again(&self) -> Self {
         match self {
-            Self::Disk { paths, .. } => Self::disk(paths.clone()),
+            Self::Disk { paths, temporary, .. } => {
+                Self::Disk { paths: paths.clone(), open: None, temporary: temporary.clone() }
+            }
             Self::Memory(bytes) => Self::Memory(bytes.clone()),
         }
     }
@@ -33,7 +42,7 @@ impl Storage {
     /// Fills `out` from byte `offset` of a file.
     pub(super) fn read(&mut self, file: FileId, offset: u64, out: &mut [u8]) -> Result<()> {
         match self {
-            Self::Disk { paths, open } => {
+            Self::Disk { paths, open, .. } => {
                 read_file(&paths[file], file, open, offset, out).map_err(|error| io_error(&error).at(offset))
             }
             Self::Memory(bytes) => {
@@ -135,6 +144,14 @@ pub(super) fn io_error(error: &io::Error) -> Error {
         io::ErrorKind::UnexpectedEof => io.hint("the file became shorter while it was read"),
         _ => io,
     }
+}
+
+/// What the operating system said of a temporary file.
+pub(super) fn no_room(error: &io::Error) -> Error {
+    Error::new(ErrorKind::Io, "the archive can't be unpacked into a temporary file")
+        .within(std::env::temp_dir().display())
+        .expected("room on the disk", error)
+        .hint("free some space, or set TMPDIR to another disk")
 }
 
 /// A zeroed buffer of a declared length, or an error when there is not that much memory.

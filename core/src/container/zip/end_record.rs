@@ -34,8 +34,7 @@ pub(super) struct EndRecord {
 /// A file that has no end record but begins with a zip's signature is a damaged zip.
 pub(super) fn read(window: &Window, file: FileId) -> Result<Option<EndRecord>, Pause> {
     let size = window.len(file);
-    let tail_bytes = size.min(END_BYTES + u64::from(u16::MAX));
-    let tail_offset = size - tail_bytes;
+    let (tail_offset, tail_bytes) = tail(size);
     // What the file is, is told by both its ends: one round trip for the two.
     window.want([
         Need { file, offset: tail_offset, len: tail_bytes },
@@ -63,6 +62,20 @@ pub(super) fn read(window: &Window, file: FileId) -> Result<Option<EndRecord>, P
         }
     }
     Ok(Some(fields.check(end_offset, directory_end)?))
+}
+
+/// Offset of the last end record's signature where readers look for one.
+pub(super) fn last_signature(window: &Window, file: FileId) -> Result<Option<u64>, Pause> {
+    let (offset, len) = tail(window.len(file));
+    let tail = window.get(file, offset, len)?;
+    let at = tail.windows(END_SIGNATURE.len()).rposition(|bytes| bytes == END_SIGNATURE);
+    Ok(at.map(|at| offset + at as u64))
+}
+
+/// Offset and length of the end of a file of `size` bytes that may hold the end record.
+fn tail(size: u64) -> (u64, u64) {
+    let len = size.min(END_BYTES + u64::from(u16::MAX));
+    (size - len, len)
 }
 
 /// Position in `tail` of the one end record whose comment ends with the file.

@@ -33,6 +33,19 @@ struct Central {
     local_offset: u64,
 }
 
+/// Refuses a file that is no zip here, but may be one to a reader that takes any end record, as Python's does.
+pub(super) fn check_absent(window: &Window, file: FileId) -> Result<(), Pause> {
+    match end_record::last_signature(window, file)? {
+        None => Ok(()),
+        Some(offset) => Err(Error::new(ErrorKind::Malformed, "the tar may be taken for a zip")
+            .within(window.name(file))
+            .at(offset)
+            .expected("no zip's end record in its last 65557 bytes", "PK\\x05\\x06")
+            .hint("write the archive again, with its files in another order, or as a zip")
+            .into()),
+    }
+}
+
 /// The members of an archive in storage order, without folders; `None` when `file` is no zip.
 pub(super) fn members(window: &Window, file: FileId) -> Result<Option<Vec<Member>>, Pause> {
     read(window, file).map_err(|pause| pause.within(window.name(file)))

@@ -18,6 +18,6 @@ pub use candidate::{Candidate, compile};
 pub use model::{LAYERS, LayerSpec, Metrics, Teacher, VOCABULARY, vocabulary};
 pub use prepare::prepare_report;
 pub use rescue::{Payload, decode_q4, encode_q4, round_to_f16};
-pub use run::{Proxy, run};
+pub use run::{Proxy, judge_bytes, run};
 pub use submission::{Builder, Submission, default_submission};
 pub use totals::{Totals, scaled};

@@ -20,6 +20,13 @@ pub enum Submission<'a> {
         /// Reads it.
         files: &'a dyn Files,
     },
+    /// The contents of a JSON file.
+    Bytes {
+        /// What messages call the file.
+        path: &'a str,
+        /// All of it.
+        bytes: &'a [u8],
+    },
     /// A train module.
     Module {
         /// Its name in messages.
@@ -37,6 +44,7 @@ impl Submission<'_> {
     pub(super) fn load(&mut self) -> Result<Object, Halt> {
         match self {
             Self::File { path, files } => read_file(path, *files),
+            Self::Bytes { path, bytes } => parse(path, bytes),
             Self::Module { name, build: None } => {
                 Err(Raised::value(format!("{name} must define build_submission(...)")).into())
             }
@@ -49,18 +57,23 @@ impl Submission<'_> {
 }
 
 fn read_file(path: &str, files: &dyn Files) -> Result<Object, Halt> {
-    let unusable = |why: String| {
-        Error::new(ErrorKind::Io, "the submission artifact can't be read")
-            .within(path)
-            .expected("a JSON file in UTF-8", why)
-    };
     let bytes = files.read(&files.absolute(path)).map_err(|error| match error {
         ReadError::NotFound => Halt::from(Raised::value(format!("submission artifact not found: {path}"))),
-        ReadError::IsFolder => unusable("a folder".into()).into(),
-        ReadError::Other(why) => unusable(why).into(),
+        ReadError::IsFolder => unusable(path, "a folder").into(),
+        ReadError::Other(why) => unusable(path, &why).into(),
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?;
-    match Value::parse(&text) {
+    parse(path, &bytes)
+}
+
+fn unusable(path: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Io, "the submission artifact can't be read")
+        .within(path)
+        .expected("a JSON file in UTF-8", why)
+}
+
+fn parse(path: &str, bytes: &[u8]) -> Result<Object, Halt> {
+    let text = std::str::from_utf8(bytes).map_err(|error| unusable(path, &error.to_string()))?;
+    match Value::parse(text) {
         Ok(Value::Object(artifact)) => Ok(artifact),
         Ok(_) => Err(Raised::value("submission artifact JSON must be an object").into()),
         Err(_) => Err(Raised::value(format!("submission artifact must be JSON: {path}")).into()),

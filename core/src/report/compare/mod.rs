@@ -14,7 +14,7 @@ use super::{Gate, LayerSummary, Report};
 use crate::accounting::Bucket;
 
 pub use decision::{Decision, Reason, Side, decide};
-pub use pairs::{Pair, gates, weights};
+pub use pairs::{Pair, gates, tensors, weights};
 
 /// A figure of a report.
 #[derive(Debug, Clone, PartialEq)]

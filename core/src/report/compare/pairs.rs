@@ -1,7 +1,7 @@
-//! Gates and weights of two reports, matched by name.
+//! Gates, weights and tensors of two reports, matched by name.
 
 use crate::order;
-use crate::report::{Gate, Report, WeightSummary};
+use crate::report::{Gate, Report, TensorSummary, WeightSummary};
 
 /// What both reports say of one thing, or one of them.
 pub type Pair<'r, T> = [Option<&'r T>; 2];
@@ -21,20 +21,30 @@ pub fn weights<'r>(left: &'r Report, right: &'r Report) -> Option<Vec<Pair<'r, W
     if left.weights.is_empty() || right.weights.is_empty() {
         return None;
     }
-    let mut by_name: Vec<&WeightSummary> = right.weights.iter().collect();
-    order::sort_by(&mut by_name, |a, b| a.name.cmp(&b.name));
-    let find = |weight: &WeightSummary| by_name.binary_search_by(|other| other.name.cmp(&weight.name)).ok();
+    Some(differing([&left.weights, &right.weights], |weight| &weight.name))
+}
+
+/// The stored tensors that differ in type, shape or bytes; nothing when a report was made without their hashes.
+pub fn tensors<'r>(left: &'r Report, right: &'r Report) -> Option<Vec<Pair<'r, TensorSummary>>> {
+    Some(differing([left.tensors.as_ref()?, right.tensors.as_ref()?], |tensor| &tensor.name))
+}
+
+/// What is not the same on both sides, matched by name.
+fn differing<'r, T: PartialEq>([left, right]: [&'r [T]; 2], name: fn(&T) -> &str) -> Vec<Pair<'r, T>> {
+    let mut by_name: Vec<&T> = right.iter().collect();
+    order::sort_by(&mut by_name, |a, b| name(a).cmp(name(b)));
+    let find = |item: &T| by_name.binary_search_by(|other| name(other).cmp(name(item))).ok();
     let mut matched = vec![false; by_name.len()];
     let mut pairs = Vec::new();
-    for weight in &left.weights {
-        let index = find(weight);
+    for item in left {
+        let index = find(item);
         index.into_iter().for_each(|index| matched[index] = true);
         let other = index.map(|index| by_name[index]);
-        if other != Some(weight) {
-            pairs.push([Some(weight), other]);
+        if other != Some(item) {
+            pairs.push([Some(item), other]);
         }
     }
-    let only_right = right.weights.iter().filter(|weight| find(weight).is_some_and(|index| !matched[index]));
-    pairs.extend(only_right.map(|weight| [None, Some(weight)]));
-    Some(pairs)
+    let only_right = right.iter().filter(|item| find(item).is_some_and(|index| !matched[index]));
+    pairs.extend(only_right.map(|item| [None, Some(item)]));
+    pairs
 }

@@ -1,8 +1,9 @@
 //! A report in the fragment of a link: `https://host/inspector/#r=AWVs...`.
 //!
 //! What follows `#r=` is base64url without padding of: a version byte, the report packed by the
-//! schema of that version, and the CRC-32 of all before it. Version 1 is read for ever; a change
-//! of what is written is another version. A link carries gates, sizes and figures by layer, not
+//! schema of that version, and the CRC-32 of all before it. Every version is read for ever; a change
+//! of what is written is another version. Version 2 is version 1 with the artifact's source behind it; what has no
+//! source is still written as version 1. A link carries gates, sizes and figures by layer, not
 //! the weights one by one. It says what somebody claims; nothing in it proves that it is true.
 
 mod gates;
@@ -13,29 +14,36 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use self::wire::{Reader, Writer};
-use super::{ArtifactSummary, Evaluation, ModelSummary, Report, SCHEMA_VERSION, Verdict};
+use super::{ArtifactSummary, Evaluation, ModelSummary, Report, SCHEMA_VERSION, SourceUrl, Verdict};
 use crate::accounting::{Accounting, Bucket, Entry};
 use crate::container::ContainerKind;
 use crate::contract::Pack;
 use crate::crc32::Crc32;
 use crate::{Error, ErrorKind, Result, limits};
 
-/// The schema that is written.
+/// The schema of a report without a source.
 const VERSION: u8 = 1;
+/// The schema of one with a source.
+const VERSION_WITH_SOURCE: u8 = 2;
 /// What stands before the report in a link's fragment.
 const KEY: &str = "r=";
 /// Bytes of the CRC-32 at the end.
 const CHECKSUM_BYTES: usize = 4;
 /// The kinds of artifact by their number. New ones are appended.
-const KINDS: [ContainerKind; 4] =
-    [ContainerKind::Folder, ContainerKind::Zip, ContainerKind::Safetensors, ContainerKind::Gguf];
+const KINDS: [ContainerKind; 5] = [
+    ContainerKind::Folder,
+    ContainerKind::Zip,
+    ContainerKind::Safetensors,
+    ContainerKind::Gguf,
+    ContainerKind::Tar,
+];
 /// The packs by their number.
 const PACKS: [Pack; 2] = [Pack::Binary, Pack::Ternary];
 
 /// How much of a report goes into a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// Verdict, gates, accounting, evaluation: up to 400 characters.
+    /// Verdict, gates, accounting, evaluation: up to 400 characters, and those of a source.
     Summary,
     /// Also the figures by layer.
     Full,
@@ -44,13 +52,17 @@ pub enum Detail {
 /// The fragment of a link that carries a report, without `#`.
 pub fn encode(report: &Report, detail: Detail) -> String {
     let mut out = Writer::new();
-    out.byte(VERSION);
+    let source = report.artifact.source.as_ref();
+    out.byte(if source.is_some() { VERSION_WITH_SOURCE } else { VERSION });
     write_artifact(&mut out, report);
     out.option(report.model.as_ref(), write_model);
     gates::write(&mut out, &report.gates, &known_counts(&report.artifact, report.model.as_ref()));
     write_accounting(&mut out, &report.accounting);
     out.option(report.evaluation.as_ref(), write_evaluation);
     layers::write(&mut out, if detail == Detail::Full { &report.layers } else { &[] });
+    if let Some(source) = source {
+        out.text(source.as_str());
+    }
     let mut bytes = out.into_bytes();
     let checksum = crc32(&bytes);
     bytes.extend(checksum);
@@ -82,9 +94,9 @@ fn read(text: &str) -> Result<Report> {
             .hint("copy the whole link again")
     })?;
     let (&version, _) = bytes.split_first().ok_or_else(|| truncated(0))?;
-    if version != VERSION {
+    if ![VERSION, VERSION_WITH_SOURCE].contains(&version) {
         return Err(Error::new(ErrorKind::Unsupported, "the link is of another version")
-            .expected(format!("version {VERSION}"), version)
+            .expected(format!("version {VERSION} or {VERSION_WITH_SOURCE}"), version)
             .hint("open it with a newer bitgauge"));
     }
     let split = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| truncated(bytes.len()))?;
@@ -97,7 +109,10 @@ fn read(text: &str) -> Result<Report> {
     // The version stays in, so that offsets in errors are those of the whole.
     let mut from = Reader::new(content);
     from.byte()?;
-    let report = read_report(&mut from)?;
+    let mut report = read_report(&mut from)?;
+    if version == VERSION_WITH_SOURCE {
+        report.artifact.source = Some(SourceUrl::parse(&from.text()?)?);
+    }
     from.finish()?;
     Ok(report)
 }
@@ -134,6 +149,7 @@ fn read_report(from: &mut Reader) -> Result<Report> {
         layers,
         manifest: None,
         weights: Vec::new(),
+        tensors: None,
         notes: Vec::new(),
         evaluation,
     })
@@ -151,6 +167,7 @@ fn kind_number(kind: ContainerKind) -> u8 {
         ContainerKind::Zip => 1,
         ContainerKind::Safetensors => 2,
         ContainerKind::Gguf => 3,
+        ContainerKind::Tar => 4,
     }
 }
 
@@ -182,7 +199,7 @@ fn read_artifact(from: &mut Reader) -> Result<(String, ArtifactSummary, Pack)> {
         return Err(from.fault("the artifact's size is out of range", "less than 2^61 bytes", size_bytes));
     }
     let sha256 = from.option(Reader::sha256)?;
-    Ok((version, ArtifactSummary { name, kind, size_bytes, sha256, members: Vec::new() }, pack))
+    Ok((version, ArtifactSummary { name, kind, size_bytes, sha256, source: None, members: Vec::new() }, pack))
 }
 
 fn write_model(out: &mut Writer, model: &ModelSummary) {

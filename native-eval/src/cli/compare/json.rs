@@ -1,7 +1,7 @@
 //! A comparison as one JSON document.
 
 use bitgauge_core::report::compare::{self, Decision, Figure, Pair, Side};
-use bitgauge_core::report::{Gate, Report, WeightSummary};
+use bitgauge_core::report::{Gate, Report, TensorSummary, WeightSummary};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -42,6 +42,8 @@ pub fn document(left: &Report, right: &Report, decision: &Decision) -> String {
         "layers": compare::layers(left, right).into_iter().map(sides).collect::<Vec<_>>(),
         "weights": compare::weights(left, right)
             .map(|pairs| pairs.into_iter().map(sides::<WeightSummary>).collect::<Vec<_>>()),
+        "tensors": compare::tensors(left, right)
+            .map(|pairs| pairs.into_iter().map(sides::<TensorSummary>).collect::<Vec<_>>()),
     });
     format!("{document:#}\n")
 }

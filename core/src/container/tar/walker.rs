@@ -1,0 +1,196 @@
+//! Goes through a tar from header to header, whoever brings the bytes.
+
+use super::header::{self, BLOCK, Header, Kind};
+use super::records::{self, Records};
+use crate::container::{Compression, FileId, Member, names};
+use crate::{Error, ErrorKind, Result, limits};
+
+/// The state between two headers, or between a header and what it says about the next.
+#[derive(Debug, Default)]
+pub(in crate::container) struct Walker {
+    file: FileId,
+    /// Offset of the next header.
+    position: u64,
+    /// A header whose contents say something about the next member, and where those are.
+    extension: Option<(Header, u64)>,
+    /// What such contents said.
+    long_name: Option<Vec<u8>>,
+    records: Option<Records>,
+    members: Vec<Member>,
+    folders: Vec<String>,
+    ended: bool,
+}
+
+impl Walker {
+    /// A walk through the tar that is, or unpacks from, file number `file`.
+    pub(in crate::container) fn new(file: FileId) -> Self {
+        Self { file, ..Self::default() }
+    }
+
+    /// Offset and number of the bytes that [`Walker::take`] wants next; nothing behind the end's mark.
+    pub(in crate::container) fn wants(&self) -> Option<(u64, u64)> {
+        match &self.extension {
+            _ if self.ended => None,
+            Some((header, offset)) => Some((*offset, header.size)),
+            None => Some((self.position, BLOCK)),
+        }
+    }
+
+    /// Whether a tar of this many bytes may end here: before a header, without the mark. Python's reader, and so
+    /// the validator, takes that.
+    pub(in crate::container) fn may_end_at(&self, bytes: u64) -> bool {
+        self.ended || (self.position == bytes && self.position > 0 && !self.is_waiting())
+    }
+
+    /// Whether something was said about a member that is yet to come.
+    fn is_waiting(&self) -> bool {
+        self.extension.is_some() || self.long_name.is_some() || self.records.is_some()
+    }
+
+    /// Takes the bytes that were wanted; gives the member that they begin, if any.
+    pub(in crate::container) fn take(&mut self, bytes: &[u8]) -> Result<Option<&Member>> {
+        let start = self.position;
+        if let Some((header, offset)) = self.extension.take() {
+            self.take_extension(&header, bytes).map_err(|error| error.at(offset))?;
+            return Ok(None);
+        }
+        if header::is_end(bytes) {
+            self.ended = true;
+            return Ok(None);
+        }
+        let header = header::parse(bytes).map_err(|error| error.at(start))?;
+        let count = self.members.len();
+        self.take_header(header).map_err(|error| error.at(start))?;
+        Ok(self.members.get(count))
+    }
+
+    fn take_header(&mut self, header: Header) -> Result<()> {
+        let data = self.position.checked_add(BLOCK).ok_or_else(too_long)?;
+        match header.kind {
+            Kind::File => self.add_file(&header, data),
+            Kind::Folder => self.add_folder(&header, data),
+            _ if header.size > limits::TAR_EXTENSION_BYTES => {
+                Err(Error::new(ErrorKind::TooLarge, "a tar's long name or pax records are too long")
+                    .expected(format!("at most {} bytes", limits::TAR_EXTENSION_BYTES), header.size))
+            }
+            _ => {
+                self.skip(data, header.size)?;
+                self.extension = Some((header, data));
+                Ok(())
+            }
+        }
+    }
+
+    fn take_extension(&mut self, header: &Header, contents: &[u8]) -> Result<()> {
+        let twice = match header.kind {
+            Kind::LongName => self.long_name.replace(header::text(contents).to_vec()).is_some(),
+            Kind::Records => self.records.replace(records::parse(contents)?).is_some(),
+            Kind::GlobalRecords if records::parse(contents)? != Records::default() => {
+                return Err(Error::new(ErrorKind::Unsupported, "a tar names all its members alike")
+                    .expected("path and size for each member", "global pax records of them"));
+            }
+            _ => false,
+        };
+        if twice { Err(named_twice("two extensions of a kind")) } else { Ok(()) }
+    }
+
+    fn add_file(&mut self, header: &Header, data: u64) -> Result<()> {
+        let records = self.records.take().unwrap_or_default();
+        let name = self.name(header, records.path)?;
+        let bytes = records.size.unwrap_or(header.size);
+        if header.size != bytes && header.size != 0 {
+            return Err(Error::new(ErrorKind::Malformed, "a tar member has two lengths")
+                .within(name.escape_debug())
+                .expected(format!("{} bytes, as in its header", header.size), bytes));
+        }
+        if self.members.len() as u64 >= limits::TAR_MEMBERS_COUNT {
+            return Err(Error::new(ErrorKind::TooLarge, "the tar has too many members")
+                .expected(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
+        }
+        names::check(&name)?;
+        self.skip(data, bytes)?;
+        let compression = Compression::Stored;
+        let member = Member {
+            name,
+            file: self.file,
+            offset: data,
+            stored_bytes: bytes,
+            bytes,
+            compression,
+            crc32: None,
+        };
+        self.members.push(member);
+        Ok(())
+    }
+
+    fn add_folder(&mut self, header: &Header, data: u64) -> Result<()> {
+        let records = self.records.take().unwrap_or_default();
+        let name = self.name(header, records.path)?;
+        if records.size.unwrap_or(header.size) != 0 || header.size != 0 {
+            return Err(Error::new(ErrorKind::Malformed, "a folder has contents")
+                .within(name.escape_debug())
+                .expected("0 bytes", header.size));
+        }
+        self.skip(data, 0)?;
+        // The root itself.
+        if name.is_empty() {
+            return Ok(());
+        }
+        names::check(&name)?;
+        if self.folders.len() as u64 >= limits::TAR_MEMBERS_COUNT {
+            return Err(Error::new(ErrorKind::TooLarge, "the tar has too many folders")
+                .expected(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
+        }
+        self.folders.push(name);
+        Ok(())
+    }
+
+    /// The member's name without `.` components, as `tar -C folder .` writes them, and without a final slash.
+    fn name(&mut self, header: &Header, path: Option<Vec<u8>>) -> Result<String> {
+        let long_name = self.long_name.take();
+        if long_name.is_some() && path.is_some() {
+            return Err(named_twice("a GNU long name and a pax path"));
+        }
+        let stored = long_name.or(path).unwrap_or_else(|| header.name.clone());
+        let name = String::from_utf8(stored).map_err(|error| {
+            let shown = String::from_utf8_lossy(error.as_bytes()).escape_debug().to_string();
+            Error::new(ErrorKind::BadName, "a member name is not UTF-8")
+                .within(shown)
+                .expected("UTF-8", &error)
+        })?;
+        // An absolute path stays one, to be refused, and so does a file's final slash.
+        if name.starts_with('/') || (header.kind == Kind::File && name.ends_with('/')) {
+            return Ok(name);
+        }
+        let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        Ok(parts.join("/"))
+    }
+
+    /// Moves to the header behind these contents.
+    fn skip(&mut self, data: u64, bytes: u64) -> Result<()> {
+        let end = bytes.checked_next_multiple_of(BLOCK).and_then(|bytes| data.checked_add(bytes));
+        self.position = end.ok_or_else(too_long)?;
+        Ok(())
+    }
+
+    /// The members, in storage order, of a tar of this many bytes.
+    pub(in crate::container) fn finish(self, bytes: u64) -> Result<Vec<Member>> {
+        if !self.may_end_at(bytes) || (self.ended && self.is_waiting()) {
+            return Err(Error::new(ErrorKind::Truncated, "the tar ends too early")
+                .at(self.position)
+                .expected("a header and what it announces", format!("the end after {bytes} bytes"))
+                .hint("the file was cut off: copy or pack it again"));
+        }
+        let files = self.members.iter().map(|member| (member.name.as_str(), false));
+        names::check_all(files.chain(self.folders.iter().map(|name| (name.as_str(), true))))?;
+        Ok(self.members)
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorKind::TooLarge, "a tar member is too long").expected("offsets below 2^64", "more")
+}
+
+fn named_twice(found: &str) -> Error {
+    Error::new(ErrorKind::Malformed, "a tar member is described twice").expected("one description", found)
+}

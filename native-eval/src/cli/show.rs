@@ -1,0 +1,20 @@
+//! `bitgauge show`: a report that somebody made, from its file or a link.
+
+use anstream::eprintln;
+
+use super::args::{Format, ShowOptions};
+use super::{Exit, Failure, output, subject, text};
+
+/// Prints the report that a file holds or a link carries.
+pub fn run(options: &ShowOptions, format: Format) -> Result<Exit, Failure> {
+    let Some(report) = subject::written(&options.report)? else {
+        let name = options.report.to_string_lossy();
+        return Err(Failure(format!(
+            "{name} is neither a report nor a link; `bitgauge inspect` judges artifacts"
+        )));
+    };
+    output::print_report(&report, format, options.weights);
+    let notice = "what somebody claims: `bitgauge compare` holds it against your copy of the file";
+    eprintln!("{}", text::faint(notice));
+    Ok(report.verdict.into())
+}

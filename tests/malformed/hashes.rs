@@ -1,0 +1,89 @@
+//! Hashes of tensors, and metadata, as a report repeats them.
+
+use bitgauge_core::contract::Pack;
+use bitgauge_core::inspect;
+use bitgauge_core::inventory::Inventory;
+use bitgauge_core::limits;
+use bitgauge_core::report::Report;
+use bitgauge_core::scan::Scan;
+use sha2::{Digest, Sha256};
+
+use crate::support::{Random, Store, open_file, safetensors, tar, zip};
+
+const CONFIG: &[u8] = br#"{"model_type": "other"}"#;
+
+/// Tensors of odd lengths, an empty one among them and one at the end; and their bytes by name.
+fn weights() -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
+    let mut random = Random(3);
+    let tensors: Vec<(String, Vec<u8>)> = [1, 70_001, 0, 513, 4_096, 0]
+        .iter()
+        .enumerate()
+        .map(|(i, len)| (format!("t{i}"), random.bytes(*len)))
+        .collect();
+    let mut offset = 0;
+    let entries: Vec<String> = (tensors.iter())
+        .map(|(name, bytes)| {
+            let (start, len) = (offset, bytes.len());
+            offset += len;
+            format!(r#""{name}":{{"dtype":"U8","shape":[{len}],"data_offsets":[{start},{offset}]}}"#)
+        })
+        .collect();
+    let data: Vec<u8> = tensors.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+    (safetensors(&format!("{{{}}}", entries.join(",")), &data), tensors)
+}
+
+fn report(bytes: &[u8], hash_tensors: bool, piece: usize) -> Report {
+    let artifact = open_file("m", bytes).expect("an artifact");
+    let inventory = Inventory::of(&artifact).expect("an inventory");
+    let mut scan = Scan::new(&inventory);
+    if hash_tensors {
+        scan.hash_tensors();
+    }
+    scan.begin_file(0).expect("a file");
+    bytes.chunks(piece).for_each(|piece| scan.push(piece).expect("sound bytes"));
+    inspect::report("m", &inventory, Pack::Binary, Some(&scan.finish().expect("a whole file")))
+}
+
+#[test]
+fn each_tensor_has_the_hash_of_its_bytes() {
+    let (file, tensors) = weights();
+    let hex =
+        |bytes: &[u8]| -> String { Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect() };
+    let zipped = |store| zip(&[("config.json", CONFIG, store), ("model.safetensors", &file, store)]);
+    let plain = tar(&[("config.json", CONFIG), ("model.safetensors", &file)]);
+    for bytes in [zipped(Store::Plain), zipped(Store::Deflated), plain, file.clone()] {
+        for piece in [1, 509, 1 << 20] {
+            let found = report(&bytes, true, piece).tensors.expect("hashes");
+            assert_eq!(found.len(), tensors.len());
+            for tensor in found {
+                let (_, bytes) = tensors.iter().find(|(name, _)| *name == tensor.name).expect("the tensor");
+                assert_eq!(
+                    (tensor.sha256, tensor.bytes),
+                    (hex(bytes), bytes.len() as u64),
+                    "{}",
+                    tensor.name
+                );
+            }
+        }
+        let without = report(&bytes, false, 1 << 20);
+        assert!(without.tensors.is_none() && !without.to_json().contains("\"tensors\": ["));
+    }
+}
+
+#[test]
+fn metadata_is_repeated_up_to_its_cap() {
+    let with = |metadata: &str| {
+        let header =
+            format!(r#"{{"__metadata__":{metadata},"a":{{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}}}"#);
+        let found = report(&safetensors(&header, &[7]), false, 1 << 20);
+        assert_eq!(Report::from_json(&found.to_json()).expect("its own JSON").artifact, found.artifact);
+        let [member] = &found.artifact.members[..] else { panic!("one file") };
+        member.metadata.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect::<Vec<_>>()
+    };
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(with("{}"), []);
+    assert_eq!(with(r#"{"format":"pt","b":"<i>\n"}"#), [pair("format", "pt"), pair("b", "<i>\n")]);
+    let long = "ä".repeat(limits::METADATA_BYTES);
+    let cut = with(&format!(r#"{{"k":"{long}","format":"pt"}}"#));
+    assert_eq!(cut, [pair("k", &long[..limits::METADATA_BYTES - 2])], "whole characters only");
+}
