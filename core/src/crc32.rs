@@ -32,7 +32,7 @@ mod sliced {
     });
 
     /// A checksum in the making.
-    #[derive(Default)]
+    #[derive(Debug, Default)]
     pub(crate) struct Crc32 {
         sum: u32,
     }
