@@ -18,7 +18,7 @@ pub fn Reading(session: Session) -> impl IntoView {
         {move || {
             let bytes = fetched.get().then(|| session.shown.get()).flatten()?.report.artifact.size_bytes;
             Some(view! {
-                <button type="button" class="button button--quiet" on:click=move |_| session.read_all()>
+                <button type="button" class="button button--quiet fetch" on:click=move |_| session.read_all()>
                     {format!("Fetch and check all {}", text::bytes(bytes))}
                 </button>
             })
