@@ -135,6 +135,14 @@ pub trait Backend {
     fn prepare(&mut self, _attention: Attention, _delta_rule: Option<DeltaRule>) -> Result<()> {
         Ok(())
     }
+    /// Waits until all that [`Backend::prepare`] and the weights so far asked for is there.
+    fn ready(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// What getting ready took, part by part, in seconds: for people. Parts may overlap.
+    fn preparation(&self) -> Vec<(String, f64)> {
+        Vec::new()
+    }
     /// Takes a weight matrix `[N, K]`.
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
     /// Takes a vector.

@@ -17,7 +17,7 @@ use half::f16;
 use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
 use crate::forward::{Model, Shape};
-use crate::weights::{Convention, LoadError, ModelBuilder, load};
+use crate::weights::{Convention, LoadError, ModelBuilder, load_timed};
 
 pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
@@ -177,9 +177,10 @@ pub struct BenchResult {
     pub documents: usize,
     /// Tokens of each document.
     pub tokens: usize,
-    /// Wall-clock time from opening the artifact to weights on the device, where there is an artifact.
-    pub load_seconds: Option<f64>,
-    /// Wall-clock time from token ids to losses; making and uploading weights is not in it.
+    /// How long loading took, where there is an artifact.
+    pub load: Option<LoadResult>,
+    /// Wall-clock time from token ids to losses; making and uploading weights and compiling kernels is not in
+    /// it.
     pub seconds: f64,
     /// Tokens per second.
     pub tokens_per_second: f64,
@@ -203,6 +204,18 @@ pub struct BenchResult {
     pub mean_loss_nats: f64,
 }
 
+/// How long loading took.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct LoadResult {
+    /// Wall-clock time from opening the artifact to weights on the device.
+    pub seconds: f64,
+    /// What was waited after that until the kernels were compiled: on the first run, until the driver has them
+    /// in its cache.
+    pub kernels_seconds: f64,
+    /// Where the time went, in seconds; parts overlap.
+    pub parts: Vec<(String, f64)>,
+}
+
 /// Runs the benchmark. `progress` is told `(done, total)` in token-layers.
 ///
 /// # Errors
@@ -213,13 +226,14 @@ pub fn run<B: Backend>(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BenchResult, BackendError> {
     let mut random = Random::new();
-    let (model, load_seconds) = match &options.artifact {
+    let (model, load) = match &options.artifact {
         None => (options.random_model(backend, &mut random)?, None),
         Some(path) => {
-            let (model, seconds) = load_model(options, backend, path).map_err(failed)?;
-            (model, Some(seconds))
+            let (model, load) = load_model(options, backend, path).map_err(failed)?;
+            (model, Some(load))
         }
     };
+    backend.ready()?;
     let id = |random: &mut Random| random.bits() % options.model.vocabulary as u32;
     let documents: Vec<Vec<u32>> =
         (0..options.documents).map(|_| (0..options.tokens).map(|_| id(&mut random)).collect()).collect();
@@ -242,7 +256,7 @@ pub fn run<B: Backend>(
         precision: evaluation.precision.into_owned(),
         documents: options.documents,
         tokens: options.tokens,
-        load_seconds,
+        load,
         seconds: evaluation.seconds,
         tokens_per_second: evaluation.tokens_per_second,
         gflop: options.flop() / 1e9,
@@ -268,16 +282,29 @@ fn load_model<B: Backend>(
     options: &BenchOptions,
     b: &mut B,
     path: &Path,
-) -> Result<(Model<B>, f64), LoadError> {
+) -> Result<(Model<B>, LoadResult), LoadError> {
     drop(artifact::open(options, path)?);
     let start = Instant::now();
-    let mut source = artifact::open(options, path)?;
+    let source = artifact::open(options, path)?;
     let artifact = source.artifact().clone();
-    let model = load(b, &mut source, &Inventory::of(&artifact)?, &mut |_| {})?;
+    let inventory = Inventory::of(&artifact)?;
+    let opening = start.elapsed().as_secs_f64();
+    let (model, times) = load_timed(b, &source, &inventory, &mut |_| {})?;
     // What is read back comes after all uploads.
     let probe = b.buffer(1, 1)?;
     b.read(&probe)?;
-    Ok((model, start.elapsed().as_secs_f64()))
+    let seconds = start.elapsed().as_secs_f64();
+    b.ready()?;
+    let kernels_seconds = start.elapsed().as_secs_f64() - seconds;
+    let mut parts = vec![
+        ("opening".to_owned(), opening),
+        ("reading, all threads".to_owned(), times.reading),
+        ("decoding, all threads".to_owned(), times.decoding),
+        ("waiting for weights".to_owned(), times.idle),
+        ("uploading".to_owned(), times.uploading),
+    ];
+    parts.extend(b.preparation());
+    Ok((model, LoadResult { seconds, kernels_seconds, parts }))
 }
 
 fn random_weight(tensor: &ExpectedTensor, random: &mut Random) -> Matrix {

@@ -36,4 +36,4 @@ pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::{Source, unpack};
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
-pub use weights::{LoadError, load};
+pub use weights::{LoadError, LoadTimes, load, prepare};

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use bitgauge_core::container::{
     Artifact, Compression, ContainerKind, FileId, Packed, Root, TensorEntry, Unpacker, Window, fetch_and_open,
@@ -16,7 +17,7 @@ use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::{Error, ErrorKind, Result};
 use reader::Reader;
-use storage::{Storage, allocate, io_error, list_folder, no_room, not_a_file, reserve};
+use storage::{Storage, allocate, io_error, list_folder, no_room, not_a_file, reserve, resize};
 pub use unpack::unpack;
 
 /// Folder of an unpacked archive, below the temporary one.
@@ -112,7 +113,7 @@ impl Source {
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
         let bytes = bytes.into();
         let window = Window::new(vec![(name.to_owned(), bytes.len() as u64)]);
-        Self::read(window, Root::File, Storage::Memory(bytes))
+        Self::read(window, Root::File, Storage::Memory(Arc::new(bytes)))
     }
 
     /// The same artifact, to be read beside this one and no longer than it.
@@ -221,6 +222,11 @@ impl Source {
         self.read_tensor_range(tensor, 0, tensor.bytes)
     }
 
+    /// The same, in place of what `bytes` holds.
+    pub(crate) fn read_tensor_into(&mut self, tensor: &TensorEntry, bytes: &mut Vec<u8>) -> Result<()> {
+        self.read_range_into(tensor, 0, tensor.bytes, bytes)
+    }
+
     /// `len` bytes of a tensor of this artifact from its byte `start` on, which must lie within it.
     /// Otherwise as [`Source::read_tensor`].
     pub(crate) fn read_tensor_range(
@@ -229,15 +235,27 @@ impl Source {
         start: u64,
         len: u64,
     ) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_range_into(tensor, start, len, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_range_into(
+        &mut self,
+        tensor: &TensorEntry,
+        start: u64,
+        len: u64,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
         let place = |error: Error| error.within(tensor.name.escape_debug());
         let index = tensor.member;
         let offset = tensor.offset + start;
-        let mut bytes = allocate(len).map_err(|error| self.at_member(index, place(error)))?;
+        resize(bytes, len).map_err(|error| self.at_member(index, place(error)))?;
         let member = &self.artifact.members[index];
         let read = match member.compression {
             Compression::Stored => {
                 let (file, offset) = (member.file, member.offset + offset);
-                self.members()?.read(file, offset, &mut bytes)
+                self.members()?.read(file, offset, bytes)
             }
             Compression::Deflated => {
                 let kept = self.inflating.take();
@@ -246,14 +264,13 @@ impl Source {
                     _ => Reader::new(member),
                 };
                 self.forward(index, &mut reader, offset, &mut |_| Ok(()))?;
-                let read = reader.read(self.members()?, &mut bytes);
+                let read = reader.read(self.members()?, bytes);
                 // After an error its position means nothing.
                 self.inflating = read.is_ok().then_some((index, reader));
                 read
             }
         };
-        read.map_err(|error| self.at_member(index, place(error)))?;
-        Ok(bytes)
+        read.map_err(|error| self.at_member(index, place(error)))
     }
 
     /// Where the members lie: a compressed tar is unpacked for them, into a temporary file.

@@ -1,18 +1,21 @@
 //! From an artifact to a model on a device, one weight at a time.
 
 mod builder;
+mod feed;
 
-use std::sync::mpsc::sync_channel;
+use std::borrow::Cow;
+use std::time::Instant;
 
 use bitgauge_core::codec::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Presence, Quantization, Role};
+use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
 use crate::forward::{Model, Shape};
 use crate::source::Source;
 pub(crate) use builder::{Convention, ModelBuilder};
+use feed::Feed;
 
 /// Why a model could not be loaded.
 #[derive(Debug)]
@@ -48,9 +51,22 @@ impl From<BackendError> for LoadError {
     }
 }
 
-/// Loads every weight that the forward pass needs, in storage order, so that the artifact is read
-/// once from front to back. While the device takes one weight, the next is decoded and the one after it read; no more
-/// than a few are in memory. `progress` is told the stored bytes of each weight done.
+/// Where the time of loading goes, in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadTimes {
+    /// Reading, all threads together.
+    pub reading: f64,
+    /// Decoding, all threads together.
+    pub decoding: f64,
+    /// What the device's thread waited for weights.
+    pub idle: f64,
+    /// What it took to hand weights to the device.
+    pub uploading: f64,
+}
+
+/// Loads every weight that the forward pass needs and waits until the device is ready to run. Weights are read
+/// and decoded on several threads, ahead of the device; few are in memory at once. `progress` is told
+/// the stored bytes of each weight done.
 ///
 /// # Errors
 /// An artifact without a known architecture, with missing or misshapen weights or invalid payload;
@@ -61,41 +77,65 @@ pub fn load<B: Backend>(
     inventory: &Inventory,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Model<B>, LoadError> {
-    let decoder = decoder(inventory)?;
-    let shape = Shape::from(decoder);
-    backend.prepare(shape.attention, shape.delta_rule)?;
-    let mut builder = ModelBuilder::<B>::new(decoder, convention(inventory));
-    let (bytes_sender, bytes_receiver) = sync_channel(1);
-    let (matrix_sender, matrix_receiver) = sync_channel(1);
+    let (model, _) = load_timed(backend, source, inventory, progress)?;
+    backend.ready()?;
+    Ok(model)
+}
+
+/// Tells the device what a model will ask for, so that it can get ready while something else is done.
+///
+/// # Errors
+/// Those of [`load`] that show in the headers.
+pub fn prepare<B: Backend>(backend: &mut B, inventory: &Inventory) -> Result<(), LoadError> {
+    let shape = Shape::from(decoder(inventory)?);
+    Ok(backend.prepare(shape.attention, shape.delta_rule)?)
+}
+
+/// [`load`] without waiting for the device.
+pub(crate) fn load_timed<B: Backend>(
+    backend: &mut B,
+    source: &Source,
+    inventory: &Inventory,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Model<B>, LoadTimes), LoadError> {
+    prepare(backend, inventory)?;
+    let mut builder = ModelBuilder::<B>::new(decoder(inventory)?, convention(inventory));
+    let feed = Feed::new(inventory, source);
+    let mut times = LoadTimes::default();
+    // The first in storage order of several failures, whichever came up first.
+    let mut failure: Option<(usize, LoadError)> = None;
     std::thread::scope(|scope| {
-        // Either thread ends early when the one after it hangs up, as it does after a failure.
-        scope.spawn(move || {
-            let wanted = inventory.weights.iter().filter_map(|weight| {
-                let expected = weight.expected.as_ref()?;
-                (expected.presence != Presence::TiedCopy).then_some((weight, expected))
-            });
-            for (weight, expected) in wanted {
-                let bytes = read(source, inventory, weight);
-                if bytes_sender.send((weight, expected, bytes)).is_err() {
-                    return;
+        let weights = feed.start(scope, source);
+        let mut since = Instant::now();
+        for fed in weights {
+            times.idle += lap(&mut since);
+            let result = match fed.matrix {
+                Ok(matrix) if failure.is_none() => builder.put(backend, fed.expected, matrix),
+                other => other.map(drop).map_err(LoadError::from),
+            };
+            times.uploading += lap(&mut since);
+            match result {
+                Ok(()) => progress(fed.stored_bytes),
+                Err(error) => {
+                    feed.stop();
+                    if failure.as_ref().is_none_or(|(index, _)| fed.index < *index) {
+                        failure = Some((fed.index, error));
+                    }
                 }
             }
-        });
-        scope.spawn(move || {
-            for (weight, expected, bytes) in bytes_receiver {
-                let turned = turned_heads(decoder, inventory, expected.role);
-                let matrix = bytes.and_then(|bytes| decode(inventory, weight, bytes, turned));
-                if matrix_sender.send((weight, expected, matrix)).is_err() {
-                    return;
-                }
-            }
-        });
-        for (weight, expected, matrix) in matrix_receiver {
-            builder.put(backend, expected, matrix?)?;
-            progress(stored_bytes(inventory, weight));
         }
-        builder.finish(backend)
-    })
+    });
+    [times.reading, times.decoding] = feed.times();
+    match failure {
+        None => Ok((builder.finish(backend)?, times)),
+        Some((_, error)) => Err(error),
+    }
+}
+
+/// Seconds since `since`, which becomes now.
+fn lap(since: &mut Instant) -> f64 {
+    let now = Instant::now();
+    (now - std::mem::replace(since, now)).as_secs_f64()
 }
 
 /// The model, or why it can't be evaluated.
@@ -131,9 +171,10 @@ fn convention(inventory: &Inventory) -> Convention {
 
 /// Rows of a head whose halves llama.cpp has shuffled into each other, for the tensors that it does so to:
 /// llama's queries and keys.
-fn turned_heads(decoder: &Decoder, inventory: &Inventory, role: Role) -> Option<usize> {
+fn turned_heads(inventory: &Inventory, role: Role) -> Option<usize> {
     use LayerPart::{KBias, KProj, QBias, QProj};
     let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
+    let decoder = decoder(inventory).ok()?;
     let is_turned = decoder.family == Family::Llama && convention(inventory) == Convention::LlamaCpp;
     is_turned.then_some(decoder.head_dim as usize)
 }
@@ -150,19 +191,26 @@ fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
     (0..rows).flat_map(|row| &bytes[source(row) * row_bytes..][..row_bytes]).copied().collect()
 }
 
-/// The stored bytes of one weight: of its parts, or of the one tensor that it is.
-fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<Vec<(Part, Vec<u8>)>, Error> {
-    let tensors = &inventory.artifact.tensors;
-    match &weight.form {
-        Form::Packed { parts } => {
-            let mut stored: Vec<_> =
-                parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect();
-            stored.sort_by_key(|&(_, index)| index);
-            stored.into_iter().map(|(part, index)| Ok((part, source.read_tensor(&tensors[index])?))).collect()
-        }
+/// Reads the stored bytes of one weight, of its parts or of the one tensor that it is, into the first of
+/// `stored`, whose buffers are used again. Gives how many.
+fn read(
+    source: &mut Source,
+    inventory: &Inventory,
+    weight: &Weight,
+    stored: &mut Vec<(Part, Vec<u8>)>,
+) -> Result<usize, Error> {
+    let mut wanted: Vec<(Part, usize)> = match &weight.form {
+        Form::Packed { parts } => parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect(),
         // The part has no meaning for a weight that is not packed.
-        Form::Plain { index } => Ok(vec![(Part::Sign, source.read_tensor(&tensors[*index])?)]),
+        Form::Plain { index } => vec![(Part::Sign, *index)],
+    };
+    wanted.sort_by_key(|&(_, index)| index);
+    stored.resize_with(stored.len().max(wanted.len()), || (Part::Sign, Vec::new()));
+    for ((part, index), (of, bytes)) in wanted.iter().zip(stored) {
+        *of = *part;
+        source.read_tensor_into(&inventory.artifact.tensors[*index], bytes)?;
     }
+    Ok(wanted.len())
 }
 
 /// Decodes what [`read`] gave. A vector comes as a matrix of one row. `turned` is that of
@@ -170,7 +218,7 @@ fn read(source: &mut Source, inventory: &Inventory, weight: &Weight) -> Result<V
 fn decode(
     inventory: &Inventory,
     weight: &Weight,
-    stored: Vec<(Part, Vec<u8>)>,
+    stored: &[(Part, Vec<u8>)],
     turned: Option<usize>,
 ) -> Result<Matrix, Error> {
     match (&weight.form, &weight.stored) {
@@ -181,9 +229,9 @@ fn decode(
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
             let name = &inventory.artifact.tensors[*index].name;
-            let mut bytes = stored.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
+            let mut bytes = stored.first().map_or(Cow::default(), |(_, bytes)| Cow::from(bytes));
             if let (Some(head_dim), Some(&rows)) = (turned, shape.first()) {
-                bytes = turn_back(&bytes, rows as usize, head_dim);
+                bytes = turn_back(&bytes, rows as usize, head_dim).into();
             }
             let cols = shape.last().copied().unwrap_or(1).max(1);
             if dtype.block_elements() > 1 {

@@ -1,12 +1,14 @@
 // out = x · wᵀ as in matmul.wgsl, with f16 factors: half the bytes in workgroup memory, and twice the
-// rate where the device multiplies f16 in pairs. The 16 products of a step are summed in f16, the
-// steps in f32.
+// rate where the device multiplies f16 in pairs. Few products are summed in f16, these sums in f32.
+
+// Products that are summed in f16; divides STEP.
+const SUMMED = 8u;
 
 // [STEP, TILE_QUADS] quads of tokens, and of rows.
 var<workgroup> x_tile: array<vec4<f16>, 256>;
 var<workgroup> w_tile: array<vec4<f16>, 256>;
 
-// Four sums for each of four tokens: over the columns of a step, and over the steps before.
+// Four sums for each of four tokens: over a few columns, and over those before.
 struct Step { a: vec4<f16>, b: vec4<f16>, c: vec4<f16>, d: vec4<f16> }
 struct Patch { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
 
@@ -65,24 +67,26 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
         x_next = load_block(load_token, k + STEP + load_column);
         w_next = decode_block(places, k + STEP + load_column);
-        var near_near_step: Step;
-        var near_far_step: Step;
-        var far_near_step: Step;
-        var far_far_step: Step;
-        for (var line = 0u; line < STEP * TILE_QUADS; line += TILE_QUADS) {
-            let near_tokens = x_tile[line + ty];
-            let far_tokens = x_tile[line + ty + 8u];
-            let near_rows = w_tile[line + tx];
-            let far_rows = w_tile[line + tx + 8u];
-            accumulate(&near_near_step, near_tokens, near_rows);
-            accumulate(&near_far_step, near_tokens, far_rows);
-            accumulate(&far_near_step, far_tokens, near_rows);
-            accumulate(&far_far_step, far_tokens, far_rows);
+        for (var first = 0u; first < STEP * TILE_QUADS; first += SUMMED * TILE_QUADS) {
+            var near_near_step: Step;
+            var near_far_step: Step;
+            var far_near_step: Step;
+            var far_far_step: Step;
+            for (var line = first; line < first + SUMMED * TILE_QUADS; line += TILE_QUADS) {
+                let near_tokens = x_tile[line + ty];
+                let far_tokens = x_tile[line + ty + 8u];
+                let near_rows = w_tile[line + tx];
+                let far_rows = w_tile[line + tx + 8u];
+                accumulate(&near_near_step, near_tokens, near_rows);
+                accumulate(&near_far_step, near_tokens, far_rows);
+                accumulate(&far_near_step, far_tokens, near_rows);
+                accumulate(&far_far_step, far_tokens, far_rows);
+            }
+            add_step(&near_near, near_near_step);
+            add_step(&near_far, near_far_step);
+            add_step(&far_near, far_near_step);
+            add_step(&far_far, far_far_step);
         }
-        add_step(&near_near, near_near_step);
-        add_step(&near_far, near_far_step);
-        add_step(&far_near, far_near_step);
-        add_step(&far_far, far_far_step);
     }
 
     let token = group.y * TILE + ty * 4u;

@@ -8,7 +8,7 @@ use crate::data::{Form, Random, Rescue, flip, matrix, positions};
 use crate::kernels::{Case, flipped, limit_name, patch, poisoned, put};
 use crate::linear::{decoding_faults, pairs};
 
-/// Sums of 16 products in f16: a few units in its last place (5e-4) of a step, over many steps.
+/// Sums of 8 products in f16: a few units in its last place (5e-4) of a step, over many steps.
 const PLAIN_BOUND: f64 = 2e-3;
 /// f32 sums of exact products, in the order of the hardware.
 const COOPERATIVE_BOUND: f64 = 5e-6;

@@ -14,6 +14,7 @@ mod linear;
 mod refusals;
 mod rows;
 mod shaders;
+mod uploads;
 
 use std::collections::HashMap;
 
@@ -39,6 +40,7 @@ fn main() {
         Some(adapter) => {
             println!("adapter: {adapter}");
             tally.add_all(refusals::cases());
+            tally.add_all(uploads::cases());
             let mut backends = Backends::new();
             let mut worst = HashMap::new();
             for (precision, case) in kernels::cases() {

@@ -3,6 +3,7 @@
 //! `BITGAUGE_MODEL_GOLDENS` points the suite at another folder of the same schema.
 
 mod delta_rule;
+mod half;
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
                 let case = Case { folder: &folder, sequence };
                 tally.case(&format!("{name} {sequence} {device:?}"), on_device(device, case));
             }
-            let damaged = flip_a_weight(&folder);
+            let damaged = flip_weights(&folder, 1);
             let caught = match on_device(device, Case { folder: damaged.path(), sequence: "s33" }) {
                 Err(why) if why.contains("off by") => Ok(format!("caught: {why}")),
                 Err(why) => Err(why),
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             tally.case(&format!("{name} flipped weight {device:?}"), caught);
         }
     }
+    half::cases(&mut tally);
     delta_rule::cases(&mut tally);
     tally.finish()
 }
@@ -52,8 +54,8 @@ fn unsupported(folder: &Path) -> Option<String> {
     (!known.contains(&model_type)).then(|| model_type.to_owned())
 }
 
-/// The same model with the sign of one weight of the first layer flipped.
-fn flip_a_weight(folder: &Path) -> tempfile::TempDir {
+/// The same model with the signs of so many weights of the first layer flipped.
+fn flip_weights(folder: &Path, count: usize) -> tempfile::TempDir {
     let copy = copy_folder(folder);
     let mut flipped = 0;
     for entry in fs::read_dir(copy.path()).expect("the copy") {
@@ -65,7 +67,7 @@ fn flip_a_weight(folder: &Path) -> tempfile::TempDir {
         }
         let mut bytes = fs::read(&path).expect("weights");
         let Some((offset, width)) = an_ordinary_weight(&bytes) else { continue };
-        bytes[offset + width - 1] ^= 0x80;
+        (1..=count).for_each(|i| bytes[offset + i * width - 1] ^= 0x80);
         fs::write(&path, bytes).expect("a writable copy");
         flipped += 1;
     }
@@ -73,7 +75,7 @@ fn flip_a_weight(folder: &Path) -> tempfile::TempDir {
     copy
 }
 
-/// Where one value of the first layer's MLP lies, and its bytes.
+/// Where some values of the first layer's MLP lie, and the bytes of each.
 fn an_ordinary_weight(bytes: &[u8]) -> Option<(usize, usize)> {
     let tensors = SafeTensors::deserialize(bytes).expect("weights");
     let is_wanted = |name: &&str| name.ends_with(".layers.0.mlp.down_proj.weight");
@@ -235,6 +237,14 @@ impl<'a> Run<'a> {
 
     /// Losses token by token, and their mean. Gives the largest difference.
     fn check_losses<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<f64, String> {
+        let [got, want] = self.losses(backend, model)?;
+        let worst = compare("nll", &got, &want, VALUES)?.worst;
+        compare("mean loss", &[mean(&got)], &[mean(&want)], MEAN_LOSS)?;
+        Ok(worst)
+    }
+
+    /// Losses of the real tokens, and what they should be.
+    fn losses<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<[Vec<f32>; 2], String> {
         let losses = model.losses(backend, &self.batch, &mut |_, _, _| Ok(())).map_err(|e| e.to_string())?;
         for (loss, target) in losses.iter().zip(&self.batch.targets) {
             if *target == NO_TARGET && *loss != 0.0 {
@@ -247,9 +257,10 @@ impl<'a> Run<'a> {
             got.extend_from_slice(&losses[self.starts[row]..][..length - 1]);
             want.extend_from_slice(&recorded[row * (self.golden.length - 1)..][..length - 1]);
         }
-        let worst = compare("nll", &got, &want, VALUES)?.worst;
-        let mean = |x: &[f32]| (x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64) as f32;
-        compare("mean loss", &[mean(&got)], &[mean(&want)], MEAN_LOSS)?;
-        Ok(worst)
+        Ok([got, want])
     }
+}
+
+fn mean(x: &[f32]) -> f32 {
+    (x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64) as f32
 }

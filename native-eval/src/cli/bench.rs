@@ -98,8 +98,9 @@ fn print(result: &BenchResult) {
         result.documents,
         result.tokens
     );
-    if let Some(seconds) = result.load_seconds {
-        println!("  load         {seconds:.2} s, from the artifact to weights in place");
+    if let Some(load) = &result.load {
+        println!("  load         {:.2} s, from the artifact to weights in place", load.seconds);
+        println!("  kernels      {:.2} s more until the last was compiled", load.kernels_seconds);
     }
     println!("  time         {:.2} s, weights in place", result.seconds);
     println!("  speed        {:.1} tokens/s", result.tokens_per_second);
@@ -121,6 +122,11 @@ fn print(result: &BenchResult) {
     if !result.kernels.is_empty() {
         println!();
         print_kernels(&result.kernels);
+        if let Some(load) = &result.load {
+            println!();
+            let rows = load.parts.iter().map(|(part, seconds)| vec![part.clone(), format!("{seconds:.3} s")]);
+            output::print_table(&output::table(&["loading; parts overlap", "time"], rows.collect(), 1));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use indicatif::ProgressBar;
 use native_eval::documents::{self, TextTokenizer};
 use native_eval::{
     Backend, EvaluateOptions, Finished, LossFile, Queue, Run, Shard, Source, Tally, Task, find_tokenizer,
-    load, own_tokenizer, work,
+    load, own_tokenizer, prepare, work,
 };
 
 use super::args::{DeviceOptions, EvalOptions, Format};
@@ -82,6 +82,9 @@ impl Job<'_> {
         let precision = common_precision(&devices)?;
         let artifact = source.artifact().clone();
         let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
+        for device in &mut devices {
+            device.run(Prepare(&inventory))?;
+        }
         let ids = self.documents.iter().map(|text| self.tokenizer.encode(text, self.max_tokens));
         let ids: Vec<Vec<u32>> = ids.collect::<Result<_, _>>()?;
         let hashes = inspect::scan(source, &inventory, Reading::Payload)?;
@@ -197,6 +200,17 @@ impl Shared<'_> {
         self.evaluating.finish_and_clear();
         let begins = results.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(begins.into_iter().min().map_or(0.0, |begin| begin.elapsed().as_secs_f64()))
+    }
+}
+
+/// Getting ready while the artifact is inspected.
+struct Prepare<'a>(&'a Inventory<'a>);
+
+impl Task for Prepare<'_> {
+    type Output = Result<(), Failure>;
+
+    fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
+        Ok(prepare(backend, self.0)?)
     }
 }
 

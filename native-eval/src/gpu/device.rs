@@ -3,15 +3,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::adapters::{AdapterChoice, AdapterInfo, choose, info};
 use super::products::{Precision, Products};
+use super::staging::Staging;
 use crate::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
-/// Uploads wait in host memory until a submission; one is made when this many bytes wait.
-const UPLOAD_BYTES: u64 = 64 << 20;
+/// Uploads of fewer bytes are left to wgpu.
+const STAGED_BYTES: usize = 16 << 10;
 
 /// The first error that the device reported since the last look, and whether it is gone for good.
 #[derive(Debug, Default)]
@@ -30,7 +32,7 @@ pub(super) struct Device {
     faults: Arc<Mutex<Faults>>,
     allocated: Arc<AtomicU64>,
     most_allocated: AtomicU64,
-    uploading: u64,
+    staging: Staging,
 }
 
 /// A buffer on the device, counted while it lives.
@@ -84,7 +86,7 @@ impl Device {
             faults,
             allocated: Arc::default(),
             most_allocated: AtomicU64::new(0),
-            uploading: 0,
+            staging: Staging::default(),
         })
     }
 
@@ -116,7 +118,16 @@ impl Device {
                 self.info.name, self.info.max_buffer_bytes
             )));
         }
-        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        self.create_as(size, usage, false)
+    }
+
+    /// A buffer that the host can write to.
+    pub fn create_mapped(&self, size: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
+        self.create_as(size, usage, true)
+    }
+
+    fn create_as(&self, size: u64, usage: wgpu::BufferUsages, mapped_at_creation: bool) -> Result<Stored> {
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation };
         let buffer = self.device.create_buffer(&descriptor);
         let before = self.allocated.fetch_add(size, Ordering::Relaxed);
         self.most_allocated.fetch_max(before + size, Ordering::Relaxed);
@@ -127,16 +138,32 @@ impl Device {
 
     /// Writes bytes, a multiple of 4, to a buffer that no recorded dispatch uses.
     pub fn write(&mut self, stored: &Stored, offset: u64, bytes: &[u8]) -> Result<()> {
-        for (i, chunk) in bytes.chunks(UPLOAD_BYTES as usize).enumerate() {
-            self.queue.write_buffer(&stored.buffer, offset + i as u64 * UPLOAD_BYTES, chunk);
-            self.uploading += chunk.len() as u64;
-            if self.uploading >= UPLOAD_BYTES {
-                let submission = self.queue.submit([]);
-                self.wait(Some(submission))?;
-                self.uploading = 0;
-            }
+        if bytes.len() < STAGED_BYTES {
+            self.queue.write_buffer(&stored.buffer, offset, bytes);
+            return self.check();
         }
-        self.check()
+        let mut staging = std::mem::take(&mut self.staging);
+        let result = staging.write(self, stored, offset, bytes);
+        self.staging = staging;
+        result.and_then(|()| self.check())
+    }
+
+    /// Sees to it that what was written is there for what is submitted next.
+    pub fn submit_uploads(&mut self) {
+        let mut staging = std::mem::take(&mut self.staging);
+        staging.submit(self);
+        self.staging = staging;
+    }
+
+    /// The same, and gives back the memory that uploads needed.
+    pub fn finish_uploads(&mut self) {
+        self.submit_uploads();
+        self.staging.clear();
+    }
+
+    /// Time spent on copying into staging buffers, and on waiting for one.
+    pub fn upload_times(&self) -> [Duration; 2] {
+        [self.staging.copying, self.staging.waiting]
     }
 
     /// Creates a buffer that holds these bytes, which are padded to a multiple of 4.
@@ -153,10 +180,11 @@ impl Device {
     }
 
     /// The first `bytes` bytes of a buffer, after everything that was submitted.
-    pub fn download(&self, from: &Stored, bytes: u64) -> Result<Vec<u8>> {
+    pub fn download(&mut self, from: &Stored, bytes: u64) -> Result<Vec<u8>> {
         if bytes == 0 {
             return Ok(Vec::new());
         }
+        self.submit_uploads();
         let to = self.create(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&from.buffer, 0, &to.buffer, 0, bytes);

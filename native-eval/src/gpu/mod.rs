@@ -14,6 +14,7 @@ mod memory;
 mod products;
 mod recorder;
 mod rows;
+mod staging;
 mod timing;
 mod weights;
 
@@ -232,6 +233,23 @@ impl Backend for GpuBackend {
             ]
         });
         self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net.into_iter().flatten()))
+    }
+
+    fn ready(&mut self) -> Result<()> {
+        self.device.finish_uploads();
+        self.recorder.finish(&self.device)
+    }
+
+    fn preparation(&self) -> Vec<(String, f64)> {
+        let [copying, waiting] = self.device.upload_times();
+        let mut parts = vec![
+            ("copying into staging buffers".to_owned(), copying.as_secs_f64()),
+            ("waiting for the device to empty one".to_owned(), waiting.as_secs_f64()),
+        ];
+        for (kernel, [seconds, done]) in self.recorder.building_times() {
+            parts.push((format!("compiling {}, done after {done:.2} s", kernel.label()), seconds));
+        }
+        parts
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
@@ -55,12 +56,17 @@ struct Recorded {
 struct Pipeline {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
+    /// How long building it took, and when it was done.
+    seconds: f64,
+    done: Instant,
 }
 
 /// Records dispatches and submits them.
 pub(super) struct Recorder {
     pipelines: HashMap<Kernel, Pipeline>,
     in_the_making: HashMap<Kernel, JoinHandle<Pipeline>>,
+    /// When the first pipeline was asked for.
+    begun: Option<Instant>,
     weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
     uniforms: Stored,
     uniform_bytes: Vec<u8>,
@@ -83,6 +89,7 @@ impl Recorder {
         Ok(Self {
             pipelines: HashMap::new(),
             in_the_making: HashMap::new(),
+            begun: None,
             weight_layouts: HashMap::new(),
             uniforms: device.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
             uniform_bytes: Vec::new(),
@@ -158,6 +165,7 @@ impl Recorder {
         if self.recorded.is_empty() {
             return Ok(());
         }
+        device.submit_uploads();
         self.uniform_bytes.resize(self.uniform_bytes.len().next_multiple_of(4), 0);
         device.queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
         let mut encoder = device.device.create_command_encoder(&Default::default());
@@ -228,7 +236,24 @@ impl Recorder {
         Ok(())
     }
 
+    /// Waits for the pipelines that are in the making.
+    pub fn finish(&mut self, device: &Device) -> Result<()> {
+        let kernels: Vec<_> = self.in_the_making.keys().copied().collect();
+        kernels.into_iter().try_for_each(|kernel| self.build(device, kernel))
+    }
+
+    /// Each pipeline's kernel, the seconds it was built for, and those from the first being asked for until it
+    /// was done; the last first.
+    pub fn building_times(&self) -> Vec<(Kernel, [f64; 2])> {
+        let since = |at: Instant| self.begun.map_or(0.0, |begun| (at - begun).as_secs_f64());
+        let mut times: Vec<_> =
+            self.pipelines.iter().map(|(kernel, p)| (*kernel, [p.seconds, since(p.done)])).collect();
+        times.sort_by(|(_, a), (_, b)| b[1].total_cmp(&a[1]));
+        times
+    }
+
     fn plan(&mut self, device: &Device, kernel: Kernel) -> Result<Plan> {
+        self.begun.get_or_insert_with(Instant::now);
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
             source = patch.apply(&source)?;
@@ -249,6 +274,7 @@ struct Plan {
 
 impl Plan {
     fn build(self, device: &wgpu::Device) -> Pipeline {
+        let start = Instant::now();
         let Self { kernel, source, layout, weights } = self;
         let label = kernel.label();
         let descriptor = wgpu::ShaderModuleDescriptor {
@@ -286,7 +312,7 @@ impl Plan {
             },
             cache: None,
         });
-        Pipeline { pipeline, layout }
+        Pipeline { pipeline, layout, seconds: start.elapsed().as_secs_f64(), done: Instant::now() }
     }
 }
 

@@ -68,7 +68,7 @@ impl Timing {
     /// Waits for the submission and adds its dispatches, in order.
     pub fn add(
         &mut self,
-        device: &Device,
+        device: &mut Device,
         dispatches: impl ExactSizeIterator<Item = (Kernel, Work)>,
     ) -> Result<()> {
         let bytes = device.download(&self.resolved, 2 * TIMESTAMP * dispatches.len() as u64)?;

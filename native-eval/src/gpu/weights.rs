@@ -1,5 +1,6 @@
 //! Weight matrices on the device, cut by rows into parts that fit a binding.
 
+use std::borrow::Cow;
 use std::ops;
 
 use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
@@ -256,12 +257,14 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         .collect();
 
     let groups = packed.scale_groups();
-    let mut scale = Vec::new();
-    for basis in 0..packed.bases {
-        let plane = basis * packed.binary_rows();
-        let rows = plane + binary.start..plane + binary.end;
-        scale.extend(packed.scale[rows.start * groups..rows.end * groups].iter().map(|s| s.to_bits()));
-    }
+    let plane = |basis: usize| {
+        let rows = basis * packed.binary_rows();
+        packed.scale[(rows + binary.start) * groups..(rows + binary.end) * groups].reinterpret_cast()
+    };
+    let scale: Cow<'_, [u16]> = match packed.bases {
+        1 => plane(0).into(),
+        bases => (0..bases).flat_map(plane).copied().collect(),
+    };
     let code_bytes = packed.cols.div_ceil(2);
     let mut code = Vec::new();
     for row in

@@ -16,7 +16,7 @@ pub(super) enum Storage {
     /// Files on disk. One is kept open: reading mostly stays within a file.
     Disk { paths: Vec<PathBuf>, open: Option<(FileId, File)>, temporary: Option<Arc<TempPath>> },
     /// One file in memory.
-    Memory(Cow<'static, [u8]>),
+    Memory(Arc<Cow<'static, [u8]>>),
 }
 
 impl Storage {
@@ -35,7 +35,7 @@ impl Storage {
             Self::Disk { paths, temporary, .. } => {
                 Self::Disk { paths: paths.clone(), open: None, temporary: temporary.clone() }
             }
-            Self::Memory(bytes) => Self::Memory(bytes.clone()),
+            Self::Memory(bytes) => Self::Memory(Arc::clone(bytes)),
         }
     }
 
@@ -156,17 +156,35 @@ pub(super) fn no_room(error: &io::Error) -> Error {
 
 /// A zeroed buffer of a declared length, or an error when there is not that much memory.
 pub(super) fn allocate(len: u64) -> Result<Vec<u8>> {
-    let mut bytes = reserve(len)?;
-    bytes.resize(len as usize, 0);
+    let mut bytes = Vec::new();
+    resize(&mut bytes, len)?;
     Ok(bytes)
 }
 
 /// An empty buffer with room for `len` bytes.
 pub(super) fn reserve(len: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let reserved = usize::try_from(len).is_ok_and(|len| bytes.try_reserve_exact(len).is_ok());
+    make_room(&mut bytes, len)?;
+    Ok(bytes)
+}
+
+/// Gives a buffer a declared length; what it holds then is unspecified.
+pub(super) fn resize(bytes: &mut Vec<u8>, len: u64) -> Result<()> {
+    if len > bytes.capacity() as u64 {
+        bytes.clear();
+    }
+    make_room(bytes, len)?;
+    bytes.resize(len as usize, 0);
+    Ok(())
+}
+
+/// Sees to it that a buffer can be `len` bytes long.
+fn make_room(bytes: &mut Vec<u8>, len: u64) -> Result<()> {
+    let held = bytes.len();
+    let mut reserve = |len: usize| bytes.try_reserve_exact(len.saturating_sub(held)).is_ok();
+    let reserved = usize::try_from(len).is_ok_and(&mut reserve);
     if reserved {
-        return Ok(bytes);
+        return Ok(());
     }
     Err(Error::new(ErrorKind::TooLarge, "there is not enough memory")
         .expected(format!("{len} bytes of memory"), "less"))

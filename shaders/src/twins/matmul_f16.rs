@@ -4,7 +4,7 @@ use half::f16;
 use super::matmul;
 
 /// `out = x · wᵀ` with both factors rounded to f16: what matmul_f16.wgsl and matmul_coop.wgsl compute,
-/// the first of them up to sums of 16 products in f16. x is `[T, K]` f32, w is `[N, K]` in any stored
+/// the first of them up to sums of 8 products in f16. x is `[T, K]` f32, w is `[N, K]` in any stored
 /// form, out is `[T, N]` f32.
 pub fn matmul_f16(x: &[f32], w: &Matrix, out: &mut [f32]) {
     let (rows, cols) = (w.rows(), w.cols());

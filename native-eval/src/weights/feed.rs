@@ -1,0 +1,171 @@
+//! Reads and decodes weights on several threads, ahead of the device.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use bitgauge_core::container::Compression;
+use bitgauge_core::inventory::{Inventory, Weight};
+use bitgauge_core::model::{ExpectedTensor, Presence};
+use bitgauge_core::{Error, Matrix};
+
+use super::{decode, read, stored_bytes, turned_heads};
+use crate::source::Source;
+
+/// Most threads.
+const READERS: usize = 12;
+/// Stored bytes of weights that are on the way at once, unless a single one has more.
+const BYTES_ON_THE_WAY: u64 = 512 << 20;
+/// Weights of this many bytes come first: one that came last would keep all threads but one waiting.
+const LARGE_BYTES: u64 = 64 << 20;
+/// Largest buffer that a thread keeps from one weight to the next.
+const KEPT_BYTES: usize = 32 << 20;
+
+/// The weights that the forward pass needs, in storage order but for large ones.
+pub(super) struct Feed<'a> {
+    inventory: &'a Inventory<'a>,
+    wanted: Vec<(&'a Weight, &'a ExpectedTensor)>,
+    /// Where one reader must read everything: a deflated member is cheap to read only from front to back, and
+    /// a compressed tar is unpacked by whoever reads it.
+    in_order: Option<Mutex<Source>>,
+    progress: Mutex<Progress>,
+    room: Condvar,
+    reading: AtomicU64,
+    decoding: AtomicU64,
+}
+
+#[derive(Default)]
+struct Progress {
+    next: usize,
+    bytes_on_the_way: u64,
+    stopped: bool,
+}
+
+/// A weight, and its number in the order of loading.
+pub(super) struct Fed<'f> {
+    pub index: usize,
+    pub expected: &'f ExpectedTensor,
+    pub stored_bytes: u64,
+    pub matrix: Result<Matrix, Error>,
+    _place: Place<'f>,
+}
+
+/// A weight's share of [`BYTES_ON_THE_WAY`], given back when it is dropped.
+struct Place<'f> {
+    feed: &'f Feed<'f>,
+    bytes: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.feed.progress().bytes_on_the_way -= self.bytes;
+        self.feed.room.notify_all();
+    }
+}
+
+impl<'a> Feed<'a> {
+    pub fn new(inventory: &'a Inventory<'a>, source: &Source) -> Self {
+        let expected = |weight: &'a Weight| {
+            let expected = weight.expected.as_ref()?;
+            (expected.presence != Presence::TiedCopy).then_some((weight, expected))
+        };
+        let artifact = inventory.artifact;
+        let mut members = artifact.tensors.iter().map(|tensor| &artifact.members[tensor.member]);
+        let is_deflated = members.any(|member| member.compression == Compression::Deflated);
+        let is_in_order = is_deflated || artifact.packed.is_some();
+        let mut wanted: Vec<_> = inventory.weights.iter().filter_map(expected).collect();
+        if !is_in_order {
+            wanted.sort_by_key(|(weight, _)| stored_bytes(inventory, weight) < LARGE_BYTES);
+        }
+        Self {
+            inventory,
+            wanted,
+            in_order: is_in_order.then(|| Mutex::new(source.again())),
+            progress: Mutex::default(),
+            room: Condvar::new(),
+            reading: AtomicU64::new(0),
+            decoding: AtomicU64::new(0),
+        }
+    }
+
+    /// Starts the threads. Weights come as they are ready.
+    pub fn start<'f>(&'f self, scope: &'f Scope<'f, '_>, source: &Source) -> Receiver<Fed<'f>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(READERS);
+        let (sender, receiver) = channel();
+        for _ in 0..threads {
+            let (mut own, sender) = (source.again(), sender.clone());
+            scope.spawn(move || self.feed(&mut own, &sender));
+        }
+        receiver
+    }
+
+    /// No further weight is read.
+    pub fn stop(&self) {
+        self.progress().stopped = true;
+        self.room.notify_all();
+    }
+
+    /// Seconds that all threads together spent on reading, and on decoding.
+    pub fn times(&self) -> [f64; 2] {
+        [&self.reading, &self.decoding]
+            .map(|time| Duration::from_nanos(time.load(Ordering::Relaxed)).as_secs_f64())
+    }
+
+    fn feed<'f>(&'f self, own: &mut Source, sender: &Sender<Fed<'f>>) {
+        let mut stored = Vec::new();
+        loop {
+            let mut shared = self.in_order.as_ref().map(lock);
+            let source = shared.as_deref_mut().unwrap_or(own);
+            let Some((index, place)) = self.take() else { return };
+            let (weight, expected) = self.wanted[index];
+            let start = Instant::now();
+            let result = read(source, self.inventory, weight, &mut stored);
+            drop(shared);
+            add(&self.reading, start);
+            let start = Instant::now();
+            let matrix = result.and_then(|parts| {
+                let turned = turned_heads(self.inventory, expected.role);
+                decode(self.inventory, weight, &stored[..parts], turned)
+            });
+            for (_, bytes) in stored.iter_mut().filter(|(_, bytes)| bytes.capacity() > KEPT_BYTES) {
+                *bytes = Vec::new();
+            }
+            add(&self.decoding, start);
+            let fed = Fed { index, expected, stored_bytes: place.bytes, matrix, _place: place };
+            // The receiver is gone only after a panic.
+            if sender.send(fed).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next weight, as soon as there is room for it.
+    fn take(&self) -> Option<(usize, Place<'_>)> {
+        let mut progress = self.progress();
+        loop {
+            let index = progress.next;
+            let &(weight, _) = self.wanted.get(index).filter(|_| !progress.stopped)?;
+            let bytes = stored_bytes(self.inventory, weight);
+            if progress.bytes_on_the_way == 0 || progress.bytes_on_the_way + bytes <= BYTES_ON_THE_WAY {
+                progress.next += 1;
+                progress.bytes_on_the_way += bytes;
+                return Some((index, Place { feed: self, bytes }));
+            }
+            progress = self.room.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn add(time: &AtomicU64, start: Instant) {
+    time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+}
