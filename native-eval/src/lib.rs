@@ -29,7 +29,7 @@ pub use gpu::{
     Precision, ShaderPatch, adapters,
 };
 pub use local_files::LocalFiles;
-pub use pack::{PackMix, PackSettings, PackSummary, pack};
+pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::{Source, unpack};

@@ -6,7 +6,9 @@ use bitgauge_core::codec::{Fit, Layout, Part, Settings, encode, quantize_block};
 use bitgauge_core::{Packed, Result};
 
 use super::blocks;
+use super::calibrate::MomentStore;
 use super::plan::{Action, Plan, Planned, part_name};
+use super::progress::Progress;
 use super::safetensors::Writer;
 use super::stage::write_error;
 use crate::source::Source;
@@ -17,7 +19,8 @@ pub(super) fn write(
     plan: &Plan,
     fit: Fit,
     path: &Path,
-    progress: &mut dyn FnMut(u64),
+    moments: &mut MomentStore,
+    progress: &mut Progress,
 ) -> Result<()> {
     let failed = |error| write_error(path, &error);
     let mut writer = Writer::create(path, plan.output()).map_err(failed)?;
@@ -33,6 +36,7 @@ pub(super) fn write(
                     bases: layout.bases().max(1) as usize,
                     fit,
                 };
+                let carry = moments.carry(&tensor.name)?;
                 let mut cursor = Cursor::default();
                 blocks::for_each(
                     source,
@@ -40,13 +44,13 @@ pub(super) fn write(
                     [layout.rows(), layout.cols()],
                     |block, first| {
                         let rescued = rows_between(rescue_rows, first, first + block.rows);
-                        quantize_block(&block, first, rescued, settings)
+                        quantize_block(&block, first, rescued, settings, carry)
                     },
                     |packed| cursor.write(&mut writer, &tensor.name, layout, &packed).map_err(failed),
                 )?;
             }
         }
-        progress(*unreported);
+        progress.add_bytes(*unreported);
     }
     writer.finish().map_err(failed)
 }

@@ -59,6 +59,11 @@ impl Stage {
         self.folder.join(WEIGHTS)
     }
 
+    /// The folder for what calibration finds.
+    pub(super) fn moments(&self) -> PathBuf {
+        self.root.path().join("moments")
+    }
+
     /// Moves the weights with `files`, as a folder or a zip, to `out`. Returns the bytes of the artifact,
     /// which must be those that were `planned`, if they were.
     pub(crate) fn publish(

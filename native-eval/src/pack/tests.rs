@@ -13,7 +13,7 @@ use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
 use half::bf16;
 use tempfile::TempDir;
 
-use super::{PackMix, PackSettings, PackSummary, pack};
+use super::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 use crate::source::Source;
 
 const CONFIG: &str = r#"{
@@ -43,9 +43,9 @@ const TENSORS: [(&str, &[usize]); 14] = [
 ];
 const SETTINGS: PackSettings = uniform(128, 0.1, 1);
 
-const fn uniform(scale_group: usize, rescue_fraction: f64, bases: usize) -> PackSettings {
+pub(super) const fn uniform(scale_group: usize, rescue_fraction: f64, bases: usize) -> PackSettings {
     let mix = PackMix::Uniform { scale_group, rescue_fraction, bases };
-    PackSettings { mix, fit: Fit::LeastSquares, force: false }
+    PackSettings { mix, fit: Fit::LeastSquares, calibration: Calibration::None, force: false }
 }
 
 /// Seeded weights: SplitMix64, uniform in -0.05 to 0.05.
@@ -62,10 +62,10 @@ fn weights(seed: u64, count: usize) -> Vec<bf16> {
 }
 
 /// Name, shape and values of each tensor.
-type Tensors = Vec<(String, Vec<usize>, Vec<bf16>)>;
+pub(super) type Tensors = Vec<(String, Vec<usize>, Vec<bf16>)>;
 
 /// The model's tensors with their values; BF16.
-fn tensors() -> Tensors {
+pub(super) fn tensors() -> Tensors {
     let named = TENSORS.iter().enumerate();
     named
         .map(|(i, (name, shape))| {
@@ -109,22 +109,22 @@ fn write_model(folder: &Path, config: &str, tensors: &[(String, Vec<usize>, Vec<
     }
 }
 
-struct Model {
+pub(super) struct Model {
     root: TempDir,
 }
 
 impl Model {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let model = Self { root: tempfile::tempdir().unwrap() };
         write_model(&model.path("source"), CONFIG, &tensors(), 100);
         model
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    fn pack(&self, out: &str, settings: &PackSettings) -> bitgauge_core::Result<PackSummary> {
+    pub(super) fn pack(&self, out: &str, settings: &PackSettings) -> bitgauge_core::Result<PackSummary> {
         self.pack_from("source", out, settings)
     }
 
@@ -136,9 +136,10 @@ impl Model {
     ) -> bitgauge_core::Result<PackSummary> {
         let mut source = Source::open(&self.path(from))?;
         let total: u64 = source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum();
-        let mut done = 0;
-        let summary = pack(&mut source, &self.path(out), settings, &mut |bytes| done += bytes)?;
-        assert_eq!(done, total, "progress ends at the end");
+        let mut last = (PackStep::Packing, 0, 0);
+        let mut tell = |step, done, all| last = (step, done, all);
+        let summary = pack(&mut source, &self.path(out), settings, &mut tell)?;
+        assert_eq!(last, (PackStep::Packing, total, total), "progress ends at the end");
         Ok(summary)
     }
 
@@ -187,7 +188,7 @@ fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Packe
     let PackMix::Uniform { scale_group, rescue_fraction, bases } = settings.mix else { panic!() };
     let dense = Dense { rows: shape[0], cols: shape[1], values: Values::BF16(values.to_vec()) };
     let codec = Settings { scale_group, bases, fit: settings.fit };
-    let errors = row_errors(&dense, 0, &[codec]).unwrap();
+    let errors = row_errors(&dense, 0, &[codec], None).unwrap();
     let rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, rescue_fraction).unwrap();
     quantize(&dense, &rows, codec).unwrap()
 }
