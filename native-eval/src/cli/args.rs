@@ -340,11 +340,11 @@ pub struct PackOptions {
     /// The artifact to write: a .zip file, or a folder.
     pub out: PathBuf,
     /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
-    /// matrices get a second basis by what lowers the squared error most per bit.
+    /// matrices get a second basis by what lowers the error most per bit.
     #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
     pub budget: Option<PackName>,
-    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget whichever has less
-    /// squared error, which need not be the lower loss: try both.
+    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget whichever leaves
+    /// less error.
     #[arg(long, value_name = "128|0", value_enum)]
     pub scale_group: Option<ScaleGroup>,
     /// Fraction of each matrix's rows to keep in 4 bits.
