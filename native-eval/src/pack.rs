@@ -16,10 +16,13 @@ mod mix;
 mod model;
 mod plan;
 mod progress;
+#[cfg(test)]
+mod resume_tests;
 mod safetensors;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::path::Path;
 
@@ -32,6 +35,7 @@ use archive::Form;
 use calibrate::MomentStore;
 use plan::Plan;
 use progress::{Progress, Tell};
+use work::Work;
 
 pub use calibrate::Calibration;
 pub(crate) use config::add_packing;
@@ -110,8 +114,8 @@ pub struct PackSummary {
 /// and the tokenizer's files come along. `progress` is told the step, what is done and what
 /// there is to do.
 ///
-/// Everything is written beside `out` first and then renamed, so `out` is complete or untouched, and
-/// a run that was cut off can be started again.
+/// Everything is written into a hidden folder beside `out` first and then renamed, so `out` is complete or untouched.
+/// A run that was cut off leaves that folder, and the same call goes on with it; the result is the same.
 ///
 /// # Errors
 /// A source that is packed already, of a family that is not known, or whose tensors are not those
@@ -119,16 +123,33 @@ pub struct PackSummary {
 /// the budget in any form; weights that are NaN or infinite; and what the operating system says.
 pub fn pack(source: &mut Source, out: &Path, settings: &PackSettings, progress: Tell) -> Result<PackSummary> {
     stage::check_target(out, settings.force)?;
-    let stage = stage::Stage::beside(out)?;
-    let mut moments = MomentStore::new(stage.moments());
+    let mut work = Work::open(source, out, settings)?;
+    let packed = pack_into(source, out, settings, &mut work, progress);
+    match &packed {
+        // A full disk or an unreachable file is no reason to begin anew.
+        Err(error) if error.kind == ErrorKind::Io => {}
+        _ => work.discard()?,
+    }
+    packed
+}
+
+fn pack_into(
+    source: &mut Source,
+    out: &Path,
+    settings: &PackSettings,
+    work: &mut Work,
+    progress: Tell,
+) -> Result<PackSummary> {
     let mut progress =
         Progress::new(source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum(), progress);
-    let ready = prepare(source, out, settings, &mut moments, &mut progress)?;
+    let mut moments = work.moments();
+    let ready = prepare(source, out, settings, (work, &mut moments), &mut progress)?;
     let Ready { plan, files, scale_group, budget_bytes } = ready;
     let weights_bytes = safetensors::file_bytes(plan.output());
     let planned = size_of(Form::of(out), &files, weights_bytes, out)?;
 
-    model::write(source, &plan, settings.fit, &stage.weights(), &mut moments, &mut progress)?;
+    let stage = work.stage();
+    model::write(source, &plan, settings.fit, &stage.weights(), (work, &mut moments), &mut progress)?;
     let bytes = stage.publish(out, &files, Some(planned), settings.force)?;
     let summary = plan.summary();
     let bits_per_parameter = 8.0 * bytes as f64 / summary.parameters as f64;
@@ -147,7 +168,7 @@ fn prepare(
     source: &mut Source,
     out: &Path,
     settings: &PackSettings,
-    moments: &mut MomentStore,
+    (work, moments): (&Work, &mut MomentStore),
     progress: &mut Progress,
 ) -> Result<Ready> {
     match settings.mix {
@@ -160,7 +181,7 @@ fn prepare(
             let mut plan = Plan::new(source, scale_group, progress)?;
             let codec = Settings { scale_group, bases, fit: settings.fit };
             calibrate::run(source, &settings.calibration, moments, progress)?;
-            plan.choose_uniformly(source, codec, rescue_fraction, moments, progress)?;
+            plan.choose_uniformly(source, codec, rescue_fraction, (work, moments), progress)?;
             Ok(Ready { plan, files, scale_group, budget_bytes: None })
         }
         PackMix::Budget { pack, scale_group } => {
@@ -170,7 +191,7 @@ fn prepare(
                 pack,
                 scale_group,
                 settings,
-                moments,
+                (work, moments),
                 progress,
                 &|files, weights_bytes| size_of(form, files, weights_bytes, out),
             )

@@ -79,18 +79,15 @@ impl BinaryRow {
     pub(super) fn weighted_error(&mut self, row: &[f32], importance: &[f32]) -> f64 {
         self.read_patterns(row.len());
         let group = if self.settings.scale_group == 0 { row.len() } else { self.settings.scale_group };
-        let groups =
-            row.chunks(group).zip(self.patterns.chunks(group)).zip(importance.chunks(group)).enumerate();
-        let of = |(g, ((row, patterns), importance)): (usize, ((&[f32], &[u8]), &[f32]))| {
+        let mut total = 0.0;
+        for g in 0..row.len().div_ceil(group) {
             let sums = sums(&self.scales_of(g));
-            let columns = row.iter().zip(patterns).zip(importance);
-            let squared = |((&value, &pattern), &importance): ((&f32, &u8), &f32)| {
-                let error = f64::from(value) - f64::from(sums[usize::from(pattern)]);
-                error * error * f64::from(importance)
-            };
-            columns.map(squared).sum::<f64>()
-        };
-        groups.map(of).sum()
+            for c in g * group..row.len().min((g + 1) * group) {
+                let error = f64::from(row[c]) - f64::from(sums[usize::from(self.patterns[c])]);
+                total += error * error * f64::from(importance[c]);
+            }
+        }
+        total
     }
 
     /// Codes `row` and returns the squared error that is left.

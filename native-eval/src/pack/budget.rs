@@ -10,6 +10,7 @@ use super::mix::{Caps, Mix, Search, Surveyed};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::safetensors::file_bytes;
+use super::work::Work;
 use super::{PackSettings, Ready, side_files};
 use crate::source::Source;
 
@@ -25,7 +26,7 @@ pub(super) fn prepare(
     pack: Pack,
     scale_group: Option<usize>,
     settings: &PackSettings,
-    moments: &mut MomentStore,
+    (work, moments): (&Work, &mut MomentStore),
     progress: &mut Progress,
     size_of: SizeOf,
 ) -> Result<Ready> {
@@ -49,7 +50,7 @@ pub(super) fn prepare(
         .collect();
     check_smallest(&plan, &groups, &files, caps, size_of)?;
     calibrate::run(source, &settings.calibration, moments, progress)?;
-    let errors = plan.survey(source, &codecs, moments, progress)?;
+    let errors = plan.survey(source, &codecs, (work, moments), progress)?;
 
     let mut best: Option<(usize, Mix)> = None;
     for (i, files) in files.iter().enumerate() {

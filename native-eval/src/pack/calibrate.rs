@@ -129,6 +129,9 @@ pub(super) fn run(
     let vocabulary = decoder.vocabulary as usize;
     let documents = calibration.documents(vocabulary)?;
     store.weigh(calibration.token_weights(&documents, vocabulary), calibration.damping());
+    if store.resume()? {
+        return Ok(());
+    }
     let batches = batches(documents);
     let mut recorder = Recorder::new(CpuBackend::new(None), source, store);
     let model = model(&mut recorder, decoder, &inventory)?;
@@ -143,7 +146,8 @@ pub(super) fn run(
         });
         losses.map_err(|error| failed(&error))?;
     }
-    Ok(())
+    drop((model, recorder));
+    store.finish()
 }
 
 fn failed(error: &BackendError) -> Error {

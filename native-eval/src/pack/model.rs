@@ -11,6 +11,7 @@ use super::plan::{Action, Plan, Planned, part_name};
 use super::progress::Progress;
 use super::safetensors::Writer;
 use super::stage::write_error;
+use super::work::Work;
 use crate::source::Source;
 
 /// Writes every tensor of the plan into one file.
@@ -19,12 +20,26 @@ pub(super) fn write(
     plan: &Plan,
     fit: Fit,
     path: &Path,
-    moments: &mut MomentStore,
+    (work, moments): (&mut Work, &mut MomentStore),
     progress: &mut Progress,
 ) -> Result<()> {
     let failed = |error| write_error(path, &error);
-    let mut writer = Writer::create(path, plan.output()).map_err(failed)?;
-    for Planned { tensor, action, unreported } in &plan.tensors {
+    let mut writer = if work.is_written(0) {
+        Writer::resume(path, plan.output()).map_err(failed)?
+    } else {
+        Writer::create(path, plan.output()).map_err(failed)?
+    };
+    for (number, Planned { tensor, action, unreported }) in plan.tensors.iter().enumerate() {
+        if work.is_written(number) {
+            match action {
+                Action::Keep => writer.skip(&tensor.name),
+                Action::Pack { .. } => {
+                    Part::ALL.into_iter().for_each(|part| writer.skip(&part_name(&tensor.name, part)))
+                }
+            }
+            progress.add_bytes(*unreported);
+            continue;
+        }
         match action {
             Action::Keep => {
                 let bytes = source.read_tensor(tensor)?;
@@ -50,6 +65,8 @@ pub(super) fn write(
                 )?;
             }
         }
+        writer.sync().map_err(failed)?;
+        work.set_written()?;
         progress.add_bytes(*unreported);
     }
     writer.finish().map_err(failed)

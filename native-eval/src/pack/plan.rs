@@ -11,6 +11,7 @@ use bitgauge_core::{Error, ErrorKind, Result};
 use super::calibrate::MomentStore;
 use super::progress::Progress;
 use super::safetensors::TensorSpec;
+use super::work::Work;
 use super::{PackSummary, blocks};
 use crate::source::Source;
 
@@ -79,14 +80,14 @@ impl Plan {
         source: &mut Source,
         settings: Settings,
         fraction: f64,
-        moments: &MomentStore,
+        kept: (&Work, &MomentStore),
         progress: &mut Progress,
     ) -> Result<()> {
-        for planned in &mut self.tensors {
+        for (number, planned) in self.tensors.iter_mut().enumerate() {
             let Action::Pack { layout, rescue_rows } = &mut planned.action else { continue };
             let name = &planned.tensor.name;
             if fraction != 0.0 {
-                let errors = survey(source, &planned.tensor, layout, &[settings], moments)?;
+                let errors = survey(source, (number, &planned.tensor), layout, &[settings], kept)?;
                 *rescue_rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, fraction)?;
                 planned.unreported -= half_done(&planned.tensor, progress);
             }
@@ -102,13 +103,13 @@ impl Plan {
         &mut self,
         source: &mut Source,
         settings: &[Settings],
-        moments: &MomentStore,
+        kept: (&Work, &MomentStore),
         progress: &mut Progress,
     ) -> Result<Vec<RowErrors>> {
         let mut surveyed = Vec::new();
-        for planned in &mut self.tensors {
+        for (number, planned) in self.tensors.iter_mut().enumerate() {
             let Action::Pack { layout, .. } = &planned.action else { continue };
-            surveyed.push(survey(source, &planned.tensor, layout, settings, moments)?);
+            surveyed.push(survey(source, (number, &planned.tensor), layout, settings, kept)?);
             planned.unreported -= half_done(&planned.tensor, progress);
         }
         Ok(surveyed)
@@ -268,11 +269,14 @@ fn relaid(layout: &Layout, scale_group: usize, bases: usize, rescue_rows: &[u32]
 
 fn survey(
     source: &mut Source,
-    tensor: &TensorEntry,
+    (number, tensor): (usize, &TensorEntry),
     layout: &Layout,
     settings: &[Settings],
-    moments: &MomentStore,
+    (work, moments): (&Work, &MomentStore),
 ) -> Result<RowErrors> {
+    if let Some(errors) = work.survey(number, layout.rows() as usize, settings.len()) {
+        return Ok(errors);
+    }
     let importance = moments.importance(&tensor.name)?;
     let mut all = RowErrors { binary: vec![Vec::new(); settings.len()], ..RowErrors::default() };
     blocks::for_each(
@@ -293,6 +297,7 @@ fn survey(
             errors.iter_mut().zip(rows).for_each(|(error, times)| *error *= times);
         }
     }
+    work.keep_survey(number, &all)?;
     Ok(all)
 }
 

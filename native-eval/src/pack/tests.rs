@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 use crate::source::Source;
 
-const CONFIG: &str = r#"{
+pub(super) const CONFIG: &str = r#"{
   "model_type": "qwen3",
   "zebra": [1, 2.50, "é"],
   "hidden_size": 66, "intermediate_size": 35, "num_hidden_layers": 1,
@@ -75,7 +75,12 @@ pub(super) fn tensors() -> Tensors {
 }
 
 /// Writes a model folder, one safetensors file per `per_shard` tensors.
-fn write_model(folder: &Path, config: &str, tensors: &[(String, Vec<usize>, Vec<bf16>)], per_shard: usize) {
+pub(super) fn write_model(
+    folder: &Path,
+    config: &str,
+    tensors: &[(String, Vec<usize>, Vec<bf16>)],
+    per_shard: usize,
+) {
     fs::create_dir(folder).unwrap();
     fs::write(folder.join("config.json"), config).unwrap();
     fs::write(folder.join("tokenizer.json"), "{\"not\": \"a tokenizer\"}").unwrap();
@@ -144,7 +149,7 @@ impl Model {
     }
 
     /// Names of what lies beside the source.
-    fn listing(&self) -> Vec<String> {
+    pub(super) fn listing(&self) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(self.root.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

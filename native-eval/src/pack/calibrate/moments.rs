@@ -7,25 +7,32 @@ use std::path::{Path, PathBuf};
 use bitgauge_core::Result;
 use bitgauge_core::codec::{Carry, CarryBlock, Moments};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::pack::stage::write_error;
 
 /// Rows of a block of moments that one thread adds to.
 const STRIPE_ROWS: usize = 64;
 
+/// Which moments there are.
+#[derive(Default, Serialize, Deserialize)]
+struct Sets {
+    /// Columns of each set of moments.
+    cols: Vec<usize>,
+    /// Which set a weight has; weights of the same input share one.
+    by_weight: HashMap<String, usize>,
+    /// Weights with one row per token.
+    token_rows: HashSet<String>,
+}
+
 /// The moments of all weights' inputs, in files of one folder.
 pub(crate) struct MomentStore {
     folder: PathBuf,
-    /// Columns of each set of moments.
-    sets: Vec<usize>,
-    /// Which set a weight has; weights of the same input share one.
-    by_weight: HashMap<String, usize>,
+    sets: Sets,
     /// Part of the mean moment that is added to each.
     damping: f64,
     /// How often each token is expected, 1 on average.
     tokens: Vec<f32>,
-    /// Weights with one row per token.
-    token_rows: HashSet<String>,
     /// The set used last.
     carry: Option<(usize, Carry)>,
 }
@@ -33,15 +40,33 @@ pub(crate) struct MomentStore {
 impl MomentStore {
     /// An empty store. The folder is made when something is put into it.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            sets: Vec::new(),
-            by_weight: HashMap::new(),
-            damping: 1.0,
-            tokens: Vec::new(),
-            token_rows: HashSet::new(),
-            carry: None,
+        Self { folder, sets: Sets::default(), damping: 1.0, tokens: Vec::new(), carry: None }
+    }
+
+    /// Whether all moments are here from before. If they are not, begins anew.
+    pub(super) fn resume(&mut self) -> Result<bool> {
+        let known = fs::read(self.list()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(sets) = known {
+            self.sets = sets;
+            return Ok(true);
         }
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).map_err(|error| write_error(&self.folder, &error))?;
+        }
+        Ok(false)
+    }
+
+    /// Notes that all moments are here.
+    pub(super) fn finish(&self) -> Result<()> {
+        let (list, partial) = (self.list(), self.folder.join("partial"));
+        let write = || {
+            fs::write(&partial, serde_json::to_vec(&self.sets)?).and_then(|()| fs::rename(&partial, &list))
+        };
+        write().map_err(|error| write_error(&list, &error))
+    }
+
+    fn list(&self) -> PathBuf {
+        self.folder.join("sets.json")
     }
 
     fn path(&self, set: usize) -> PathBuf {
@@ -50,12 +75,12 @@ impl MomentStore {
 
     /// Which set a weight has.
     pub(super) fn set_of(&self, weight: &str) -> Option<usize> {
-        self.by_weight.get(weight).copied()
+        self.sets.by_weight.get(weight).copied()
     }
 
     /// Lets a weight share a set.
     pub(super) fn share(&mut self, weight: &str, set: usize) {
-        self.by_weight.insert(weight.to_owned(), set);
+        self.sets.by_weight.insert(weight.to_owned(), set);
     }
 
     /// Adds inputs `[T, cols]` to the set of `weight`, which is new or has as many columns.
@@ -63,7 +88,7 @@ impl MomentStore {
         let known = self.set_of(weight);
         let (set, mut moments) = match known {
             Some(set) => (set, self.read(set)?),
-            None => (self.sets.len(), Moments::new(cols)),
+            None => (self.sets.cols.len(), Moments::new(cols)),
         };
         for (columns, block) in moments.blocks_mut() {
             let width = columns.len();
@@ -78,7 +103,7 @@ impl MomentStore {
         };
         write(&path).map_err(|error| write_error(&path, &error))?;
         if known.is_none() {
-            self.sets.push(cols);
+            self.sets.cols.push(cols);
             self.share(weight, set);
         }
         Ok(set)
@@ -87,7 +112,7 @@ impl MomentStore {
     fn read(&self, set: usize) -> Result<Moments> {
         let path = self.path(set);
         let bytes = fs::read(&path).map_err(|error| write_error(&path, &error))?;
-        Moments::from_values(self.sets[set], bytemuck::pod_collect_to_vec(&bytes))
+        Moments::from_values(self.sets.cols[set], bytemuck::pod_collect_to_vec(&bytes))
     }
 
     /// Sets how often each token is expected, and how little the moments are believed.
@@ -97,12 +122,12 @@ impl MomentStore {
 
     /// Says that a weight has one row per token.
     pub(super) fn has_token_rows(&mut self, weight: &str) {
-        self.token_rows.insert(weight.to_owned());
+        self.sets.token_rows.insert(weight.to_owned());
     }
 
     /// How much each row of a weight counts, where not all count the same.
     pub(crate) fn row_importance(&self, weight: &str) -> Option<&[f32]> {
-        self.token_rows.contains(weight).then_some(&self.tokens)
+        self.sets.token_rows.contains(weight).then_some(&self.tokens)
     }
 
     /// How much each column of a weight counts, if that is known.
