@@ -11,7 +11,9 @@ use bitgauge_core::codec::{self, Fit, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
-use native_eval::{Backend, EvaluateOptions, PackMix, PackSettings, Source, Task, evaluate, pack};
+use native_eval::{
+    Backend, Calibration, EvaluateOptions, PackMix, PackSettings, Source, Task, evaluate, pack,
+};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Bound on the mean loss, in nats.
@@ -27,7 +29,8 @@ fn main() -> ExitCode {
     for model in models.into_iter().chain([wide]) {
         for settings in every_setting() {
             let model_name = model.file_name().unwrap_or_default().to_string_lossy();
-            let name = format!("{model_name} {:?} {:?}", settings.mix, settings.fit);
+            let name =
+                format!("{model_name} {:?} {:?} {:?}", settings.mix, settings.fit, settings.calibration);
             let folder = tempfile::tempdir().expect("a temporary folder");
             match Pair::make(&model, folder.path(), &settings) {
                 Ok(pair) => pair.check(&name, &mut tally),
@@ -44,13 +47,25 @@ fn every_setting() -> Vec<PackSettings> {
         for scale_group in [128, 0] {
             for rescue_fraction in [0.0, 0.2] {
                 let mix = PackMix::Uniform { scale_group, rescue_fraction, bases };
-                // Refined bases where there are two, and the plain rounding where there is one.
-                let fit = if bases > 1 { Fit::LeastSquares } else { Fit::Mean };
-                all.push(PackSettings { mix, fit, force: false });
+                // Plain rounding, refined bases, and outputs that err least.
+                let fits = if bases > 1 { vec![Fit::LeastSquares, Fit::Mean] } else { vec![Fit::Mean] };
+                let calibration = Calibration::None;
+                for fit in fits {
+                    all.push(PackSettings { mix, fit, calibration: calibration.clone(), force: false });
+                }
+                let (fit, calibration) = (Fit::LeastSquares, Calibration::RandomTokens);
+                all.push(PackSettings { mix, fit, calibration, force: false });
             }
         }
     }
     all
+}
+
+fn bases(settings: &PackSettings) -> usize {
+    match settings.mix {
+        PackMix::Uniform { bases, .. } => bases,
+        PackMix::Budget { .. } => 0,
+    }
 }
 
 /// A random model whose matrices have several scale groups a row, the last one cut short: the golden
@@ -90,7 +105,7 @@ impl Random {
     }
 }
 
-/// A packed model, the dense model of its dequantized weights, and that with one word of signs flipped.
+/// A packed model, the dense model of its dequantized weights, and that with a sign or a word of signs flipped.
 struct Pair {
     packed: PathBuf,
     dense: PathBuf,
@@ -105,15 +120,16 @@ impl Pair {
             flipped: folder.join("flipped"),
         };
         let mut source = Source::open(model).map_err(|e| e.to_string())?;
-        pack(&mut source, &pair.packed, settings, &mut |_| {}).map_err(|e| e.to_string())?;
+        pack(&mut source, &pair.packed, settings, &mut |_, _, _| {}).map_err(|e| e.to_string())?;
         let mut weights = dequantize(&pair.packed)?;
         write_dense(model, &pair.dense, &weights)?;
         let is_wanted = |(name, _): &(&String, &mut (Vec<usize>, Vec<f32>))| {
             name.ends_with(".layers.0.mlp.down_proj.weight")
         };
         let (_, (_, first)) = weights.iter_mut().find(is_wanted).ok_or("no down_proj")?;
-        // One word of signs: a single weight of two refined bases may be nearly 0.
-        first.iter_mut().take(32).for_each(|value| *value = -*value);
+        // A single weight, but where bases are refined: there it may be nearly 0, so it is a word of signs.
+        let one = settings.fit == Fit::Mean || bases(settings) == 1;
+        first.iter_mut().take(if one { 1 } else { 32 }).for_each(|value| *value = -*value);
         write_dense(model, &pair.flipped, &weights)?;
         Ok(pair)
     }
@@ -125,7 +141,7 @@ impl Pair {
                 let (packed, dense) = (mean(&self.packed)?, mean(&self.dense)?);
                 let agreed = compare("mean loss", &[packed], &[dense], MEAN_LOSS)?;
                 match compare("mean loss", &[packed], &[mean(&self.flipped)?], MEAN_LOSS) {
-                    Ok(_) => Err("one flipped word of signs went unnoticed".to_owned()),
+                    Ok(_) => Err("flipped signs went unnoticed".to_owned()),
                     Err(_) => Ok(format!("{packed:.5} nats, off by {:.1e}", agreed.worst)),
                 }
             })();

@@ -31,7 +31,7 @@ pub use gpu::{
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Run, Shard, merge};
-pub use pack::{PackMix, PackSettings, PackSummary, pack};
+pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::{Source, unpack};

@@ -9,15 +9,20 @@ mod blocks;
 mod budget;
 #[cfg(test)]
 mod budget_tests;
+mod calibrate;
 mod config;
 mod files;
 mod mix;
 mod model;
 mod plan;
+mod progress;
+#[cfg(test)]
+mod resume_tests;
 mod safetensors;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::path::Path;
 
@@ -27,21 +32,28 @@ use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;
 use archive::Form;
+use calibrate::MomentStore;
 use plan::Plan;
+use progress::{Progress, Tell};
+use work::Work;
 
+pub use calibrate::Calibration;
 pub(crate) use config::add_packing;
 pub(crate) use files::SmallFile;
 pub(crate) use plan::part_name;
+pub use progress::PackStep;
 pub(crate) use safetensors::{TensorSpec, Writer};
 pub(crate) use stage::{Stage, check_target, write_error};
 
 /// How to pack.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PackSettings {
     /// What the bits are spent on.
     pub mix: PackMix,
     /// How signs, codes and scales are chosen.
     pub fit: Fit,
+    /// Which tokens say what the weights' outputs are, which are then to err least instead of the weights.
+    pub calibration: Calibration,
     /// Replace what is at the target.
     pub force: bool,
 }
@@ -99,29 +111,45 @@ pub struct PackSummary {
 
 /// Packs the dense model in `source` and writes it to `out`: a zip when the name ends in `.zip`,
 /// else a folder. Every 2-D weight is packed, every other tensor is kept as stored, and config.json
-/// and the tokenizer's files come along. `progress` is told how many more bytes of the source's
-/// tensors are done; in all it is told the bytes of all tensors.
+/// and the tokenizer's files come along. `progress` is told the step, what is done and what
+/// there is to do.
 ///
-/// Everything is written beside `out` first and then renamed, so `out` is complete or untouched, and
-/// a run that was cut off can be started again.
+/// Everything is written into a hidden folder beside `out` first and then renamed, so `out` is complete or untouched.
+/// A run that was cut off leaves that folder, and the same call goes on with it; the result is the same.
 ///
 /// # Errors
 /// A source that is packed already, of a family that is not known, or whose tensors are not those
 /// of its family; a target that exists (unless `force`); settings out of range; a model that is over
 /// the budget in any form; weights that are NaN or infinite; and what the operating system says.
-pub fn pack(
+pub fn pack(source: &mut Source, out: &Path, settings: &PackSettings, progress: Tell) -> Result<PackSummary> {
+    stage::check_target(out, settings.force)?;
+    let mut work = Work::open(source, out, settings)?;
+    let packed = pack_into(source, out, settings, &mut work, progress);
+    match &packed {
+        // A full disk or an unreachable file is no reason to begin anew.
+        Err(error) if error.kind == ErrorKind::Io => {}
+        _ => work.discard()?,
+    }
+    packed
+}
+
+fn pack_into(
     source: &mut Source,
     out: &Path,
     settings: &PackSettings,
-    progress: &mut dyn FnMut(u64),
+    work: &mut Work,
+    progress: Tell,
 ) -> Result<PackSummary> {
-    stage::check_target(out, settings.force)?;
-    let Ready { plan, files, scale_group, budget_bytes } = prepare(source, out, settings, progress)?;
+    let mut progress =
+        Progress::new(source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum(), progress);
+    let mut moments = work.moments();
+    let ready = prepare(source, out, settings, (work, &mut moments), &mut progress)?;
+    let Ready { plan, files, scale_group, budget_bytes } = ready;
     let weights_bytes = safetensors::file_bytes(plan.output());
     let planned = size_of(Form::of(out), &files, weights_bytes, out)?;
 
-    let stage = stage::Stage::beside(out)?;
-    model::write(source, &plan, settings.fit, &stage.weights(), progress)?;
+    let stage = work.stage();
+    model::write(source, &plan, settings.fit, &stage.weights(), (work, &mut moments), &mut progress)?;
     let bytes = stage.publish(out, &files, Some(planned), settings.force)?;
     let summary = plan.summary();
     let bits_per_parameter = 8.0 * bytes as f64 / summary.parameters as f64;
@@ -140,7 +168,8 @@ fn prepare(
     source: &mut Source,
     out: &Path,
     settings: &PackSettings,
-    progress: &mut dyn FnMut(u64),
+    (work, moments): (&Work, &mut MomentStore),
+    progress: &mut Progress,
 ) -> Result<Ready> {
     match settings.mix {
         PackMix::Uniform { scale_group, rescue_fraction, bases } => {
@@ -151,14 +180,21 @@ fn prepare(
             }
             let mut plan = Plan::new(source, scale_group, progress)?;
             let codec = Settings { scale_group, bases, fit: settings.fit };
-            plan.choose_uniformly(source, codec, rescue_fraction, progress)?;
+            calibrate::run(source, &settings.calibration, moments, progress)?;
+            plan.choose_uniformly(source, codec, rescue_fraction, (work, moments), progress)?;
             Ok(Ready { plan, files, scale_group, budget_bytes: None })
         }
         PackMix::Budget { pack, scale_group } => {
             let form = Form::of(out);
-            budget::prepare(source, pack, scale_group, settings.fit, progress, &|files, weights_bytes| {
-                size_of(form, files, weights_bytes, out)
-            })
+            budget::prepare(
+                source,
+                pack,
+                scale_group,
+                settings,
+                (work, moments),
+                progress,
+                &|files, weights_bytes| size_of(form, files, weights_bytes, out),
+            )
         }
     }
 }

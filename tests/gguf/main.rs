@@ -12,7 +12,7 @@ use bitgauge_core::codec::Fit;
 use bitgauge_core::inventory::Inventory;
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};
-use native_eval::{Backend, Batch, PackMix, PackSettings, Source, Task, pack};
+use native_eval::{Backend, Batch, Calibration, PackMix, PackSettings, Source, Task, pack};
 
 /// Absolute bound on logits, that of the suite `models`: another order of DeltaNet's heads rounds
 /// differently, and rounding alone moves these logits by 1e-4 there.
@@ -66,9 +66,9 @@ fn one_bit(tally: &mut Tally) {
     let prepared = (|| {
         convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense)?;
         let mix = PackMix::Uniform { scale_group: 128, rescue_fraction: 0.0, bases: 1 };
-        let settings = PackSettings { mix, fit: Fit::Mean, force: false };
+        let settings = PackSettings { mix, fit: Fit::Mean, calibration: Calibration::None, force: false };
         let mut source = Source::open(&dense).map_err(|e| e.to_string())?;
-        pack(&mut source, &packed, &settings, &mut |_| {}).map_err(|e| e.to_string())?;
+        pack(&mut source, &packed, &settings, &mut |_, _, _| {}).map_err(|e| e.to_string())?;
         convert::convert(&packed, &file, Target::Q1_0, None)?;
         let parameters = |path: &Path| -> Result<Option<u64>, String> {
             let source = Source::open(path).map_err(|e| e.to_string())?;

@@ -5,13 +5,16 @@
     cargo build --release
     mv build/dense/tokenizer.json build/
     python3 tests/packing/compare.py --bitgauge target/release/bitgauge --model build/dense \\
-        --tokenizer build/tokenizer.json --documents build/documents.json
+        --tokenizer build/tokenizer.json --documents build/documents.json --corpus build/corpus.json.gz
+
+Calibration documents are training documents of the corpus; the loss is that of the held-out ones.
 
 The tokenizer is kept out of the artifacts: it is a fifth of the bytes of so small a model.
 
 Needs numpy.
 """
 import argparse
+import gzip
 import json
 import pathlib
 import subprocess
@@ -24,12 +27,16 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "demo"))
 import bitpack
 
+# Rows of equal bytes stand together; DOCUMENTS stands for the calibration documents.
 WAYS = [
-    ("--scale-group 128 --fit mean",), ("--scale-group 0 --fit mean",),
-    ("--scale-group 0 --rescue-fraction 0.05 --fit mean",), ("--scale-group 0 --rescue-fraction 0.05",),
-    ("--budget binary --fit mean",), ("--budget binary",), ("--budget binary --scale-group 128",),
-    ("--scale-group 0 --bases 2 --fit mean",), ("--scale-group 0 --bases 2",),
-    ("--budget ternary --fit mean",), ("--budget ternary",)]
+    "--fit mean", "--fit least-squares", "", "DOCUMENTS",
+    "--scale-group 0 --bases 2 --fit mean", "--scale-group 0 --bases 2 --fit least-squares",
+    "--scale-group 0 --bases 2", "--scale-group 0 --bases 2 DOCUMENTS",
+    "--budget binary --fit mean", "--budget binary --fit least-squares", "--budget binary",
+    "--budget binary --scale-group 128", "--budget binary DOCUMENTS", "--budget binary --scale-group 128 DOCUMENTS",
+    "--budget ternary --fit mean", "--budget ternary --fit least-squares", "--budget ternary",
+    "--budget ternary DOCUMENTS"]
+CALIBRATION_DOCUMENTS = 64
 
 
 def run(bitgauge, *arguments):
@@ -61,12 +68,20 @@ def unpacked(path, dense, scale_group):
     return {name: bitpack.decode(name, tensors, w.shape[1], scale_group) for name, w in dense.items()}
 
 
+def calibration_documents(corpus):
+    """Training documents of some length, spread over the corpus."""
+    documents = json.loads(gzip.decompress(corpus.read_bytes()))["train"]
+    texts = [document["text"] for document in documents if len(document["text"]) > 3000]
+    return texts[::len(texts) // CALIBRATION_DOCUMENTS][:CALIBRATION_DOCUMENTS]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bitgauge", required=True)
     parser.add_argument("--model", type=pathlib.Path, required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--documents", required=True)
+    parser.add_argument("--corpus", type=pathlib.Path, required=True, help="corpus.json.gz, for calibration documents")
     options = parser.parse_args()
     tensors = tensors_of((options.model / "model.safetensors").read_bytes())
     dense = {name: w for name, w in tensors.items() if w.ndim == 2}
@@ -78,12 +93,18 @@ def main():
     print(f"| (not packed) | {sum(f.stat().st_size for f in options.model.iterdir()):,} | 0 | "
           f"{nats(evaluate(options.model)):.4f} |", flush=True)
     with tempfile.TemporaryDirectory() as root:
-        for (way,) in WAYS:
+        calibration = pathlib.Path(root) / "calibration.json"
+        calibration.write_text(json.dumps(calibration_documents(options.corpus)))
+        with_documents = ["--calibration", calibration, "--tokenizer", options.tokenizer]
+        for way in WAYS:
             out = pathlib.Path(root) / "packed.zip"
-            summary = run(options.bitgauge, "pack", options.model, out, "--force", *way.split())
+            words = [word for word in way.split() if word != "DOCUMENTS"]
+            words += with_documents if "DOCUMENTS" in way else []
+            summary = run(options.bitgauge, "pack", options.model, out, "--force", *words)
             weights = unpacked(out, dense, summary["scale_group"])
             error = sum(float(np.square(weights[name] - w, dtype=np.float64).sum()) for name, w in dense.items())
-            print(f"| `{way}` | {summary['bytes']:,} | {100 * error / energy:.2f} % | {nats(evaluate(out)):.4f} |",
+            name = f"`{way.replace('DOCUMENTS', '--calibration').strip()}`" if way else "(default)"
+            print(f"| {name} | {summary['bytes']:,} | {100 * error / energy:.2f} % | {nats(evaluate(out)):.4f} |",
                   flush=True)
 
 

@@ -80,7 +80,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bitgauge", required=True)
     parser.add_argument("--layers", type=int, default=1)
-    parser.add_argument("--fit", default="least-squares")
+    parser.add_argument("--fit", default="output", help="how `bitgauge pack` chooses signs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         folder, out = pathlib.Path(root) / "dense", pathlib.Path(root) / "packed.zip"

@@ -10,7 +10,7 @@ pub(super) const SMALLEST_SCALE: f16 = f16::from_bits(1);
 /// Most rounds of refining; nearly all groups stop getting better before.
 const REFINING_ROUNDS: usize = 8;
 /// Sign patterns of one column in four bases.
-const PATTERNS: usize = 16;
+pub(super) const PATTERNS: usize = 16;
 /// Pivots below this part of the number of columns mean that two bases are the same.
 const SINGULAR: f64 = 1e-9;
 
@@ -52,6 +52,42 @@ impl BinaryRow {
     /// Scales of basis `b`.
     pub(super) fn scale(&self, b: usize) -> &[f16] {
         &self.scale[b * self.groups..][..self.groups]
+    }
+
+    /// Number of bases.
+    pub(super) fn bases(&self) -> usize {
+        self.settings.bases
+    }
+
+    /// The scales of group `g` in all bases.
+    pub(super) fn scales_of(&self, g: usize) -> Vec<f16> {
+        self.scale.chunks(self.groups).map(|plane| plane[g]).collect()
+    }
+
+    pub(super) fn set_scale(&mut self, b: usize, g: usize, scale: f16) {
+        self.scale[b * self.groups + g] = scale;
+    }
+
+    /// Replaces all signs: bit b of a column's pattern is its sign in basis b.
+    pub(super) fn set_patterns(&mut self, patterns: &[u8]) {
+        self.patterns.clear();
+        self.patterns.extend_from_slice(patterns);
+        self.write_patterns();
+    }
+
+    /// The squared errors of the code that [`BinaryRow::fit`] gave `row`, each times its column's importance.
+    pub(super) fn weighted_error(&mut self, row: &[f32], importance: &[f32]) -> f64 {
+        self.read_patterns(row.len());
+        let group = if self.settings.scale_group == 0 { row.len() } else { self.settings.scale_group };
+        let mut total = 0.0;
+        for g in 0..row.len().div_ceil(group) {
+            let sums = sums(&self.scales_of(g));
+            for c in g * group..row.len().min((g + 1) * group) {
+                let error = f64::from(row[c]) - f64::from(sums[usize::from(self.patterns[c])]);
+                total += error * error * f64::from(importance[c]);
+            }
+        }
+        total
     }
 
     /// Codes `row` and returns the squared error that is left.
@@ -156,7 +192,7 @@ fn refine_group(values: &[f32], patterns: &mut [u8], scales: &mut [f16]) -> f64 
 }
 
 /// What each sign pattern adds up to, as the format evaluates it.
-fn sums(scales: &[f16]) -> [f32; PATTERNS] {
+pub(super) fn sums(scales: &[f16]) -> [f32; PATTERNS] {
     let mut sums = [0.0; PATTERNS];
     for (pattern, sum) in sums.iter_mut().enumerate() {
         for (b, scale) in scales.iter().enumerate() {
@@ -196,7 +232,7 @@ fn nearest_signs(values: &[f32], scales: &[f16], mut take: impl FnMut(usize, u8)
 }
 
 /// The scales of least squared error for these signs, or `None` where two bases are the same.
-fn solve_scales(values: &[f32], patterns: &[u8], bases: usize) -> Option<[f64; 4]> {
+fn solve_scales(values: &[f32], patterns: &[u8], bases: usize) -> Option<[f64; 5]> {
     // Columns of the same pattern stand in the same equations.
     let (mut counts, mut totals) = ([0.0; PATTERNS], [0.0; PATTERNS]);
     for (&value, &pattern) in values.iter().zip(patterns) {
@@ -216,11 +252,11 @@ fn solve_scales(values: &[f32], patterns: &[u8], bases: usize) -> Option<[f64; 4
     eliminate(&mut rows[..bases], SINGULAR * values.len() as f64)
 }
 
-/// Gaussian elimination with the largest pivot of each column; the right side is column 4.
-fn eliminate(rows: &mut [[f64; 5]], smallest_pivot: f64) -> Option<[f64; 4]> {
-    let bases = rows.len();
-    for i in 0..bases {
-        let largest = (i..bases).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs()))?;
+/// Gaussian elimination with the largest pivot of each column; the right side is the last column, W - 1.
+pub(super) fn eliminate<const W: usize>(rows: &mut [[f64; W]], smallest_pivot: f64) -> Option<[f64; W]> {
+    let unknowns = rows.len();
+    for i in 0..unknowns {
+        let largest = (i..unknowns).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs()))?;
         rows.swap(i, largest);
         let pivot = rows[i];
         if pivot[i].abs() <= smallest_pivot {
@@ -235,9 +271,9 @@ fn eliminate(rows: &mut [[f64; 5]], smallest_pivot: f64) -> Option<[f64; 4]> {
             }
         }
     }
-    let mut solved = [0.0; 4];
+    let mut solved = [0.0; W];
     for (i, row) in rows.iter().enumerate() {
-        solved[i] = row[4] / row[i];
+        solved[i] = row[W - 1] / row[i];
     }
     Some(solved)
 }

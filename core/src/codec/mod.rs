@@ -6,12 +6,14 @@
 
 mod binary_row;
 mod blocks;
+mod carried;
 mod check;
 mod decode;
 mod encode;
 mod group;
 mod layout;
 mod loader;
+mod moments;
 mod part;
 mod quantize;
 mod rescue_row;
@@ -24,6 +26,7 @@ pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256};
+pub use moments::{Carry, CarryBlock, CarrySource, MOMENT_BLOCK, Moments};
 pub use part::{Part, Parts};
 pub use quantize::{Fit, RowErrors, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
 pub use statistics::Statistics;

@@ -4,7 +4,9 @@
 //! weights give the same bytes on every machine.
 
 use super::binary_row::{BinaryRow, SMALLEST_SCALE};
+use super::carried::{PANEL_ROWS, Panel};
 use super::layout::Layout;
+use super::moments::Carry;
 use super::rescue_row;
 use crate::tensor::{Dense, Packed};
 use crate::{Error, ErrorKind, Result};
@@ -45,11 +47,14 @@ pub struct Settings {
 /// order or range.
 pub fn quantize(matrix: &Dense, rescue_rows: &[u32], settings: Settings) -> Result<Packed> {
     check_rows(rescue_rows, matrix.rows)?;
-    quantize_block(matrix, 0, rescue_rows, settings)
+    quantize_block(matrix, 0, rescue_rows, settings, None)
 }
 
 /// [`quantize`] for some rows of a matrix: `block` holds those from `first_row` on, and
 /// `rescue_rows` are numbers of rows of the whole matrix, all of them in the block.
+///
+/// With `carry` the outputs are to err least instead of the weights: every column makes up for what those before
+/// it err, from the scales that a row has without it, and the scales are then solved for the chosen signs.
 ///
 /// # Errors
 /// A weight that is NaN or infinite, a number of bases outside 1 to 4.
@@ -58,7 +63,12 @@ pub fn quantize_block(
     first_row: usize,
     rescue_rows: &[u32],
     settings: Settings,
+    carry: Option<&Carry>,
 ) -> Result<Packed> {
+    if let Some(carry) = carry.filter(|carry| carry.cols != block.cols) {
+        return Err(Error::new(ErrorKind::WrongShape, "the moments are of another weight")
+            .expected(format!("{} columns", block.cols), carry.cols));
+    }
     let mut packed = Packed {
         rows: block.rows,
         cols: block.cols,
@@ -74,22 +84,45 @@ pub fn quantize_block(
     let (words, groups, binary_rows) = (packed.sign_words(), packed.scale_groups(), packed.binary_rows());
     packed.sign = vec![0; packed.bases * binary_rows * words];
     packed.scale = vec![SMALLEST_SCALE; packed.bases * binary_rows * groups];
-    let mut row = vec![0.0; block.cols];
-    let mut code = BinaryRow::new(block.cols, settings);
-    let (mut rescued, mut m) = (rescue_rows.iter().peekable(), 0);
-    for r in 0..block.rows {
-        read_finite_row(block, first_row, r, &mut row)?;
-        if rescued.next_if(|&&rescue| rescue as usize == first_row + r).is_some() {
-            rescue_row::push(&row, settings.fit, &mut packed);
-            continue;
-        }
-        code.fit(&row);
+    let mut m = 0;
+    let mut store = |code: &BinaryRow, packed: &mut Packed| {
         for b in 0..packed.bases {
             let at = b * binary_rows + m;
             packed.sign[at * words..][..words].copy_from_slice(code.sign(b));
             packed.scale[at * groups..][..groups].copy_from_slice(code.scale(b));
         }
         m += 1;
+    };
+    let mut row = vec![0.0; block.cols];
+    let is_rescued = |r: usize| rescue_rows.binary_search(&((first_row + r) as u32)).is_ok();
+    let Some(carry) = carry else {
+        let mut code = BinaryRow::new(block.cols, settings);
+        for r in 0..block.rows {
+            read_finite_row(block, first_row, r, &mut row)?;
+            if is_rescued(r) {
+                rescue_row::push(&row, settings.fit, &mut packed);
+            } else {
+                code.fit(&row);
+                store(&code, &mut packed);
+            }
+        }
+        return Ok(packed);
+    };
+    let (rescued, binary): (Vec<usize>, Vec<usize>) = (0..block.rows).partition(|&r| is_rescued(r));
+    let mut panel = Panel::new(carry);
+    for (rows, rescue) in [(rescued, true), (binary, false)] {
+        for rows in rows.chunks(PANEL_ROWS) {
+            panel.clear();
+            for &r in rows {
+                read_finite_row(block, first_row, r, &mut row)?;
+                panel.push(&row);
+            }
+            if rescue {
+                panel.rescue(settings.fit, |codes, scales| rescue_row::store(codes, scales, &mut packed));
+            } else {
+                panel.binary(settings, |code| store(code, &mut packed));
+            }
+        }
     }
     Ok(packed)
 }
@@ -104,11 +137,17 @@ pub struct RowErrors {
 }
 
 /// What each row of `block`, the rows of a matrix from `first_row` on, loses as a binary row by each
-/// of `settings` and as a rescue row. All settings have the same [`Fit`].
+/// of `settings` and as a rescue row. All settings have the same [`Fit`]. With `importance` `[K]` each column's
+/// squared error counts so many times.
 ///
 /// # Errors
 /// A weight that is NaN or infinite, a number of bases outside 1 to 4.
-pub fn row_errors(block: &Dense, first_row: usize, settings: &[Settings]) -> Result<RowErrors> {
+pub fn row_errors(
+    block: &Dense,
+    first_row: usize,
+    settings: &[Settings],
+    importance: Option<&[f32]>,
+) -> Result<RowErrors> {
     for Settings { scale_group, bases, .. } in settings {
         let [rows, cols, bases, group] =
             [block.rows, block.cols, *bases, *scale_group].map(|size| size as u64);
@@ -121,9 +160,14 @@ pub fn row_errors(block: &Dense, first_row: usize, settings: &[Settings]) -> Res
     for r in 0..block.rows {
         read_finite_row(block, first_row, r, &mut row)?;
         for (code, errors) in codes.iter_mut().zip(&mut errors.binary) {
-            errors.push(code.fit(&row) as f32);
+            let plain = code.fit(&row);
+            errors.push(importance.map_or(plain, |importance| code.weighted_error(&row, importance)) as f32);
         }
-        errors.rescue.push(rescue_row::error(&row, fit) as f32);
+        let rescue = importance.map_or_else(
+            || rescue_row::error(&row, fit),
+            |importance| rescue_row::weighted_error(&row, fit, importance),
+        );
+        errors.rescue.push(rescue as f32);
     }
     Ok(errors)
 }

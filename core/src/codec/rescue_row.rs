@@ -19,17 +19,30 @@ const SOLVING_ROUNDS: usize = 2;
 
 /// Appends the codes and scales of a row.
 pub(super) fn push(row: &[f32], fit: Fit, packed: &mut Packed) {
-    let start = packed.rescue_code.len();
-    packed.rescue_code.resize(start + row.len().div_ceil(2), 0);
-    let codes = &mut packed.rescue_code[start..];
-    for (g, group) in row.chunks(RESCUE_GROUP).enumerate() {
-        let (scale, _) = scale_of(group, fit);
-        packed.rescue_scale.push(scale);
-        for (i, &value) in group.iter().enumerate() {
-            let c = g * RESCUE_GROUP + i;
-            codes[c / 2] |= (rounded(value, scale.to_f64()) as i8 as u8 & 0xf) << (4 * (c % 2));
-        }
-    }
+    let scales: Vec<f16> = row.chunks(RESCUE_GROUP).map(|group| scale_of(group, fit).0).collect();
+    let code = |(c, &value): (usize, &f32)| rounded(value, scales[c / RESCUE_GROUP].to_f64()) as i8;
+    let codes: Vec<i8> = row.iter().enumerate().map(code).collect();
+    store(&codes, &scales, packed);
+}
+
+/// Appends a row whose codes and scales are chosen.
+pub(super) fn store(codes: &[i8], scales: &[f16], packed: &mut Packed) {
+    let nibble = |code: Option<&i8>| code.map_or(0, |&code| code as u8 & 0xf);
+    packed.rescue_code.extend(codes.chunks(2).map(|pair| nibble(pair.first()) | nibble(pair.get(1)) << 4));
+    packed.rescue_scale.extend_from_slice(scales);
+}
+
+/// The squared errors of a row that is kept as 4-bit codes, each times its column's importance.
+pub(super) fn weighted_error(row: &[f32], fit: Fit, importance: &[f32]) -> f64 {
+    let of = |(group, importance): (&[f32], &[f32])| {
+        let scale = scale_of(group, fit).0.to_f64();
+        let squared = |(&value, &importance): (&f32, &f32)| {
+            let error = f64::from(value) - rounded(value, scale) * scale;
+            error * error * f64::from(importance)
+        };
+        group.iter().zip(importance).map(squared).sum::<f64>()
+    };
+    row.chunks(RESCUE_GROUP).zip(importance.chunks(RESCUE_GROUP)).map(of).sum()
 }
 
 /// Squared error of a row that is kept as 4-bit codes.
@@ -38,7 +51,7 @@ pub(super) fn error(row: &[f32], fit: Fit) -> f64 {
 }
 
 /// The scale of one group of codes, and the squared error that it leaves.
-fn scale_of(group: &[f32], fit: Fit) -> (f16, f64) {
+pub(super) fn scale_of(group: &[f32], fit: Fit) -> (f16, f64) {
     let full = full_scale(group);
     let mut best = (full, group_error(group, full));
     if fit == Fit::Mean {
@@ -75,7 +88,7 @@ fn full_scale(group: &[f32]) -> f16 {
 }
 
 /// The code of one weight: rounded half to even, -7 to 7.
-fn rounded(value: f32, scale: f64) -> f64 {
+pub(super) fn rounded(value: f32, scale: f64) -> f64 {
     (f64::from(value) / scale).clamp(-CODE_MAX, CODE_MAX) + ROUNDS_TO_ONES - ROUNDS_TO_ONES
 }
 

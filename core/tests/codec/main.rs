@@ -1,5 +1,6 @@
 //! The packed format, through its public functions.
 
+mod carrying;
 mod errors;
 mod format_md;
 mod grouping;

@@ -15,7 +15,7 @@ fn matrix(rows: usize, values: &[f32]) -> Dense {
 
 /// The rows that are best rescued.
 fn choose(matrix: &Dense, fraction: f64, settings: Settings) -> Vec<u32> {
-    let errors = row_errors(matrix, 0, &[settings]).unwrap();
+    let errors = row_errors(matrix, 0, &[settings], None).unwrap();
     choose_rescue_rows(&errors.binary[0], &errors.rescue, fraction).unwrap()
 }
 
@@ -200,7 +200,7 @@ fn awkward_weights_stay_storable() {
 fn row_errors_are_the_errors_of_the_rows() {
     let dense = dense(6, 300, 11);
     let settings = Settings { bases: 2, scale_group: 128, fit: Fit::LeastSquares };
-    let errors = row_errors(&dense, 0, &[settings, Settings { bases: 1, ..settings }]).unwrap();
+    let errors = row_errors(&dense, 0, &[settings, Settings { bases: 1, ..settings }], None).unwrap();
     let total = |errors: &[f32]| errors.iter().map(|&e| f64::from(e)).sum::<f64>();
     let packed =
         |rows: &[u32], bases| error(&dense, quantize(&dense, rows, Settings { bases, ..settings }).unwrap());
@@ -218,7 +218,7 @@ fn blocks_of_rows_pack_like_the_whole_matrix() {
     let packed = quantize(&whole, &[1, 6, 8], settings).unwrap();
     let values = whole.values.to_f32();
     let block = matrix(4, &values[6 * 200..]);
-    let part = quantize_block(&block, 6, &[6, 8], settings).unwrap();
+    let part = quantize_block(&block, 6, &[6, 8], settings, None).unwrap();
     assert_eq!(part.rescue_rows, [6, 8]);
     assert_eq!(part.rescue_code, packed.rescue_code[100..]);
     // Rows 7 and 9 are the last two of seven binary rows, in each basis.
@@ -228,7 +228,7 @@ fn blocks_of_rows_pack_like_the_whole_matrix() {
     }
     let mut bad = values[6 * 200..].to_vec();
     bad[203] = f32::NAN;
-    let error = quantize_block(&matrix(4, &bad), 6, &[6, 8], settings).unwrap_err();
+    let error = quantize_block(&matrix(4, &bad), 6, &[6, 8], settings, None).unwrap_err();
     assert!(error.found.ends_with("row 7, column 3"), "{error}");
 }
 
@@ -240,7 +240,7 @@ fn what_cannot_be_packed() {
         let bad = matrix(2, &[1.0, 2.0, 3.0, value]);
         assert_eq!(kind(&bad, &[], ROW), ErrorKind::BadValue);
         assert!(quantize(&bad, &[], ROW).unwrap_err().found.ends_with("row 1, column 1"));
-        assert_eq!(row_errors(&bad, 0, &[ROW]).unwrap_err().kind, ErrorKind::BadValue);
+        assert_eq!(row_errors(&bad, 0, &[ROW], None).unwrap_err().kind, ErrorKind::BadValue);
     }
     assert_eq!(kind(&good, &[2], ROW), ErrorKind::BadValue);
     assert_eq!(kind(&good, &[1, 0], ROW), ErrorKind::BadValue);

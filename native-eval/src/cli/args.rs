@@ -436,11 +436,11 @@ pub struct PackOptions {
     /// The artifact to write: a .zip file, or a folder.
     pub out: PathBuf,
     /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
-    /// matrices get a second basis by what lowers the squared error most per bit.
+    /// matrices get a second basis by what lowers the error most per bit.
     #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
     pub budget: Option<PackName>,
-    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget whichever has less
-    /// squared error, which need not be the lower loss: try both.
+    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget whichever leaves
+    /// less error.
     #[arg(long, value_name = "128|0", value_enum)]
     pub scale_group: Option<ScaleGroup>,
     /// Fraction of each matrix's rows to keep in 4 bits.
@@ -450,8 +450,16 @@ pub struct PackOptions {
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub bases: u8,
     /// How signs, codes and scales are chosen.
-    #[arg(long, value_enum, default_value_t = FitName::LeastSquares)]
+    #[arg(long, value_enum, default_value_t = FitName::Output)]
     pub fit: FitName,
+    /// Documents whose tokens the model is run on to see what its weights' inputs look like: text like that which
+    /// it will be used on, but not the held-out documents. In the forms of `eval --documents`; the first 16,384
+    /// tokens are used, 512 of each document. Default: 2,048 random tokens.
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+    /// A tokenizer.json, a folder that holds one, or `byte-utf8`, for --calibration. Default: the model's own.
+    #[arg(long, value_name = "DIR|FILE|byte-utf8", requires = "calibration")]
+    pub tokenizer: Option<PathBuf>,
     /// Replace OUT if it exists.
     #[arg(long)]
     pub force: bool,
@@ -483,15 +491,17 @@ impl ScaleGroup {
 pub enum FitName {
     /// Signs with mean magnitudes, codes up to the largest weight.
     Mean,
-    /// Whatever gives the least squared error; never worse.
+    /// Whatever gives the least squared error of weights; never worse.
     LeastSquares,
+    /// The same, then each column makes up for what those before it err, so that outputs err less.
+    Output,
 }
 
 impl From<FitName> for Fit {
     fn from(name: FitName) -> Self {
         match name {
             FitName::Mean => Self::Mean,
-            FitName::LeastSquares => Self::LeastSquares,
+            FitName::LeastSquares | FitName::Output => Self::LeastSquares,
         }
     }
 }

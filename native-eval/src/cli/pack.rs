@@ -1,10 +1,13 @@
 //! `bitgauge pack`: a dense model in, a 1-bit artifact out.
 
 use anstream::println;
-use native_eval::{PackMix, PackSettings, PackSummary, Source, pack};
+use native_eval::documents::read;
+use native_eval::{
+    Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, find_tokenizer, own_tokenizer, pack,
+};
 
-use super::args::{Format, PackOptions, ScaleGroup};
-use super::{Exit, Failure, progress, text};
+use super::args::{FitName, Format, PackOptions, ScaleGroup};
+use super::{Exit, Failure, contract, progress, text};
 
 /// Packs one model folder.
 pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
@@ -18,10 +21,19 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
             bases: usize::from(options.bases),
         },
     };
-    let settings = PackSettings { mix, fit: options.fit.into(), force: options.force };
-    let bar = progress::bytes("packing", source.artifact().tensors.iter().map(|t| t.bytes).sum());
-    let summary = pack(&mut source, &options.out, &settings, &mut |bytes| bar.inc(bytes))?;
-    bar.finish_and_clear();
+    let calibration = calibration(options, &mut source)?;
+    let settings = PackSettings { mix, fit: options.fit.into(), calibration, force: options.force };
+    let layers = progress::steps("calibrating", 0);
+    let bytes = progress::bytes("packing", 0);
+    let summary = pack(&mut source, &options.out, &settings, &mut |step, done, all| {
+        let bar = if step == PackStep::Calibrating { &layers } else { &bytes };
+        bar.set_length(all);
+        bar.set_position(done);
+        if step == PackStep::Calibrating && done == all {
+            bar.finish_and_clear();
+        }
+    })?;
+    bytes.finish_and_clear();
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
         Format::Quiet => println!("{}", options.out.display()),
@@ -32,6 +44,25 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The tokens that the options ask for.
+fn calibration(options: &PackOptions, source: &mut Source) -> Result<Calibration, Failure> {
+    match (options.fit, &options.calibration) {
+        (FitName::Output, None) => Ok(Calibration::RandomTokens),
+        (FitName::Output, Some(path)) => {
+            let documents = read(path)?;
+            let tokenizer = match options.tokenizer.as_deref() {
+                Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
+                None => own_tokenizer(source)?,
+            };
+            let ids =
+                documents.iter().map(|text| tokenizer.tokenizer.encode(text, Calibration::DOCUMENT_TOKENS));
+            Ok(Calibration::Documents(ids.collect::<Result<_, _>>()?))
+        }
+        (_, None) => Ok(Calibration::None),
+        (_, Some(_)) => Err(Failure("--calibration needs --fit output".into())),
+    }
 }
 
 fn print_summary(summary: &PackSummary) {

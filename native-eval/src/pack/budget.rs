@@ -1,14 +1,17 @@
 //! Packs under a competition pack's limits.
 
-use bitgauge_core::codec::{Fit, Layout, RowErrors, Settings};
+use bitgauge_core::codec::{Layout, RowErrors, Settings};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::{Error, ErrorKind, Result};
 
+use super::calibrate::{self, MomentStore};
 use super::files::SmallFile;
 use super::mix::{Caps, Mix, Search, Surveyed};
 use super::plan::Plan;
+use super::progress::Progress;
 use super::safetensors::file_bytes;
-use super::{Ready, side_files};
+use super::work::Work;
+use super::{PackSettings, Ready, side_files};
 use crate::source::Source;
 
 /// Bytes of an artifact with these small files and weights of this length.
@@ -22,8 +25,9 @@ pub(super) fn prepare(
     source: &mut Source,
     pack: Pack,
     scale_group: Option<usize>,
-    fit: Fit,
-    progress: &mut dyn FnMut(u64),
+    settings: &PackSettings,
+    (work, moments): (&Work, &mut MomentStore),
+    progress: &mut Progress,
     size_of: SizeOf,
 ) -> Result<Ready> {
     let groups = scale_group.map_or_else(|| vec![0, 128], |group| vec![group]);
@@ -39,12 +43,14 @@ pub(super) fn prepare(
         rescue_parameters: most.saturating_sub(plan.kept_parameters()),
     };
     let most_bases = limits.bits_per_parameter().ceil() as usize;
-    let settings: Vec<Settings> = groups
+    let fit = settings.fit;
+    let codecs: Vec<Settings> = groups
         .iter()
         .flat_map(|&scale_group| (1..=most_bases).map(move |bases| Settings { scale_group, bases, fit }))
         .collect();
     check_smallest(&plan, &groups, &files, caps, size_of)?;
-    let errors = plan.survey(source, &settings, progress)?;
+    calibrate::run(source, &settings.calibration, moments, progress)?;
+    let errors = plan.survey(source, &codecs, (work, moments), progress)?;
 
     let mut best: Option<(usize, Mix)> = None;
     for (i, files) in files.iter().enumerate() {

@@ -13,7 +13,7 @@ use half::bf16;
 use super::archive::Form;
 use super::files::SmallFile;
 use super::safetensors::{TensorSpec, Writer, file_bytes};
-use super::{PackMix, PackSettings, PackSummary, pack};
+use super::{Calibration, PackMix, PackSettings, PackSummary, pack};
 use crate::source::Source;
 
 /// SplitMix64.
@@ -79,7 +79,7 @@ fn config(hidden: u64, inner: u64, layers: u64, vocabulary: u64, tied: bool) -> 
 
 fn budget(pack: Pack) -> PackSettings {
     let mix = PackMix::Budget { pack, scale_group: None };
-    PackSettings { mix, fit: Fit::LeastSquares, force: true }
+    PackSettings { mix, fit: Fit::LeastSquares, calibration: Calibration::None, force: true }
 }
 
 /// What a packed model is made of.
@@ -170,7 +170,7 @@ fn packed(config: &serde_json::Value, seed: u64, pack_name: Pack, out: &str) -> 
     let (from, out) = (root.path().join("dense"), root.path().join(out));
     write_model(&from, config, seed);
     let mut source = Source::open(&from).unwrap();
-    let summary = pack(&mut source, &out, &budget(pack_name), &mut |_| {}).unwrap();
+    let summary = pack(&mut source, &out, &budget(pack_name), &mut |_, _, _| {}).unwrap();
     let written = Written::read(&out);
     (summary, written)
 }
@@ -190,7 +190,7 @@ fn fifty_random_shapes_are_filled_to_the_last_row() {
         let (from, to) = (root.path().join("dense"), root.path().join(out));
         write_model(&from, &config, seed);
         let mut source = Source::open(&from).unwrap();
-        let reason = match pack(&mut source, &to, &budget(pack_name), &mut |_| {}) {
+        let reason = match pack(&mut source, &to, &budget(pack_name), &mut |_, _, _| {}) {
             Ok(summary) => Written::read(&to).check_full(&summary, pack_name),
             Err(error) => {
                 assert!(error.what.contains("does not fit the budget"), "{error}");
@@ -237,7 +237,7 @@ fn a_budget_gives_the_same_bytes_again() {
     write_model(&from, &config(200, 300, 2, 900, false), 5);
     let bytes = |name: &str, settings: &PackSettings| {
         let out = root.path().join(name);
-        pack(&mut Source::open(&from).unwrap(), &out, settings, &mut |_| {}).unwrap();
+        pack(&mut Source::open(&from).unwrap(), &out, settings, &mut |_, _, _| {}).unwrap();
         fs::read(out).unwrap()
     };
     let first = bytes("a.zip", &budget(Pack::Binary));

@@ -6,9 +6,12 @@ use bitgauge_core::codec::{Fit, Layout, Part, Settings, encode, quantize_block};
 use bitgauge_core::{Packed, Result};
 
 use super::blocks;
+use super::calibrate::MomentStore;
 use super::plan::{Action, Plan, Planned, part_name};
+use super::progress::Progress;
 use super::safetensors::Writer;
 use super::stage::write_error;
+use super::work::Work;
 use crate::source::Source;
 
 /// Writes every tensor of the plan into one file.
@@ -17,11 +20,26 @@ pub(super) fn write(
     plan: &Plan,
     fit: Fit,
     path: &Path,
-    progress: &mut dyn FnMut(u64),
+    (work, moments): (&mut Work, &mut MomentStore),
+    progress: &mut Progress,
 ) -> Result<()> {
     let failed = |error| write_error(path, &error);
-    let mut writer = Writer::create(path, plan.output()).map_err(failed)?;
-    for Planned { tensor, action, unreported } in &plan.tensors {
+    let mut writer = if work.is_written(0) {
+        Writer::resume(path, plan.output()).map_err(failed)?
+    } else {
+        Writer::create(path, plan.output()).map_err(failed)?
+    };
+    for (number, Planned { tensor, action, unreported }) in plan.tensors.iter().enumerate() {
+        if work.is_written(number) {
+            match action {
+                Action::Keep => writer.skip(&tensor.name),
+                Action::Pack { .. } => {
+                    Part::ALL.into_iter().for_each(|part| writer.skip(&part_name(&tensor.name, part)))
+                }
+            }
+            progress.add_bytes(*unreported);
+            continue;
+        }
         match action {
             Action::Keep => {
                 let bytes = source.read_tensor(tensor)?;
@@ -33,6 +51,7 @@ pub(super) fn write(
                     bases: layout.bases().max(1) as usize,
                     fit,
                 };
+                let carry = moments.carry(&tensor.name)?;
                 let mut cursor = Cursor::default();
                 blocks::for_each(
                     source,
@@ -40,13 +59,15 @@ pub(super) fn write(
                     [layout.rows(), layout.cols()],
                     |block, first| {
                         let rescued = rows_between(rescue_rows, first, first + block.rows);
-                        quantize_block(&block, first, rescued, settings)
+                        quantize_block(&block, first, rescued, settings, carry)
                     },
                     |packed| cursor.write(&mut writer, &tensor.name, layout, &packed).map_err(failed),
                 )?;
             }
         }
-        progress(*unreported);
+        writer.sync().map_err(failed)?;
+        work.set_written()?;
+        progress.add_bytes(*unreported);
     }
     writer.finish().map_err(failed)
 }

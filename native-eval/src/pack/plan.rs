@@ -8,7 +8,10 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{ExpectedTensor, Presence};
 use bitgauge_core::{Error, ErrorKind, Result};
 
+use super::calibrate::MomentStore;
+use super::progress::Progress;
 use super::safetensors::TensorSpec;
+use super::work::Work;
 use super::{PackSummary, blocks};
 use crate::source::Source;
 
@@ -43,16 +46,16 @@ pub(super) struct Plan {
 impl Plan {
     /// Matches the source with its config.json: every 2-D weight is to be packed, with one basis and
     /// no rescue rows so far.
-    pub(super) fn new(source: &Source, scale_group: usize, progress: &mut dyn FnMut(u64)) -> Result<Self> {
+    pub(super) fn new(source: &Source, scale_group: usize, progress: &mut Progress) -> Result<Self> {
         let Expected { tensors, ignored, parameters } = Expected::of(source.artifact())?;
         let mut plan = Self { tensors: Vec::new(), dropped: Vec::new(), parameters };
         for tensor in ignored {
-            progress(tensor.bytes);
+            progress.add_bytes(tensor.bytes);
             plan.dropped.push(tensor.name);
         }
         for (tensor, expected) in tensors {
             if expected.presence == Presence::TiedCopy {
-                progress(tensor.bytes);
+                progress.add_bytes(tensor.bytes);
                 plan.dropped.push(tensor.name);
                 continue;
             }
@@ -77,13 +80,14 @@ impl Plan {
         source: &mut Source,
         settings: Settings,
         fraction: f64,
-        progress: &mut dyn FnMut(u64),
+        kept: (&Work, &MomentStore),
+        progress: &mut Progress,
     ) -> Result<()> {
-        for planned in &mut self.tensors {
+        for (number, planned) in self.tensors.iter_mut().enumerate() {
             let Action::Pack { layout, rescue_rows } = &mut planned.action else { continue };
             let name = &planned.tensor.name;
             if fraction != 0.0 {
-                let errors = survey(source, &planned.tensor, layout, &[settings])?;
+                let errors = survey(source, (number, &planned.tensor), layout, &[settings], kept)?;
                 *rescue_rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, fraction)?;
                 planned.unreported -= half_done(&planned.tensor, progress);
             }
@@ -99,12 +103,13 @@ impl Plan {
         &mut self,
         source: &mut Source,
         settings: &[Settings],
-        progress: &mut dyn FnMut(u64),
+        kept: (&Work, &MomentStore),
+        progress: &mut Progress,
     ) -> Result<Vec<RowErrors>> {
         let mut surveyed = Vec::new();
-        for planned in &mut self.tensors {
+        for (number, planned) in self.tensors.iter_mut().enumerate() {
             let Action::Pack { layout, .. } = &planned.action else { continue };
-            surveyed.push(survey(source, &planned.tensor, layout, settings)?);
+            surveyed.push(survey(source, (number, &planned.tensor), layout, settings, kept)?);
             planned.unreported -= half_done(&planned.tensor, progress);
         }
         Ok(surveyed)
@@ -264,16 +269,21 @@ fn relaid(layout: &Layout, scale_group: usize, bases: usize, rescue_rows: &[u32]
 
 fn survey(
     source: &mut Source,
-    tensor: &TensorEntry,
+    (number, tensor): (usize, &TensorEntry),
     layout: &Layout,
     settings: &[Settings],
+    (work, moments): (&Work, &MomentStore),
 ) -> Result<RowErrors> {
+    if let Some(errors) = work.survey(number, layout.rows() as usize, settings.len()) {
+        return Ok(errors);
+    }
+    let importance = moments.importance(&tensor.name)?;
     let mut all = RowErrors { binary: vec![Vec::new(); settings.len()], ..RowErrors::default() };
     blocks::for_each(
         source,
         tensor,
         [layout.rows(), layout.cols()],
-        |block, first| row_errors(&block, first, settings),
+        |block, first| row_errors(&block, first, settings, importance.as_deref()),
         |mut errors| {
             for (all, errors) in all.binary.iter_mut().zip(&mut errors.binary) {
                 all.append(errors);
@@ -282,12 +292,18 @@ fn survey(
             Ok(())
         },
     )?;
+    if let Some(rows) = moments.row_importance(&tensor.name) {
+        for errors in all.binary.iter_mut().chain([&mut all.rescue]) {
+            errors.iter_mut().zip(rows).for_each(|(error, times)| *error *= times);
+        }
+    }
+    work.keep_survey(number, &all)?;
     Ok(all)
 }
 
 /// Tells that the first of a tensor's two readings is done; returns the bytes told.
-fn half_done(tensor: &TensorEntry, progress: &mut dyn FnMut(u64)) -> u64 {
+fn half_done(tensor: &TensorEntry, progress: &mut Progress) -> u64 {
     let half = tensor.bytes / 2;
-    progress(half);
+    progress.add_bytes(half);
     half
 }

@@ -70,10 +70,19 @@ struct Place {
 }
 
 impl Writer {
-    pub(crate) fn create(path: &Path, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
+    /// Begins a file.
+    pub(crate) fn create(path: &Path, tensors: Vec<TensorSpec>) -> io::Result<Self> {
+        Self::open(File::create(path)?, tensors)
+    }
+
+    /// Goes on with a file that was begun for the same tensors. Those that are in it already are to be skipped.
+    pub(crate) fn resume(path: &Path, tensors: Vec<TensorSpec>) -> io::Result<Self> {
+        Self::open(File::options().write(true).open(path)?, tensors)
+    }
+
+    fn open(mut file: File, mut tensors: Vec<TensorSpec>) -> io::Result<Self> {
         sort(&mut tensors);
         let header = header(&tensors);
-        let mut file = File::create(path)?;
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         let mut end = 8 + header.len() as u64;
@@ -98,6 +107,18 @@ impl Writer {
             }
             _ => Err(io::Error::other(format!("{name}: {len} bytes at {offset} do not fit the plan"))),
         }
+    }
+
+    /// Takes a tensor as written, if the file has it.
+    pub(super) fn skip(&mut self, name: &str) {
+        if let Some(place) = self.places.get_mut(name) {
+            place.missing = 0;
+        }
+    }
+
+    /// Waits until all that was written is on disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 
     /// Ends the file once every tensor is written.

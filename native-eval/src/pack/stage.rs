@@ -10,10 +10,11 @@ use tempfile::TempDir;
 use super::archive::{Form, WEIGHTS, write_zip};
 use super::files::SmallFile;
 
-/// A hidden folder beside the target, removed with all that is still in it when dropped.
+/// A hidden folder beside the target.
 pub(crate) struct Stage {
-    root: TempDir,
+    root: PathBuf,
     folder: PathBuf,
+    _temporary: Option<TempDir>,
 }
 
 /// Refuses a target that exists, unless it may be replaced.
@@ -31,6 +32,15 @@ pub(crate) fn check_target(out: &Path, force: bool) -> Result<()> {
         .hint("give another name, or replace it with --force"))
 }
 
+/// The folder that holds `out`.
+pub(super) fn parent_of(out: &Path) -> &Path {
+    match out.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => out,
+    }
+}
+
 /// The error for a file that can't be written.
 pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, "the output cannot be written")
@@ -39,19 +49,21 @@ pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
 }
 
 impl Stage {
-    /// A stage in the folder that will hold `out`, so that the last step is a rename.
+    /// A stage in the folder that will hold `out`, so that the last step is a rename. Removed with all that is still
+    /// in it when dropped.
     pub(crate) fn beside(out: &Path) -> Result<Self> {
-        let parent = match out.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => out,
-        };
+        let parent = parent_of(out);
         let failed = |error| write_error(parent, &error);
         let root = tempfile::Builder::new().prefix(".bitgauge-pack-").tempdir_in(parent).map_err(failed)?;
         // The temporary folder itself is private to the user; what is inside has normal rights.
         let folder = root.path().join("model");
         fs::create_dir(&folder).map_err(failed)?;
-        Ok(Self { root, folder })
+        Ok(Self { root: root.path().to_owned(), folder, _temporary: Some(root) })
+    }
+
+    /// A stage in a folder that is kept, with a folder `model` in it.
+    pub(super) fn at(root: PathBuf) -> Self {
+        Self { folder: root.join("model"), root, _temporary: None }
     }
 
     /// Where the weights are to be written.
@@ -80,7 +92,7 @@ impl Stage {
         }
         // It may have appeared while the model was packed.
         check_target(out, force)?;
-        let replaced = self.root.path().join("replaced");
+        let replaced = self.root.join("replaced");
         let had_target = fs::symlink_metadata(out).is_ok();
         if had_target {
             fs::rename(out, &replaced).map_err(failed)?;
@@ -95,7 +107,7 @@ impl Stage {
     }
 
     fn zip(&self, files: &[SmallFile]) -> io::Result<(PathBuf, u64)> {
-        let path = self.root.path().join("model.zip");
+        let path = self.root.join("model.zip");
         let weights = File::open(self.weights())?;
         let weights_bytes = weights.metadata()?.len();
         let sink = io::BufWriter::new(File::create(&path)?);

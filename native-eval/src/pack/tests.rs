@@ -13,10 +13,10 @@ use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
 use half::bf16;
 use tempfile::TempDir;
 
-use super::{PackMix, PackSettings, PackSummary, pack};
+use super::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 use crate::source::Source;
 
-const CONFIG: &str = r#"{
+pub(super) const CONFIG: &str = r#"{
   "model_type": "qwen3",
   "zebra": [1, 2.50, "é"],
   "hidden_size": 66, "intermediate_size": 35, "num_hidden_layers": 1,
@@ -43,9 +43,9 @@ const TENSORS: [(&str, &[usize]); 14] = [
 ];
 const SETTINGS: PackSettings = uniform(128, 0.1, 1);
 
-const fn uniform(scale_group: usize, rescue_fraction: f64, bases: usize) -> PackSettings {
+pub(super) const fn uniform(scale_group: usize, rescue_fraction: f64, bases: usize) -> PackSettings {
     let mix = PackMix::Uniform { scale_group, rescue_fraction, bases };
-    PackSettings { mix, fit: Fit::LeastSquares, force: false }
+    PackSettings { mix, fit: Fit::LeastSquares, calibration: Calibration::None, force: false }
 }
 
 /// Seeded weights: SplitMix64, uniform in -0.05 to 0.05.
@@ -62,10 +62,10 @@ fn weights(seed: u64, count: usize) -> Vec<bf16> {
 }
 
 /// Name, shape and values of each tensor.
-type Tensors = Vec<(String, Vec<usize>, Vec<bf16>)>;
+pub(super) type Tensors = Vec<(String, Vec<usize>, Vec<bf16>)>;
 
 /// The model's tensors with their values; BF16.
-fn tensors() -> Tensors {
+pub(super) fn tensors() -> Tensors {
     let named = TENSORS.iter().enumerate();
     named
         .map(|(i, (name, shape))| {
@@ -75,7 +75,12 @@ fn tensors() -> Tensors {
 }
 
 /// Writes a model folder, one safetensors file per `per_shard` tensors.
-fn write_model(folder: &Path, config: &str, tensors: &[(String, Vec<usize>, Vec<bf16>)], per_shard: usize) {
+pub(super) fn write_model(
+    folder: &Path,
+    config: &str,
+    tensors: &[(String, Vec<usize>, Vec<bf16>)],
+    per_shard: usize,
+) {
     fs::create_dir(folder).unwrap();
     fs::write(folder.join("config.json"), config).unwrap();
     fs::write(folder.join("tokenizer.json"), "{\"not\": \"a tokenizer\"}").unwrap();
@@ -109,22 +114,22 @@ fn write_model(folder: &Path, config: &str, tensors: &[(String, Vec<usize>, Vec<
     }
 }
 
-struct Model {
+pub(super) struct Model {
     root: TempDir,
 }
 
 impl Model {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let model = Self { root: tempfile::tempdir().unwrap() };
         write_model(&model.path("source"), CONFIG, &tensors(), 100);
         model
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    fn pack(&self, out: &str, settings: &PackSettings) -> bitgauge_core::Result<PackSummary> {
+    pub(super) fn pack(&self, out: &str, settings: &PackSettings) -> bitgauge_core::Result<PackSummary> {
         self.pack_from("source", out, settings)
     }
 
@@ -136,14 +141,15 @@ impl Model {
     ) -> bitgauge_core::Result<PackSummary> {
         let mut source = Source::open(&self.path(from))?;
         let total: u64 = source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum();
-        let mut done = 0;
-        let summary = pack(&mut source, &self.path(out), settings, &mut |bytes| done += bytes)?;
-        assert_eq!(done, total, "progress ends at the end");
+        let mut last = (PackStep::Packing, 0, 0);
+        let mut tell = |step, done, all| last = (step, done, all);
+        let summary = pack(&mut source, &self.path(out), settings, &mut tell)?;
+        assert_eq!(last, (PackStep::Packing, total, total), "progress ends at the end");
         Ok(summary)
     }
 
     /// Names of what lies beside the source.
-    fn listing(&self) -> Vec<String> {
+    pub(super) fn listing(&self) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(self.root.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -187,7 +193,7 @@ fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Packe
     let PackMix::Uniform { scale_group, rescue_fraction, bases } = settings.mix else { panic!() };
     let dense = Dense { rows: shape[0], cols: shape[1], values: Values::BF16(values.to_vec()) };
     let codec = Settings { scale_group, bases, fit: settings.fit };
-    let errors = row_errors(&dense, 0, &[codec]).unwrap();
+    let errors = row_errors(&dense, 0, &[codec], None).unwrap();
     let rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, rescue_fraction).unwrap();
     quantize(&dense, &rows, codec).unwrap()
 }

@@ -1,0 +1,303 @@
+//! A backend that reads each weight when it is multiplied by, and records what it is multiplied with.
+
+use bitgauge_core::codec::decode_dense;
+use bitgauge_core::container::TensorEntry;
+use bitgauge_core::{Dense, Matrix, Values};
+
+use super::MomentStore;
+use crate::backend::{Attention, Backend, BackendError, DeltaRule};
+use crate::source::Source;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// Runs on `inner`, with the weights of `source`.
+pub(super) struct Recorder<'a, B> {
+    inner: B,
+    source: &'a mut Source,
+    store: &'a mut MomentStore,
+    /// The matrices of the model.
+    tensors: Vec<TensorEntry>,
+    /// Counts writes to buffers.
+    writes: u64,
+    /// The buffer contents recorded last, and the set of moments that they went to.
+    last: Option<(u64, usize)>,
+}
+
+/// A buffer whose `stamp` changes with its contents.
+pub(super) struct Stamped<T> {
+    inner: T,
+    stamp: u64,
+}
+
+/// Token ids, positions or targets; ids are needed to read their rows.
+pub(super) struct Indices<T> {
+    inner: T,
+    values: Vec<u32>,
+}
+
+/// Which of the model's matrices.
+pub(super) struct OnDisk(usize);
+
+fn unreadable(error: impl std::fmt::Display) -> BackendError {
+    BackendError(error.to_string())
+}
+
+impl<'a, B: Backend> Recorder<'a, B> {
+    pub(super) fn new(inner: B, source: &'a mut Source, store: &'a mut MomentStore) -> Self {
+        Self { inner, source, store, tensors: Vec::new(), writes: 0, last: None }
+    }
+
+    pub(super) fn source(&mut self) -> &mut Source {
+        self.source
+    }
+
+    pub(super) fn store(&mut self) -> &mut MomentStore {
+        self.store
+    }
+
+    /// Says which tensor the next matrix that is uploaded stands for: it comes without values.
+    pub(super) fn announce(&mut self, tensor: &TensorEntry) {
+        self.tensors.push(tensor.clone());
+    }
+
+    fn written<'b, T>(&mut self, buffer: &'b mut Stamped<T>) -> (&mut B, &'b mut T) {
+        self.writes += 1;
+        buffer.stamp = self.writes;
+        (&mut self.inner, &mut buffer.inner)
+    }
+
+    /// Adds the contents of `x` to the moments of a matrix's inputs.
+    fn record(&mut self, x: &Stamped<B::Buffer>, matrix: &OnDisk) -> Result<()> {
+        let TensorEntry { name, shape, .. } = &self.tensors[matrix.0];
+        let cols = shape.last().map_or(1, |&cols| cols as usize);
+        if let Some((_, set)) = self.last.filter(|(stamp, _)| *stamp == x.stamp) {
+            // The same inputs go to several matrices, and do so in every batch.
+            self.store.share(name, set);
+            return Ok(());
+        }
+        let set = self.store.add(name, cols, &self.inner.read(&x.inner)?).map_err(unreadable)?;
+        self.last = Some((x.stamp, set));
+        Ok(())
+    }
+
+    /// Some rows of a matrix, on the device.
+    fn load(&mut self, matrix: &OnDisk, rows: Option<&[u32]>) -> Result<B::Matrix> {
+        let tensor = &self.tensors[matrix.0];
+        let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
+        let row_bytes = cols * tensor.dtype.bytes();
+        let bytes = match rows {
+            None => self.source.read_tensor(tensor).map_err(unreadable)?,
+            Some(rows) => {
+                let mut bytes = Vec::with_capacity(rows.len() * row_bytes as usize);
+                for &row in rows {
+                    let row = self.source.read_tensor_range(tensor, u64::from(row) * row_bytes, row_bytes);
+                    bytes.extend(row.map_err(unreadable)?);
+                }
+                bytes
+            }
+        };
+        let rows = bytes.len() as u64 / row_bytes;
+        let dense = decode_dense(&tensor.name, tensor.dtype, [rows, cols], &bytes).map_err(unreadable)?;
+        self.inner.upload_matrix(Matrix::Dense(dense))
+    }
+}
+
+impl<B: Backend> Backend for Recorder<'_, B> {
+    type Buffer = Stamped<B::Buffer>;
+    type Matrix = OnDisk;
+    type Vector = B::Vector;
+    type Indices = Indices<B::Indices>;
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn runtime_name(&self) -> String {
+        self.inner.runtime_name()
+    }
+
+    fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
+        self.inner.preferred_tokens(hidden, intermediate)
+    }
+
+    /// Takes the place of the tensor that was announced.
+    fn upload_matrix(&mut self, _: Matrix) -> Result<OnDisk> {
+        self.tensors
+            .len()
+            .checked_sub(1)
+            .map(OnDisk)
+            .ok_or_else(|| BackendError("no matrix was announced".into()))
+    }
+
+    fn upload_vector(&mut self, values: &[f32]) -> Result<B::Vector> {
+        self.inner.upload_vector(values)
+    }
+
+    fn upload_indices(&mut self, values: &[u32]) -> Result<Self::Indices> {
+        Ok(Indices { inner: self.inner.upload_indices(values)?, values: values.to_vec() })
+    }
+
+    fn buffer(&mut self, rows: usize, cols: usize) -> Result<Self::Buffer> {
+        self.writes += 1;
+        Ok(Stamped { inner: self.inner.buffer(rows, cols)?, stamp: self.writes })
+    }
+
+    /// Reads only the rows that occur.
+    fn embed(&mut self, table: &OnDisk, ids: &Self::Indices, out: &mut Self::Buffer) -> Result<()> {
+        let mut rows = ids.values.clone();
+        rows.sort_unstable();
+        rows.dedup();
+        let table = self.load(table, Some(&rows))?;
+        let places: Vec<u32> =
+            ids.values.iter().map(|id| rows.partition_point(|row| row < id) as u32).collect();
+        let places = self.inner.upload_indices(&places)?;
+        let (inner, out) = self.written(out);
+        inner.embed(&table, &places, out)
+    }
+
+    fn matmul(&mut self, x: &Self::Buffer, w: &OnDisk, out: &mut Self::Buffer) -> Result<()> {
+        self.record(x, w)?;
+        let w = self.load(w, None)?;
+        let (inner, out) = self.written(out);
+        inner.matmul(&x.inner, &w, out)
+    }
+
+    /// Only records: nobody asks for the loss.
+    fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, targets: &Self::Indices) -> Result<Vec<f32>> {
+        self.record(x, head)?;
+        Ok(vec![0.0; targets.values.len()])
+    }
+
+    fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>> {
+        self.inner.read(&x.inner)
+    }
+
+    fn rms_norm(
+        &mut self,
+        x: &Self::Buffer,
+        weight: &B::Vector,
+        eps: f32,
+        out: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (inner, out) = self.written(out);
+        inner.rms_norm(&x.inner, weight, eps, out)
+    }
+
+    fn head_norm(&mut self, x: &mut Self::Buffer, weight: &B::Vector, eps: f32) -> Result<()> {
+        let (inner, x) = self.written(x);
+        inner.head_norm(x, weight, eps)
+    }
+
+    fn rotary(
+        &mut self,
+        x: &mut Self::Buffer,
+        positions: &Self::Indices,
+        frequencies: &B::Vector,
+        head_dim: usize,
+    ) -> Result<()> {
+        let (inner, x) = self.written(x);
+        inner.rotary(x, &positions.inner, frequencies, head_dim)
+    }
+
+    fn attention(
+        &mut self,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        positions: &Self::Indices,
+        shape: Attention,
+        out: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (inner, out) = self.written(out);
+        inner.attention(&q.inner, &k.inner, &v.inner, &positions.inner, shape, out)
+    }
+
+    fn swiglu(&mut self, gate: &mut Self::Buffer, up: &Self::Buffer) -> Result<()> {
+        let (inner, gate) = self.written(gate);
+        inner.swiglu(gate, &up.inner)
+    }
+
+    fn add(&mut self, residual: &mut Self::Buffer, x: &Self::Buffer) -> Result<()> {
+        let (inner, residual) = self.written(residual);
+        inner.add(residual, &x.inner)
+    }
+
+    fn bias(&mut self, x: &mut Self::Buffer, bias: &B::Vector) -> Result<()> {
+        let (inner, x) = self.written(x);
+        inner.bias(x, bias)
+    }
+
+    fn split_heads(
+        &mut self,
+        x: &Self::Buffer,
+        head_dim: usize,
+        first: &mut Self::Buffer,
+        second: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (_, first) = self.written(first);
+        let (inner, second) = self.written(second);
+        inner.split_heads(&x.inner, head_dim, first, second)
+    }
+
+    fn sigmoid_gate(&mut self, x: &mut Self::Buffer, gate: &Self::Buffer) -> Result<()> {
+        let (inner, x) = self.written(x);
+        inner.sigmoid_gate(x, &gate.inner)
+    }
+
+    fn causal_conv(
+        &mut self,
+        x: &Self::Buffer,
+        weight: &B::Vector,
+        positions: &Self::Indices,
+        out: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (inner, out) = self.written(out);
+        inner.causal_conv(&x.inner, weight, &positions.inner, out)
+    }
+
+    fn l2_norm(&mut self, x: &mut Self::Buffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
+        let (inner, x) = self.written(x);
+        inner.l2_norm(x, heads, head_dim, eps)
+    }
+
+    fn decay_gates(
+        &mut self,
+        a: &mut Self::Buffer,
+        b: &mut Self::Buffer,
+        rate: &B::Vector,
+        bias: &B::Vector,
+    ) -> Result<()> {
+        let (_, a) = self.written(a);
+        let (inner, b) = self.written(b);
+        inner.decay_gates(a, b, rate, bias)
+    }
+
+    fn delta_rule(
+        &mut self,
+        mixed: &Self::Buffer,
+        decay: &Self::Buffer,
+        beta: &Self::Buffer,
+        positions: &Self::Indices,
+        shape: DeltaRule,
+        out: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (inner, out) = self.written(out);
+        inner.delta_rule(&mixed.inner, &decay.inner, &beta.inner, &positions.inner, shape, out)
+    }
+
+    fn gated_norm(
+        &mut self,
+        x: &mut Self::Buffer,
+        weight: &B::Vector,
+        eps: f32,
+        gate: &Self::Buffer,
+    ) -> Result<()> {
+        let (inner, x) = self.written(x);
+        inner.gated_norm(x, weight, eps, &gate.inner)
+    }
+}
+
+/// A matrix without values, for a tensor that was announced.
+pub(super) fn placeholder() -> Matrix {
+    Matrix::Dense(Dense { rows: 0, cols: 0, values: Values::F32(Vec::new()) })
+}
