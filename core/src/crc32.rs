@@ -17,16 +17,11 @@ mod sliced {
 
     /// `TABLES[k][b]`: what byte `b` does to the sum when `k` zero bytes follow it.
     static TABLES: LazyLock<[[u32; 256]; STEP]> = LazyLock::new(|| {
-        let mut tables = [[0; 256]; STEP];
-        for byte in 0..256 {
-            let bit = |sum: u32, _| if sum & 1 == 1 { (sum >> 1) ^ POLYNOMIAL } else { sum >> 1 };
-            tables[0][byte] = (0..8).fold(byte as u32, bit);
-        }
+        let bit = |sum: u32, _| if sum & 1 == 1 { (sum >> 1) ^ POLYNOMIAL } else { sum >> 1 };
+        let first: [u32; 256] = std::array::from_fn(|byte| (0..8).fold(byte as u32, bit));
+        let mut tables = [first; STEP];
         for k in 1..STEP {
-            for byte in 0..256 {
-                let before: u32 = tables[k - 1][byte];
-                tables[k][byte] = (before >> 8) ^ tables[0][(before & 255) as usize];
-            }
+            tables[k] = tables[k - 1].map(|before| (before >> 8) ^ first[(before & 255) as usize]);
         }
         tables
     });
