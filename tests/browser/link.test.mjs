@@ -10,8 +10,8 @@ const base = "https://example.org/inspector/";
 const eligible = join(artifacts, "eligible.zip");
 
 // What the command prints with --share.
-function fragmentOf(path) {
-  const out = spawnSync(cli, ["inspect", path, "--share", base], { encoding: "utf8" }).stdout;
+function fragmentOf(path, ...options) {
+  const out = spawnSync(cli, ["inspect", path, "--share", base, ...options], { encoding: "utf8" }).stdout;
   return out.trimEnd().split("\n").at(-1).replace(`share  ${base}`, "");
 }
 
@@ -93,6 +93,16 @@ test("names in a link are text, and a new fragment replaces the old claim", asyn
   assert.equal(await page.locator("main img").count(), 0);
   await page.evaluate((hash) => (location.hash = hash), fragmentOf(join(artifacts, "over-budget.zip")));
   await page.getByText("Claimed: not eligible").waitFor();
+  await check(opened);
+});
+
+test("a link that names its source leads to it, and opens nothing by itself", async () => {
+  const source = "https://huggingface.co/o/m/resolve/main/a%20b.zip?download=true";
+  const opened = await open({ hash: fragmentOf(eligible, "--source", source) });
+  const { page } = opened;
+  await page.getByRole("link", { name: "look at the source on huggingface.co" }).click();
+  await page.getByRole("button", { name: "Connect to huggingface.co" }).waitFor();
+  assert.equal(await page.getByLabel(/^Address of/).inputValue(), source);
   await check(opened);
 });
 

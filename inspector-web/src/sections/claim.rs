@@ -16,7 +16,25 @@ pub fn notice(report: &Report) -> Markup {
             ". Nobody has checked it here, and the numbers may be made up. If you have the file, check your copy: \
              choose or drop it above, and each hash, gate and figure is compared.",
         );
-    section("claim", "A claim, not a check").class("claim").child(words)
+    let source = report.artifact.source.as_ref().map(|source| {
+        let address = format!("./url.html#u={}", percent_encoded(source.as_str()));
+        let link = element("a").with("href", address).text(&format!("look at the source on {}", source.host()));
+        element("p").text("It names where the file is: ").child(link).text(".")
+    });
+    section("claim", "A claim, not a check").class("claim").child(words).children(source)
+}
+
+/// As what follows `#u=` in an address.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 /// How far the copy is read.
