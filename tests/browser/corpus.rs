@@ -7,6 +7,10 @@
 #[allow(dead_code, reason = "the command-line suite uses all of it, this one only a part")]
 mod artifacts;
 
+#[path = "../gguf/convert.rs"]
+#[allow(dead_code, reason = "the GGUF suite uses all of it, this one only a part")]
+mod convert;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +33,8 @@ fn main() {
     copy_folder(&model.path, &folder.join("folder"));
     fs::copy(model.path.join("model.safetensors"), folder.join("bare.safetensors")).expect("a copy");
     write_shards(&model.path, &folder.join("shards"));
+    let golden = conformance::fixtures().join("models/qwen3_tied");
+    convert::convert(&golden, &folder.join("model.gguf"), convert::Target::F32, None).expect("a GGUF file");
     fs::write(folder.join("poem.txt"), "So much depends upon a red wheel barrow\n".repeat(20))
         .expect("a file");
 }
