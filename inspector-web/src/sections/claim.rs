@@ -18,7 +18,8 @@ pub fn notice(report: &Report) -> Markup {
         );
     let source = report.artifact.source.as_ref().map(|source| {
         let address = format!("./url.html#u={}", percent_encoded(source.as_str()));
-        let link = element("a").with("href", address).text(&format!("look at the source on {}", source.host()));
+        let link =
+            element("a").with("href", address).text(&format!("look at the source on {}", source.host()));
         element("p").text("It names where the file is: ").child(link).text(".")
     });
     section("claim", "A claim, not a check").class("claim").child(words).children(source)
