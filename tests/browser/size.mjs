@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 
 const aim = 250_000;
-const ceiling = 262_000;
+const ceiling = 263_000;
 const folder = process.argv[2];
 let total = 0;
 for (const name of readdirSync(folder).sort()) {
