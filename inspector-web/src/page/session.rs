@@ -228,7 +228,11 @@ impl Session {
             }
             Ok(Event::Hashed(hash)) => self.request(&Request::FileHash(hash)),
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
-            Ok(Event::Failed(error)) => self.stage.set(Stage::Failed(error)),
+            Ok(Event::Failed(error)) => {
+                // The other worker need not hash on.
+                self.end_workers();
+                self.stage.set(Stage::Failed(error));
+            }
             Err(error) => self.stage.set(Stage::Failed(broken(error))),
         }
     }

@@ -1,15 +1,21 @@
 //! Arguments and help texts.
 
+mod bench;
+mod contract;
+mod pack;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
-use bitgauge_core::contract::direct::{Revision, Scorer};
 use bitgauge_core::report::SourceUrl;
 use clap::{Parser, Subcommand, ValueEnum};
 use native_eval::{Precision, Shard};
+
+pub use bench::*;
+pub use contract::*;
+pub use pack::*;
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
 ///
@@ -213,130 +219,6 @@ pub struct ShowOptions {
     pub weights: bool,
 }
 
-/// Runs like the task's benchmark.py, without Python: what to evaluate comes from the environment.
-///
-/// AUTORESEARCH_SUBMISSION_ARTIFACT_PATH names the artifact: a model folder, .zip, .tar, .tar.gz,
-/// .tar.bz2 or .tar.xz. AUTORESEARCH_HELDOUT_DATASET chooses the documents: private ones come from
-/// AUTORESEARCH_PRIVATE_HELDOUT_MANIFEST or AUTORESEARCH_HELDOUT_SOURCES_JSON, public ones from --corpus.
-/// AUTORESEARCH_EVAL_TOKENIZER_ID, _MAX_TOKENS, _BATCH_SIZE and _DEVICE set how it is scored.
-///
-/// Exit status: 0 scored, 1 rejected or failed as the validator would (stderr says how, in its words),
-/// 2 when bitgauge itself can't go on.
-#[derive(clap::Args)]
-pub struct BenchmarkOptions {
-    #[command(flatten)]
-    pub contract: ContractOptions,
-    /// A tokenizer.json, a folder that holds one, `byte-utf8`, or `artifact` for the artifact's own,
-    /// instead of the one that AUTORESEARCH_EVAL_TOKENIZER_ID names.
-    #[arg(long, value_name = "DIR|FILE|byte-utf8|artifact")]
-    pub tokenizer: Option<PathBuf>,
-    /// Which public revision of the validator to follow.
-    #[arg(long, value_enum, default_value_t = RevisionName::D899b08)]
-    pub revision: RevisionName,
-    /// How documents are batched. Default: the revision's own way. The figures agree up to rounding.
-    #[arg(long, value_enum)]
-    pub scorer: Option<ScorerName>,
-    #[command(flatten)]
-    pub device: DeviceOptions,
-    /// Let the model return only its first N logit positions, as some custom code does.
-    #[arg(long, value_name = "N", hide = true)]
-    pub limit_positions: Option<usize>,
-    /// Let the model return only its first N logit columns.
-    #[arg(long, value_name = "N", hide = true)]
-    pub limit_vocabulary: Option<usize>,
-}
-
-/// Runs the validator's proxy: a JSON artifact scored against five small random matrices.
-///
-/// AUTORESEARCH_SUBMISSION_ARTIFACT_PATH names the artifact; without it the validator's default submission
-/// is scored. The proxy's vocabulary are the words of the validator's built-in texts, so --corpus is
-/// needed. The competition's own benchmark scores models (`bitgauge benchmark`), not this proxy.
-///
-/// Exit status as of `bitgauge benchmark`.
-#[derive(clap::Args)]
-pub struct ProxyOptions {
-    #[command(flatten)]
-    pub contract: ContractOptions,
-}
-
-#[derive(clap::Args)]
-pub struct PrepareOptions {
-    #[command(flatten)]
-    pub config: ConfigOptions,
-    /// Where the report is written.
-    #[arg(long, value_name = "FILE.json", default_value = "baseline_manifest.json")]
-    pub result: PathBuf,
-}
-
-/// Whose rules, whose texts, and where the result goes.
-#[derive(clap::Args)]
-pub struct ContractOptions {
-    #[command(flatten)]
-    pub config: ConfigOptions,
-    /// The validator's built-in texts, {group: [texts]}, which public datasets are made of.
-    #[arg(long, value_name = "FILE.json")]
-    pub corpus: Option<PathBuf>,
-    /// Where the result is written.
-    #[arg(long, value_name = "FILE.json", default_value = "last_run.json")]
-    pub result: PathBuf,
-}
-
-/// Whose rules.
-#[derive(clap::Args)]
-pub struct ConfigOptions {
-    /// Whose limits apply.
-    #[arg(long, value_enum, default_value_t = PackName::Binary)]
-    pub pack: PackName,
-    /// Another pack's settings: a JSON object with the fields of the validator's config.
-    #[arg(long, value_name = "FILE.json", conflicts_with = "pack")]
-    pub config: Option<PathBuf>,
-}
-
-/// A public revision of the validator.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum RevisionName {
-    /// The artifact's own tokenizer, one document at a time.
-    #[value(name = "06fbbef")]
-    R06fbbef,
-    /// The validator's tokenizer, padded batches.
-    #[value(name = "d899b08")]
-    D899b08,
-    /// A byte tokenizer by default, one target at a time.
-    #[value(name = "b2f0ffc")]
-    B2f0ffc,
-}
-
-impl From<RevisionName> for Revision {
-    fn from(name: RevisionName) -> Self {
-        match name {
-            RevisionName::R06fbbef => Self::R06fbbef,
-            RevisionName::D899b08 => Self::D899b08,
-            RevisionName::B2f0ffc => Self::B2f0ffc,
-        }
-    }
-}
-
-/// How documents are batched.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ScorerName {
-    /// Padded batches; a model that returns too few logits is asked in windows.
-    Padded,
-    /// One document at a time.
-    PerDocument,
-    /// One target at a time.
-    Incremental,
-}
-
-impl From<ScorerName> for Scorer {
-    fn from(name: ScorerName) -> Self {
-        match name {
-            ScorerName::Padded => Self::Padded,
-            ScorerName::PerDocument => Self::PerDocument,
-            ScorerName::Incremental => Self::Incremental,
-        }
-    }
-}
-
 #[derive(clap::Args, Clone, Default)]
 pub struct DeviceOptions {
     /// Where to evaluate: `auto` takes a GPU if there is one, else the CPU; see `bitgauge devices`. `eval`
@@ -426,149 +308,6 @@ impl FromStr for DeviceChoice {
             names.push(name);
         }
         Ok(Self::Named(names))
-    }
-}
-
-#[derive(clap::Args)]
-pub struct PackOptions {
-    /// A dense Hugging Face model folder (config.json and safetensors).
-    pub model: PathBuf,
-    /// The artifact to write: a .zip file, or a folder.
-    pub out: PathBuf,
-    /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
-    /// matrices get a second basis by what lowers the error most per bit.
-    #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
-    pub budget: Option<PackName>,
-    /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget whichever leaves
-    /// less error.
-    #[arg(long, value_name = "128|0", value_enum)]
-    pub scale_group: Option<ScaleGroup>,
-    /// Fraction of each matrix's rows to keep in 4 bits.
-    #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = fraction)]
-    pub rescue_fraction: f64,
-    /// Additive sign bases of each binary row.
-    #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
-    pub bases: u8,
-    /// How signs, codes and scales are chosen.
-    #[arg(long, value_enum, default_value_t = FitName::Output)]
-    pub fit: FitName,
-    /// Documents whose tokens the model is run on to see what its weights' inputs look like: text like that which
-    /// it will be used on, but not the held-out documents. In the forms of `eval --documents`; the first 16,384
-    /// tokens are used, 512 of each document. Default: 2,048 random tokens.
-    #[arg(long, value_name = "FILE")]
-    pub calibration: Option<PathBuf>,
-    /// A tokenizer.json, a folder that holds one, or `byte-utf8`, for --calibration. Default: the model's own.
-    #[arg(long, value_name = "DIR|FILE|byte-utf8", requires = "calibration")]
-    pub tokenizer: Option<PathBuf>,
-    /// Replace OUT if it exists.
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// Columns per scale of a binary row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ScaleGroup {
-    /// One scale per 128 columns.
-    #[value(name = "128")]
-    Columns128,
-    /// One scale per row.
-    #[value(name = "0")]
-    Row,
-}
-
-impl ScaleGroup {
-    /// The number that config.json records.
-    pub fn columns(self) -> usize {
-        match self {
-            Self::Columns128 => 128,
-            Self::Row => 0,
-        }
-    }
-}
-
-/// How signs, codes and scales are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FitName {
-    /// Signs with mean magnitudes, codes up to the largest weight.
-    Mean,
-    /// Whatever gives the least squared error of weights; never worse.
-    LeastSquares,
-    /// The same, then each column makes up for what those before it err, so that outputs err less.
-    Output,
-}
-
-impl From<FitName> for Fit {
-    fn from(name: FitName) -> Self {
-        match name {
-            FitName::Mean => Self::Mean,
-            FitName::LeastSquares | FitName::Output => Self::LeastSquares,
-        }
-    }
-}
-
-fn fraction(text: &str) -> Result<f64, String> {
-    let fraction: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if (0.0..=1.0).contains(&fraction) {
-        Ok(fraction)
-    } else {
-        Err(format!("{fraction} is not between 0 and 1"))
-    }
-}
-
-/// Largest size of a product that can be timed.
-const MAX_PRODUCT_SIZE: usize = 1 << 20;
-
-#[derive(clap::Args)]
-pub struct BenchOptions {
-    /// The shape of a published model.
-    #[arg(long, value_name = "NAME", default_value = "qwen3-0.6b")]
-    pub shape: String,
-    /// Time one product of this size instead: tokens, rows and columns of the weights.
-    #[arg(long, value_name = "T,N,K", conflicts_with_all = ["layers", "documents", "tokens", "profile"])]
-    pub matmul: Option<ProductSize>,
-    /// With --matmul: additive sign bases of the weights.
-    #[arg(long, value_name = "B", default_value_t = 1, requires = "matmul", value_parser = clap::value_parser!(u8).range(1..=4))]
-    pub bases: u8,
-    /// With --matmul: fraction of the rows that are rescued.
-    #[arg(long, value_name = "F", default_value_t = 0.0, requires = "matmul", value_parser = fraction)]
-    pub rescue_fraction: f64,
-    /// Load the weights from this artifact and time that. If it does not exist it is written first, with
-    /// random weights: a folder, or a zip if the name ends in .zip.
-    #[arg(long, value_name = "PATH", conflicts_with = "matmul")]
-    pub artifact: Option<PathBuf>,
-    /// Also show where the time goes, kernel by kernel. Timing them keeps them from overlapping.
-    #[arg(long)]
-    pub profile: bool,
-    /// Cut the model to this many layers.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub layers: Option<u16>,
-    /// Documents of random tokens.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub documents: u32,
-    /// Tokens of each document.
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..=1_048_576))]
-    pub tokens: u32,
-    #[command(flatten)]
-    pub device: DeviceOptions,
-}
-
-/// Tokens, rows and columns of a product.
-#[derive(Debug, Clone, Copy)]
-pub struct ProductSize(pub [usize; 3]);
-
-impl FromStr for ProductSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.trim().parse().ok()).collect();
-        match sizes.as_deref() {
-            Some(&[tokens, rows, columns])
-                if [tokens, rows, columns].iter().all(|size| (1..=MAX_PRODUCT_SIZE).contains(size)) =>
-            {
-                Ok(Self([tokens, rows, columns]))
-            }
-            _ => Err(format!("`{text}` is not T,N,K: three numbers from 1 to {MAX_PRODUCT_SIZE}")),
-        }
     }
 }
 
