@@ -1,4 +1,4 @@
-//! What the page and its worker say to each other, as JSON text; the files travel beside it.
+//! What the page and its workers say to each other, as JSON text; files and the workers' own line travel beside it.
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
@@ -20,7 +20,8 @@ pub enum Request {
         /// Whose limits apply.
         pack: Pack,
     },
-    /// Only hashes the file that comes with the message: for a second worker, beside the one that inspects it.
+    /// For a second worker, beside the one that inspects: reads and hashes the file that comes with the message,
+    /// and passes its bytes on through the port that comes, too.
     Hash,
     /// What the second worker found.
     FileHash(String),

@@ -111,8 +111,11 @@ impl PayloadCheck {
                 let what = "the padding nibble of a rescue row is set";
                 return Err(self.value_error(what, at, "a high nibble of 0", format!("{last:#04x}")));
             }
-            // Without a branch per byte this runs at memory speed; the position is found afterwards.
-            if piece.iter().fold(false, |any, byte| any | forbidden(byte)) {
+            // Sixteen codes at a time, without a branch; the position is found afterwards.
+            let (words, rest) = piece.as_chunks::<8>();
+            let faults =
+                words.iter().fold(0, |faults, word| faults | forbidden_codes(u64::from_le_bytes(*word)));
+            if faults != 0 || rest.iter().any(forbidden) {
                 let at = piece.iter().position(forbidden).unwrap_or(0);
                 let found = format!("{:#04x}", piece[at]);
                 let what = "a rescue code is -8";
@@ -201,10 +204,35 @@ impl PayloadCheck {
     }
 }
 
+/// Not 0 exactly when one of sixteen codes is the forbidden one: the usual test for a zero, by the nibble.
+fn forbidden_codes(codes: u64) -> u64 {
+    const ONES: u64 = 0x1111_1111_1111_1111;
+    let rest = codes ^ (ONES * FORBIDDEN_CODE as u64);
+    rest.wrapping_sub(ONES) & !rest & (ONES << 3)
+}
+
 /// Cuts up to `most` bytes off the front of `bytes`.
 fn take_piece<'a>(bytes: &mut &'a [u8], most: u64) -> &'a [u8] {
     let length = usize::try_from(most).map_or(bytes.len(), |most| most.min(bytes.len()));
     let (piece, rest) = bytes.split_at(length);
     *bytes = rest;
     piece
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_forbidden_code_among_sixteen_is_seen_and_nothing_else() {
+        for others in (0..16).filter(|&code| code != u64::from(FORBIDDEN_CODE)) {
+            let clean = 0x1111_1111_1111_1111 * others;
+            assert_eq!(forbidden_codes(clean), 0, "{clean:#018x}");
+            for nibble in 0..16 {
+                let kept = clean & !(0xf << (4 * nibble));
+                let codes = kept | u64::from(FORBIDDEN_CODE) << (4 * nibble);
+                assert_ne!(forbidden_codes(codes), 0, "{codes:#018x}");
+            }
+        }
+    }
 }

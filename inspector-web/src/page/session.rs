@@ -9,7 +9,7 @@ use bitgauge_core::report::Report;
 use js_sys::{Array, Function, Reflect};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageEvent, Worker};
+use web_sys::{MessageChannel, MessageEvent, MessagePort, Worker};
 
 use super::picked::Picked;
 use crate::markup::Markup;
@@ -105,40 +105,45 @@ impl Session {
         let Picked { name, folder, paths, files } = picked;
         let files: Array = files.into_iter().map(JsValue::from).collect();
         let pack = self.pack.get_untracked();
-        self.begin(name.clone(), Request::Open { name, folder, paths, pack }, &files);
-        if !folder {
-            self.start(Request::Hash, files);
+        let open = Request::Open { name: name.clone(), folder, paths, pack };
+        // A folder has no hash of its own, and so needs no second worker.
+        let channel = if folder { None } else { MessageChannel::new().ok() };
+        let [port, other] =
+            [MessageChannel::port1, MessageChannel::port2].map(|port| channel.as_ref().map(port));
+        self.begin(name, Message { request: open, files: files.clone(), port });
+        if other.is_some() {
+            self.start(Message { request: Request::Hash, files, port: other });
         }
     }
 
     /// Inspects a file on another host, from its headers.
     pub fn fetch(self, name: String, url: String) {
         let pack = self.pack.get_untracked();
-        self.begin(name.clone(), Request::Fetch { name, url, pack }, &Array::new());
+        self.begin(name.clone(), Request::Fetch { name, url, pack }.into());
     }
 
     /// Reads every byte of it.
     pub fn read_all(self) {
         self.stage.set(Stage::Reading);
         self.began.set_value(now());
-        self.request(&Request::ReadAll);
+        self.request(Request::ReadAll);
     }
 
-    fn begin(self, name: String, request: Request, files: &Array) {
+    fn begin(self, name: String, message: Message) {
         self.end_workers();
         self.name.set(name);
         self.shown.set(None);
         self.progress.set(None);
         self.began.set_value(now());
         self.stage.set(Stage::Opening);
-        self.start(request, files.clone());
+        self.start(message);
     }
 
     /// Starts a worker with its first request; the first worker is the one that inspects.
-    fn start(self, request: Request, files: Array) {
+    fn start(self, message: Message) {
         match start_worker() {
             Ok(worker) => {
-                self.listen(&worker, request, files);
+                self.listen(&worker, message);
                 self.workers.update_value(|workers| workers.push(worker));
             }
             Err(error) => self.stage.set(Stage::Failed(error)),
@@ -162,7 +167,7 @@ impl Session {
     /// Judges by the limits of another pack.
     pub fn judge(self, pack: Pack) {
         self.pack.set(pack);
-        self.request(&Request::Judge(pack));
+        self.request(Request::Judge(pack));
     }
 
     /// Why the artifact could not be judged.
@@ -173,10 +178,10 @@ impl Session {
         }
     }
 
-    fn request(self, request: &Request) {
+    fn request(self, request: Request) {
         self.workers.with_value(|workers| {
             if let Some(worker) = workers.first() {
-                post(worker, request, &Array::new());
+                Message::from(request).post(worker);
             }
         });
     }
@@ -185,14 +190,14 @@ impl Session {
         self.workers.update_value(|workers| workers.drain(..).for_each(|worker| worker.terminate()));
     }
 
-    /// Sends the request when the worker has started, then takes its events.
-    fn listen(self, worker: &Worker, request: Request, files: Array) {
+    /// Sends the message when the worker has started, then takes its events.
+    fn listen(self, worker: &Worker, message: Message) {
         let to = worker.clone();
-        let mut request = Some(request);
+        let mut first = Some(message);
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             let Some(text) = message.data().as_string() else { return };
-            match request.take() {
-                Some(request) => post(&to, &request, &files),
+            match first.take() {
+                Some(message) => message.post(&to),
                 None => {
                     let event = serde_json::from_str(&text).map_err(|error| error.to_string());
                     self.take(event.and_then(Event::from_json));
@@ -226,7 +231,7 @@ impl Session {
                 let seconds = (now() - self.began.get_value()) / 1_000.0;
                 self.progress.set(Some(Progress { done, total, seconds }));
             }
-            Ok(Event::Hashed(hash)) => self.request(&Request::FileHash(hash)),
+            Ok(Event::Hashed(hash)) => self.request(Request::FileHash(hash)),
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
             Ok(Event::Failed(error)) => {
                 // The other worker need not hash on.
@@ -255,9 +260,27 @@ fn start_worker() -> Result<Worker, Error> {
     worker.map(JsCast::unchecked_into).map_err(|error| broken(format!("{error:?}")))
 }
 
-fn post(worker: &Worker, request: &Request, files: &Array) {
-    if let Ok(text) = serde_json::to_string(request) {
-        // Text and files can always be sent.
-        drop(worker.post_message(&Array::of2(&text.into(), files)));
+/// What a worker is sent.
+struct Message {
+    request: Request,
+    files: Array,
+    /// Its end of the line to the other worker.
+    port: Option<MessagePort>,
+}
+
+impl From<Request> for Message {
+    fn from(request: Request) -> Self {
+        Self { request, files: Array::new(), port: None }
+    }
+}
+
+impl Message {
+    fn post(self, worker: &Worker) {
+        let ports: Array = self.port.into_iter().collect();
+        if let Ok(text) = serde_json::to_string(&self.request) {
+            let message = Array::of3(&text.into(), &self.files, &ports.get(0));
+            // Text, files and ports can always be sent.
+            drop(worker.post_message_with_transfer(&message, &ports));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The worker: reads files in a thread of its own, so that the page never waits.
 
+mod mailbox;
 mod read;
 mod remote;
 
@@ -15,14 +16,15 @@ use bitgauge_core::scan::{Digest, Findings, Scan, Sha256, hex};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
-use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
+use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
-use self::read::Source;
+use self::mailbox::Mailbox;
+use self::read::{Source, Stream};
 use self::remote::Remote;
 use crate::protocol::{Event, Request};
 
 /// Least time between two reports of progress, in milliseconds.
-const PROGRESS_MS: f64 = 100.0;
+const PROGRESS_MS: f64 = 250.0;
 
 /// What is being inspected.
 #[derive(Clone)]
@@ -49,20 +51,23 @@ enum FileHash {
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
     static FILE_HASH: RefCell<FileHash> = const { RefCell::new(FileHash::Here) };
+    /// Where the bytes come from that another worker reads and hashes.
+    static RELAY: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
 }
 
 /// Takes requests from now on.
 pub fn serve() {
     let handler = Closure::<dyn FnMut(MessageEvent)>::new(|message: MessageEvent| {
-        // `[request, files]`; anything else is the start-up message.
+        // `[request, files, port]`; anything else is the start-up message.
         let Some(parts) = message.data().dyn_into::<Array>().ok() else { return };
         let request = parts.get(0).as_string().and_then(|text| serde_json::from_str(&text).ok());
         let request = request.and_then(|value| Request::from_json(value).ok());
         let files: Vec<File> =
             parts.get(1).unchecked_into::<Array>().iter().map(JsCast::unchecked_into).collect();
+        let mailbox = parts.get(2).dyn_into::<MessagePort>().ok().map(Mailbox::new);
         if let Some(request) = request {
             wasm_bindgen_futures::spawn_local(async move {
-                if let Err(error) = answer(request, files).await {
+                if let Err(error) = answer(request, files, mailbox).await {
                     send(&Event::Failed(error));
                 }
             });
@@ -85,12 +90,13 @@ fn send(event: &Event) {
     }
 }
 
-async fn answer(request: Request, files: Vec<File>) -> Result<()> {
+async fn answer(request: Request, files: Vec<File>, mailbox: Option<Mailbox>) -> Result<()> {
     match request {
         Request::Open { name, folder, paths, pack } => {
             let root = if folder { Root::Folder } else { Root::File };
-            if !folder {
+            if mailbox.is_some() {
                 FILE_HASH.set(FileHash::Elsewhere);
+                RELAY.set(mailbox);
             }
             let lengths = files.iter().map(|file| file.size() as u64);
             let mut window = Window::new(paths.into_iter().zip(lengths).collect());
@@ -100,7 +106,7 @@ async fn answer(request: Request, files: Vec<File>) -> Result<()> {
             send_report()?;
             scan().await
         }
-        Request::Hash => hash(Source::Files(files)).await,
+        Request::Hash => hash(&Source::Files(files), mailbox).await,
         Request::FileHash(hash) => {
             FILE_HASH.set(FileHash::Known(hash));
             complete()
@@ -199,10 +205,13 @@ fn complete() -> Result<()> {
     if is_scanned && hash != FileHash::Elsewhere { send_report() } else { Ok(()) }
 }
 
-/// The SHA-256 of a file.
-async fn hash(source: Source) -> Result<()> {
+/// Reads and hashes a file, and passes its bytes on.
+async fn hash(source: &Source, mailbox: Option<Mailbox>) -> Result<()> {
     let mut hash = Sha256::new();
     let mut stream = source.stream(0).await?;
+    if let Some(mailbox) = mailbox {
+        stream = stream.copied_to(mailbox);
+    }
     while let Some(bytes) = stream.next().await? {
         hash.update(bytes);
     }
@@ -216,9 +225,12 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>) -> Result<Findings
         scan = scan.without_file_hash();
     }
     let mut progress = Progress::of(source);
-    for number in 0..source.lengths().len() {
+    for (number, length) in source.lengths().into_iter().enumerate() {
         scan.begin_file(number)?;
-        let mut stream = source.stream(number).await?;
+        let mut stream = match RELAY.take() {
+            Some(mailbox) => Stream::relayed(mailbox, length),
+            None => source.stream(number).await?,
+        };
         while let Some(bytes) = stream.next().await? {
             scan.push(bytes)?;
             progress.add(bytes.len());

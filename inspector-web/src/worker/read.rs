@@ -11,10 +11,13 @@ use web_sys::{
 };
 
 use super::browser_error;
+use super::mailbox::Mailbox;
 use super::remote::Remote;
 
-/// Bytes read at once. One buffer of this length in JavaScript and one here serve a whole file.
-const PIECE_BYTES: u32 = 4 << 20;
+/// Bytes read at once. One such buffer in JavaScript and one here serve a whole file.
+const PIECE_BYTES: u32 = 1 << 20;
+/// Such buffers between two workers.
+const SHARED_BUFFERS: usize = 4;
 
 fn unreadable(error: &JsValue) -> Error {
     browser_error("the file cannot be read", error)
@@ -79,9 +82,11 @@ fn changed(offset: u64, wanted: u64, found: usize) -> Error {
 /// The bytes of a file in order.
 pub struct Stream {
     reader: Reader,
+    /// Who gets each piece, too.
+    copies: Option<Mailbox>,
     position: u64,
     length: u64,
-    /// Recycled from piece to piece.
+    /// The piece that was read last, and more. Recycled from piece to piece.
     piece: Vec<u8>,
 }
 
@@ -90,6 +95,8 @@ enum Reader {
     Byob(ReadableStreamByobReader, ArrayBuffer),
     /// Brings buffers of its own, for browsers and streams without the other.
     Default(ReadableStreamDefaultReader),
+    /// Another worker reads.
+    Relay(Mailbox),
 }
 
 impl Stream {
@@ -103,31 +110,71 @@ impl Stream {
             Ok(reader) => Reader::Byob(reader.unchecked_into(), ArrayBuffer::new(PIECE_BYTES)),
             Err(_) => Reader::Default(stream.get_reader().unchecked_into()),
         };
-        Self { reader, position: 0, length, piece: Vec::new() }
+        Self { reader, copies: None, position: 0, length, piece: Vec::new() }
+    }
+
+    /// The `length` bytes that another worker reads and sends to `mailbox`.
+    pub fn relayed(mailbox: Mailbox, length: u64) -> Self {
+        Self { reader: Reader::Relay(mailbox), copies: None, position: 0, length, piece: Vec::new() }
+    }
+
+    /// Sends all bytes to another worker, too.
+    pub fn copied_to(mut self, mailbox: Mailbox) -> Self {
+        mailbox.stock((0..SHARED_BUFFERS).map(|_| ArrayBuffer::new(PIECE_BYTES)));
+        self.copies = Some(mailbox);
+        self
     }
 
     /// The next bytes; nothing at the end.
     pub async fn next(&mut self) -> Result<Option<&[u8]>> {
+        let Some(bytes) = self.read().await? else {
+            if let Some(mailbox) = &self.copies {
+                mailbox.end();
+            }
+            let ends_early = self.position < self.length;
+            return if ends_early { Err(self.changed()) } else { Ok(None) };
+        };
+        let count = bytes.length() as usize;
+        if self.piece.len() < count {
+            self.piece.resize(count, 0);
+        }
+        bytes.copy_to(&mut self.piece[..count]);
+        self.release(bytes);
+        self.position += count as u64;
+        if self.position > self.length { Err(self.changed()) } else { Ok(Some(&self.piece[..count])) }
+    }
+
+    /// The next bytes in JavaScript's memory.
+    async fn read(&mut self) -> Result<Option<Uint8Array>> {
+        if let Some(mailbox) = &self.copies {
+            // Also without use for the buffer: it says that the other worker keeps up.
+            let free = mailbox.take().await;
+            if let Reader::Byob(_, buffer) = &mut self.reader {
+                *buffer = free.unchecked_into();
+            }
+        }
         let read = match &self.reader {
             Reader::Byob(reader, buffer) => reader.read_with_array_buffer_view(&Uint8Array::new(buffer)),
             Reader::Default(reader) => reader.read(),
+            Reader::Relay(mailbox) => return Ok(mailbox.take().await.dyn_into().ok()),
         };
         let read = JsFuture::from(read).await;
         let read = read.map_err(|error| unreadable(&error).at(self.position))?;
-        let value = Reflect::get(&read, &"value".into()).unwrap_or_default();
-        self.piece.clear();
-        if let Ok(filled) = value.dyn_into::<Uint8Array>() {
-            self.piece.resize(filled.length() as usize, 0);
-            filled.copy_to(&mut self.piece);
-            if let Reader::Byob(_, buffer) = &mut self.reader {
-                *buffer = filled.buffer().unchecked_into();
-            }
+        let bytes = Reflect::get(&read, &"value".into()).unwrap_or_default().dyn_into::<Uint8Array>().ok();
+        Ok(bytes.filter(|bytes| bytes.length() > 0))
+    }
+
+    /// Hands the buffer of bytes that were copied to who needs it next.
+    fn release(&mut self, bytes: Uint8Array) {
+        match (&mut self.reader, &self.copies) {
+            (Reader::Relay(mailbox), _) => mailbox.send_back(&bytes.buffer()),
+            (_, Some(mailbox)) => mailbox.send(&bytes),
+            (Reader::Byob(_, buffer), None) => *buffer = bytes.buffer().unchecked_into(),
+            (Reader::Default(_), None) => {}
         }
-        self.position += self.piece.len() as u64;
-        let ends_early = self.piece.is_empty() && self.position < self.length;
-        if ends_early || self.position > self.length {
-            return Err(changed(self.position, self.length - self.position.min(self.length), 0));
-        }
-        Ok((!self.piece.is_empty()).then_some(self.piece.as_slice()))
+    }
+
+    fn changed(&self) -> Error {
+        changed(self.position, self.length.saturating_sub(self.position), 0)
     }
 }
