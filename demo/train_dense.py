@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Trains a small Qwen3 with plain floating-point weights: something to pack (docs/packing.md).
+"""Trains the demo with plain floating-point weights: something to pack (docs/packing.md).
 
     python3 demo/corpus.py --out build
     python3 demo/train_dense.py --data build --out build/dense
 
-The text and optimizer of train.py without its quantizer, and a model that a CPU trains in some
-minutes, for a fixed number of steps. Writes a Hugging Face folder with BF16 weights.
+The text, shape and optimizer of train.py without its quantizer, for a fixed number of steps. `--small` trains a
+fourteenth of it, which a CPU does in some minutes. Writes a Hugging Face folder with BF16 weights.
 """
 import argparse
 import json
@@ -19,9 +19,8 @@ from qwen3 import SEQUENCE, Qwen3
 from train import CONFIG as DEMO_CONFIG
 from train import Data, learning_rate, score_model, validation_loss, window_loss
 
-SHAPE = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3,
-         "num_attention_heads": 2, "num_key_value_heads": 1, "torch_dtype": "bfloat16"}
-CONFIG = {**DEMO_CONFIG, **SHAPE}
+SMALL = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3,
+         "num_attention_heads": 2, "num_key_value_heads": 1}
 
 
 def train(model, step_loss, data, options):
@@ -44,10 +43,10 @@ def train(model, step_loss, data, options):
                   f"validation {validation_loss(model, data):.4f}", flush=True)
 
 
-def save(model, data, out):
+def save(model, config, data, out):
     """Writes config.json, tokenizer.json and the weights."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n", "utf-8")
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     (out / "tokenizer.json").write_text(data.tokenizer_json, "utf-8")
     weights = {name: value.detach().bfloat16().cpu().contiguous() for name, value in model.named_parameters()}
     save_file(weights, out / "model.safetensors", {"format": "pt"})
@@ -57,6 +56,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True, help="what corpus.py wrote")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the model folder to write")
+    parser.add_argument("--small", action="store_true", help="a model of 1.1 instead of 15.3 million parameters")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--rate", type=float, default=4e-3, help="peak learning rate")
     parser.add_argument("--dropout", type=float, default=0.0)
@@ -65,12 +65,13 @@ def main():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     data = Data(options.data, options.device)
+    config = {**DEMO_CONFIG, **(SMALL if options.small else {}), "torch_dtype": "bfloat16"}
     torch.manual_seed(options.seed)
-    model = Qwen3(CONFIG).to(options.device)
+    model = Qwen3(config).to(options.device)
     model.dropout.fill_(options.dropout)
     step_loss = torch.compile(window_loss) if options.device == "cuda" else window_loss
     train(model, step_loss, data, options)
-    save(model, data, options.out)
+    save(model, config, data, options.out)
     model.eval()
     sums = score_model(model.bfloat16().float(), data.tokenizer_json, data.documents, options.device)
     nats, tokens = sum(s for s, _ in sums), sum(n for _, n in sums)

@@ -1,4 +1,7 @@
-"""Packs the golden models, loads them with transformers and compares with bitgauge. See README.md."""
+"""Packs the golden models, loads them with transformers and compares with bitgauge. See README.md.
+
+    python compare.py BITGAUGE [DEVICE]
+"""
 
 import json
 import pathlib
@@ -25,6 +28,7 @@ DOCUMENTS = [
     "The quick brown fox jumps over the lazy dog. " * 4,
     "a" * 70,
 ]
+DEVICE = sys.argv[2] if len(sys.argv) > 2 else "cpu"
 # Nats per token: float32 sums of the same terms in another order.
 BOUND = 1e-5
 
@@ -38,7 +42,7 @@ def nats(model):
     """Summed loss of each document."""
     losses = []
     for text in DOCUMENTS:
-        ids = torch.tensor([[byte + 1 for byte in text.encode()]])
+        ids = torch.tensor([[byte + 1 for byte in text.encode()]], device=model.device)
         with torch.no_grad():
             logits = model(input_ids=ids).logits[0, :-1].to(torch.float64)
         losses.append(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item())
@@ -46,7 +50,13 @@ def nats(model):
 
 
 def load(folder, dtype=torch.float32):
-    return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, torch_dtype=dtype)
+    place = {} if DEVICE == "cpu" else {"device_map": DEVICE}
+    return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, torch_dtype=dtype, **place)
+
+
+def loads_as(folder, dtype):
+    """Whether every parameter has the wanted dtype, on the wanted device."""
+    return all(p.dtype == dtype and p.device.type == DEVICE for p in load(folder, dtype).parameters())
 
 
 def worst(found, expected):
@@ -81,17 +91,20 @@ def compare(name, settings, folder):
     model = load(packed)
     count = sum(parameter.numel() for parameter in model.parameters())
     difference = max(worst(nats(model), expected), worst(nats(load(extracted)), expected))
-    half = load(packed, torch.float16)
-    is_half = all(parameter.dtype == torch.float16 for parameter in half.parameters())
+    is_as_asked = all(loads_as(packed, dtype) for dtype in (torch.float32, torch.float16, torch.bfloat16))
+    # A dense model of the family that is loaded afterwards is the library's, as always.
+    is_as_asked &= type(load(MODELS / name)).__module__.startswith("transformers.")
     flip_signs(packed)
     noticed = worst(nats(load(packed)), expected)
-    ok = difference <= BOUND and noticed > BOUND and is_half and count == report["model"]["parameters"]
+    ok = difference <= BOUND and noticed > BOUND and is_as_asked and count == report["model"]["parameters"]
     line = f"{name:18}{' '.join(settings):50}{count:>9} parameters  {difference:.1e}  flipped {noticed:.1e}"
     return line, ok
 
 
 def main():
-    print(f"transformers {transformers.__version__}, torch {torch.__version__}: nats a token, bound {BOUND:.0e}")
+    name = torch.cuda.get_device_name() if DEVICE == "cuda" else DEVICE
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__}, {name}"
+    print(f"{versions}: nats a token, bound {BOUND:.0e}")
     passed, failed, skipped = 0, 0, 0
     for name in NAMES:
         try:

@@ -3,7 +3,7 @@
 /// The code, which `bitgauge pack` writes beside the weights.
 pub const LOADER: &str = include_str!("modeling_bitpack.py");
 /// SHA-256 of the code in hex.
-pub const LOADER_SHA256: &str = "18abc8158625cc65564cba74d28e582edd8657bd7be368abb9217518750d092d";
+pub const LOADER_SHA256: &str = "039ad0a1fc5ab7e22e5fc74418294c6667da74c49ba56e5ceaedca4ed5b613e9";
 /// Its file name.
 pub const LOADER_FILE: &str = "modeling_bitpack.py";
 /// What `auto_map.AutoModelForCausalLM` of config.json says.
