@@ -34,11 +34,14 @@ function answer(request, response) {
   if (!range) {
     seen.push({ method: request.method, bytes: size });
     response.writeHead(200, { ...headers, "content-length": size });
+    if (kind === "cut") return createReadStream(path, { end: size >> 1 }).on("end", () => response.destroy()).pipe(response, { end: false });
     return createReadStream(path).pipe(response);
   }
   const [start, end] = [Number(range[1]), Math.min(Number(range[2]), size - 1)];
   seen.push({ method: request.method, bytes: end - start + 1, headers: request.headers });
-  headers["content-range"] = `bytes ${start}-${end}/${size}`;
+  // A file that was replaced by a longer one after its beginning was sent.
+  const total = kind === "replaced" && start > 0 ? size + 1 : size;
+  headers["content-range"] = `bytes ${start}-${end}/${total}`;
   headers["content-length"] = end - start + 1;
   response.writeHead(206, headers);
   createReadStream(path, { start, end }).pipe(response);
@@ -119,6 +122,23 @@ test("a host that hides Content-Range is asked once more, and what another lacks
   await page.getByText("Access-Control-Allow-Origin").waitFor();
   await connect(page, `${origin}/exposed/none.zip`);
   await page.getByText("404").waitFor();
+  await checkRemote(opened);
+});
+
+test("a file that is replaced between requests, and a connection that breaks off, are told from a bad artifact", async () => {
+  files["large.zip"] = large();
+  const opened = await open({ path: "url.html" });
+  const { page } = opened;
+  await connect(page, `${origin}/replaced/large.zip`);
+  await page.getByText("the file may have been replaced meanwhile").waitFor();
+  await page.getByText(`a file of ${statSync(files["large.zip"]).size} bytes`).waitFor();
+  await connect(page, `${origin}/cut/eligible.zip`);
+  await page.getByText("Inconclusive").waitFor();
+  await page.getByRole("button", { name: /^Fetch and check all/ }).click();
+  await page.getByText("the connection broke off").waitFor();
+  assert.equal(await page.locator(".verdict--good").count(), 0);
+  // What the browser itself says of the connection.
+  opened.record.messages = opened.record.messages.filter((message) => !/ERR_/.test(message));
   await checkRemote(opened);
 });
 

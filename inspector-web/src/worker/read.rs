@@ -21,7 +21,7 @@ const SHARED_BUFFERS: usize = 4;
 
 fn unreadable(error: &JsValue) -> Error {
     browser_error("the file cannot be read", error)
-        .hint("the file may have been changed or moved since it was chosen: choose it again")
+        .hint("it may have been changed or moved, or the connection broke off: open it again")
 }
 
 /// Where the bytes are.

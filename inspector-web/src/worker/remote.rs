@@ -1,6 +1,7 @@
 //! A file on another host, read by range requests.
 
 use std::cell::Cell;
+use std::fmt::Display;
 
 use bitgauge_core::container::Need;
 use bitgauge_core::{Error, ErrorKind, Result};
@@ -47,7 +48,7 @@ impl Remote {
         };
         let first = body(&response).await?;
         if first.len() as u64 != len.min(HEAD_BYTES) {
-            return Err(other_bytes(len.min(HEAD_BYTES), first.len()));
+            return Err(replaced(format!("{} bytes", len.min(HEAD_BYTES)), first.len()));
         }
         Ok((Self { url, len }, first))
     }
@@ -56,12 +57,15 @@ impl Remote {
     pub async fn range(&self, need: Need) -> Result<(u64, Vec<u8>)> {
         let len = need.len.max(LEAST_BYTES).min(self.len - need.offset);
         let response = get(&self.url, Some((need.offset, len))).await?;
-        if response.status() != PARTIAL_CONTENT || total(&response).is_some_and(|total| total != self.len) {
-            return Err(other_bytes(len, 0));
+        if response.status() != PARTIAL_CONTENT {
+            return Err(no_ranges());
+        }
+        if let Some(total) = total(&response).filter(|&total| total != self.len) {
+            return Err(replaced(format!("a file of {} bytes", self.len), format!("one of {total}")));
         }
         let bytes = body(&response).await?;
         if bytes.len() as u64 != len {
-            return Err(other_bytes(len, bytes.len()));
+            return Err(replaced(format!("{len} bytes"), bytes.len()));
         }
         Ok((need.offset, bytes))
     }
@@ -139,9 +143,9 @@ fn no_ranges() -> Error {
         .hint("download the file and open it here")
 }
 
-fn other_bytes(wanted: u64, found: usize) -> Error {
+fn replaced(wanted: String, found: impl Display) -> Error {
     Error::new(ErrorKind::Truncated, "the host sent other bytes than asked for")
-        .expected(format!("{wanted} bytes of one file"), found)
+        .expected(wanted, found)
         .hint("the file may have been replaced meanwhile: connect again")
 }
 
