@@ -4,8 +4,11 @@
 //! to be over a limit is no error: it is a failed gate in the report.
 
 use std::fmt;
+use std::ops::Deref;
 
-use crate::json::{fields, names};
+use serde_json::Value;
+
+use crate::json::{FromJson, fields, names};
 
 /// Everything that can be wrong with an input; one variant per kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -37,9 +40,13 @@ pub enum ErrorKind {
     Io,
 }
 
-/// A fault in an input: what, where, expected, found, hint.
+/// A fault in an input: what, where, expected, found, hint. One pointer, since every result carries the space for it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Error {
+pub struct Error(Box<Fault>);
+
+/// What an [`Error`] says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Fault {
     /// The kind of fault.
     pub kind: ErrorKind,
     /// One line: what is wrong.
@@ -59,7 +66,7 @@ pub struct Error {
 /// Result of anything that reads an input.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-fields!(Error { kind, what, place, offset, expected, found, hint });
+fields!(Fault { kind, what, place, offset, expected, found, hint });
 names!(ErrorKind {
     Truncated = "truncated",
     Malformed = "malformed",
@@ -75,10 +82,24 @@ names!(ErrorKind {
     Io = "io"
 });
 
+impl FromJson for Error {
+    fn from_json(value: Value) -> Result<Self, String> {
+        Fault::from_json(value).map(|fault| Self(Box::new(fault)))
+    }
+}
+
+impl Deref for Error {
+    type Target = Fault;
+
+    fn deref(&self) -> &Fault {
+        &self.0
+    }
+}
+
 impl Error {
     /// A fault of `kind` with its one-line description.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Fault {
             kind,
             what: what.into(),
             place: String::new(),
@@ -86,32 +107,32 @@ impl Error {
             expected: String::new(),
             found: String::new(),
             hint: None,
-        }
+        }))
     }
 
     /// Sets what the format asks for and what the input holds.
     pub fn expected(mut self, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
-        self.expected = expected.to_string();
-        self.found = found.to_string();
+        self.0.expected = expected.to_string();
+        self.0.found = found.to_string();
         self
     }
 
     /// Sets the byte offset within the innermost file.
     pub fn at(mut self, offset: u64) -> Self {
-        self.offset = Some(offset);
+        self.0.offset = Some(offset);
         self
     }
 
     /// Puts an outer file, member or tensor name in front of the place.
     pub fn within(mut self, outer: impl fmt::Display) -> Self {
-        self.place =
+        self.0.place =
             if self.place.is_empty() { outer.to_string() } else { format!("{outer}: {}", self.place) };
         self
     }
 
     /// Sets what the user can do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 }
