@@ -8,7 +8,7 @@ use crate::json::{fields, names};
 use crate::tensor::Dtype;
 
 /// What a bit of the artifact is spent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bucket {
     /// One bit per binary parameter (per basis).
@@ -38,6 +38,7 @@ pub enum Bucket {
     /// Python code.
     Code,
     /// Every other file.
+    #[default]
     OtherFiles,
     /// The archive's own records and alignment.
     Archive,
@@ -86,7 +87,7 @@ impl Bucket {
 }
 
 /// Bits in one bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// What they are spent on.
     pub bucket: Bucket,
@@ -95,7 +96,7 @@ pub struct Entry {
 }
 
 /// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Accounting {
     /// Every bucket, in the order of [`Bucket::ALL`].
     pub buckets: Vec<Entry>,

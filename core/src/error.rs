@@ -11,12 +11,13 @@ use serde_json::Value;
 use crate::json::{FromJson, fields, names};
 
 /// Everything that can be wrong with an input; one variant per kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// The bytes end before the structure does.
     Truncated,
     /// A structure's own fields contradict each other or the format.
+    #[default]
     Malformed,
     /// A declared size or count is over a cap of [`crate::limits`].
     TooLarge,
@@ -45,7 +46,7 @@ pub enum ErrorKind {
 pub struct Error(Box<Fault>);
 
 /// What an [`Error`] says.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Fault {
     /// The kind of fault.
     pub kind: ErrorKind,

@@ -1,8 +1,8 @@
 //! From JSON back to the structs that `serde` wrote.
 //!
 //! Not by serde's derive: what it generates for reports is a tenth of the browser's page, and the page has a
-//! limit. Here each field costs one call. That every field is read is checked by the compiler, that every
-//! name is the one that was written by the tests below.
+//! limit. Here each field costs a name and a pointer. That every field is read and every name is the one that was
+//! written is checked by the tests below.
 
 use std::borrow::Cow;
 
@@ -16,10 +16,41 @@ pub trait FromJson: Sized {
     /// Another type, a missing field, a number out of range, an unknown name.
     fn from_json(value: Value) -> Result<Self, String>;
 
-    /// What it is where the field is not there, if that is allowed.
-    fn absent() -> Option<Self> {
-        None
+    /// Whether it may stay as it is where the field is not there.
+    const OPTIONAL: bool = false;
+}
+
+/// A place that a field is read into.
+pub(crate) trait Slot {
+    /// Reads what the field holds.
+    fn fill(&mut self, value: Value) -> Result<(), String>;
+
+    /// [`FromJson::OPTIONAL`].
+    fn is_optional(&self) -> bool;
+}
+
+impl<T: FromJson> Slot for T {
+    fn fill(&mut self, value: Value) -> Result<(), String> {
+        *self = T::from_json(value)?;
+        Ok(())
     }
+
+    fn is_optional(&self) -> bool {
+        T::OPTIONAL
+    }
+}
+
+/// Reads the fields of an object, each by its name; whether older versions did not write it stands between.
+pub(crate) fn fill(value: Value, slots: &mut [(&str, bool, &mut dyn Slot)]) -> Result<(), String> {
+    let mut fields = Fields::of(value)?;
+    for (name, is_late, slot) in slots {
+        match fields.0.remove(*name) {
+            Some(value) => slot.fill(value).map_err(|error| within(name, error))?,
+            None if *is_late || slot.is_optional() => {}
+            None => return Err(missing(name)),
+        }
+    }
+    Ok(())
 }
 
 /// The fields of an object, taken one by one.
@@ -42,15 +73,8 @@ impl Fields {
     /// # Errors
     /// It is missing, or what it holds can't be read.
     pub fn take<T: FromJson>(&mut self, name: &str) -> Result<T, String> {
-        match self.0.remove(name) {
-            Some(value) => T::from_json(value).map_err(|error| within(name, error)),
-            None => T::absent().ok_or_else(|| within(name, ": missing".to_owned())),
-        }
-    }
-
-    /// A field that older versions did not write.
-    pub(crate) fn take_or_default<T: FromJson + Default>(&mut self, name: &str) -> Result<T, String> {
-        if self.0.contains_key(name) { self.take(name) } else { Ok(T::default()) }
+        let value = self.0.remove(name).ok_or_else(|| missing(name))?;
+        T::from_json(value).map_err(|error| within(name, error))
     }
 }
 
@@ -66,6 +90,10 @@ pub fn variant(value: Value) -> Result<(String, Value), String> {
         }
         other => Err(mismatch("a variant", &other)),
     }
+}
+
+fn missing(name: &str) -> String {
+    within(name, ": missing".to_owned())
 }
 
 /// Puts a field's name or an index in front of an error's path.
@@ -89,11 +117,14 @@ macro_rules! fields {
     ($type:ident { $($field:ident),* $(; $($late:ident),*)? }) => {
         impl $crate::json::FromJson for $type {
             fn from_json(value: serde_json::Value) -> std::result::Result<Self, String> {
-                let mut fields = $crate::json::Fields::of(value)?;
-                Ok(Self {
-                    $($field: fields.take(stringify!($field))?,)*
-                    $($($late: fields.take_or_default(stringify!($late))?,)*)?
-                })
+                let mut read = Self::default();
+                // Without `..`, so that no field is left out.
+                let Self { $($field,)* $($($late,)*)? } = &mut read;
+                $crate::json::fill(value, &mut [
+                    $((stringify!($field), false, $field),)*
+                    $($((stringify!($late), true, $late),)*)?
+                ])?;
+                Ok(read)
             }
         }
     };
@@ -169,12 +200,10 @@ impl FromJson for Cow<'static, str> {
 }
 
 impl<T: FromJson> FromJson for Option<T> {
+    const OPTIONAL: bool = true;
+
     fn from_json(value: Value) -> Result<Self, String> {
         if value.is_null() { Ok(None) } else { T::from_json(value).map(Some) }
-    }
-
-    fn absent() -> Option<Self> {
-        Some(None)
     }
 }
 
@@ -194,7 +223,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[derive(Debug, PartialEq, serde::Serialize)]
+    #[derive(Debug, Default, PartialEq, serde::Serialize)]
     struct Sample {
         number: u64,
         change: i64,

@@ -33,10 +33,11 @@ use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
 /// What kind of thing the artifact is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum ContainerKind {
+    #[default]
     Folder,
     Zip,
     Safetensors,

@@ -4,10 +4,11 @@ use super::config::{Config, Limits};
 use crate::json::names;
 
 /// A competition pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pack {
     /// 1 bit per native parameter.
+    #[default]
     Binary,
     /// 2 bits per native parameter.
     Ternary,

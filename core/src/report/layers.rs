@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::json::fields;
 
 /// The weights of one layer together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct LayerSummary {
     /// Number from 0; `None` for the embedding, the final norm and the head.
     pub layer: Option<u32>,
@@ -20,7 +20,7 @@ pub struct LayerSummary {
 }
 
 /// Signs and scales of binary rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ValueSummary {
     /// Sign bits.
     pub signs: u64,
@@ -39,7 +39,7 @@ pub struct ValueSummary {
 }
 
 /// Scales between two powers of two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Octave {
     /// `e` of the scales in `2^e .. 2^(e + 1)`.
     pub exponent: i32,

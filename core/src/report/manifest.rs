@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::json::fields;
 
 /// The difference between what config.json asks for and what is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ManifestSummary {
     /// Weights that the architecture requires.
     pub expected: u64,
@@ -20,7 +20,7 @@ pub struct ManifestSummary {
 }
 
 /// A weight whose stored shape is not the architecture's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct MisshapenSummary {
     /// The weight, or the part of it that does not fit.
     pub name: String,

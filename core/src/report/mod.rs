@@ -27,7 +27,7 @@ pub use source::SourceUrl;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything that is known about one artifact.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -61,7 +61,7 @@ pub struct Report {
 }
 
 /// What was inspected.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ArtifactSummary {
     /// File or folder name, without its path.
     pub name: String,
@@ -79,7 +79,7 @@ pub struct ArtifactSummary {
 }
 
 /// One file of the artifact.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MemberSummary {
     /// Path inside the artifact.
     pub name: String,
@@ -95,7 +95,7 @@ pub struct MemberSummary {
 }
 
 /// A key of a safetensors file's metadata.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct MetadataEntry {
     pub key: String,
@@ -103,7 +103,7 @@ pub struct MetadataEntry {
 }
 
 /// One stored tensor: a weight, or a part of a packed one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TensorSummary {
     /// Name in its file.
     pub name: String,
@@ -118,7 +118,7 @@ pub struct TensorSummary {
 }
 
 /// The outcome of all gates together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every gate ran and passed.
@@ -126,6 +126,7 @@ pub enum Verdict {
     /// At least one gate failed.
     NotEligible,
     /// No gate failed, but at least one could not run.
+    #[default]
     Inconclusive,
 }
 
@@ -152,21 +153,23 @@ impl Verdict {
 }
 
 /// What became of one gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Outcome {
     Pass,
     Fail,
     /// The gate could not be judged. Never shown as a pass.
+    #[default]
     NotRun,
 }
 
 /// What a gate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Unit {
+    #[default]
     Bytes,
     Parameters,
     Tensors,
@@ -186,7 +189,7 @@ impl Unit {
 }
 
 /// One rule of the competition applied to the artifact.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Gate {
     /// Stable identifier.
     pub id: Cow<'static, str>,
@@ -211,7 +214,7 @@ pub struct Gate {
 }
 
 /// The model that config.json declares.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ModelSummary {
     /// `model_type` of config.json.
     pub model_type: String,
@@ -222,7 +225,7 @@ pub struct ModelSummary {
 }
 
 /// One weight and what it costs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct WeightSummary {
     /// Name in the model, without the suffixes of packed parts.
     pub name: String,
@@ -239,7 +242,7 @@ pub struct WeightSummary {
 }
 
 /// A measured perplexity.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Evaluation {
     /// exp(min(mean loss, 700)).
     pub heldout_ppl: f64,
@@ -266,7 +269,7 @@ pub struct Evaluation {
 }
 
 /// The loss of one document.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct DocumentLoss {
     /// Scored tokens.
     pub tokens: u64,
