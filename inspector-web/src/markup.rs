@@ -3,9 +3,15 @@
 //! What a report says in markup is decided by functions of [`crate::sections`] and tested natively;
 //! the page makes nodes of it. Text is only ever text: nothing here can become another element.
 
-/// An element.
+use std::ops::Deref;
+
+/// An element. One pointer, so that building it in steps moves little.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Markup {
+pub struct Markup(Box<Element>);
+
+/// What an element is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
     /// Its name; those of [`SVG`] are drawn.
     pub tag: &'static str,
     /// Its attributes.
@@ -27,13 +33,21 @@ pub const SVG: [&str; 6] = ["svg", "g", "rect", "line", "title", "desc"];
 
 /// An empty element.
 pub fn element(tag: &'static str) -> Markup {
-    Markup { tag, attributes: Vec::new(), children: Vec::new() }
+    Markup(Box::new(Element { tag, attributes: Vec::new(), children: Vec::new() }))
+}
+
+impl Deref for Markup {
+    type Target = Element;
+
+    fn deref(&self) -> &Element {
+        &self.0
+    }
 }
 
 impl Markup {
     /// Sets an attribute.
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.attributes.push((name, value.to_string()));
+        self.0.attributes.push((name, value.to_string()));
         self
     }
 
@@ -44,19 +58,19 @@ impl Markup {
 
     /// Adds text.
     pub fn text(mut self, text: &str) -> Self {
-        self.children.push(Child::Text(text.to_owned()));
+        self.0.children.push(Child::Text(text.to_owned()));
         self
     }
 
     /// Adds an element.
     pub fn child(mut self, child: Self) -> Self {
-        self.children.push(Child::Element(child));
+        self.0.children.push(Child::Element(child));
         self
     }
 
     /// Adds elements.
     pub fn children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
-        self.children.extend(children.into_iter().map(Child::Element));
+        self.0.children.extend(children.into_iter().map(Child::Element));
         self
     }
 

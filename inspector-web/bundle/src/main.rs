@@ -1,10 +1,10 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle inspector-web.wasm inspector-web/ dist/ [WASM_OPT [ARGUMENT...]]
+//!     inspector-bundle inspector-web.wasm inspector-web/ dist/ [NODE_MODULES]
 //!
 //! What Trunk does from the same `index.html` and `Trunk.toml`, for machines where Trunk would first
-//! have to be compiled: JavaScript for the WebAssembly, wasm-opt (a command, with its arguments),
-//! names that change with the contents, and the page that names them.
+//! have to be compiled: JavaScript for the WebAssembly, names that change with the contents, and the
+//! page that names them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -19,11 +19,15 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let [wasm, source, dist, wasm_opt @ ..] = arguments.as_slice() else {
-        eprintln!("usage: inspector-bundle WASM SOURCE_DIR DIST_DIR [WASM_OPT [ARGUMENT...]]");
-        return ExitCode::from(2);
+    let (wasm, source, dist, tools) = match arguments.as_slice() {
+        [wasm, source, dist] => (wasm, source, dist, None),
+        [wasm, source, dist, modules] => (wasm, source, dist, Some(Path::new(modules).join(".bin"))),
+        _ => {
+            eprintln!("usage: inspector-bundle WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
+            return ExitCode::from(2);
+        }
     };
-    match bundle(Path::new(wasm), Path::new(source), Path::new(dist), wasm_opt) {
+    match bundle(Path::new(wasm), Path::new(source), Path::new(dist), tools.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn bundle(wasm: &Path, source: &Path, dist: &Path, wasm_opt: &[OsString]) -> Result<()> {
+fn bundle(wasm: &Path, source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     // Files of an earlier build would be published with this one.
     if dist.exists() {
         fs::remove_dir_all(dist)?;
@@ -43,15 +47,12 @@ fn bundle(wasm: &Path, source: &Path, dist: &Path, wasm_opt: &[OsString]) -> Res
     bindgen.generate(dist)?;
     let compiled = dist.join("inspector_bg.wasm");
     let index = fs::read_to_string(source.join("index.html"))?;
-    if let [program, arguments @ ..] = wasm_opt {
-        let mut command = Command::new(program);
-        command.args(arguments).args(wasm_opt_arguments(&index)).arg(&compiled).arg("-o").arg(&compiled);
-        let status = command.status()?;
-        if !status.success() {
-            return Err(format!("{} failed: {status}", program.display()).into());
-        }
+    let script = dist.join("inspector.js");
+    if let Some(tools) = tools {
+        run(Command::new(tools.join("wasm-opt")).args(wasm_opt_arguments(&index)).arg(&compiled).arg("-o").arg(&compiled))?;
+        minify(tools, &script)?;
     }
-    let js = with_hash(&dist.join("inspector.js"))?;
+    let js = with_hash(&script)?;
     let wasm = with_hash(&compiled)?;
     let (index, copied) = expand(&index, &js, &wasm)?;
     fs::write(dist.join("url.html"), page(&index, "url", &[("connect-src 'self'", CONNECT_ANYWHERE)])?)?;
@@ -59,8 +60,24 @@ fn bundle(wasm: &Path, source: &Path, dist: &Path, wasm_opt: &[OsString]) -> Res
     fs::write(dist.join("index.html"), index)?;
     for file in copied {
         fs::copy(source.join(&file), dist.join(&file))?;
+        if let (Some(tools), true) = (tools, file.ends_with(".js") || file.ends_with(".css")) {
+            minify(tools, &dist.join(&file))?;
+        }
     }
-    write_offline(source, dist)
+    write_offline(source, dist, tools)
+}
+
+/// Writes a script or a style sheet without what only people need.
+fn minify(tools: &Path, file: &Path) -> Result<()> {
+    let mut esbuild = Command::new(tools.join("esbuild"));
+    esbuild.args(["--minify", "--log-level=warning", "--allow-overwrite"]).arg(file);
+    run(esbuild.arg(format!("--outfile={}", file.display())))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().display().to_string();
+    let status = command.status().map_err(|error| format!("{program}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{program} failed: {status}").into()) }
 }
 
 /// The policy of the page that opens addresses: any host by TLS, and this machine.
@@ -80,7 +97,7 @@ fn page(index: &str, name: &str, changes: &[(&str, &str)]) -> Result<String> {
 }
 
 /// Writes the service worker last, since it names all other files and a hash of their contents.
-fn write_offline(source: &Path, dist: &Path) -> Result<()> {
+fn write_offline(source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dist)? {
         names.push(entry?.file_name().into_string().map_err(|_| "a file name that is not UTF-8")?);
@@ -94,8 +111,9 @@ fn write_offline(source: &Path, dist: &Path) -> Result<()> {
     let files: String = names.iter().map(|name| format!("\"./{name}\", ")).collect();
     let script = fs::read_to_string(source.join(OFFLINE))?;
     let script = script.replacen("\"FILES\"", &format!("\"./\", {}", files.trim_end_matches(", ")), 1);
-    fs::write(dist.join(OFFLINE), script.replacen("VERSION", &short(hash), 1))?;
-    Ok(())
+    let path = dist.join(OFFLINE);
+    fs::write(&path, script.replacen("VERSION", &short(hash), 1))?;
+    tools.map_or(Ok(()), |tools| minify(tools, &path))
 }
 
 /// The service worker's file.
@@ -128,12 +146,13 @@ fn attribute<'a>(html: &'a str, name: &str) -> Option<&'a str> {
     value.split_once('"').map(|(value, _)| value)
 }
 
-/// index.html without Trunk's marks, and the files that it names.
+/// index.html without comments and Trunk's marks, and the files that it names.
 ///
 /// Every `<link data-trunk>` stands for one thing: the style sheet and the icon stay links, what is
 /// only copied goes, and the WebAssembly becomes the script that starts it.
 fn expand(index: &str, js: &str, wasm: &str) -> Result<(String, Vec<String>)> {
-    let (mut out, mut rest, mut copied) = (String::new(), index, Vec::new());
+    let index = without_comments(index)?;
+    let (mut out, mut rest, mut copied) = (String::new(), index.as_str(), Vec::new());
     while let Some((before, link)) = rest.split_once("<link") {
         let (link, after) = link.split_once('>').ok_or("index.html: a link that does not end")?;
         out.push_str(before);
@@ -156,6 +175,17 @@ fn expand(index: &str, js: &str, wasm: &str) -> Result<(String, Vec<String>)> {
     Ok((out, copied))
 }
 
+fn without_comments(html: &str) -> Result<String> {
+    let mut parts = html.split("<!--");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (_, after) = part.split_once("-->").ok_or("index.html: a comment that does not end")?;
+        out.truncate(out.trim_end().len());
+        out.push_str(after);
+    }
+    Ok(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +193,8 @@ mod tests {
     #[test]
     fn links_of_trunk_become_what_they_stand_for() {
         let index = "<head>\n  <link data-trunk rel=\"css\" href=\"style.css\" />\n  \
-                     <link data-trunk rel=\"copy-file\" href=\"boot.js\" />\n  <link\n data-trunk rel=\"rust\"\n/>\n</head>";
+                     <link data-trunk rel=\"copy-file\" href=\"boot.js\" />\n  \
+                     <!-- why -->\n  <link\n data-trunk rel=\"rust\"\n/>\n</head>";
         let (html, copied) = expand(index, "a-1.js", "b-2.wasm").unwrap();
         assert_eq!(
             html,
@@ -177,6 +208,7 @@ mod tests {
         let url = page("<html lang=\"en\">", "url", &[]).unwrap();
         assert_eq!(url, "<html data-page=\"url\" lang=\"en\">");
         assert!(page("<html lang=\"en\">", "url", &[("connect-src 'self'", "")]).is_err());
+        assert!(expand("<!-- <link", "", "").is_err());
         assert!(expand("<link rel=\"preload\" href=\"x\">", "", "").is_err());
     }
 }

@@ -54,10 +54,11 @@ impl Side {
             .set(decoded.or_else(|| (!text.is_empty()).then(|| Err(no_link(text)))).map(|r| r.map(Arc::new)));
     }
 
-    fn report(self) -> Option<Report> {
+    /// What `read` makes of its report, where it has one.
+    fn read<T>(self, read: impl FnOnce(&Report) -> T) -> Option<T> {
         match self.claim.get() {
-            Some(claim) => Some(Report::clone(&*claim.ok()?)),
-            None => Some(self.session.shown.get()?.report.clone()),
+            Some(claim) => claim.ok().map(|report| read(&report)),
+            None => self.session.shown.get().map(|shown| read(&shown.report)),
         }
     }
 
@@ -67,12 +68,13 @@ impl Side {
             return vec![fault::fault(&error, "Can’t be read")];
         }
         let mut parts: Vec<Markup> = self.session.fault().into_iter().collect();
-        if let Some(report) = self.report() {
-            parts.push(verdict::fixed_subject(&report));
-            let headline = headline::of(&report, self.session.stage.get().is_busy());
-            let is_claim = self.claim.with(Option::is_some);
-            parts.push(if is_claim { verdict::claimed(headline) } else { verdict::verdict(&headline) });
-        }
+        let is_claim = self.claim.with(Option::is_some);
+        let known = self.read(|report| {
+            let headline = headline::of(report, self.session.stage.get().is_busy());
+            let headline = if is_claim { verdict::claimed(headline) } else { verdict::verdict(&headline) };
+            [verdict::fixed_subject(report), headline]
+        });
+        parts.extend(known.into_iter().flatten());
         parts
     }
 }
@@ -89,12 +91,13 @@ fn no_link(text: &str) -> Error {
 pub fn Compare() -> impl IntoView {
     let sides = [Side::new("first", "First"), Side::new("second", "Second")];
     sides[0].paste(&window().location().hash().unwrap_or_default());
-    let differences = move || match (sides[0].report(), sides[1].report()) {
-        (Some(left), Some(right)) => comparison::comparison(&left, &right),
-        _ if sides.iter().all(|side| side.session.stage.get() == Stage::Idle) => {
-            vec![frame::privacy(Page::Compare)]
-        }
-        _ => Vec::new(),
+    let [first, second] = sides;
+    let differences = move || {
+        let both = first.read(|left| second.read(|right| comparison::comparison(left, right))).flatten();
+        both.unwrap_or_else(|| {
+            let is_idle = sides.iter().all(|side| side.session.stage.get() == Stage::Idle);
+            is_idle.then(|| frame::privacy(Page::Compare)).into_iter().collect()
+        })
     };
     view! {
         <div class="sides">{sides.map(|side| view! { <Choose side /> }).into_iter().collect_view()}</div>

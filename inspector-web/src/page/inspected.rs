@@ -17,17 +17,16 @@ use crate::sections::verdict;
 
 /// A report that was made here.
 pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
-    let report = shown.report.clone();
-    let subject = verdict::subject(&report);
-    let judged = report.clone();
+    let subject = verdict::subject(&shown.report);
+    let judged = Arc::clone(&shown);
     let verdict = move || match session.stage.get() {
         Stage::Failed(_) => {
             let words = "The headers alone say the following. It is no verdict.";
             vec![element("p").class("notice").text(words)]
         }
-        stage => vec![verdict::verdict(&headline::of(&judged, stage.is_busy()))],
+        stage => vec![verdict::verdict(&headline::of(&judged.report, stage.is_busy()))],
     };
-    let parts = sections_of(&report);
+    let parts = sections_of(&shown.report);
     let notes = notes(&shown);
     view! {
         <article class="result" aria-label="Report">

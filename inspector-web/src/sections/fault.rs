@@ -26,5 +26,5 @@ pub fn fault(error: &Error, title: &str) -> Markup {
     });
     let details = element("dl").class("fault").children(rows);
     let headline = Headline { tone: Tone::Bad, word: title.to_owned(), sentence: error.what.clone() };
-    verdict::verdict_with(&headline, Some(details)).with("role", "alert")
+    verdict::verdict_with(&headline, "", Some(details)).with("role", "alert")
 }

@@ -8,27 +8,23 @@ use crate::text;
 
 /// The verdict in a word, a sign and a colour, and what it rests on.
 pub fn verdict(headline: &Headline) -> Markup {
-    verdict_with(headline, None).with("role", "status")
+    verdict_with(headline, "", None).with("role", "status")
 }
 
 /// The same of a verdict that somebody claims.
 pub fn claimed(headline: Headline) -> Markup {
     let word = format!("Claimed: {}", headline.word.to_ascii_lowercase());
-    let mut verdict = verdict_with(&Headline { word, ..headline }, None);
-    if let Some((_, class)) = verdict.attributes.first_mut() {
-        class.push_str(" verdict--claimed");
-    }
-    verdict.with("role", "status")
+    verdict_with(&Headline { word, ..headline }, " verdict--claimed", None).with("role", "status")
 }
 
-/// The box without its role, and what else stands in it.
-pub(super) fn verdict_with(headline: &Headline, more: Option<Markup>) -> Markup {
+/// The box without its role; what follows its classes, and what else stands in it.
+pub(super) fn verdict_with(headline: &Headline, classes: &str, more: Option<Markup>) -> Markup {
     let words = element("div")
         .child(element("h2").class("verdict__word").text(&headline.word))
         .child(element("p").class("verdict__sentence").text(&headline.sentence))
         .children(more);
     element("div")
-        .class(&format!("verdict verdict--{}", headline.tone.class()))
+        .class(&format!("verdict verdict--{}{classes}", headline.tone.class()))
         .child(mark(headline.tone))
         .child(words)
 }
