@@ -1,8 +1,8 @@
 //! From JSON back to the structs that `serde` wrote.
 //!
 //! Not by serde's derive: what it generates for reports is a tenth of the browser's page, and the page has a
-//! limit. Here each field costs a name and a pointer. That every field is read and every name is the one that was
-//! written is checked by the tests below.
+//! limit. Here each field costs a name and a pointer. That every field is read is checked by the compiler, that every
+//! name is the one that was written by the tests below.
 
 use std::borrow::Cow;
 
