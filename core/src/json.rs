@@ -40,13 +40,14 @@ impl<T: FromJson> Slot for T {
     }
 }
 
-/// Reads the fields of an object, each by its name; whether older versions did not write it stands between.
-pub(crate) fn fill(value: Value, slots: &mut [(&str, bool, &mut dyn Slot)]) -> Result<(), String> {
+/// Reads the fields of an object into `slots`, each by its name; with it stands whether older versions did not
+/// write it.
+pub(crate) fn fill(value: Value, names: &[(&str, bool)], slots: &mut [&mut dyn Slot]) -> Result<(), String> {
     let mut fields = Fields::of(value)?;
-    for (name, is_late, slot) in slots {
-        match fields.0.remove(*name) {
+    for (&(name, is_late), slot) in names.iter().zip(slots) {
+        match fields.0.remove(name) {
             Some(value) => slot.fill(value).map_err(|error| within(name, error))?,
-            None if *is_late || slot.is_optional() => {}
+            None if is_late || slot.is_optional() => {}
             None => return Err(missing(name)),
         }
     }
@@ -120,10 +121,8 @@ macro_rules! fields {
                 let mut read = Self::default();
                 // Without `..`, so that no field is left out.
                 let Self { $($field,)* $($($late,)*)? } = &mut read;
-                $crate::json::fill(value, &mut [
-                    $((stringify!($field), false, $field),)*
-                    $($((stringify!($late), true, $late),)*)?
-                ])?;
+                let names = &[$((stringify!($field), false),)* $($((stringify!($late), true),)*)?];
+                $crate::json::fill(value, names, &mut [$($field,)* $($($late,)*)?])?;
                 Ok(read)
             }
         }

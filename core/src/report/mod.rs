@@ -331,7 +331,7 @@ impl Report {
         if text.len() as u64 > limits::REPORT_BYTES {
             return Err(Self::too_long(text.len() as u64));
         }
-        let value = serde_json::from_str(text).map_err(|error| error.to_string());
+        let value = serde_json::from_slice(text.as_bytes()).map_err(|error| error.to_string());
         let report = value.and_then(<Self as FromJson>::from_json).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
                 .expected("JSON as `bitgauge inspect --report` writes it", error)

@@ -49,7 +49,11 @@ fn bundle(wasm: &Path, source: &Path, dist: &Path, tools: Option<&Path>) -> Resu
     let index = fs::read_to_string(source.join("index.html"))?;
     let script = dist.join("inspector.js");
     if let Some(tools) = tools {
-        run(Command::new(tools.join("wasm-opt")).args(wasm_opt_arguments(&index)).arg(&compiled).arg("-o").arg(&compiled))?;
+        run(Command::new(tools.join("wasm-opt"))
+            .args(wasm_opt_arguments(&index))
+            .arg(&compiled)
+            .arg("-o")
+            .arg(&compiled))?;
         minify(tools, &script)?;
     }
     let js = with_hash(&script)?;

@@ -30,10 +30,10 @@ pub fn Actions(session: Session, shown: Arc<Shown>) -> impl IntoView {
                 "Share as a link"
             </button>
             <button type="button" class="button button--quiet button--small" on:click=save>
-                {move || if done() { "Save report (JSON)" } else { "Save report so far (JSON)" }}
+                {move || format!("Save report{} (JSON)", if done() { "" } else { " so far" })}
             </button>
         </div>
-        {move || (done() && sharing.get()).then(|| view! { <Share shown=Arc::clone(&shown) /> })}
+        {move || (done() && sharing.get()).then(|| view! { <Share shown=Arc::clone(&shown) /> }.into_any())}
     }
 }
 

@@ -9,7 +9,6 @@ use crate::address::{direct_path, is_allowed};
 use crate::markup::element;
 
 /// Where a file is.
-#[derive(Debug, Clone, PartialEq)]
 struct Target {
     url: String,
     host: String,
@@ -22,16 +21,16 @@ struct Target {
 #[component]
 pub fn Address(session: Session) -> impl IntoView {
     let given = RwSignal::new(from_fragment().unwrap_or_default());
-    let target = Memo::new(move |_| parse(given.get().trim()));
-    let host = move || target.with(|target| target.as_ref().ok().map(|target| target.host.clone()));
+    let target = move || parse(given.get().trim());
+    let host = move || target().ok().map(|target| target.host);
     let connect = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
-        if let Ok(Target { url, name, .. }) = target.get_untracked() {
+        if let Ok(Target { url, name, .. }) = untrack(target) {
             session.fetch(name, url);
         }
     };
     let words = move || {
-        let words = match target.get() {
+        let words = match target() {
             Err(why) => why.to_owned(),
             Ok(target) if target.corrected => {
                 format!("That is a page about the file; the file itself is at {}", target.url)

@@ -7,41 +7,30 @@ use wasm_bindgen::prelude::*;
 
 use super::markup::live;
 use super::session::{Session, Shown};
+use crate::markup::{element, section};
 use crate::sections::hashes;
 
 /// SHA-256 of the artifact and of each file in it, once every byte was read.
 #[component]
 pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
     if hashes::known(&shown.report).is_empty() {
-        return view! {
-            <section aria-labelledby="hashes">
-                <h2 id="hashes">"Hashes"</h2>
-                <p>
-                    {move || {
-                        if session.stage.get().is_busy() { "They are known when every byte has been read." } else { "Not every byte was read." }
-                    }}
-                </p>
-            </section>
-        }
-            .into_any();
+        return live(move || {
+            let words = match session.stage.get().is_busy() {
+                true => "They are known when every byte has been read.",
+                false => "Not every byte was read.",
+            };
+            vec![section("hashes", "Hashes").child(element("p").text(words))]
+        });
     }
     let list = hashes::list(&shown.report);
     let published = RwSignal::new(String::new());
-    let outcome = Memo::new(move |_| hashes::compare(&shown.report, &published.get()));
-    let tone = move || {
-        outcome.with(|outcome| match outcome {
-            None => "",
-            Some(Ok(_)) => "good",
-            Some(Err(_)) => "bad",
-        })
-    };
-    let words = move || {
-        let words = |outcome: &Option<Result<String, String>>| match outcome {
-            None => String::new(),
-            Some(Ok(words)) => format!("✓ {words}"),
-            Some(Err(words)) => format!("✗ {words}"),
+    let outcome = move || {
+        let (class, words) = match hashes::compare(&shown.report, &published.get()) {
+            None => ("outcome", String::new()),
+            Some(Ok(words)) => ("outcome outcome--good", format!("✓ {words}")),
+            Some(Err(words)) => ("outcome outcome--bad", format!("✗ {words}")),
         };
-        outcome.with(words)
+        vec![element("p").class(class).text(&words)]
     };
     view! {
         <section aria-labelledby="hashes">
@@ -54,7 +43,7 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
                 spellcheck="false"
                 on:input=move |event| published.set(event_target_value(&event))
             />
-            <p class=move || format!("outcome outcome--{}", tone()) role="status">{words}</p>
+            <div role="status">{live(outcome)}</div>
             <div on:click=copy>{live(move || vec![list.clone()])}</div>
         </section>
     }

@@ -13,7 +13,7 @@ pub fn Reading(session: Session) -> impl IntoView {
     let busy = Memo::new(move |_| session.stage.get().is_busy());
     let fetched = Memo::new(move |_| matches!(session.stage.get(), Stage::Fetched { .. }));
     view! {
-        {move || busy.get().then(|| view! { <Bar session /> })}
+        {move || busy.get().then(|| view! { <Bar session /> }.into_any())}
         {live(move || notice(&session.stage.get()).into_iter().collect())}
         {move || {
             let bytes = fetched.get().then(|| session.shown.get()).flatten()?.report.artifact.size_bytes;
@@ -21,7 +21,7 @@ pub fn Reading(session: Session) -> impl IntoView {
                 <button type="button" class="button button--quiet fetch" on:click=move |_| session.read_all()>
                     {format!("Fetch and check all {}", text::bytes(bytes))}
                 </button>
-            })
+            }.into_any())
         }}
     }
 }
@@ -47,14 +47,14 @@ fn Bar(session: Session) -> impl IntoView {
     let fraction = move || session.progress.get().map_or(0.0, |p| p.done as f64 / (p.total as f64).max(1.0));
     let words = move || session.progress.get().map_or_else(|| "Reading the headers…".into(), words);
     // The live region changes only at tenths, or it would never stop talking.
-    let tenth = Memo::new(move |_| (fraction() * 10.0) as u32);
+    let tenths = move || format!("{} % read", 10 * (fraction() * 10.0) as u32);
     view! {
         <div class="reading">
             <label class="reading__label" for="reading">"Hashing and checking " {move || session.name.get()}</label>
             <progress id="reading" max="1" value=move || format!("{:.4}", fraction())></progress>
             <button type="button" class="button button--quiet" on:click=move |_| session.cancel()>"Cancel"</button>
             <p class="reading__words">{words}</p>
-            <p class="hidden" aria-live="polite">{move || format!("{} % read", tenth.get() * 10)}</p>
+            <p class="hidden" aria-live="polite">{tenths}</p>
         </div>
     }
 }

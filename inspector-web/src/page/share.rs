@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bitgauge_core::report::link::{Detail, encode};
 use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::HtmlInputElement;
 
@@ -16,25 +17,28 @@ const MESSAGE_CHARACTERS: usize = 2_000;
 /// The link in a field, and a button that copies it.
 #[component]
 pub fn Share(shown: Arc<Shown>) -> impl IntoView {
-    let field = NodeRef::<leptos::html::Input>::new();
     let copied = RwSignal::new(false);
-    let detail = RwSignal::new(Detail::Full);
-    let link = Memo::new(move |_| format!("{}#{}", address(), encode(&shown.report, detail.get())));
+    let is_full = RwSignal::new(true);
+    let link = Arc::new(move || {
+        let detail = if is_full.get() { Detail::Full } else { Detail::Summary };
+        format!("{}#{}", address(), encode(&shown.report, detail))
+    });
+    let length = Arc::clone(&link);
     let copy = move |_| {
-        if let Some(field) = field.get_untracked() {
-            copy_text(&field, copied);
+        if let Some(field) = document().get_element_by_id("share") {
+            copy_text(field.unchecked_ref(), copied);
         }
     };
-    let choice = move |which: Detail, label: &'static str| {
+    let choice = move |full: bool, label: &'static str| {
         view! {
             <label class="choice">
                 <input
                     type="radio"
                     name="detail"
-                    prop:checked=move || detail.get() == which
+                    prop:checked=move || is_full.get() == full
                     on:change=move |_| {
                         copied.set(false);
-                        detail.set(which);
+                        is_full.set(full);
                     }
                 />
                 <span>{label}</span>
@@ -45,18 +49,18 @@ pub fn Share(shown: Arc<Shown>) -> impl IntoView {
         <div class="share">
             <label for="share">"Link with the report inside"</label>
             <div class="share__row">
-                <input node_ref=field id="share" class="field mono" readonly=true prop:value=move || link.get() />
+                <input id="share" class="field mono" readonly=true prop:value=move || link() />
                 <button type="button" class="button" on:click=copy>"Copy link"</button>
             </div>
             <div class="share__row">
                 <fieldset class="choices">
                     <legend class="hidden">"How much the link carries"</legend>
-                    {choice(Detail::Full, "with figures by layer")}
-                    {choice(Detail::Summary, "short")}
+                    {choice(true, "with figures by layer")}
+                    {choice(false, "short")}
                 </fieldset>
                 <p class="share__words" role="status">
                     {move || {
-                        let length = link.get().chars().count();
+                        let length = length().chars().count();
                         let fits = if length > MESSAGE_CHARACTERS { ", more than one Discord message holds" } else { "" };
                         let copied = if copied.get() { "Copied. " } else { "" };
                         format!("{copied}{} characters{fits}.", text::count(length as u64))

@@ -16,7 +16,7 @@ pub fn Tensors(shown: Arc<Shown>) -> impl IntoView {
     let search = RwSignal::new(String::new());
     let sorted = RwSignal::new((Column::Order, false));
     let top = RwSignal::new(0_u32);
-    let (body, view_port) = (NodeRef::<leptos::html::Tbody>::new(), NodeRef::<leptos::html::Div>::new());
+    let view_port = NodeRef::<leptos::html::Div>::new();
     let total = shown.report.weights.len();
     let weights = Arc::clone(&shown);
     let order = Memo::new(move |_| {
@@ -24,7 +24,8 @@ pub fn Tensors(shown: Arc<Shown>) -> impl IntoView {
         tensors::order(&weights.report.weights, &search.get(), column, descending)
     });
     let draw = move || -> Option<()> {
-        let (body, view_port) = (body.get()?, view_port.get()?);
+        let view_port = view_port.get()?;
+        let body = view_port.query_selector("tbody").ok()??;
         order.with(|order| {
             let range = tensors::in_view(order.len(), top.get(), view_port.client_height().unsigned_abs());
             markup::replace(&body, &tensors::rows(&shown.report.weights, order, range));
@@ -68,7 +69,7 @@ pub fn Tensors(shown: Arc<Shown>) -> impl IntoView {
                     <thead>
                         <tr>{Column::SHOWN.map(head).into_iter().collect_view()}</tr>
                     </thead>
-                    <tbody node_ref=body></tbody>
+                    <tbody></tbody>
                 </table>
             </div>
         </section>
@@ -79,9 +80,9 @@ pub fn Tensors(shown: Arc<Shown>) -> impl IntoView {
 #[component]
 fn Head(sorted: RwSignal<(Column, bool)>, column: Column, title: &'static str) -> impl IntoView {
     let state = move || match sorted.get() {
-        (sorted, false) if sorted == column => ("ascending", "▲"),
-        (sorted, true) if sorted == column => ("descending", "▼"),
-        _ => ("none", ""),
+        (sorted, false) if sorted == column => ["ascending", "▲"],
+        (sorted, true) if sorted == column => ["descending", "▼"],
+        _ => ["none", ""],
     };
     let click = move |_| {
         sorted.update(|sorted| {
@@ -93,10 +94,10 @@ fn Head(sorted: RwSignal<(Column, bool)>, column: Column, title: &'static str) -
         });
     };
     view! {
-        <th scope="col" aria-sort=move || state().0>
+        <th scope="col" aria-sort=move || state()[0].to_owned()>
             <button type="button" class="sort" on:click=click>
                 {title}
-                <span aria-hidden="true">{move || state().1}</span>
+                <span aria-hidden="true">{move || state()[1].to_owned()}</span>
             </button>
         </th>
     }

@@ -166,7 +166,10 @@ impl Keys<'_> {
         match self.find(key) {
             None => Err(missing(&self.name(key), "a number")),
             // The shortest decimal of the f32 is what the model's config.json had, and is read like it.
-            Some(Value::Float(x)) => Ok(serde_json::from_str(&(*x as f32).to_string()).unwrap_or(*x)),
+            Some(Value::Float(x)) => {
+                let decimal = serde_json::to_vec(&(*x as f32));
+                Ok(decimal.and_then(|decimal| serde_json::from_slice(&decimal)).unwrap_or(*x))
+            }
             Some(found) => Err(self.bad(ErrorKind::Malformed, key, "a floating-point number", found)),
         }
     }
