@@ -199,7 +199,7 @@ impl Session {
             match first.take() {
                 Some(message) => message.post(&to),
                 None => {
-                    let event = serde_json::from_str(&text).map_err(|error| error.to_string());
+                    let event = serde_json::from_slice(text.as_bytes()).map_err(|error| error.to_string());
                     self.take(event.and_then(Event::from_json));
                 }
             }

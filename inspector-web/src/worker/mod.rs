@@ -60,7 +60,7 @@ pub fn serve() {
     let handler = Closure::<dyn FnMut(MessageEvent)>::new(|message: MessageEvent| {
         // `[request, files, port]`; anything else is the start-up message.
         let Some(parts) = message.data().dyn_into::<Array>().ok() else { return };
-        let request = parts.get(0).as_string().and_then(|text| serde_json::from_str(&text).ok());
+        let request = parts.get(0).as_string().and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let request = request.and_then(|value| Request::from_json(value).ok());
         let files: Vec<File> =
             parts.get(1).unchecked_into::<Array>().iter().map(JsCast::unchecked_into).collect();
