@@ -90,15 +90,6 @@ pub fn tone(outcome: Outcome) -> Tone {
     }
 }
 
-/// The outcome of a gate in words.
-pub fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Pass => "pass",
-        Outcome::Fail => "fail",
-        Outcome::NotRun => "not run",
-    }
-}
-
 /// What is left under a gate's limit, or how far over it the artifact is.
 pub fn margin(gate: &Gate) -> Option<String> {
     let margin = gate.margin?;

@@ -12,8 +12,8 @@ use super::sections_of;
 use super::session::{Session, Shown, Stage};
 use super::tensors::Tensors;
 use crate::headline;
-use crate::markup::{Markup, details, element, section};
-use crate::sections::verdict;
+use crate::markup::element;
+use crate::sections::{notes, verdict};
 
 /// A report that was made here.
 pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
@@ -27,7 +27,7 @@ pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
         stage => vec![verdict::verdict(&headline::of(&judged.report, stage.is_busy()))],
     };
     let parts = sections_of(&shown.report);
-    let notes = notes(&shown);
+    let notes = notes::notes(&shown.report, shown.config.as_deref());
     view! {
         <article class="result" aria-label="Report">
             <div class="subject">{live(move || vec![subject.clone()])} <Packs session /></div>
@@ -40,17 +40,6 @@ pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
         </article>
     }
     .into_any()
-}
-
-/// config.json as it is, what else there is to know.
-fn notes(shown: &Shown) -> Markup {
-    let notes = shown.report.notes.iter().map(|note| element("li").text(note));
-    let config = shown.config.as_ref().map(|config| {
-        details("config.json", element("pre").class("config").with("tabindex", 0).text(config))
-    });
-    section("notes", "Notes and configuration")
-        .child(element("ul").class("notes").children(notes))
-        .children(config)
 }
 
 /// Chooses whose limits apply.

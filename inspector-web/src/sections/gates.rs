@@ -14,7 +14,7 @@ pub fn gates(report: &Report) -> Markup {
 
 fn gate(gate: &Gate) -> Markup {
     let tone = headline::tone(gate.outcome);
-    let outcome = element("p").class("gate__outcome").child(mark(tone)).text(headline::word(gate.outcome));
+    let outcome = element("p").class("gate__outcome").child(mark(tone)).text(gate.outcome.words());
     let mut what = element("div").class("gate__what");
     what = what.child(element("h3").text(&headline::capitalised(&gate.title)));
     if !gate.details.is_empty() {

@@ -10,6 +10,7 @@ pub mod gates;
 pub mod hashes;
 pub mod layers;
 pub mod manifest;
+pub mod notes;
 pub mod tensors;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use bitgauge_core::contract::Pack;
 use bitgauge_core::report::compare::{Figure, Line};
-use bitgauge_core::report::{MisshapenSummary, Outcome, Report, Unit};
+use bitgauge_core::report::{MemberSummary, MetadataEntry, MisshapenSummary, Outcome, Report, Unit};
 
 use super::*;
 use crate::headline::tests::{gate, report as with_gates};
@@ -77,6 +77,20 @@ fn differences_from_the_manifest_are_named() {
 }
 
 #[test]
+fn metadata_stands_beside_the_configuration_and_stays_text() {
+    let mut report = with_gates(Vec::new());
+    let entry = MetadataEntry { key: "format".into(), value: "<i>pt</i>".into() };
+    let named = |name: &str| MemberSummary { name: name.into(), ..MemberSummary::default() };
+    let with_metadata = MemberSummary { metadata: vec![entry], ..named("model.safetensors") };
+    report.artifact.members = vec![named("config.json"), with_metadata];
+    let markup = notes::notes(&report, Some("{}"));
+    let summaries: Vec<_> = markup.find("summary").iter().map(|summary| summary.all_text()).collect();
+    assert_eq!(summaries, ["config.json", "Metadata of model.safetensors"]);
+    assert_eq!(markup.find("dt")[0].all_text(), "format");
+    assert_eq!(markup.find("dd")[0].children, [Child::Text("<i>pt</i>".into())]);
+}
+
+#[test]
 fn a_published_hash_is_found_however_it_is_written() {
     let report = report();
     let hash = report.artifact.sha256.clone().expect("a hash");
@@ -98,6 +112,8 @@ fn compared_figures_are_in_words() {
     assert_eq!(words(&Figure::Count(2_492_547, "bytes")), "2,492,547 bytes");
     assert_eq!(words(&Figure::Count(16_000_000, "bits")), "2.00 MB");
     assert_eq!(words(&Figure::Measured(19.826_01)), "19.8260");
+    assert_eq!(words(&Figure::Gate(Outcome::Fail, Some(1_234), Unit::Bytes)), "fail, 1,234 bytes");
+    assert_eq!(words(&Figure::Gate(Outcome::NotRun, None, Unit::Files)), "not run");
     let line =
         |left: u64, right| Line { what: "size".into(), left: Some(Figure::Count(left, "bytes")), right };
     let rows = comparison::lines(&[line(1, Some(Figure::Count(2, "bytes"))), line(1, None)], ["a", "b"]);

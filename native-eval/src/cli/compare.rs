@@ -148,6 +148,10 @@ fn words(figure: &Figure) -> String {
         Figure::Text(words) => words.clone(),
         Figure::Count(number, unit) => format!("{} {unit}", text::count(*number)).trim_end().to_owned(),
         Figure::Measured(value) => format!("{value:.4}"),
+        Figure::Gate(outcome, Some(got), unit) => {
+            format!("{}, {} {}", outcome.words(), text::count(*got), unit.name())
+        }
+        Figure::Gate(outcome, None, _) => outcome.words().to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
-use super::{Gate, LayerSummary, Report};
+use super::{LayerSummary, Outcome, Report, Unit};
 use crate::accounting::Bucket;
 
 pub use decision::{Decision, Reason, Side, decide};
@@ -25,6 +25,8 @@ pub enum Figure {
     Count(u64, &'static str),
     /// A measurement.
     Measured(f64),
+    /// What became of a gate, and what it counted.
+    Gate(Outcome, Option<u64>, Unit),
 }
 
 /// One figure of both reports.
@@ -56,7 +58,7 @@ pub fn figures(left: &Report, right: &Report) -> Vec<Line> {
     lines.add("verdict", both.map(|r| text(r.verdict.words())));
     for pair in gates(left, right) {
         let title = pair[0].or(pair[1]).map_or("", |gate| &gate.title);
-        lines.add(title, pair.map(|gate| gate.map(gate_figure)));
+        lines.add(title, pair.map(|gate| gate.map(|gate| Figure::Gate(gate.outcome, gate.got, gate.unit))));
     }
     lines.add("model type", both.map(|r| r.model.as_ref().and_then(|model| text(&model.model_type))));
     let parameters = |r: &Report| r.model.as_ref()?.parameters;
@@ -84,16 +86,6 @@ impl Lines {
             self.0.push(Line { what: what.to_owned(), left, right });
         }
     }
-}
-
-fn gate_figure(gate: &Gate) -> Figure {
-    let outcome = match gate.outcome {
-        super::Outcome::Pass => "pass",
-        super::Outcome::Fail => "fail",
-        super::Outcome::NotRun => "not run",
-    };
-    let got = gate.got.map(|got| format!(", {got} {}", gate.unit.name())).unwrap_or_default();
-    Figure::Text(format!("{outcome}{got}"))
 }
 
 /// Layers whose figures differ, by number; those outside the layers are `None`.

@@ -82,5 +82,9 @@ fn figure(figure: Option<&Figure>) -> Value {
         Some(Figure::Text(words)) => words.as_str().into(),
         Some(Figure::Count(number, _)) => (*number).into(),
         Some(Figure::Measured(value)) => (*value).into(),
+        Some(Figure::Gate(outcome, Some(got), unit)) => {
+            format!("{}, {got} {}", outcome.words(), unit.name()).into()
+        }
+        Some(Figure::Gate(outcome, None, _)) => outcome.words().into(),
     }
 }
