@@ -34,8 +34,11 @@ pub enum Request {
         /// Whose limits apply.
         pack: Pack,
     },
-    /// Reads every byte of what [`Request::Fetch`] opened.
-    ReadAll,
+    /// Reads every byte of what is open.
+    ReadAll {
+        /// Whether each tensor gets a hash of its own, which takes as long as that of all bytes.
+        hash_tensors: bool,
+    },
     /// Judges what is open by the limits of another pack.
     Judge(Pack),
 }
@@ -78,7 +81,6 @@ impl FromJson for Request {
         match name.as_str() {
             "Hash" => return Ok(Self::Hash),
             "FileHash" => return String::from_json(content).map(Self::FileHash),
-            "ReadAll" => return Ok(Self::ReadAll),
             "Judge" => return Pack::from_json(content).map(Self::Judge),
             _ => {}
         }
@@ -90,6 +92,7 @@ impl FromJson for Request {
                 paths: fields.take("paths")?,
                 pack: fields.take("pack")?,
             }),
+            "ReadAll" => Ok(Self::ReadAll { hash_tensors: fields.take("hash_tensors")? }),
             "Fetch" => Ok(Self::Fetch {
                 name: fields.take("name")?,
                 url: fields.take("url")?,
@@ -143,7 +146,7 @@ mod tests {
         comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), pack });
         comes_back(Request::Hash);
         comes_back(Request::FileHash("ab".into()));
-        comes_back(Request::ReadAll);
+        comes_back(Request::ReadAll { hash_tensors: true });
         comes_back(Request::Judge(pack));
         comes_back(Event::Report { json: "{}".into(), complete: false, config: None });
         comes_back(Event::Hashed("ab".into()));

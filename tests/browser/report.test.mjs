@@ -1,10 +1,11 @@
 // What the page shows of a report beyond the gates: pictures, weights, differences, hashes.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { artifacts, check, finish, open, pick, temporary } from "./harness.mjs";
+import { artifacts, check, cli, finish, open, pick, saveReport, temporary } from "./harness.mjs";
 
 const eligible = join(artifacts, "eligible.zip");
 
@@ -106,6 +107,25 @@ test("hashes are those of the bytes, can be copied, and a published one is compa
   await page.getByLabel("Copy the SHA-256 of eligible.zip").click();
   await page.getByText("Copied").waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), hash);
+  await check(opened);
+});
+
+test("each tensor is hashed when asked for, as by inspect --hash-tensors", async () => {
+  const opened = await open();
+  const { page } = opened;
+  await pick(page, eligible);
+  await finish(page);
+  await page.getByRole("button", { name: "Hash each tensor" }).click();
+  const summary = page.getByText("SHA-256 of each tensor", { exact: true }).first();
+  await summary.click();
+  const path = join(temporary, "tensors.json");
+  execFileSync(cli, ["inspect", eligible, "--hash-tensors", "--format", "quiet", "--report", path]);
+  const report = JSON.parse(readFileSync(path));
+  const last = page.getByLabel("SHA-256 of each tensor").locator("tbody td:last-child");
+  assert.deepEqual(await last.allTextContents(), report.tensors.map((tensor) => tensor.sha256));
+  assert.ok((await saveReport(page)).equals(readFileSync(path)));
+  await page.getByLabel("Compare with a published SHA-256").fill(report.tensors[1].sha256);
+  await page.getByText(`✓ This is the hash of ${report.tensors[1].name}.`).waitFor();
   await check(opened);
 });
 

@@ -6,11 +6,11 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
 use super::markup::live;
-use super::session::{Session, Shown};
+use super::session::{Session, Shown, Stage};
 use crate::markup::{element, section};
 use crate::sections::hashes;
 
-/// SHA-256 of the artifact and of each file in it, once every byte was read.
+/// SHA-256 of the artifact and of each file in it, once every byte was read; of each tensor, when asked for.
 #[component]
 pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
     if hashes::known(&shown.report).is_empty() {
@@ -23,6 +23,8 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
         });
     }
     let list = hashes::list(&shown.report);
+    let tensors = hashes::tensors(&shown.report);
+    let are_hashed = tensors.is_some();
     let published = RwSignal::new(String::new());
     let outcome = move || {
         let (class, words) = match hashes::compare(&shown.report, &published.get()) {
@@ -45,6 +47,17 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
             />
             <div role="status">{live(outcome)}</div>
             <div on:click=copy>{live(move || vec![list.clone()])}</div>
+            {live(move || tensors.iter().cloned().collect())}
+            {(!are_hashed).then(|| view! {
+                <button
+                    type="button"
+                    class="button button--quiet button--small"
+                    disabled=move || session.stage.get() != Stage::Done
+                    on:click=move |_| session.read_all(true)
+                >
+                    "Hash each tensor"
+                </button>
+            }.into_any())}
         </section>
     }
     .into_any()

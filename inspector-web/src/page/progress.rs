@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::markup::live;
 use super::session::{Progress, Session, Stage};
 use crate::markup::{Markup, element};
+use crate::sections::hashes;
 use crate::text;
 
 /// Shown while the worker is at work, and after a Cancel.
@@ -14,11 +15,14 @@ pub fn Reading(session: Session) -> impl IntoView {
     let fetched = Memo::new(move |_| matches!(session.stage.get(), Stage::Fetched { .. }));
     view! {
         {move || busy.get().then(|| view! { <Bar session /> }.into_any())}
-        {live(move || notice(&session.stage.get()).into_iter().collect())}
+        {live(move || {
+            let is_whole = session.shown.get().is_some_and(|shown| !hashes::known(&shown.report).is_empty());
+            notice(&session.stage.get(), is_whole).into_iter().collect()
+        })}
         {move || {
             let bytes = fetched.get().then(|| session.shown.get()).flatten()?.report.artifact.size_bytes;
             Some(view! {
-                <button type="button" class="button button--quiet fetch" on:click=move |_| session.read_all()>
+                <button type="button" class="button button--quiet fetch" on:click=move |_| session.read_all(false)>
                     {format!("Fetch and check all {}", text::bytes(bytes))}
                 </button>
             }.into_any())
@@ -26,9 +30,10 @@ pub fn Reading(session: Session) -> impl IntoView {
     }
 }
 
-/// What ended the reading before the end.
-fn notice(stage: &Stage) -> Option<Markup> {
+/// What ended the reading before the end; `is_whole` when every byte had been read before.
+fn notice(stage: &Stage, is_whole: bool) -> Option<Markup> {
     let words = match stage {
+        Stage::Cancelled if is_whole => "Cancelled. The tensors have no hashes of their own.".to_owned(),
         Stage::Cancelled => {
             "Cancelled. What the headers show stays below; the weights were not read to the end.".to_owned()
         }

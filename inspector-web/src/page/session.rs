@@ -122,11 +122,11 @@ impl Session {
         self.begin(name.clone(), Request::Fetch { name, url, pack }.into());
     }
 
-    /// Reads every byte of it.
-    pub fn read_all(self) {
+    /// Reads every byte of what is open; `hash_tensors` as in [`Request::ReadAll`].
+    pub fn read_all(self, hash_tensors: bool) {
         self.stage.set(Stage::Reading);
         self.began.set_value(now());
-        self.request(Request::ReadAll);
+        self.request(Request::ReadAll { hash_tensors });
     }
 
     fn begin(self, name: String, message: Message) {

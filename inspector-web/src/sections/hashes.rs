@@ -1,8 +1,8 @@
-//! SHA-256 of the artifact and of each file in it.
+//! SHA-256 of the artifact, of each file in it and of each tensor.
 
 use bitgauge_core::report::Report;
 
-use crate::markup::{Markup, element};
+use crate::markup::{Markup, details, element, row, table};
 use crate::text;
 
 /// Every hash with its file, the artifact's first.
@@ -33,6 +33,17 @@ pub fn list(report: &Report) -> Markup {
     element("ul").class("hashes").children(known(report).into_iter().map(line))
 }
 
+/// Every tensor with its hash, when those were asked for.
+pub fn tensors(report: &Report) -> Option<Markup> {
+    let rows = report.tensors.as_ref()?.iter().map(|tensor| {
+        let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
+        let kind = format!("{} {}", tensor.dtype, shape.join(" × "));
+        row([&tensor.name, &kind, &text::bytes(tensor.bytes), &tensor.sha256])
+    });
+    let heads = ["Tensor", "Stored as", "Size", "SHA-256"];
+    Some(details("SHA-256 of each tensor", table("SHA-256 of each tensor", &heads, rows)))
+}
+
 /// What a published hash is the hash of, in words; nothing for an empty field.
 pub fn compare(report: &Report, published: &str) -> Option<Result<String, String>> {
     let wanted: String =
@@ -47,7 +58,9 @@ pub fn compare(report: &Report, published: &str) -> Option<Result<String, String
             wanted.len()
         )));
     }
-    let found = known(report).into_iter().find(|(_, hash)| *hash == wanted);
+    let tensors =
+        report.tensors.iter().flatten().map(|tensor| (tensor.name.as_str(), tensor.sha256.as_str()));
+    let found = known(report).into_iter().chain(tensors).find(|(_, hash)| *hash == wanted);
     Some(found.map_or_else(
         || Err("No file here has this hash.".into()),
         |(name, _)| Ok(format!("This is the hash of {name}.")),

@@ -2,7 +2,9 @@
 
 use bitgauge_core::contract::Pack;
 use bitgauge_core::report::compare::{Figure, Line};
-use bitgauge_core::report::{MemberSummary, MetadataEntry, MisshapenSummary, Outcome, Report, Unit};
+use bitgauge_core::report::{
+    MemberSummary, MetadataEntry, MisshapenSummary, Outcome, Report, TensorSummary, Unit,
+};
 
 use super::*;
 use crate::headline::tests::{gate, report as with_gates};
@@ -98,6 +100,13 @@ fn a_published_hash_is_found_however_it_is_written() {
     for text in [hash.clone(), format!(" sha256:{} ", hash.to_uppercase())] {
         assert_eq!(compare(&text), Some(Ok("This is the hash of model.zip.".into())));
     }
+    let tensor = TensorSummary { name: "w".into(), sha256: "cd".repeat(32), ..TensorSummary::default() };
+    assert!(
+        compare(&tensor.sha256).is_some_and(|result| result.is_err()) && hashes::tensors(&report).is_none()
+    );
+    let with_tensors = Report { tensors: Some(vec![tensor.clone()]), ..report.clone() };
+    assert_eq!(hashes::compare(&with_tensors, &tensor.sha256), Some(Ok("This is the hash of w.".into())));
+    assert_eq!(hashes::tensors(&with_tensors).expect("a table").find("td")[2].all_text(), tensor.sha256);
     assert_eq!(compare(" "), None);
     assert!(compare(&"0".repeat(64)).is_some_and(|result| result.is_err()));
     assert!(

@@ -104,7 +104,7 @@ async fn answer(request: Request, files: Vec<File>, mailbox: Option<Mailbox>) ->
             let artifact = read_structure(&mut window, &source, root).await?;
             begin(name, pack, source, artifact);
             send_report()?;
-            scan().await
+            scan(false).await
         }
         Request::Hash => hash(&Source::Files(files), mailbox).await,
         Request::FileHash(hash) => {
@@ -122,7 +122,7 @@ async fn answer(request: Request, files: Vec<File>, mailbox: Option<Mailbox>) ->
             send(&remote::fetched());
             Ok(())
         }
-        Request::ReadAll => scan().await,
+        Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
         Request::Judge(pack) => {
             SESSION.with_borrow_mut(|session| {
                 if let Some(session) = session {
@@ -179,11 +179,11 @@ async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Artif
 }
 
 /// Reads every byte of what is open once.
-async fn scan() -> Result<()> {
+async fn scan(hash_tensors: bool) -> Result<()> {
     let Some(session) = SESSION.with_borrow(Clone::clone) else { return Ok(()) };
     let place = |error: Error| error.within(&session.name);
     let inventory = Inventory::of(&session.artifact).map_err(place)?;
-    let findings = read_all(&session.source, &inventory).await.map_err(place)?;
+    let findings = read_all(&session.source, &inventory, hash_tensors).await.map_err(place)?;
     SESSION.with_borrow_mut(|session| {
         if let Some(session) = session {
             session.findings = Some(Rc::new(findings));
@@ -219,8 +219,11 @@ async fn hash(source: &Source, mailbox: Option<Mailbox>) -> Result<()> {
     Ok(())
 }
 
-async fn read_all(source: &Source, inventory: &Inventory<'_>) -> Result<Findings> {
+async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool) -> Result<Findings> {
     let mut scan = Scan::new(inventory);
+    if hash_tensors {
+        scan.hash_tensors();
+    }
     if FILE_HASH.with_borrow(|hash| *hash != FileHash::Here) {
         scan = scan.without_file_hash();
     }
