@@ -110,16 +110,15 @@ impl Session {
         let channel = if folder { None } else { MessageChannel::new().ok() };
         let [port, other] =
             [MessageChannel::port1, MessageChannel::port2].map(|port| channel.as_ref().map(port));
-        self.begin(name, Message { request: open, files: files.clone(), port });
-        if other.is_some() {
-            self.start(Message { request: Request::Hash, files, port: other });
-        }
+        let hash =
+            other.map(|port| Message { request: Request::Hash, files: files.clone(), port: Some(port) });
+        self.begin(name, Message { request: open, files, port }, hash);
     }
 
     /// Inspects a file on another host, from its headers.
     pub fn fetch(self, name: String, url: String) {
         let pack = self.pack.get_untracked();
-        self.begin(name.clone(), Request::Fetch { name, url, pack }.into());
+        self.begin(name.clone(), Request::Fetch { name, url, pack }.into(), None);
     }
 
     /// Reads every byte of what is open; `hash_tensors` as in [`Request::ReadAll`].
@@ -129,21 +128,22 @@ impl Session {
         self.request(Request::ReadAll { hash_tensors });
     }
 
-    fn begin(self, name: String, message: Message) {
+    fn begin(self, name: String, message: Message, second: Option<Message>) {
         self.end_workers();
         self.name.set(name);
         self.shown.set(None);
         self.progress.set(None);
         self.began.set_value(now());
         self.stage.set(Stage::Opening);
-        self.start(message);
+        self.start(message, second);
     }
 
-    /// Starts a worker with its first request; the first worker is the one that inspects.
-    fn start(self, message: Message) {
+    /// Starts a worker with its first request, then a second worker. The first is the one that inspects; were
+    /// the second started before it takes requests, what the second finds might come too early.
+    fn start(self, message: Message, second: Option<Message>) {
         match start_worker() {
             Ok(worker) => {
-                self.listen(&worker, message);
+                self.listen(&worker, message, second);
                 self.workers.update_value(|workers| workers.push(worker));
             }
             Err(error) => self.stage.set(Stage::Failed(error)),
@@ -191,13 +191,18 @@ impl Session {
     }
 
     /// Sends the message when the worker has started, then takes its events.
-    fn listen(self, worker: &Worker, message: Message) {
+    fn listen(self, worker: &Worker, message: Message, mut second: Option<Message>) {
         let to = worker.clone();
         let mut first = Some(message);
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             let Some(text) = message.data().as_string() else { return };
             match first.take() {
-                Some(message) => message.post(&to),
+                Some(message) => {
+                    message.post(&to);
+                    if let Some(second) = second.take() {
+                        self.start(second, None);
+                    }
+                }
                 None => {
                     let event = serde_json::from_slice(text.as_bytes()).map_err(|error| error.to_string());
                     self.take(event.and_then(Event::from_json));
