@@ -49,6 +49,7 @@ fn archives() -> Vec<(&'static str, Artifact)> {
         ("deflated.zip", Artifact::demo_deflated()),
         ("eligible.tar", Artifact::demo_tar(&[Change::RemoveFile("tokenizer.json")])),
         ("eligible.tar.gz", Artifact::demo_packed_tar(Packing::Gzip)),
+        ("eligible.tar.bz2", Artifact::demo_packed_tar(Packing::Bzip2)),
         ("cut.tar.gz", Artifact::demo_packed_tar(Packing::Gzip).cut(1_000)),
         ("over-budget.zip", changed(Change::AddFile("ballast.bin", ballast()))),
         ("missing-weight.zip", changed(Change::RenameTensor(norm, absent))),

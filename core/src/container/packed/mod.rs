@@ -73,7 +73,7 @@ impl Decoder {
             #[cfg(not(all(feature = "bzip2", feature = "xz")))]
             _ => Err(Error::new(ErrorKind::Unsupported, "this build can't read such a compressed tar")
                 .expected(
-                    "a tar, or one compressed with gzip",
+                    "a tar, or one compressed otherwise",
                     format!("one compressed with {}", packing.name()),
                 )
                 .hint("unpack it, or use the command line")),
