@@ -11,12 +11,14 @@ mod check;
 mod decode;
 mod encode;
 mod group;
+mod lanes;
 mod layout;
 mod loader;
 mod moments;
 mod part;
 mod quantize;
 mod rescue_row;
+mod scales;
 mod statistics;
 
 pub use blocks::decode_blocks;

@@ -6,10 +6,13 @@
 
 use std::ops::Range;
 
+use super::lanes::{LANES, Lanes, products};
 use crate::{Error, ErrorKind, Result};
 
 /// Columns whose moments are known together. Between blocks inputs count as independent.
 pub const MOMENT_BLOCK: usize = 512;
+/// Columns that are coded one by one before their errors are carried on.
+const TILE_COLUMNS: usize = 16;
 /// Tokens that are added together.
 const TOKENS_AT_ONCE: usize = 4;
 
@@ -140,7 +143,8 @@ pub struct CarryBlock {
     pub(super) columns: Range<usize>,
     /// Damped moments `[n, n]`, scaled so that their diagonal has the mean 1.
     pub(super) moments: Vec<f32>,
-    /// `[n, n]`: row c holds, for each column behind c, what is taken from it per unit that c errs.
+    /// `[n, n]`, its lower half: row j holds, for each column before j, what is taken from j per unit that the column
+    /// errs.
     factors: Vec<f32>,
 }
 
@@ -178,7 +182,7 @@ impl CarryBlock {
         let mut factors = vec![0.0; n * n];
         for c in 0..n {
             for j in c + 1..n {
-                factors[c * n + j] = (inverse[j * n + c] / inverse[c * n + c]) as f32;
+                factors[j * n + c] = (inverse[j * n + c] / inverse[c * n + c]) as f32;
             }
         }
         Ok(Self { columns: source.columns.clone(), moments, factors })
@@ -218,18 +222,26 @@ fn invert_lower(lower: &[f64], n: usize) -> Vec<f64> {
     inverse
 }
 
-impl Carry {
-    /// Goes through the columns of `rows` `[R, K]`. `choose(r, c, value)` gives what is stored for a value; what that
-    /// errs is carried to the columns behind it in the same block.
-    pub(super) fn walk(&self, rows: &mut [f32], mut choose: impl FnMut(usize, usize, f32) -> f32) {
-        for CarryBlock { columns, factors, .. } in &self.blocks {
-            let n = columns.len();
-            for c in 0..n {
-                let factors = &factors[c * n + c + 1..(c + 1) * n];
-                for (r, row) in rows.chunks_exact_mut(self.cols).enumerate() {
-                    let row = &mut row[columns.start + c..columns.end];
-                    let error = row[0] - choose(r, columns.start + c, row[0]);
-                    row[1..].iter_mut().zip(factors).for_each(|(later, factor)| *later -= error * factor);
+impl CarryBlock {
+    /// Goes through the columns of some rows `[n]`, side by side. `choose(c, values)` gives what is stored for the
+    /// values of column c; what that errs is carried to the columns behind it.
+    pub(super) fn walk(&self, rows: &[Lanes], mut choose: impl FnMut(usize, &Lanes) -> Lanes) {
+        let n = self.columns.len();
+        let mut errors = vec![[0.0; LANES]; n];
+        let mut carried = [[0.0; LANES]; TILE_COLUMNS];
+        for start in (0..n).step_by(TILE_COLUMNS) {
+            let tile = start..n.min(start + TILE_COLUMNS);
+            products(&self.factors, n, tile.clone(), 0, &errors[..start], |j, sum| carried[j - start] = *sum);
+            for c in tile {
+                let mut values = rows[c];
+                products(&self.factors, n, c..c + 1, start, &errors[start..c], |_, near| {
+                    for ((value, far), near) in values.iter_mut().zip(&carried[c - start]).zip(near) {
+                        *value -= far + near;
+                    }
+                });
+                let stored = choose(c, &values);
+                for ((error, value), stored) in errors[c].iter_mut().zip(values).zip(stored) {
+                    *error = value - stored;
                 }
             }
         }
@@ -302,10 +314,10 @@ mod tests {
         let CarryBlock { moments, factors, .. } = &carry.blocks[0];
         for c in 0..cols {
             for j in c + 1..cols {
-                let later: f32 = (c + 1..cols).map(|k| moments[j * cols + k] * factors[c * cols + k]).sum();
+                let later: f32 = (c + 1..cols).map(|k| moments[j * cols + k] * factors[k * cols + c]).sum();
                 let gradient = later + moments[j * cols + c];
                 assert!(gradient.abs() < 1e-5, "column {c}, {j}: {gradient}");
-                let without = later - moments[j * cols + j] * factors[c * cols + j] + moments[j * cols + c];
+                let without = later - moments[j * cols + j] * factors[j * cols + c] + moments[j * cols + c];
                 assert!(without.abs() > 1e-4, "a factor left out is noticed");
             }
         }
