@@ -74,3 +74,42 @@ pub(super) fn sum<const N: usize>(values: &[f32], of: impl Fn(f32) -> [f64; N]) 
     add(last);
     sums.map(|sum| sum.iter().sum())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_sums_of_products() {
+        let n = 7;
+        let matrix: Vec<f32> = (0..n * n).map(|i| (i * 37 % 101) as f32 - 50.0).collect();
+        let x: Vec<Lanes> = (0..5).map(|c| std::array::from_fn(|l| (c * 3 + l) as f32)).collect();
+        let mut rows = Vec::new();
+        products(&matrix, n, 1..6, 2, &x, |i, sums| {
+            for (l, sum) in sums.iter().enumerate() {
+                let expected =
+                    |first: usize| (0..5).map(|c| matrix[i * n + first + c] * x[c][l]).sum::<f32>();
+                assert_eq!(*sum, expected(2), "row {i}, lane {l}");
+                assert_ne!(*sum, expected(1), "another column is noticed");
+            }
+            rows.push(i);
+        });
+        assert_eq!(rows, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn of_equal_levels_the_last_is_the_nearest() {
+        let levels = [-1.0, 1.0, 3.0, 1.0].map(|level| [level; LANES]);
+        let mut values = [0.9; LANES];
+        values[..4].copy_from_slice(&[0.0, 2.0, -0.1, 9.0]);
+        let (stored, numbers) = nearest(&values, &levels);
+        assert_eq!((&stored[..5], &numbers[..5]), (&[1.0, 1.0, -1.0, 3.0, 1.0][..], &[3, 3, 0, 2, 3][..]));
+    }
+
+    #[test]
+    fn no_value_is_left_out_of_a_sum() {
+        let values: Vec<f32> = (0..19).map(|i| i as f32).collect();
+        assert_eq!(sum(&values, |value| [f64::from(value), 1.0]), [171.0, 19.0]);
+        assert_eq!(sum(&values[..3], |value| [f64::from(value)]), [3.0]);
+    }
+}

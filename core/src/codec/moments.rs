@@ -323,6 +323,39 @@ mod tests {
         }
     }
 
+    /// Tiles of columns carry what one column after the other would, in every row.
+    #[test]
+    fn errors_reach_every_column_behind() {
+        let cols = 3 * TILE_COLUMNS + 5;
+        let source = moments(&inputs(200, cols), cols);
+        let carry = source.carry(|sources| sources.iter().map(|s| CarryBlock::of(s, 0.1)).collect()).unwrap();
+        let CarryBlock { factors, .. } = &carry.blocks[0];
+        let rows: Vec<Lanes> = inputs(cols, LANES).as_chunks().0.to_vec();
+        let mut walked = Vec::new();
+        carry.blocks[0].walk(&rows, |c, values| {
+            assert_eq!(c, walked.len());
+            walked.push(*values);
+            values.map(f32::round)
+        });
+        let one_by_one = |r: usize, skipped: usize| {
+            let mut row: Vec<f64> = rows.iter().map(|lanes| f64::from(lanes[r])).collect();
+            for c in 0..cols {
+                let error = row[c] - row[c].round();
+                for j in (c + 1..cols).filter(|&j| j - c != skipped) {
+                    row[j] -= error * f64::from(factors[j * cols + c]);
+                }
+            }
+            row
+        };
+        let differs = |r: usize, expected: &[f64]| {
+            walked.iter().zip(expected).any(|(lanes, value)| (f64::from(lanes[r]) - value).abs() > 1e-4)
+        };
+        for r in 0..LANES {
+            assert!(!differs(r, &one_by_one(r, 0)), "row {r}");
+            assert!(differs(r, &one_by_one(r, 1)) && differs(r, &one_by_one(r, TILE_COLUMNS)), "row {r}");
+        }
+    }
+
     #[test]
     fn inputs_that_say_nothing_carry_nothing() {
         let carry =

@@ -101,10 +101,9 @@ pub(super) fn two_bases(values: &[f32], fit: Fit) -> Scales {
     let count = values.len() as f64;
     let split = |first: f16| {
         let threshold = first.to_f32();
-        sum(values, |value| {
-            let magnitude = value.abs();
-            if magnitude >= threshold { [1.0, f64::from(magnitude)] } else { [0.0; 2] }
-        })
+        // One that lies between both levels goes to either, by its sign: they shall not all move the same level.
+        let is_high = |value: f32| value > threshold || value <= -threshold;
+        sum(values, |value| if is_high(value) { [1.0, f64::from(value.abs())] } else { [0.0; 2] })
     };
     let error = |[first, second]: [f16; 2], [high_count, high_sum]: [f64; 2]| {
         let (low, high) = (first.to_f64() - second.to_f64(), first.to_f64() + second.to_f64());
@@ -234,4 +233,69 @@ pub(super) fn eliminate<const W: usize>(rows: &mut [[f64; W]], smallest_pivot: f
         solved[i] = row[W - 1] / row[i];
     }
     Some(solved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bell curve of sorts.
+    fn values(count: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed;
+        let mut uniform = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        (0..count).map(|_| 0.04 * (uniform() + uniform() + uniform() + uniform())).collect()
+    }
+
+    fn error_of(values: &[f32], scales: &[f16]) -> f64 {
+        let split = Split::of(scales);
+        let squared = |&value: &f32| {
+            let pattern = usize::from(split.pattern(value)) & ((1 << scales.len()) - 1);
+            (f64::from(value) - f64::from(levels(scales)[pattern])).powi(2)
+        };
+        values.iter().map(squared).sum()
+    }
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() <= 1e-9 * (a + b)
+    }
+
+    /// Splitting magnitudes gives what solving for scales and signs gives, with the error that it says.
+    #[test]
+    fn two_levels_are_two_bases() {
+        for seed in 0..40 {
+            let values = values(1 + 53 * seed as usize, seed);
+            for fit in [Fit::Mean, Fit::LeastSquares] {
+                let found = two_bases(&values, fit);
+                let mut patterns = vec![0; values.len()];
+                let solved = more_bases(&values, 2, fit, &mut patterns);
+                assert!(close(found.error, error_of(&values, &found.of_bases[..2])), "{seed} {fit:?}");
+                assert!(close(found.error, error_of(&values, &solved.of_bases[..2])), "{seed} {fit:?}");
+                let importance = vec![1.0; values.len()];
+                let weighted = Split::of(&found.of_bases[..2]).weighted_error(&values, &importance);
+                assert!(close(found.error, weighted));
+            }
+            if seed > 5 {
+                let [mean, least] = [Fit::Mean, Fit::LeastSquares].map(|fit| two_bases(&values, fit));
+                assert!(least.error < mean.error && !close(least.error, mean.error), "{seed}");
+                let mut other = least.of_bases;
+                other[0] = f16::from_bits(other[0].to_bits() + 300);
+                assert!(error_of(&values, &other[..2]) > least.error, "another scale is noticed");
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_of_one_basis_is_that_of_its_signs() {
+        for seed in 0..20 {
+            let values = values(1 + 53 * seed as usize, seed);
+            let found = one_basis(&values);
+            let actual = error_of(&values, &found.of_bases[..1]);
+            let weighted = Split::of(&found.of_bases[..1]).weighted_error(&values, &vec![2.0; values.len()]);
+            assert!(close(found.error, actual) && close(2.0 * actual, weighted), "{seed}");
+            assert!(!close(found.error, 1.001 * actual));
+        }
+    }
 }
