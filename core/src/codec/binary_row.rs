@@ -48,7 +48,7 @@ impl BinaryRow {
     }
 
     /// Columns that share a scale.
-    fn group(&self) -> usize {
+    pub(super) fn group(&self) -> usize {
         if self.settings.scale_group == 0 { self.patterns.len() } else { self.settings.scale_group }
     }
 

@@ -3,11 +3,12 @@
 use half::f16;
 
 use super::binary_row::BinaryRow;
+use super::carry::{Carry, CarryBlock};
 use super::lanes::{LANES, Lanes, nearest, products};
-use super::moments::{Carry, CarryBlock};
 use super::quantize::{Fit, Settings};
 use super::rescue_row;
-use super::scales::{self, eliminate, storable_scale};
+use super::scales::{self, storable_scale};
+use super::solve::eliminate;
 use crate::tensor::RESCUE_GROUP;
 
 /// Most scales that are solved together: four bases of the four groups in a block of columns.
@@ -91,38 +92,28 @@ impl<'a> Panel<'a> {
             code.fit_scales(row);
             codes.push(code);
         }
-        let whole_row = settings.scale_group == 0;
-        let group = if whole_row { cols } else { settings.scale_group };
         self.patterns.clear();
         self.patterns.resize(self.weights.len(), 0);
-        let mut equations = vec![[[0.0; UNKNOWNS + 1]; UNKNOWNS]; codes.len()];
+        let whole_row = settings.scale_group == 0;
+        let none: Equations = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
+        let mut equations = vec![none; codes.len()];
         for block in &self.carry.blocks {
+            let n = block.columns.len();
             let weights = self.side_by_side(block);
-            let groups = block.columns.start / group..block.columns.end.div_ceil(group);
-            let levels: Vec<Vec<Lanes>> = groups.clone().map(|g| levels_of(&codes, g)).collect();
-            let mut signs = vec![[0.0; LANES]; settings.bases * weights.len()];
-            let patterns = &mut self.patterns;
-            block.walk(&weights, |c, values| {
-                let column = block.columns.start + c;
-                let (stored, numbers) = nearest(values, &levels[column / group - groups.start]);
-                for (b, signs) in signs.chunks_exact_mut(weights.len()).enumerate() {
-                    let of_number = |number: u32| if number >> b & 1 == 1 { 1.0 } else { -1.0 };
-                    signs[c] = numbers.map(of_number);
-                }
-                patterns
-                    .iter_mut()
-                    .skip(column)
-                    .step_by(cols)
-                    .zip(numbers)
-                    .for_each(|(pattern, number)| *pattern = number as u8);
-                stored
-            });
-            let within = if whole_row { weights.len() } else { group };
-            add_equations(block, within, &weights, &signs, &mut equations);
+            let signs = self.choose_signs(block, &weights, &codes);
+            add_equations(
+                block,
+                if whole_row { n } else { settings.scale_group },
+                &weights,
+                &signs,
+                &mut equations,
+            );
             if !whole_row {
+                let groups = block.columns.start / settings.scale_group
+                    ..block.columns.end.div_ceil(settings.scale_group);
                 for (code, equations) in codes.iter_mut().zip(&mut equations) {
                     improve(code, groups.clone(), equations);
-                    *equations = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
+                    *equations = none;
                 }
             }
         }
@@ -133,6 +124,28 @@ impl<'a> Panel<'a> {
             code.set_patterns(patterns);
             take(code);
         }
+    }
+
+    /// Chooses the sign patterns in a block of columns by the scales that the codes have. Returns the signs side by
+    /// side, `[B, n]`.
+    fn choose_signs(&mut self, block: &CarryBlock, weights: &[Lanes], codes: &[BinaryRow]) -> Vec<Lanes> {
+        let (cols, n) = (self.carry.cols, weights.len());
+        let (bases, group) = codes.first().map_or((0, 1), |code| (code.bases(), code.group()));
+        let first = block.columns.start / group;
+        let levels: Vec<Vec<Lanes>> =
+            (first..block.columns.end.div_ceil(group)).map(|g| levels_of(codes, g)).collect();
+        let mut signs = vec![[0.0; LANES]; bases * n];
+        block.walk(weights, |c, values| {
+            let column = block.columns.start + c;
+            let (stored, numbers) = nearest(values, &levels[column / group - first]);
+            for (b, signs) in signs.chunks_exact_mut(n).enumerate() {
+                signs[c] = numbers.map(|number| if number >> b & 1 == 1 { 1.0 } else { -1.0 });
+            }
+            let of_rows = self.patterns.iter_mut().skip(column).step_by(cols);
+            of_rows.zip(numbers).for_each(|(pattern, number)| *pattern = number as u8);
+            stored
+        });
+        signs
     }
 }
 

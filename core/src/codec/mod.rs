@@ -7,6 +7,7 @@
 mod binary_row;
 mod blocks;
 mod carried;
+mod carry;
 mod check;
 mod decode;
 mod encode;
@@ -19,16 +20,18 @@ mod part;
 mod quantize;
 mod rescue_row;
 mod scales;
+mod solve;
 mod statistics;
 
 pub use blocks::decode_blocks;
+pub use carry::{Carry, CarryBlock, CarrySource};
 pub use check::PayloadCheck;
 pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256};
-pub use moments::{Carry, CarryBlock, CarrySource, MOMENT_BLOCK, Moments};
+pub use moments::{MOMENT_BLOCK, Moments};
 pub use part::{Part, Parts};
 pub use quantize::{Fit, RowErrors, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
 pub use statistics::Statistics;

@@ -5,9 +5,9 @@
 
 use super::binary_row::BinaryRow;
 use super::carried::Panel;
+use super::carry::Carry;
 use super::lanes::LANES;
 use super::layout::Layout;
-use super::moments::Carry;
 use super::rescue_row;
 use super::scales::SMALLEST_SCALE;
 use crate::tensor::{Dense, Packed};

@@ -7,6 +7,7 @@ use half::f16;
 
 use super::lanes::{LANES, nearest, sum};
 use super::quantize::Fit;
+use super::solve::eliminate;
 
 /// Smallest positive f16: the scale of a group whose mean magnitude rounds to 0, because the
 /// format has no zero scale. It is subnormal, 2^-24.
@@ -207,32 +208,6 @@ fn solve_scales(values: &[f32], patterns: &[u8], bases: usize) -> Option<[f64; 5
         }
     }
     eliminate(&mut rows[..bases], SINGULAR * values.len() as f64)
-}
-
-/// Gaussian elimination with the largest pivot of each column; the right side is the last column, W - 1.
-pub(super) fn eliminate<const W: usize>(rows: &mut [[f64; W]], smallest_pivot: f64) -> Option<[f64; W]> {
-    let unknowns = rows.len();
-    for i in 0..unknowns {
-        let largest = (i..unknowns).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs()))?;
-        rows.swap(i, largest);
-        let pivot = rows[i];
-        if pivot[i].abs() <= smallest_pivot {
-            return None;
-        }
-        for (j, row) in rows.iter_mut().enumerate() {
-            if j != i {
-                let factor = row[i] / pivot[i];
-                for (entry, pivot) in row.iter_mut().zip(pivot) {
-                    *entry -= factor * pivot;
-                }
-            }
-        }
-    }
-    let mut solved = [0.0; W];
-    for (i, row) in rows.iter().enumerate() {
-        solved[i] = row[W - 1] / row[i];
-    }
-    Some(solved)
 }
 
 #[cfg(test)]
