@@ -5,6 +5,8 @@
 //! and options give the same bytes: tensors and files have a fixed order, and nothing records the time.
 
 mod archive;
+#[cfg(test)]
+mod archive_tests;
 mod blocks;
 mod budget;
 #[cfg(test)]
@@ -109,7 +111,7 @@ pub struct PackSummary {
     pub bits: Bits,
 }
 
-/// Packs the dense model in `source` and writes it to `out`: a zip when the name ends in `.zip`,
+/// Packs the dense model in `source` and writes it to `out`: a zip or a tar when the name ends in `.zip` or `.tar`,
 /// else a folder. Every 2-D weight is packed, every other tensor is kept as stored, and config.json
 /// and the tokenizer's files come along. `progress` is told the step, what is done and what
 /// there is to do.
@@ -119,7 +121,7 @@ pub struct PackSummary {
 ///
 /// # Errors
 /// A source that is packed already, of a family that is not known, or whose tensors are not those
-/// of its family; a target that exists (unless `force`); settings out of range; a model that is over
+/// of its family; a target that exists (unless `force`), or whose name asks for another kind of file; settings out of range; a model that is over
 /// the budget in any form; weights that are NaN or infinite; and what the operating system says.
 pub fn pack(source: &mut Source, out: &Path, settings: &PackSettings, progress: Tell) -> Result<PackSummary> {
     stage::check_target(out, settings.force)?;
@@ -143,10 +145,11 @@ fn pack_into(
     let mut progress =
         Progress::new(source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum(), progress);
     let mut moments = work.moments();
-    let ready = prepare(source, out, settings, (work, &mut moments), &mut progress)?;
+    let target = Target { path: out, form: Form::of(out)? };
+    let ready = prepare(source, &target, settings, (work, &mut moments), &mut progress)?;
     let Ready { plan, files, scale_group, budget_bytes } = ready;
     let weights_bytes = safetensors::file_bytes(plan.output());
-    let planned = size_of(Form::of(out), &files, weights_bytes, out)?;
+    let planned = target.bytes(&files, weights_bytes)?;
 
     let stage = work.stage();
     model::write(source, &plan, settings.fit, &stage.weights(), (work, &mut moments), &mut progress)?;
@@ -154,6 +157,19 @@ fn pack_into(
     let summary = plan.summary();
     let bits_per_parameter = 8.0 * bytes as f64 / summary.parameters as f64;
     Ok(PackSummary { bytes, budget_bytes, bits_per_parameter, scale_group, ..summary })
+}
+
+/// Where the artifact goes.
+struct Target<'a> {
+    path: &'a Path,
+    form: Form,
+}
+
+impl Target<'_> {
+    /// Exact bytes of the artifact with these small files and weights of this length.
+    fn bytes(&self, files: &[SmallFile], weights_bytes: u64) -> Result<u64> {
+        self.form.bytes(files, weights_bytes).map_err(|error| stage::write_error(self.path, &error))
+    }
 }
 
 /// All that is settled before the first weight is written.
@@ -166,7 +182,7 @@ struct Ready {
 
 fn prepare(
     source: &mut Source,
-    out: &Path,
+    target: &Target,
     settings: &PackSettings,
     (work, moments): (&Work, &mut MomentStore),
     progress: &mut Progress,
@@ -185,16 +201,7 @@ fn prepare(
             Ok(Ready { plan, files, scale_group, budget_bytes: None })
         }
         PackMix::Budget { pack, scale_group } => {
-            let form = Form::of(out);
-            budget::prepare(
-                source,
-                pack,
-                scale_group,
-                settings,
-                (work, moments),
-                progress,
-                &|files, weights_bytes| size_of(form, files, weights_bytes, out),
-            )
+            budget::prepare(source, pack, scale_group, settings, (work, moments), progress, target)
         }
     }
 }
@@ -203,9 +210,4 @@ fn prepare(
 fn side_files(source: &mut Source, scale_group: usize) -> Result<Vec<SmallFile>> {
     let config = config::add_packing(source.artifact().expect_config()?, scale_group)?;
     files::beside_weights(source, config)
-}
-
-/// Exact bytes of the artifact.
-fn size_of(form: Form, files: &[SmallFile], weights_bytes: u64, out: &Path) -> Result<u64> {
-    form.bytes(files, weights_bytes).map_err(|error| stage::write_error(out, &error))
 }

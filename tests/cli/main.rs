@@ -343,6 +343,12 @@ fn pack_refuses_to_overwrite_and_its_result_can_be_inspected() {
     let message = text(&budgeted.stderr);
     assert!(message.contains("does not fit the budget") && message.contains("hint"), "{message}");
     assert_eq!(std::fs::read(&out).expect("the artifact"), bytes, "nothing was replaced");
+    let tar = folder.path().join("packed.tar");
+    assert_eq!(bitgauge(&["pack", model, path(&tar), "--rescue-fraction", "0.05"]).status.code(), Some(0));
+    assert_eq!(bitgauge(&["inspect", path(&tar)]).status.code(), Some(1));
+    let other = bitgauge(&["pack", model, path(&folder.path().join("packed.tar.gz"))]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(text(&other.stderr).contains(".zip or .tar"), "{}", text(&other.stderr));
     let both = bitgauge(&["pack", model, path(&out), "--budget", "binary", "--bases", "2"]);
     assert_eq!(both.status.code(), Some(2), "a budget chooses the bases itself");
 }

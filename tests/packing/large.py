@@ -1,27 +1,34 @@
 #!/usr/bin/env python3
-"""Packs a random model of Qwen3.6-27B's widths under the binary budget; prints speed and peak memory.
+"""Packs models of Qwen3.6-27B's widths; prints speed and peak memory.
 
     cargo build --release
-    python3 tests/packing/large.py --bitgauge target/release/bitgauge --layers 1
+    python3 tests/packing/large.py --bitgauge target/release/bitgauge --layers 1 3
+    python3 tests/packing/large.py --bitgauge target/release/bitgauge --zip64
 
 Not part of the default run: it writes some gigabytes. The largest matrix is the real one, 248320 x 5120.
-Shards are written piece by piece. Fails when the packer's peak memory is over 3 GB or the archive is
-not within 0.1 % under its budget.
+Random shards are written piece by piece and packed under the binary budget. Fails when the packer's peak memory is
+over 3 GB, when the archive is not within 0.1 % under its budget, or when models of different sizes are packed at
+speeds that are more than 25 % apart.
+
+With --zip64 the model is 16 GB of zeros, which are holes in its files, and the archive is over 4 GiB: read back by
+Python's zipfile and by `bitgauge inspect`.
 """
 import argparse
 import json
 import os
 import pathlib
 import random
-import resource
 import struct
 import subprocess
 import tempfile
 import time
+import zipfile
 
 HIDDEN, INNER, VOCABULARY, HEADS, KV_HEADS, HEAD = 5120, 17408, 248320, 24, 4, 256
 PIECE = 1 << 24  # bytes of random weights, repeated with another start in each place
 PEAK_BYTES = 3_000_000_000
+SPEEDS_APART = 0.25
+ZIP64_LAYERS = 20
 
 
 def config(layers):
@@ -53,9 +60,9 @@ def random_weights(seed):
     return b"".join(generator.choices(halves, k=PIECE // 2))
 
 
-def write(folder, layers):
-    """Writes the dense model; returns its bytes."""
-    piece, total, index = random_weights(1), 0, {}
+def write(folder, layers, holes=False):
+    """Writes the dense model, of random weights or of zeros that take no room on disk; returns its bytes."""
+    piece, total, index = b"" if holes else random_weights(1), 0, {}
     generator = random.Random(2)
     for number, tensors in enumerate(shards(layers), 1):
         name = f"model-{number:05}-of-{layers + 1:05}.safetensors"
@@ -67,37 +74,108 @@ def write(folder, layers):
         text = json.dumps(header).encode()
         with open(folder / name, "wb") as file:
             file.write(struct.pack("<Q", len(text)) + text)
+            total += file.tell() + end
+            if holes:
+                file.truncate(file.tell() + end)
+                continue
             while end > 0:
                 start = 2 * generator.randrange(PIECE // 4)
                 end -= file.write(piece[start:start + end])
-            total += file.tell()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     (folder / "config.json").write_text(json.dumps(config(layers)))
     return total
 
 
+def pack(bitgauge, folder, out, matrices, *arguments):
+    """Packs; returns the summary, the use of resources, and the seconds after which calibration, the survey and all
+    was done, by what lies in the packer's working folder."""
+    work = out.parent / f".{out.name}.bitgauge-pack"
+    done = [lambda: (work / "moments" / "sets.json").exists(),
+            lambda: len(list((work / "survey").glob("*.f32"))) == matrices]
+    begin, seconds = time.monotonic(), []
+    process = subprocess.Popen([bitgauge, "pack", folder, out, *arguments, "--format", "json"], stdout=subprocess.PIPE,
+                               text=True)
+    pid = 0
+    while pid == 0:
+        time.sleep(0.1)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if len(seconds) < len(done) and done[len(seconds)]():
+            seconds.append(time.monotonic() - begin)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert status == 0, f"bitgauge pack: status {process.returncode}"
+    return json.loads(process.stdout.read()), usage, [*seconds, time.monotonic() - begin]
+
+
+def machine():
+    return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+
+
+def budget(options, layers):
+    """Packs a random model under the binary budget. Returns the speed in source bytes per second of CPU time."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as root:
+        folder, out = pathlib.Path(root) / "dense", pathlib.Path(root) / "packed.zip"
+        folder.mkdir()
+        source = write(folder, layers)
+        print(f"\nsource: {source:,} bytes in {layers + 1} files; {machine()}", flush=True)
+        summary, usage, seconds = pack(options.bitgauge, folder, out, 7 * layers + 1, "--budget", "binary", "--fit",
+                                       options.fit)
+        limit, size = summary["budget_bytes"], summary["bytes"]
+        wall, cpu, peak = seconds[-1], usage.ru_utime + usage.ru_stime, 1024 * usage.ru_maxrss
+        print(f"packed: {size:,} of {limit:,} bytes ({limit - size:,} spare) in {wall:.1f} s, "
+              f"{cpu:.1f} s of CPU time; {machine()}")
+        if len(seconds) == 3:
+            for name, begin, end in zip(["calibration", "survey", "coding"], [0, *seconds], seconds):
+                print(f"  {name}: {end - begin:.1f} s, {source / (end - begin) / 1e6:.1f} MB/s")
+        print(f"all: {source / wall / 1e6:.1f} MB/s, {source / cpu / 1e6:.1f} MB per second of CPU time; "
+              f"peak memory {peak / 1e6:.1f} MB", flush=True)
+        assert size == out.stat().st_size and 0.999 * limit < size <= limit
+        assert peak <= PEAK_BYTES
+        return source / cpu
+
+
+def zip64(options):
+    """Packs zeros into an archive of more than 4 GiB and reads it back."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as root:
+        folder, out = pathlib.Path(root) / "dense", pathlib.Path(root) / "packed.zip"
+        folder.mkdir()
+        source = write(folder, ZIP64_LAYERS, holes=True)
+        print(f"source: {source:,} bytes of holes; {machine()}", flush=True)
+        summary, usage, seconds = pack(options.bitgauge, folder, out, 0, "--bases", "4", "--fit", "mean")
+        size, peak = out.stat().st_size, 1024 * usage.ru_maxrss
+        print(f"packed: {size:,} bytes in {seconds[-1]:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of CPU time; "
+              f"peak memory {peak / 1e6:.1f} MB", flush=True)
+        assert size == summary["bytes"] and size > 1 << 32 and peak <= PEAK_BYTES
+        with open(out, "rb") as file:
+            file.seek(-512, os.SEEK_END)
+            end = file.read()
+        records = {"end of central directory": b"PK\5\6", "zip64 end of central directory": b"PK\6\6",
+                   "its locator": b"PK\6\7"}
+        print("last 512 bytes:", ", ".join(name for name, signature in records.items() if signature in end))
+        assert all(signature in end for signature in records.values())
+        with zipfile.ZipFile(out) as archive:
+            for member in archive.infolist():
+                print(f"  {member.filename:24} {member.file_size:>13,} bytes, {member.compress_size:>13,} stored, "
+                      f"header at {member.header_offset:,}, CRC-32 {member.CRC:08x}, version {member.extract_version}")
+            damaged = archive.testzip()
+            print(f"zipfile.testzip(): {damaged}", flush=True)
+            assert damaged is None and max(member.file_size for member in archive.infolist()) > 1 << 32
+        result = subprocess.run([options.bitgauge, "inspect", out], stdout=subprocess.PIPE, text=True)
+        print(f"bitgauge inspect: status {result.returncode}\n{result.stdout}")
+        assert result.returncode == 1, "4.5 bits per weight are over the limits, and nothing else is wrong"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--bitgauge", required=True)
-    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--layers", type=int, nargs="+", default=[1, 3], help="one model for each number")
     parser.add_argument("--fit", default="output", help="how `bitgauge pack` chooses signs")
+    parser.add_argument("--zip64", action="store_true", help="write an archive of more than 4 GiB instead")
+    parser.add_argument("--folder", help="where the models are written; default: the system's temporary folder")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as root:
-        folder, out = pathlib.Path(root) / "dense", pathlib.Path(root) / "packed.zip"
-        folder.mkdir()
-        source = write(folder, options.layers)
-        print(f"source: {source:,} bytes in {options.layers + 1} files, {os.cpu_count()} cores", flush=True)
-        begin = time.monotonic()
-        result = subprocess.run([options.bitgauge, "pack", folder, out, "--budget", "binary", "--fit", options.fit,
-                                 "--format", "json"], check=True, stdout=subprocess.PIPE, text=True)
-        seconds = time.monotonic() - begin
-        peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        summary = json.loads(result.stdout)
-        budget, size = summary["budget_bytes"], summary["bytes"]
-        print(f"packed: {size:,} of {budget:,} bytes ({budget - size:,} spare) in {seconds:.1f} s")
-        print(f"read twice: {2 * source / seconds / 1e6:.1f} MB/s; peak memory {peak / 1e6:.1f} MB")
-        assert size == out.stat().st_size and 0.999 * budget < size <= budget
-        assert peak <= PEAK_BYTES
+    if options.zip64:
+        return zip64(options)
+    speeds = [budget(options, layers) for layers in options.layers]
+    assert max(speeds) <= (1 + SPEEDS_APART) * min(speeds), f"time is not proportional to bytes: {speeds}"
 
 
 if __name__ == "__main__":

@@ -2,26 +2,28 @@
 
 use half::f16;
 
-use super::binary_row::{BinaryRow, PATTERNS, eliminate, storable_scale, sums};
-use super::moments::{Carry, CarryBlock};
+use super::binary_row::BinaryRow;
+use super::carry::{Carry, CarryBlock};
+use super::lanes::{LANES, Lanes, nearest, products};
 use super::quantize::{Fit, Settings};
 use super::rescue_row;
+use super::scales::{self, storable_scale};
+use super::solve::eliminate;
 use crate::tensor::RESCUE_GROUP;
 
-/// Rows that go through the columns together, so that each factor is loaded once for all of them.
-pub(super) const PANEL_ROWS: usize = 8;
 /// Most scales that are solved together: four bases of the four groups in a block of columns.
 const UNKNOWNS: usize = 16;
 /// Pivots below this part of the number of columns mean that two bases are the same.
 const SINGULAR: f64 = 1e-9;
 
-/// Up to [`PANEL_ROWS`] rows in work.
+/// Columns whose products are added up in f32 before they are in f64.
+const SUMMED_COLUMNS: usize = 16;
+
+/// Up to [`LANES`] rows in work.
 pub(super) struct Panel<'a> {
     carry: &'a Carry,
     /// Original weights `[R, K]`.
     weights: Vec<f32>,
-    /// The weights with what was carried to them.
-    work: Vec<f32>,
     /// Bit b is the sign of a weight in basis b `[R, K]`.
     patterns: Vec<u8>,
 }
@@ -31,7 +33,7 @@ type Equations = [[f64; UNKNOWNS + 1]; UNKNOWNS];
 
 impl<'a> Panel<'a> {
     pub(super) fn new(carry: &'a Carry) -> Self {
-        Self { carry, weights: Vec::new(), work: Vec::new(), patterns: Vec::new() }
+        Self { carry, weights: Vec::new(), patterns: Vec::new() }
     }
 
     /// Begins with no rows.
@@ -43,25 +45,42 @@ impl<'a> Panel<'a> {
         self.weights.extend_from_slice(row);
     }
 
+    fn rows(&self) -> usize {
+        self.weights.len() / self.carry.cols
+    }
+
+    /// The rows side by side in the columns of a block `[n]`; where there is no row, zeros.
+    fn side_by_side(&self, block: &CarryBlock) -> Vec<Lanes> {
+        let mut columns = vec![[0.0; LANES]; block.columns.len()];
+        for (r, row) in self.weights.chunks_exact(self.carry.cols).enumerate() {
+            columns.iter_mut().zip(&row[block.columns.clone()]).for_each(|(lanes, value)| lanes[r] = *value);
+        }
+        columns
+    }
+
     /// Codes the rows as 4-bit codes and hands each one's codes `[K]` and scales to `take`.
     pub(super) fn rescue(&mut self, fit: Fit, mut take: impl FnMut(&[i8], &[f16])) {
-        let cols = self.carry.cols;
+        let (cols, rows) = (self.carry.cols, self.rows());
         let groups = cols.div_ceil(RESCUE_GROUP);
         let scales: Vec<f16> = (self.weights.chunks_exact(cols))
             .flat_map(|row| row.chunks(RESCUE_GROUP).map(|group| rescue_row::scale_of(group, fit).0))
             .collect();
         let mut codes = vec![0; self.weights.len()];
-        self.work.clone_from(&self.weights);
-        self.carry.walk(&mut self.work, |r, c, value| {
-            let scale = scales[r * groups + c / RESCUE_GROUP].to_f64();
-            let code = rescue_row::rounded(value, scale);
-            codes[r * cols + c] = code as i8;
-            (code * scale) as f32
-        });
-        codes
-            .chunks_exact(cols)
-            .zip(scales.chunks_exact(groups))
-            .for_each(|(codes, scales)| take(codes, scales));
+        for block in &self.carry.blocks {
+            block.walk(&self.side_by_side(block), |c, values| {
+                let c = block.columns.start + c;
+                let mut stored = *values;
+                for (r, stored) in stored.iter_mut().enumerate().take(rows) {
+                    let scale = scales[r * groups + c / RESCUE_GROUP].to_f64();
+                    let code = rescue_row::rounded(*stored, scale);
+                    codes[r * cols + c] = code as i8;
+                    *stored = (code * scale) as f32;
+                }
+                stored
+            });
+        }
+        let rows = codes.chunks_exact(cols).zip(scales.chunks_exact(groups));
+        rows.for_each(|(codes, scales)| take(codes, scales));
     }
 
     /// Codes the rows as binary rows and hands each one's code to `take`.
@@ -70,89 +89,119 @@ impl<'a> Panel<'a> {
         let mut codes: Vec<BinaryRow> = Vec::new();
         for row in self.weights.chunks_exact(cols) {
             let mut code = BinaryRow::new(cols, settings);
-            code.fit(row);
+            code.fit_scales(row);
             codes.push(code);
         }
-        let group = if settings.scale_group == 0 { cols } else { settings.scale_group };
-        let levels: Vec<Vec<[f32; PATTERNS]>> = codes
-            .iter()
-            .map(|code| (0..cols.div_ceil(group)).map(|g| sums(&code.scales_of(g))).collect())
-            .collect();
-        self.work.clone_from(&self.weights);
         self.patterns.clear();
         self.patterns.resize(self.weights.len(), 0);
-        let (patterns, count) = (&mut self.patterns, 1 << settings.bases);
-        self.carry.walk(&mut self.work, |r, c, value| {
-            let levels = &levels[r][c / group][..count];
-            let nearest = nearest(value, levels);
-            patterns[r * cols + c] = nearest as u8;
-            levels[nearest]
-        });
-        self.solve_scales(settings, &mut codes);
+        let whole_row = settings.scale_group == 0;
+        let none: Equations = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
+        let mut equations = vec![none; codes.len()];
+        for block in &self.carry.blocks {
+            let n = block.columns.len();
+            let weights = self.side_by_side(block);
+            let signs = self.choose_signs(block, &weights, &codes);
+            add_equations(
+                block,
+                if whole_row { n } else { settings.scale_group },
+                &weights,
+                &signs,
+                &mut equations,
+            );
+            if !whole_row {
+                let groups = block.columns.start / settings.scale_group
+                    ..block.columns.end.div_ceil(settings.scale_group);
+                for (code, equations) in codes.iter_mut().zip(&mut equations) {
+                    improve(code, groups.clone(), equations);
+                    *equations = none;
+                }
+            }
+        }
+        if whole_row {
+            codes.iter_mut().zip(&equations).for_each(|(code, equations)| improve(code, 0..1, equations));
+        }
         for (code, patterns) in codes.iter_mut().zip(self.patterns.chunks_exact(cols)) {
             code.set_patterns(patterns);
             take(code);
         }
     }
 
-    /// Sets the scales of least output error for the chosen signs.
-    fn solve_scales(&self, settings: Settings, codes: &mut [BinaryRow]) {
-        let whole_row = settings.scale_group == 0;
-        let none: Vec<Equations> = vec![[[0.0; UNKNOWNS + 1]; UNKNOWNS]; codes.len()];
-        let mut equations = none.clone();
-        for block in &self.carry.blocks {
-            let group = if whole_row { block.columns.len() } else { settings.scale_group };
-            self.add_equations(block, group, settings.bases, &mut equations);
-            if !whole_row {
-                let groups = block.columns.start / group..block.columns.end.div_ceil(group);
-                codes
-                    .iter_mut()
-                    .zip(&equations)
-                    .for_each(|(code, equations)| improve(code, groups.clone(), equations));
-                equations.clone_from(&none);
+    /// Chooses the sign patterns in a block of columns by the scales that the codes have. Returns the signs side by
+    /// side, `[B, n]`.
+    fn choose_signs(&mut self, block: &CarryBlock, weights: &[Lanes], codes: &[BinaryRow]) -> Vec<Lanes> {
+        let (cols, n) = (self.carry.cols, weights.len());
+        let (bases, group) = codes.first().map_or((0, 1), |code| (code.bases(), code.group()));
+        let first = block.columns.start / group;
+        let levels: Vec<Vec<Lanes>> =
+            (first..block.columns.end.div_ceil(group)).map(|g| levels_of(codes, g)).collect();
+        let mut signs = vec![[0.0; LANES]; bases * n];
+        block.walk(weights, |c, values| {
+            let column = block.columns.start + c;
+            let (stored, numbers) = nearest(values, &levels[column / group - first]);
+            for (b, signs) in signs.chunks_exact_mut(n).enumerate() {
+                signs[c] = numbers.map(|number| if number >> b & 1 == 1 { 1.0 } else { -1.0 });
             }
-        }
-        if whole_row {
-            codes.iter_mut().zip(&equations).for_each(|(code, equations)| improve(code, 0..1, equations));
-        }
+            let of_rows = self.patterns.iter_mut().skip(column).step_by(cols);
+            of_rows.zip(numbers).for_each(|(pattern, number)| *pattern = number as u8);
+            stored
+        });
+        signs
     }
+}
 
-    /// Adds what one block of columns says about the scales of its groups: unknown `g * bases + b` is the scale of
-    /// basis b in the block's group g.
-    fn add_equations(&self, block: &CarryBlock, group: usize, bases: usize, equations: &mut [Equations]) {
-        let (cols, n) = (self.carry.cols, block.columns.len());
-        let sign = |pattern: u8, b: usize| if pattern >> b & 1 == 1 { 1.0_f32 } else { -1.0 };
-        let mut images = vec![0.0_f32; equations.len() * n];
-        for (g, start) in (0..n).step_by(group).enumerate() {
-            for b in 0..bases {
-                // H s, s the signs of this basis within this group.
-                images.fill(0.0);
-                for c in start..n.min(start + group) {
-                    let moments = &block.moments[c * n..][..n];
-                    for (r, image) in images.chunks_exact_mut(n).enumerate() {
-                        let sign = sign(self.patterns[r * cols + block.columns.start + c], b);
-                        image.iter_mut().zip(moments).for_each(|(sum, moment)| *sum += sign * moment);
-                    }
+/// What each sign pattern of group `g` stands for in each row.
+fn levels_of(codes: &[BinaryRow], g: usize) -> Vec<Lanes> {
+    let of_rows: Vec<_> = codes.iter().map(|code| scales::levels(&code.scales_of(g))).collect();
+    let patterns = 1 << codes.first().map_or(0, BinaryRow::bases);
+    let of_pattern =
+        |pattern: usize| std::array::from_fn(|r| of_rows.get(r).map_or(0.0, |levels| levels[pattern]));
+    (0..patterns).map(of_pattern).collect()
+}
+
+/// Adds what one block of columns says about the scales of its groups, which have `group` columns: unknown
+/// `g * bases + b` is the scale of basis b in the block's group g. `weights` `[n]` and `signs` `[B, n]` hold the rows
+/// side by side.
+fn add_equations(
+    block: &CarryBlock,
+    group: usize,
+    weights: &[Lanes],
+    signs: &[Lanes],
+    equations: &mut [Equations],
+) {
+    let n = weights.len();
+    let bases = signs.len() / n;
+    let mut image = vec![[0.0; LANES]; n];
+    for (g, start) in (0..n).step_by(group).enumerate() {
+        for b in 0..bases {
+            // H s, s the signs of this basis within this group.
+            let signs_of_group = &signs[b * n..][start..n.min(start + group)];
+            products(&block.moments, n, 0..n, start, signs_of_group, |i, sum| image[i] = *sum);
+            let mut add = |entry: usize, products: [f64; LANES]| {
+                for (equations, product) in equations.iter_mut().zip(products) {
+                    equations[g * bases + b][entry] += product;
                 }
-                for (r, (image, equations)) in images.chunks_exact(n).zip(equations.iter_mut()).enumerate() {
-                    let patterns = &self.patterns[r * cols..][block.columns.clone()];
-                    let weights = &self.weights[r * cols..][block.columns.clone()];
-                    let equation = &mut equations[g * bases + b];
-                    let products = image.iter().zip(weights).map(|(image, weight)| f64::from(image * weight));
-                    equation[UNKNOWNS] += products.sum::<f64>();
-                    for (h, (image, patterns)) in image.chunks(group).zip(patterns.chunks(group)).enumerate()
-                    {
-                        for (d, entry) in equation[h * bases..][..bases].iter_mut().enumerate() {
-                            let products = image.iter().zip(patterns);
-                            *entry += products
-                                .map(|(image, &pattern)| f64::from(image * sign(pattern, d)))
-                                .sum::<f64>();
-                        }
-                    }
+            };
+            add(UNKNOWNS, inner_products(&image, weights));
+            for (h, image) in image.chunks(group).enumerate() {
+                for d in 0..bases {
+                    add(h * bases + d, inner_products(image, &signs[d * n + h * group..]));
                 }
             }
         }
     }
+}
+
+/// The inner product of each row in `a` and `b`, as long as `a` is.
+fn inner_products(a: &[Lanes], b: &[Lanes]) -> [f64; LANES] {
+    let mut totals = [0.0; LANES];
+    for (a, b) in a.chunks(SUMMED_COLUMNS).zip(b.chunks(SUMMED_COLUMNS)) {
+        let mut sums = [0.0; LANES];
+        for (a, b) in a.iter().zip(b) {
+            sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
+        }
+        totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += f64::from(sum));
+    }
+    totals
 }
 
 /// Gives the scales of `groups` those that solve the equations, if the error falls.
@@ -182,16 +231,4 @@ fn improve(code: &mut BinaryRow, groups: std::ops::Range<usize>, equations: &Equ
             code.set_scale(i % bases, groups.start + i / bases, *scale);
         }
     }
-}
-
-/// Index of the level nearest to a value, of equals the last: 0 is minus with one basis, and 0.0 counts as plus.
-fn nearest(value: f32, levels: &[f32]) -> usize {
-    let (mut nearest, mut least) = (0, f32::INFINITY);
-    for (i, level) in levels.iter().enumerate() {
-        let error = (value - level).abs();
-        if error <= least {
-            (nearest, least) = (i, error);
-        }
-    }
-    nearest
 }

@@ -1,11 +1,8 @@
-//! Second moments of a weight's inputs, and what they say about carrying errors on.
-//!
-//! A row w errs in its outputs by (w - q)ᵀ H (w - q), q what is stored and H the mean of x xᵀ over inputs x. When one
-//! column is rounded, the best that the columns after it can do about it follows from H (Frantar et al., "Optimal
-//! Brain Compression", 2022, and "GPTQ", 2023).
+//! Second moments of a weight's inputs.
 
 use std::ops::Range;
 
+use super::carry::{Carry, CarryBlock, CarrySource};
 use crate::{Error, ErrorKind, Result};
 
 /// Columns whose moments are known together. Between blocks inputs count as independent.
@@ -128,120 +125,12 @@ impl Block<&[f32]> {
     }
 }
 
-/// One block of moments.
-pub struct CarrySource<'a> {
-    columns: Range<usize>,
-    values: &'a [f32],
-}
-
-/// How the errors of one block's columns are carried on.
-#[derive(Debug, Clone)]
-pub struct CarryBlock {
-    pub(super) columns: Range<usize>,
-    /// Damped moments `[n, n]`, scaled so that their diagonal has the mean 1.
-    pub(super) moments: Vec<f32>,
-    /// `[n, n]`: row c holds, for each column behind c, what is taken from it per unit that c errs.
-    factors: Vec<f32>,
-}
-
-/// How errors in the columns of a weight are carried to the columns behind them.
-#[derive(Debug, Clone)]
-pub struct Carry {
-    pub(super) cols: usize,
-    pub(super) blocks: Vec<CarryBlock>,
-}
-
-impl CarryBlock {
-    /// Factors and inverts one block, after adding to its diagonal `damping` (above 0) times the diagonal's mean: few
-    /// inputs say little about rare directions, and inputs of another kind little about all of them.
-    ///
-    /// # Errors
-    /// A moment that is NaN or infinite.
-    pub fn of(source: &CarrySource, damping: f64) -> Result<Self> {
-        let n = source.columns.len();
-        let at = |i: usize, j: usize| f64::from(source.values[i.max(j) * n + i.min(j)]);
-        let mean = (0..n).map(|i| at(i, i)).sum::<f64>() / n as f64;
-        if !mean.is_finite() {
-            return Err(Error::new(ErrorKind::BadValue, "the inputs of a weight are not finite")
-                .expected("finite activations", mean));
-        }
-        // Inputs that are always 0 say nothing: every column counts the same.
-        let scale = if mean > 0.0 { 1.0 / mean } else { 0.0 };
-        let damping = if mean > 0.0 { damping } else { 1.0 };
-        let mut matrix: Vec<f64> = (0..n * n).map(|i| scale * at(i / n, i % n)).collect();
-        for i in 0..n {
-            matrix[i * n + i] += damping;
-        }
-        let moments = matrix.iter().map(|&value| value as f32).collect();
-        factor_backwards(&mut matrix, n);
-        let inverse = invert_lower(&matrix, n);
-        let mut factors = vec![0.0; n * n];
-        for c in 0..n {
-            for j in c + 1..n {
-                factors[c * n + j] = (inverse[j * n + c] / inverse[c * n + c]) as f32;
-            }
-        }
-        Ok(Self { columns: source.columns.clone(), moments, factors })
-    }
-}
-
-/// Replaces the lower half of a positive definite A `[n, n]` by the lower triangular L with A = Lᵀ L.
-fn factor_backwards(matrix: &mut [f64], n: usize) {
-    for k in (0..n).rev() {
-        let (before, row) = matrix.split_at_mut(k * n);
-        // Damping keeps pivots positive; rounding must not make one of them 0.
-        let pivot = row[k].max(f64::EPSILON).sqrt();
-        row[k] = pivot;
-        row[..k].iter_mut().for_each(|value| *value /= pivot);
-        for i in 0..k {
-            let factor = row[i];
-            before[i * n..=i * n + i]
-                .iter_mut()
-                .zip(&row[..])
-                .for_each(|(value, row)| *value -= factor * row);
-        }
-    }
-}
-
-/// The inverse of a lower triangular matrix `[n, n]`.
-fn invert_lower(lower: &[f64], n: usize) -> Vec<f64> {
-    let mut inverse = vec![0.0; n * n];
-    for i in 0..n {
-        let (before, row) = inverse.split_at_mut(i * n);
-        let pivot = lower[i * n + i];
-        for k in 0..i {
-            let factor = lower[i * n + k] / pivot;
-            row[..=k].iter_mut().zip(&before[k * n..=k * n + k]).for_each(|(value, z)| *value -= factor * z);
-        }
-        row[i] = 1.0 / pivot;
-    }
-    inverse
-}
-
-impl Carry {
-    /// Goes through the columns of `rows` `[R, K]`. `choose(r, c, value)` gives what is stored for a value; what that
-    /// errs is carried to the columns behind it in the same block.
-    pub(super) fn walk(&self, rows: &mut [f32], mut choose: impl FnMut(usize, usize, f32) -> f32) {
-        for CarryBlock { columns, factors, .. } in &self.blocks {
-            let n = columns.len();
-            for c in 0..n {
-                let factors = &factors[c * n + c + 1..(c + 1) * n];
-                for (r, row) in rows.chunks_exact_mut(self.cols).enumerate() {
-                    let row = &mut row[columns.start + c..columns.end];
-                    let error = row[0] - choose(r, columns.start + c, row[0]);
-                    row[1..].iter_mut().zip(factors).for_each(|(later, factor)| *later -= error * factor);
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Inputs that move together `[T, cols]`.
-    fn inputs(tokens: usize, cols: usize) -> Vec<f32> {
+    pub(in crate::codec) fn inputs(tokens: usize, cols: usize) -> Vec<f32> {
         let mut state = 1_u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -254,7 +143,7 @@ mod tests {
         (0..tokens).flat_map(|_| token()).collect()
     }
 
-    fn moments(inputs: &[f32], cols: usize) -> Moments {
+    pub(in crate::codec) fn moments(inputs: &[f32], cols: usize) -> Moments {
         let mut moments = Moments::new(cols);
         for (columns, block) in moments.blocks_mut() {
             // In two stripes, as threads would.
@@ -289,35 +178,5 @@ mod tests {
             Moments::from_values(cols + 1, moments.values().to_vec()).unwrap_err().kind,
             ErrorKind::WrongShape
         );
-    }
-
-    /// Of all changes to the columns behind one that errs, the one made leaves the least error of outputs: there the
-    /// gradient is 0.
-    #[test]
-    fn what_is_carried_makes_up_best() {
-        let (cols, damping) = (9, 0.1);
-        let source = moments(&inputs(50, cols), cols);
-        let carry =
-            source.carry(|sources| sources.iter().map(|s| CarryBlock::of(s, damping)).collect()).unwrap();
-        let CarryBlock { moments, factors, .. } = &carry.blocks[0];
-        for c in 0..cols {
-            for j in c + 1..cols {
-                let later: f32 = (c + 1..cols).map(|k| moments[j * cols + k] * factors[c * cols + k]).sum();
-                let gradient = later + moments[j * cols + c];
-                assert!(gradient.abs() < 1e-5, "column {c}, {j}: {gradient}");
-                let without = later - moments[j * cols + j] * factors[c * cols + j] + moments[j * cols + c];
-                assert!(without.abs() > 1e-4, "a factor left out is noticed");
-            }
-        }
-    }
-
-    #[test]
-    fn inputs_that_say_nothing_carry_nothing() {
-        let carry =
-            Moments::new(5).carry(|sources| sources.iter().map(|s| CarryBlock::of(s, 0.03)).collect());
-        assert!(carry.unwrap().blocks[0].factors.iter().all(|&factor| factor == 0.0));
-        let bad = Moments::from_values(1, vec![f32::NAN]).unwrap();
-        let refused = bad.carry(|sources| sources.iter().map(|s| CarryBlock::of(s, 0.03)).collect());
-        assert_eq!(refused.unwrap_err().kind, ErrorKind::BadValue);
     }
 }

@@ -3,11 +3,13 @@
 //! Everything here is deterministic and evaluated in the order that is written down, so the same
 //! weights give the same bytes on every machine.
 
-use super::binary_row::{BinaryRow, SMALLEST_SCALE};
-use super::carried::{PANEL_ROWS, Panel};
+use super::binary_row::BinaryRow;
+use super::carried::Panel;
+use super::carry::Carry;
+use super::lanes::LANES;
 use super::layout::Layout;
-use super::moments::Carry;
 use super::rescue_row;
+use super::scales::SMALLEST_SCALE;
 use crate::tensor::{Dense, Packed};
 use crate::{Error, ErrorKind, Result};
 
@@ -111,7 +113,7 @@ pub fn quantize_block(
     let (rescued, binary): (Vec<usize>, Vec<usize>) = (0..block.rows).partition(|&r| is_rescued(r));
     let mut panel = Panel::new(carry);
     for (rows, rescue) in [(rescued, true), (binary, false)] {
-        for rows in rows.chunks(PANEL_ROWS) {
+        for rows in rows.chunks(LANES) {
             panel.clear();
             for &r in rows {
                 read_finite_row(block, first_row, r, &mut row)?;
@@ -160,7 +162,7 @@ pub fn row_errors(
     for r in 0..block.rows {
         read_finite_row(block, first_row, r, &mut row)?;
         for (code, errors) in codes.iter_mut().zip(&mut errors.binary) {
-            let plain = code.fit(&row);
+            let plain = code.fit_scales(&row);
             errors.push(importance.map_or(plain, |importance| code.weighted_error(&row, importance)) as f32);
         }
         let rescue = importance.map_or_else(

@@ -2,8 +2,9 @@
 
 use half::f16;
 
-use super::binary_row::storable_scale;
+use super::lanes::{LANES, sum};
 use super::quantize::Fit;
+use super::scales::storable_scale;
 use crate::tensor::{Packed, RESCUE_GROUP};
 
 /// Largest magnitude of a rescue code.
@@ -11,6 +12,8 @@ const CODE_MAX: f64 = 7.0;
 /// 1.5 * 2^52: adding it to a small f64 and taking it away again rounds half to even, because its
 /// own last bit counts ones. The library's function is a call per weight on plain x86-64.
 const ROUNDS_TO_ONES: f64 = 6_755_399_441_055_744.0;
+/// The same for f32: 1.5 * 2^23.
+const ROUNDS_TO_ONES_F32: f32 = 12_582_912.0;
 /// Parts of the full scale that are tried: a smaller one limits the largest weights and codes all
 /// others more finely. 128 weights of a bell curve are best served by about 0.9.
 const SCALES_TRIED: [f64; 5] = [0.95, 0.9, 0.85, 0.8, 0.72];
@@ -53,13 +56,14 @@ pub(super) fn error(row: &[f32], fit: Fit) -> f64 {
 /// The scale of one group of codes, and the squared error that it leaves.
 pub(super) fn scale_of(group: &[f32], fit: Fit) -> (f16, f64) {
     let full = full_scale(group);
-    let mut best = (full, group_error(group, full));
+    let plain = (full, group_error(group, full));
     if fit == Fit::Mean {
-        return best;
+        return plain;
     }
+    let mut best = (full, rough_error(group, full));
     let mut consider = |scale: f64| {
         let scale = storable_scale(scale);
-        let error = group_error(group, scale);
+        let error = rough_error(group, scale);
         let better = error < best.1;
         if better {
             best = (scale, error);
@@ -76,7 +80,8 @@ pub(super) fn scale_of(group: &[f32], fit: Fit) -> (f16, f64) {
             None => break,
         }
     }
-    best
+    let best = (chosen, group_error(group, chosen));
+    if best.1 < plain.1 { best } else { plain }
 }
 
 /// A seventh of the largest magnitude as f16, and 1 where that is 0 or infinite. It is the
@@ -94,30 +99,43 @@ pub(super) fn rounded(value: f32, scale: f64) -> f64 {
 
 /// The scale of least squared error for the codes that `scale` gives.
 fn solved_scale(group: &[f32], scale: f16) -> f64 {
-    let scale = scale.to_f64();
-    let (mut along, mut square) = (0.0, 0.0);
-    for &value in group {
-        let code = rounded(value, scale);
-        along += code * f64::from(value);
-        square += code * code;
-    }
-    if square > 0.0 { along / square } else { scale }
+    let inverse = scale.to_f32().recip();
+    let [along, square] = sum(group, |value| {
+        let code = f64::from(roughly_rounded(value, inverse));
+        [code * f64::from(value), code * code]
+    });
+    if square > 0.0 { along / square } else { scale.to_f64() }
 }
 
-/// Squared error of a group. Eight sums instead of one let the compiler use vector registers; their
-/// order is fixed, so the result is the same everywhere.
+/// [`rounded`] in f32, to compare scales by: it may round the other way where a weight lies between two codes.
+fn roughly_rounded(value: f32, inverse_scale: f32) -> f32 {
+    let limit = CODE_MAX as f32;
+    (value * inverse_scale).clamp(-limit, limit) + ROUNDS_TO_ONES_F32 - ROUNDS_TO_ONES_F32
+}
+
+/// [`group_error`] in f32, to compare scales by.
+fn rough_error(group: &[f32], scale: f16) -> f32 {
+    let scale = scale.to_f32();
+    let inverse = scale.recip();
+    let mut sums = [0.0; LANES];
+    let mut add = |values: &[f32]| {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            let error = value - roughly_rounded(value, inverse) * scale;
+            *sum += error * error;
+        }
+    };
+    let (full, last) = group.as_chunks::<LANES>();
+    full.iter().for_each(|values| add(values));
+    add(last);
+    sums.iter().sum()
+}
+
+/// Squared error of a group.
 fn group_error(group: &[f32], scale: f16) -> f64 {
     let scale = scale.to_f64();
-    let squared = |value: f32| {
+    let [error] = sum(group, |value| {
         let error = f64::from(value) - rounded(value, scale) * scale;
-        error * error
-    };
-    let (eights, last) = group.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for values in eights {
-        for (sum, &value) in sums.iter_mut().zip(values) {
-            *sum += squared(value);
-        }
-    }
-    sums.iter().sum::<f64>() + last.iter().map(|&value| squared(value)).sum::<f64>()
+        [error * error]
+    });
+    error
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use bitgauge_core::{Error, ErrorKind, Result};
 use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, DateTime, System};
 
@@ -17,44 +18,122 @@ const ZIP64_BYTES: u64 = u32::MAX as u64;
 /// Level of deflate for the small files: the smallest result.
 const DEFLATE_LEVEL: i64 = 9;
 
+/// Endings of archives and model files that are not written. Other names are folders': models are called
+/// `Qwen3-0.6B` and the like.
+const NOT_WRITTEN: [&str; 13] =
+    ["7z", "bz2", "gguf", "gz", "pt", "pth", "rar", "safetensors", "tbz2", "tgz", "txz", "xz", "zst"];
+/// Contents of a tar's members are padded to a multiple of this.
+const TAR_BLOCK: u64 = 512;
+
 /// Folder or archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Folder,
+    Archive(Archive),
+}
+
+/// One file that holds all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Archive {
     Zip,
+    Tar,
 }
 
 impl Form {
     /// The form that a target's name asks for.
-    pub(super) fn of(out: &Path) -> Self {
-        let zip = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
-        if zip { Self::Zip } else { Self::Folder }
+    ///
+    /// # Errors
+    /// A name that asks for a form that is not written.
+    pub(super) fn of(out: &Path) -> Result<Self> {
+        let extension = out.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        match extension.as_str() {
+            "zip" => Ok(Self::Archive(Archive::Zip)),
+            "tar" => Ok(Self::Archive(Archive::Tar)),
+            other if NOT_WRITTEN.contains(&other) => {
+                Err(Error::new(ErrorKind::BadName, "this kind of file is not written")
+                    .within(out.display())
+                    .expected("a name that ends in .zip or .tar, or a folder's", format!(".{other}")))
+            }
+            _ => Ok(Self::Folder),
+        }
     }
 
     /// Exact bytes of the artifact with weights of this length.
     ///
-    /// A zip is written as it will be, with zeros for weights, to a sink that only counts: nothing
-    /// here has to know how the archive's records look. Four gigabytes take about a second.
+    /// An archive is written as it will be, with zeros for weights, to a sink that only counts: nothing
+    /// here has to know how its records look. Four gigabytes take about a second.
     pub(super) fn bytes(self, files: &[SmallFile], weights_bytes: u64) -> io::Result<u64> {
         match self {
             Self::Folder => Ok(weights_bytes + files.iter().map(|file| file.bytes.len() as u64).sum::<u64>()),
-            Self::Zip => {
+            Self::Archive(archive) => {
                 let zeros = io::repeat(0).take(weights_bytes);
-                Ok(write_zip(Counter::default(), files, zeros, weights_bytes)?.end)
+                Ok(archive.write(Counter::default(), files, zeros, weights_bytes)?.end)
             }
+        }
+    }
+
+    /// Bytes that weights of this length take up, padding included. What else there is has the same length for all
+    /// lengths of weights, but for the step to zip64.
+    pub(super) fn padded(self, weights_bytes: u64) -> u64 {
+        match self {
+            Self::Archive(Archive::Tar) => weights_bytes.next_multiple_of(TAR_BLOCK),
+            Self::Archive(Archive::Zip) | Self::Folder => weights_bytes,
         }
     }
 }
 
-/// Writes a zip that is the same on every machine and day: the small files deflated, sorted by name,
-/// then the weights as they are.
-///
-/// The weights come last: so the archive's own records do not depend on their length, but for the
-/// step to zip64.
-pub(super) fn write_zip<W: Write + Seek>(
+impl Archive {
+    /// Writes the archive, the same bytes on every machine and day: the small files, sorted by name, then the weights
+    /// as they are.
+    pub(super) fn write<W: Write + Seek>(
+        self,
+        sink: W,
+        files: &[SmallFile],
+        weights: impl Read,
+        weights_bytes: u64,
+    ) -> io::Result<W> {
+        let weights = io::BufReader::with_capacity(1 << 20, weights);
+        match self {
+            Self::Zip => write_zip(sink, files, weights, weights_bytes),
+            Self::Tar => write_tar(sink, files, weights, weights_bytes),
+        }
+    }
+}
+
+/// Writes a ustar: every member with mode 644, of user 0 and time 0. A size of 8 GiB or more, too long for octal
+/// digits, is written in binary, as GNU's tar does.
+fn write_tar<W: Write>(
     sink: W,
     files: &[SmallFile],
     weights: impl Read,
+    weights_bytes: u64,
+) -> io::Result<W> {
+    let mut archive = tar::Builder::new(sink);
+    let header = |bytes: u64| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(bytes);
+        header
+    };
+    for file in files {
+        archive.append_data(&mut header(file.bytes.len() as u64), &file.name, &file.bytes[..])?;
+    }
+    archive.append_data(&mut header(weights_bytes), WEIGHTS, weights)?;
+    archive.into_inner()
+}
+
+/// Writes a zip, small files deflated.
+///
+/// The weights come last: so the archive's own records do not depend on their length, but for the
+/// step to zip64.
+fn write_zip<W: Write + Seek>(
+    sink: W,
+    files: &[SmallFile],
+    mut weights: impl Read,
     weights_bytes: u64,
 ) -> io::Result<W> {
     let mut archive = ZipWriter::new(sink);
@@ -73,7 +152,7 @@ pub(super) fn write_zip<W: Write + Seek>(
         .with_alignment(WEIGHTS_ALIGNMENT)
         .large_file(weights_bytes >= ZIP64_BYTES);
     archive.start_file(WEIGHTS, large)?;
-    io::copy(&mut io::BufReader::with_capacity(1 << 20, weights), &mut archive)?;
+    io::copy(&mut weights, &mut archive)?;
     Ok(archive.finish()?)
 }
 

@@ -11,11 +11,8 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::safetensors::file_bytes;
 use super::work::Work;
-use super::{PackSettings, Ready, side_files};
+use super::{PackSettings, Ready, Target, side_files};
 use crate::source::Source;
-
-/// Bytes of an artifact with these small files and weights of this length.
-type SizeOf<'a> = &'a dyn Fn(&[SmallFile], u64) -> Result<u64>;
 
 /// Reads every matrix once and settles the best mix within the limits of `pack`.
 ///
@@ -28,7 +25,7 @@ pub(super) fn prepare(
     settings: &PackSettings,
     (work, moments): (&Work, &mut MomentStore),
     progress: &mut Progress,
-    size_of: SizeOf,
+    target: &Target,
 ) -> Result<Ready> {
     let groups = scale_group.map_or_else(|| vec![0, 128], |group| vec![group]);
     // What can't be packed is refused before the long reading.
@@ -48,14 +45,14 @@ pub(super) fn prepare(
         .iter()
         .flat_map(|&scale_group| (1..=most_bases).map(move |bases| Settings { scale_group, bases, fit }))
         .collect();
-    check_smallest(&plan, &groups, &files, caps, size_of)?;
+    check_smallest(&plan, &groups, &files, caps, target)?;
     calibrate::run(source, &settings.calibration, moments, progress)?;
     let errors = plan.survey(source, &codecs, (work, moments), progress)?;
 
     let mut best: Option<(usize, Mix)> = None;
     for (i, files) in files.iter().enumerate() {
         let surveyed = surveyed(&plan, &errors, i * most_bases..(i + 1) * most_bases);
-        let mix = search(&plan, &surveyed, groups[i], files, caps, size_of)?;
+        let mix = search(&plan, &surveyed, groups[i], files, caps, target)?;
         if let Some(mix) = mix.filter(|mix| best.as_ref().is_none_or(|(_, best)| mix.error < best.error)) {
             best = Some((i, mix));
         }
@@ -73,13 +70,13 @@ fn check_smallest(
     groups: &[usize],
     files: &[Vec<SmallFile>],
     caps: Caps,
-    size_of: SizeOf,
+    target: &Target,
 ) -> Result<()> {
     let mut least = u64::MAX;
     for (&group, files) in groups.iter().zip(files) {
         let layouts = plan.layouts().map(|l| Layout::new(l.rows(), l.cols(), 1, 0, group as u64));
         let layouts = layouts.collect::<Result<Vec<_>>>()?;
-        least = least.min(size_of(files, file_bytes(plan.output_with(&layouts)))?);
+        least = least.min(target.bytes(files, file_bytes(plan.output_with(&layouts)))?);
     }
     if least <= caps.artifact_bytes { Ok(()) } else { Err(too_small(plan, caps, Some(least))) }
 }
@@ -109,12 +106,13 @@ fn search(
     scale_group: usize,
     files: &[SmallFile],
     caps: Caps,
-    size_of: SizeOf,
+    target: &Target,
 ) -> Result<Option<Mix>> {
     // What the archive adds to the weights never falls with their length, so a length that is
     // surely enough bounds it; between there and the result it is the same but for the step to zip64.
-    let around = size_of(files, caps.artifact_bytes)? - caps.artifact_bytes;
-    let artifact_bytes = |layouts: &[Layout]| around + file_bytes(plan.output_with(layouts));
+    let around = target.bytes(files, caps.artifact_bytes)? - target.form.padded(caps.artifact_bytes);
+    let artifact_bytes =
+        |layouts: &[Layout]| around + target.form.padded(file_bytes(plan.output_with(layouts)));
     let scale_group = scale_group as u64;
     Search { matrices: surveyed, scale_group, caps, artifact_bytes: &artifact_bytes }.run()
 }

@@ -100,9 +100,15 @@ impl Search<'_> {
             }
             (low, high) = (counts[best.saturating_sub(1)], counts[(best + 1).min(counts.len() - 1)]);
         };
-        let mut fill = self.fill_roughly(&bases_after(best))?;
-        fill.fill_exactly(self)?;
-        Ok(Some(fill.finish(self)))
+        // Bases were counted without the header's growth and padding: so the last may be one too many.
+        for count in (0..=best).rev() {
+            let mut fill = self.fill_roughly(&bases_after(count))?;
+            fill.fill_exactly(self)?;
+            if !fill.is_over(self)? {
+                return Ok(Some(fill.finish(self)));
+            }
+        }
+        Ok(None)
     }
 
     fn layout(&self, matrix: usize, bases: usize, rescued: u64) -> Result<Layout> {

@@ -61,18 +61,20 @@ fn model() -> Model {
 
 #[test]
 fn a_pack_that_is_cut_off_goes_on() {
-    for settings in settings() {
+    for (settings, [whole, cut]) in
+        settings().iter().zip([["whole.zip", "cut.zip"], ["whole.tar", "cut.tar"]])
+    {
         let model = model();
-        assert!(!is_cut_off(&model, "whole.zip", &settings, usize::MAX));
-        let whole = fs::read(model.path("whole.zip")).unwrap();
+        assert!(!is_cut_off(&model, whole, settings, usize::MAX));
+        let whole = fs::read(model.path(whole)).unwrap();
         let mut cuts = 0;
-        while is_cut_off(&model, "cut.zip", &settings, cuts + 1) {
+        while is_cut_off(&model, cut, settings, cuts + 1) {
             cuts += 1;
-            assert!(work(&model, "cut.zip").is_dir() && !model.path("cut.zip").exists());
-            assert!(!is_cut_off(&model, "cut.zip", &settings, usize::MAX), "cut at {cuts}");
-            assert!(fs::read(model.path("cut.zip")).unwrap() == whole, "cut at {cuts}");
-            assert!(!work(&model, "cut.zip").exists());
-            fs::remove_file(model.path("cut.zip")).unwrap();
+            assert!(work(&model, cut).is_dir() && !model.path(cut).exists());
+            assert!(!is_cut_off(&model, cut, settings, usize::MAX), "cut at {cuts}");
+            assert!(fs::read(model.path(cut)).unwrap() == whole, "cut at {cuts}");
+            assert!(!work(&model, cut).exists());
+            fs::remove_file(model.path(cut)).unwrap();
         }
         assert!(cuts > 20, "{cuts}");
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bitgauge_core::{Error, ErrorKind, Result};
 use tempfile::TempDir;
 
-use super::archive::{Form, WEIGHTS, write_zip};
+use super::archive::{Archive, Form, WEIGHTS};
 use super::files::SmallFile;
 
 /// A hidden folder beside the target.
@@ -17,12 +17,13 @@ pub(crate) struct Stage {
     _temporary: Option<TempDir>,
 }
 
-/// Refuses a target that exists, unless it may be replaced.
+/// Refuses a target of a form that is not written, and one that exists, unless it may be replaced.
 pub(crate) fn check_target(out: &Path, force: bool) -> Result<()> {
     if out.file_name().is_none() {
         return Err(Error::new(ErrorKind::BadName, "the target has no name")
-            .expected("a folder or a .zip file", out.display()));
+            .expected("a folder, a .zip or a .tar file", out.display()));
     }
+    Form::of(out)?;
     if force || fs::symlink_metadata(out).is_err() {
         return Ok(());
     }
@@ -71,7 +72,7 @@ impl Stage {
         self.folder.join(WEIGHTS)
     }
 
-    /// Moves the weights with `files`, as a folder or a zip, to `out`. Returns the bytes of the artifact,
+    /// Moves the weights with `files`, as a folder or an archive, to `out`. Returns the bytes of the artifact,
     /// which must be those that were `planned`, if they were.
     pub(crate) fn publish(
         self,
@@ -81,8 +82,8 @@ impl Stage {
         force: bool,
     ) -> Result<u64> {
         let failed = |error| write_error(out, &error);
-        let complete = match Form::of(out) {
-            Form::Zip => self.zip(files),
+        let complete = match Form::of(out)? {
+            Form::Archive(archive) => self.archive(archive, files),
             Form::Folder => self.fill_folder(files),
         };
         let (complete, size_bytes) = complete.map_err(failed)?;
@@ -106,12 +107,12 @@ impl Stage {
         Ok(size_bytes)
     }
 
-    fn zip(&self, files: &[SmallFile]) -> io::Result<(PathBuf, u64)> {
-        let path = self.root.join("model.zip");
+    fn archive(&self, archive: Archive, files: &[SmallFile]) -> io::Result<(PathBuf, u64)> {
+        let path = self.root.join("archive");
         let weights = File::open(self.weights())?;
         let weights_bytes = weights.metadata()?.len();
         let sink = io::BufWriter::new(File::create(&path)?);
-        let sink = write_zip(sink, files, weights, weights_bytes)?;
+        let sink = archive.write(sink, files, weights, weights_bytes)?;
         let file = sink.into_inner().map_err(|error| error.into_error())?;
         file.sync_all()?;
         let bytes = file.metadata()?.len();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::codec::{
@@ -204,7 +205,7 @@ fn what_is_read_back_is_what_quantizing_gives() {
     let mut case = 0;
     for (scale_group, bases) in [(128, 1), (0, 1), (128, 3), (0, 4)] {
         for rescue_fraction in [0.0, 0.1, 1.0] {
-            for kind in ["folder", "model.zip"] {
+            for kind in ["folder", "model.zip", "model.tar"] {
                 case += 1;
                 let out = format!("{case}.{kind}");
                 let settings = uniform(scale_group, rescue_fraction, bases);
@@ -250,8 +251,14 @@ fn the_same_model_gives_the_same_bytes() {
         model.pack_from(from, out, &SETTINGS).unwrap();
         assert_eq!(bytes("a.zip"), bytes(out), "{from}");
     }
-    model.pack("e.zip", &uniform(128, 0.2, 1)).unwrap();
-    assert_ne!(bytes("a.zip"), bytes("e.zip"));
+    model.pack("a.tar", &SETTINGS).unwrap();
+    model.pack_from("reversed", "b.TAR", &SETTINGS).unwrap();
+    assert_eq!(bytes("a.tar"), bytes("b.TAR"));
+    for ending in ["zip", "tar"] {
+        let (first, other) = (format!("a.{ending}"), format!("e.{ending}"));
+        model.pack(&other, &uniform(128, 0.2, 1)).unwrap();
+        assert_ne!(bytes(&first), bytes(&other));
+    }
 }
 
 #[test]
@@ -280,17 +287,62 @@ fn a_packed_zip_packs_like_its_folder() {
 }
 
 #[test]
+fn a_packed_tar_packs_like_its_folder() {
+    let model = Model::new();
+    let folder = model.pack("folder", &SETTINGS).unwrap();
+    let tar = model.pack("model.tar", &SETTINGS).unwrap();
+    assert_eq!(tar.bytes, fs::metadata(model.path("model.tar")).unwrap().len());
+    assert_eq!(PackSummary { bytes: 0, bits_per_parameter: 0.0, ..folder }, {
+        PackSummary { bytes: 0, bits_per_parameter: 0.0, ..tar }
+    });
+    assert_eq!(Source::open(&model.path("model.tar")).unwrap().artifact().kind, ContainerKind::Tar);
+    assert!(read(&model.path("model.tar")) == read(&model.path("folder")));
+    // Another reader.
+    let mut archive = tar::Archive::new(fs::File::open(model.path("model.tar")).unwrap());
+    let mut names = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let header = entry.header().clone();
+        assert!(header.as_ustar().is_some() && header.entry_type().is_file());
+        let of = [header.mode(), header.mtime().map(|time| time as u32), header.uid().map(|id| id as u32)];
+        assert_eq!(of.map(Result::unwrap), [0o644, 0, 0]);
+        let name = entry.path().unwrap().to_str().unwrap().to_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, fs::read(model.path("folder").join(&name)).unwrap(), "{name}");
+        names.push(name);
+    }
+    assert_eq!(names, ["config.json", "modeling_bitpack.py", "tokenizer.json", "model.safetensors"]);
+}
+
+#[test]
+fn other_files_are_not_written() {
+    let model = Model::new();
+    for out in ["out.tar.gz", "out.tgz", "out.GGUF", "model.safetensors", "out.tar.xz"] {
+        let error = model.pack(out, &SETTINGS).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadName, "{error}");
+        assert!(error.expected.contains(".zip or .tar") && error.place.ends_with(out), "{error}");
+    }
+    assert_eq!(model.listing(), ["source"]);
+    model.pack("Qwen3-0.6B", &SETTINGS).unwrap();
+    assert!(model.path("Qwen3-0.6B/config.json").exists());
+}
+
+#[test]
 fn tensors_are_aligned_to_their_elements() {
     let model = Model::new();
-    model.pack("model.zip", &SETTINGS).unwrap();
-    let source = Source::open(&model.path("model.zip")).unwrap();
-    let artifact = source.artifact();
-    for tensor in &artifact.tensors {
-        let start = artifact.members[tensor.member].offset + tensor.offset;
-        assert_eq!(start % tensor.dtype.bytes(), 0, "{}", tensor.name);
+    for out in ["model.zip", "model.tar"] {
+        model.pack(out, &SETTINGS).unwrap();
+        let source = Source::open(&model.path(out)).unwrap();
+        let artifact = source.artifact();
+        for tensor in &artifact.tensors {
+            let start = artifact.members[tensor.member].offset + tensor.offset;
+            assert_eq!(start % tensor.dtype.bytes(), 0, "{}", tensor.name);
+        }
+        let names =
+            |part: Part| artifact.tensors.iter().filter(move |t| t.name.ends_with(part.suffix())).count();
+        assert_eq!((names(Part::Sign), names(Part::RescueRows)), (8, 8));
     }
-    let names = |part: Part| artifact.tensors.iter().filter(move |t| t.name.ends_with(part.suffix())).count();
-    assert_eq!((names(Part::Sign), names(Part::RescueRows)), (8, 8));
 }
 
 #[test]
@@ -317,7 +369,7 @@ fn config_keeps_its_fields_in_order() {
 fn a_target_is_replaced_only_by_force() {
     let model = Model::new();
     let forced = PackSettings { force: true, ..SETTINGS };
-    for out in ["folder", "model.zip"] {
+    for out in ["folder", "model.zip", "model.tar"] {
         model.pack(out, &SETTINGS).unwrap();
         let error = model.pack(out, &SETTINGS).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Io, "{error}");
@@ -328,7 +380,7 @@ fn a_target_is_replaced_only_by_force() {
     fs::write(model.path("folder/stale.txt"), "gone after packing").unwrap();
     model.pack("folder", &forced).unwrap();
     assert!(!model.path("folder/stale.txt").exists());
-    assert_eq!(model.listing(), ["folder", "model.zip", "source"], "nothing temporary is left");
+    assert_eq!(model.listing(), ["folder", "model.tar", "model.zip", "source"], "nothing temporary is left");
 }
 
 #[test]

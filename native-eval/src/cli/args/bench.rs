@@ -24,7 +24,7 @@ pub struct BenchOptions {
     #[arg(long, value_name = "F", default_value_t = 0.0, requires = "matmul", value_parser = fraction)]
     pub rescue_fraction: f64,
     /// Load the weights from this artifact and time that. If it does not exist it is written first, with
-    /// random weights: a folder, or a zip if the name ends in .zip.
+    /// random weights: a .zip or .tar file, or a folder.
     #[arg(long, value_name = "PATH", conflicts_with = "matmul")]
     pub artifact: Option<PathBuf>,
     /// Also show where the time goes, kernel by kernel. Timing them keeps them from overlapping.

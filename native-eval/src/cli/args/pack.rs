@@ -11,7 +11,7 @@ use super::PackName;
 pub struct PackOptions {
     /// A dense Hugging Face model folder (config.json and safetensors).
     pub model: PathBuf,
-    /// The artifact to write: a .zip file, or a folder.
+    /// The artifact to write: a .zip or .tar file, or a folder.
     pub out: PathBuf,
     /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
     /// matrices get a second basis by what lowers the error most per bit.
