@@ -10,7 +10,7 @@ const SUMS: usize = 2;
 /// One column of [`LANES`] rows.
 pub(super) type Lanes = [f32; LANES];
 
-/// For each row i of `rows` in a matrix `[*, n]`, the sum of `matrix[i][columns.start + c] * x[c]` over all columns c
+/// For each row i of `rows` in a matrix `[*, n]`, the sum of `matrix[i][first_column + c] * x[c]` over all columns c
 /// that x has, handed to `take` in the order of the rows.
 pub(super) fn products(
     matrix: &[f32],
