@@ -4,7 +4,7 @@ use half::f16;
 
 use super::binary_row::BinaryRow;
 use super::carry::{Carry, CarryBlock};
-use super::lanes::{LANES, Lanes, nearest, products};
+use super::lanes::{LANES, Lanes, nearest, products, sum};
 use super::quantize::{Fit, Settings};
 use super::rescue_row;
 use super::scales::{self, storable_scale};
@@ -86,10 +86,10 @@ impl<'a> Panel<'a> {
     /// Codes the rows as binary rows and hands each one's code to `take`.
     pub(super) fn binary(&mut self, settings: Settings, mut take: impl FnMut(&BinaryRow)) {
         let cols = self.carry.cols;
-        let mut codes: Vec<BinaryRow> = Vec::new();
-        for row in self.weights.chunks_exact(cols) {
+        let (mut codes, mut kept) = (Vec::new(), [1.0; LANES]);
+        for (row, kept) in self.weights.chunks_exact(cols).zip(&mut kept) {
             let mut code = BinaryRow::new(cols, settings);
-            code.fit_scales(row);
+            *kept = part_kept(row, code.fit_scales(row));
             codes.push(code);
         }
         self.patterns.clear();
@@ -100,7 +100,9 @@ impl<'a> Panel<'a> {
         for block in &self.carry.blocks {
             let n = block.columns.len();
             let weights = self.side_by_side(block);
-            let signs = self.choose_signs(block, &weights, &codes);
+            let shrunk: Vec<Lanes> =
+                weights.iter().map(|column| std::array::from_fn(|r| column[r] * kept[r])).collect();
+            let signs = self.choose_signs(block, &shrunk, &codes);
             add_equations(
                 block,
                 if whole_row { n } else { settings.scale_group },
@@ -147,6 +149,16 @@ impl<'a> Panel<'a> {
         });
         signs
     }
+}
+
+/// The part of a row's weights that is left in a code with this squared error: of a bell curve's, in one basis, 64 %.
+///
+/// With scales of least error, a code is this part of the weights, and noise that has nothing to do with them. Only
+/// the noise is carried on. Carrying the missing part, too, would restore the strongest inputs and leave all others
+/// shrunk; norms make up for outputs that are shrunk alike.
+fn part_kept(row: &[f32], error: f64) -> f32 {
+    let [energy] = sum(row, |weight| [f64::from(weight) * f64::from(weight)]);
+    if energy > 0.0 { (1.0 - error / energy).max(0.0) as f32 } else { 1.0 }
 }
 
 /// What each sign pattern of group `g` stands for in each row.
