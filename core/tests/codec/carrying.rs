@@ -78,6 +78,32 @@ fn outputs_err_much_less() {
     }
 }
 
+/// How much of the rows' outputs for some inputs is left in what is stored, by least squares.
+fn part_left(weights: &[f32], stored: &[f32], inputs: &[f32]) -> f64 {
+    let output = |row: &[f32], x: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(w * x)).sum::<f64>();
+    let (mut both, mut own) = (0.0, 0.0);
+    for (weights, stored) in weights.chunks(COLS).zip(stored.chunks(COLS)) {
+        for x in inputs.chunks(COLS) {
+            let wanted = output(weights, x);
+            both += output(stored, x) * wanted;
+            own += wanted * wanted;
+        }
+    }
+    both / own
+}
+
+#[test]
+fn strong_inputs_are_shrunk_like_all_others() {
+    let (inputs, matrix) = (inputs(), dense(ROWS, COLS, 9));
+    let (weights, carry) = (matrix.values.to_f32(), carry_of(&inputs));
+    let settings = Settings { scale_group: 0, bases: 1, fit: Fit::LeastSquares };
+    let stored = values(&quantize_block(&matrix, 0, &[], settings, Some(&carry)).unwrap());
+    let others = dense(200, COLS, 6).values.to_f32();
+    let (strong, all) = (part_left(&weights, &stored, &inputs), part_left(&weights, &stored, &others));
+    println!("{strong} {all}");
+    assert!((strong / all - 1.0).abs() < 0.15, "{strong} of the outputs for strong inputs, {all} for all");
+}
+
 #[test]
 fn blocks_of_rows_are_coded_like_the_whole() {
     let (matrix, carry) = (dense(ROWS, COLS, 9), carry_of(&inputs()));
