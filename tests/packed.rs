@@ -61,13 +61,6 @@ fn every_setting() -> Vec<PackSettings> {
     all
 }
 
-fn bases(settings: &PackSettings) -> usize {
-    match settings.mix {
-        PackMix::Uniform { bases, .. } => bases,
-        PackMix::Budget { .. } => 0,
-    }
-}
-
 /// A random model whose matrices have several scale groups a row, the last one cut short: the golden
 /// models are narrower than one group.
 fn write_wide(like: &Path, to: &Path) -> Result<(), String> {
@@ -127,9 +120,10 @@ impl Pair {
             name.ends_with(".layers.0.mlp.down_proj.weight")
         };
         let (_, (_, first)) = weights.iter_mut().find(is_wanted).ok_or("no down_proj")?;
-        // A single weight, but where bases are refined: there it may be nearly 0, so it is a word of signs.
-        let one = settings.fit == Fit::Mean || bases(settings) == 1;
-        first.iter_mut().take(if one { 1 } else { 32 }).for_each(|value| *value = -*value);
+        // A single weight, but where more than rounding chose it: one of a refined sum may be nearly 0, one of a row
+        // whose errors are carried may be what its inputs need least. There it is a word of signs.
+        let flipped = if settings.fit == Fit::Mean { 1 } else { 32 };
+        first.iter_mut().take(flipped).for_each(|value| *value = -*value);
         write_dense(model, &pair.flipped, &weights)?;
         Ok(pair)
     }
