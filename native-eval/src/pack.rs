@@ -121,8 +121,9 @@ pub struct PackSummary {
 ///
 /// # Errors
 /// A source that is packed already, of a family that is not known, or whose tensors are not those
-/// of its family; a target that exists (unless `force`), or whose name asks for another kind of file; settings out of range; a model that is over
-/// the budget in any form; weights that are NaN or infinite; and what the operating system says.
+/// of its family; a target that exists (unless `force`), or whose name asks for another kind of file; settings out of
+/// range; a model that is over the budget in any form; weights that are NaN or infinite; and what the operating system
+/// says.
 pub fn pack(source: &mut Source, out: &Path, settings: &PackSettings, progress: Tell) -> Result<PackSummary> {
     stage::check_target(out, settings.force)?;
     let mut work = Work::open(source, out, settings)?;

@@ -1,5 +1,6 @@
 //! The hashes, a button that copies each, and a field to hold a published one against.
 
+use std::iter;
 use std::sync::Arc;
 
 use leptos::prelude::*;
@@ -46,8 +47,7 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
                 on:input=move |event| published.set(event_target_value(&event))
             />
             <div role="status">{live(outcome)}</div>
-            <div on:click=copy>{live(move || vec![list.clone()])}</div>
-            {live(move || tensors.iter().cloned().collect())}
+            <div on:click=copy>{live(move || iter::once(&list).chain(&tensors).cloned().collect())}</div>
             {(!are_hashed).then(|| view! {
                 <button
                     type="button"

@@ -2,7 +2,7 @@
 
 use bitgauge_core::report::Report;
 
-use crate::markup::{Markup, details, element, row, table};
+use crate::markup::{Markup, details, element};
 use crate::text;
 
 /// Every hash with its file, the artifact's first.
@@ -13,35 +13,38 @@ pub fn known(report: &Report) -> Vec<(&str, &str)> {
     whole.chain(members).collect()
 }
 
-/// The files with their hashes, each with a button that copies it (`data-copy`).
+/// The files with their hashes.
 pub fn list(report: &Report) -> Markup {
     let size = |name: &str| report.artifact.members.iter().find(|m| m.name == name).map(|m| m.bytes);
-    let line = |(name, hash): (&str, &str)| {
-        let bytes = size(name).unwrap_or(report.artifact.size_bytes);
-        let button = element("button")
-            .class("button button--quiet button--small")
-            .with("type", "button")
-            .with("data-copy", hash)
-            .with("aria-label", format!("Copy the SHA-256 of {name}"))
-            .text("Copy");
-        element("li")
-            .child(element("span").class("hash__name mono").text(name))
-            .child(element("span").class("hash__size").text(&text::bytes(bytes)))
-            .child(element("code").class("hash__value").text(hash))
-            .child(button)
-    };
-    element("ul").class("hashes").children(known(report).into_iter().map(line))
+    let lines = known(report)
+        .into_iter()
+        .map(|(name, hash)| line(name, &text::bytes(size(name).unwrap_or(report.artifact.size_bytes)), hash));
+    element("ul").class("hashes").children(lines)
 }
 
-/// Every tensor with its hash, when those were asked for.
+/// The tensors with their hashes, when those were asked for.
 pub fn tensors(report: &Report) -> Option<Markup> {
-    let rows = report.tensors.as_ref()?.iter().map(|tensor| {
+    let lines = report.tensors.as_ref()?.iter().map(|tensor| {
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
-        let kind = format!("{} {}", tensor.dtype, shape.join(" × "));
-        row([&tensor.name, &kind, &text::bytes(tensor.bytes), &tensor.sha256])
+        let about = format!("{} {}, {}", tensor.dtype, shape.join(" × "), text::bytes(tensor.bytes));
+        line(&tensor.name, &about, &tensor.sha256)
     });
-    let heads = ["Tensor", "Stored as", "Size", "SHA-256"];
-    Some(details("SHA-256 of each tensor", table("SHA-256 of each tensor", &heads, rows)))
+    Some(details("SHA-256 of each tensor", element("ul").class("hashes").children(lines)))
+}
+
+/// One hash, what it is of, and a button that copies it (`data-copy`).
+fn line(name: &str, about: &str, hash: &str) -> Markup {
+    let button = element("button")
+        .class("button button--quiet button--small")
+        .with("type", "button")
+        .with("data-copy", hash)
+        .with("aria-label", format!("Copy the SHA-256 of {name}"))
+        .text("Copy");
+    element("li")
+        .child(element("span").class("hash__name mono").text(name))
+        .child(element("span").class("hash__size").text(about))
+        .child(element("code").class("hash__value").text(hash))
+        .child(button)
 }
 
 /// What a published hash is the hash of, in words; nothing for an empty field.

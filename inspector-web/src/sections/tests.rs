@@ -106,7 +106,7 @@ fn a_published_hash_is_found_however_it_is_written() {
     );
     let with_tensors = Report { tensors: Some(vec![tensor.clone()]), ..report.clone() };
     assert_eq!(hashes::compare(&with_tensors, &tensor.sha256), Some(Ok("This is the hash of w.".into())));
-    assert_eq!(hashes::tensors(&with_tensors).expect("a table").find("td")[2].all_text(), tensor.sha256);
+    assert_eq!(hashes::tensors(&with_tensors).expect("a list").find("code")[0].all_text(), tensor.sha256);
     assert_eq!(compare(" "), None);
     assert!(compare(&"0".repeat(64)).is_some_and(|result| result.is_err()));
     assert!(
