@@ -22,7 +22,7 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
         }
         ContainerKind::Gguf => faults
             .push("a GGUF file is no submission: transformers loads folders and archives of them".to_owned()),
-        ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar => {}
+        ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar | ContainerKind::Json => {}
     }
     if artifact.tensors.is_empty() {
         faults.push("no safetensors weights were found".to_owned());

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::{Artifact, Change};
 use bitgauge_core::container::Packing;
+use bitgauge_core::contract::proxy::{Teacher, default_submission};
 use safetensors::SafeTensors;
 use serde_json::json;
 
@@ -35,6 +36,7 @@ fn main() {
     write_shards(&model.path, &folder.join("shards"));
     let golden = conformance::fixtures().join("models/qwen3_tied");
     convert::convert(&golden, &folder.join("model.gguf"), convert::Target::F32, None).expect("a GGUF file");
+    write_proxies(&folder);
     fs::write(folder.join("poem.txt"), "So much depends upon a red wheel barrow\n".repeat(20))
         .expect("a file");
 }
@@ -50,6 +52,8 @@ fn archives() -> Vec<(&'static str, Artifact)> {
         ("eligible.tar", Artifact::demo_tar(&[Change::RemoveFile("tokenizer.json")])),
         ("eligible.tar.gz", Artifact::demo_packed_tar(Packing::Gzip)),
         ("eligible.tar.bz2", Artifact::demo_packed_tar(Packing::Bzip2)),
+        ("eligible.tar.xz", Artifact::demo_packed_tar(Packing::Xz)),
+        ("cut.tar.xz", Artifact::demo_packed_tar(Packing::Xz).cut(1_000)),
         ("cut.tar.gz", Artifact::demo_packed_tar(Packing::Gzip).cut(1_000)),
         ("over-budget.zip", changed(Change::AddFile("ballast.bin", ballast()))),
         ("missing-weight.zip", changed(Change::RenameTensor(norm, absent))),
@@ -61,6 +65,18 @@ fn archives() -> Vec<(&'static str, Artifact)> {
         ("cut.zip", Artifact::demo(&[]).cut(1_000)),
         ("flipped.zip", Artifact::demo(&[]).flip(1_000_000)),
     ]
+}
+
+/// JSON artifacts of the validator's proxy.
+fn write_proxies(folder: &Path) {
+    let within = default_submission(&Teacher::default(), "binary").to_canonical();
+    let over = within.replace("{\"high_precision", "{\"binary_basis_count\":2,\"high_precision");
+    assert_ne!(within, over);
+    for (name, text) in
+        [("proxy.json", &*within), ("proxy-over.json", &over), ("no-proxy.json", "{\"layers\": 1}")]
+    {
+        fs::write(folder.join(name), text).expect("a file");
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -4,6 +4,7 @@ mod artifacts;
 mod compare;
 mod distributed;
 mod loading;
+mod proxy;
 mod validator;
 
 use std::path::Path;

@@ -43,6 +43,8 @@ pub enum ContainerKind {
     Safetensors,
     Gguf,
     Tar,
+    /// A proxy's artifact, which holds no model.
+    Json,
 }
 
 /// How a member's bytes are stored.
@@ -145,4 +147,11 @@ impl Artifact {
     }
 }
 
-names!(ContainerKind { Folder = "folder", Zip = "zip", Safetensors = "safetensors", Gguf = "gguf", Tar = "tar" });
+names!(ContainerKind {
+    Folder = "folder",
+    Zip = "zip",
+    Safetensors = "safetensors",
+    Gguf = "gguf",
+    Tar = "tar",
+    Json = "json"
+});

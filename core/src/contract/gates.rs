@@ -36,7 +36,7 @@ pub fn judge(evidence: &Evidence, pack: Pack) -> Vec<Gate> {
 }
 
 /// A gate that holds `got` against the upper limit `wanted`.
-fn at_most(id: &'static str, title: &'static str, unit: Unit, got: u64, wanted: u64) -> Gate {
+pub(super) fn at_most(id: &'static str, title: &'static str, unit: Unit, got: u64, wanted: u64) -> Gate {
     let margin = i128::from(wanted) - i128::from(got);
     Gate {
         id: id.into(),
@@ -53,7 +53,7 @@ fn at_most(id: &'static str, title: &'static str, unit: Unit, got: u64, wanted: 
 }
 
 /// A gate that could not be judged, and why.
-fn not_run(id: &'static str, title: &'static str, unit: Unit, why: impl Into<String>) -> Gate {
+pub(super) fn not_run(id: &'static str, title: &'static str, unit: Unit, why: impl Into<String>) -> Gate {
     Gate {
         id: id.into(),
         title: title.into(),
@@ -69,18 +69,18 @@ fn not_run(id: &'static str, title: &'static str, unit: Unit, why: impl Into<Str
 }
 
 impl Gate {
-    fn rule(mut self, rule: impl Into<String>) -> Self {
+    pub(super) fn rule(mut self, rule: impl Into<String>) -> Self {
         self.rule = rule.into();
         self
     }
 
-    fn details(mut self, details: Vec<String>) -> Self {
+    pub(super) fn details(mut self, details: Vec<String>) -> Self {
         self.details.extend(details);
         self
     }
 
     /// Sets the hint, which only a gate that failed shows.
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         if self.outcome == Outcome::Fail {
             self.hint = Some(hint.into());
         }

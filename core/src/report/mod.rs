@@ -355,6 +355,12 @@ impl Report {
         Ok(report)
     }
 
+    /// Whether a JSON text is meant to be a report, damaged or not, and not a proxy's artifact.
+    pub fn is_written_in(text: &[u8]) -> bool {
+        let key = b"\"schema_version\"";
+        text.windows(key.len()).any(|window| window == key)
+    }
+
     /// The error for a text of more than [`limits::REPORT_BYTES`], for who can tell before reading it.
     pub fn too_long(bytes: u64) -> Error {
         Error::new(ErrorKind::TooLarge, "the report is too long")

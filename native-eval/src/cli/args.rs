@@ -95,7 +95,7 @@ impl From<PackName> for Pack {
 
 #[derive(clap::Args)]
 pub struct InspectOptions {
-    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file.
+    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file, or a proxy's JSON artifact.
     pub artifact: PathBuf,
     /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
     /// can't run, so the best verdict is `inconclusive`.

@@ -1,10 +1,14 @@
 //! `bitgauge inspect`: the verdict, gate by gate.
 
-use bitgauge_core::Error;
-use bitgauge_core::contract::Pack;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use bitgauge_core::contract::{Pack, proxy};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Findings, Scan};
+use bitgauge_core::{Error, ErrorKind, limits};
 use native_eval::Source;
 
 use super::args::{Format, InspectOptions};
@@ -12,12 +16,8 @@ use super::{Exit, Failure, output, progress};
 
 /// Inspects one artifact.
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
-    let mut source = Source::open(&options.artifact)?;
-    let artifact = source.artifact().clone();
-    let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
     let reading = Reading::of(options.headers_only, options.hash_tensors);
-    let findings = read(&mut source, &inventory, reading)?;
-    let mut report = report(&source, &inventory, options.pack.into(), findings.as_ref());
+    let mut report = inspected(&options.artifact, options.pack.into(), reading)?;
     report.artifact.source = options.source.clone();
     if let Some(path) = &options.report {
         output::write_report(&report, path)?;
@@ -27,6 +27,47 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
         output::print_link(&report, base, format);
     }
     Ok(report.verdict.into())
+}
+
+/// The report of the artifact at `path`.
+///
+/// # Errors
+/// What [`Source::open`] and a pass over the bytes find; a saved report, which is no artifact.
+pub fn inspected(path: &Path, pack: Pack, reading: Reading) -> Result<Report, Error> {
+    if let Some(report) = inspected_json(path, pack)? {
+        return Ok(report);
+    }
+    let mut source = Source::open(path)?;
+    let artifact = source.artifact().clone();
+    let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
+    let findings = read(&mut source, &inventory, reading)?;
+    Ok(report(&source, &inventory, pack, findings.as_ref()))
+}
+
+/// The report of a proxy's artifact; nothing when the file is of another kind.
+fn inspected_json(path: &Path, pack: Pack) -> Result<Option<Report>, Error> {
+    /// White space and the first character.
+    const BEGINNING_BYTES: u64 = 512;
+    let Some(bytes) = File::open(path).ok().filter(|_| path.is_file()) else { return Ok(None) };
+    let fault = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, "the file cannot be read")
+            .within(path.display())
+            .expected("a readable file", error)
+    };
+    let mut text = Vec::new();
+    (&bytes).take(BEGINNING_BYTES).read_to_end(&mut text).map_err(fault)?;
+    if !proxy::looks_like_json(&text) {
+        return Ok(None);
+    }
+    // One byte over the cap, so that it is seen to be too long.
+    (&bytes).take(limits::PROXY_BYTES + 1 - text.len() as u64).read_to_end(&mut text).map_err(fault)?;
+    if Report::is_written_in(&text) {
+        return Err(Error::new(ErrorKind::Unsupported, "this is a saved report, not an artifact")
+            .within(path.display())
+            .hint("`bitgauge show` prints it, `bitgauge compare` holds it against another"));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    proxy::inspect(&name, &text, pack).map(Some)
 }
 
 /// The report of an artifact that is open as `source`.

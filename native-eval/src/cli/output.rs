@@ -45,9 +45,13 @@ fn print_for_people(report: &Report, weights: bool) {
     println!("{}  under the {} limits\n", text::verdict(report.verdict), report.pack.name());
     print_table(&gate_table(&report.gates));
     print_gate_particulars(&report.gates);
-    println!("{}", text::heading("Where the bits go"));
-    print_table(&accounting_table(report));
-    if weights {
+    let is_counted = !report.accounting.buckets.is_empty();
+    if is_counted {
+        println!("{}", text::heading("Where the bits go"));
+        print_table(&accounting_table(report));
+    }
+    // A proxy's few matrices are all there is to say of it.
+    if weights || !is_counted && !report.weights.is_empty() {
         println!("{}", text::heading("Weights"));
         print_table(&weight_table(report));
     }

@@ -5,14 +5,11 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use bitgauge_core::contract::Pack;
-use bitgauge_core::inventory::Inventory;
-use bitgauge_core::report::{Report, link};
-use bitgauge_core::{Error, ErrorKind, limits};
-use native_eval::Source;
-
 use super::Failure;
 use super::inspect::{self, Reading};
+use bitgauge_core::contract::Pack;
+use bitgauge_core::report::{Report, link};
+use bitgauge_core::{Error, ErrorKind, limits};
 
 /// How artifacts are inspected; a report says what was found when it was made.
 pub struct Settings {
@@ -29,7 +26,7 @@ pub struct Settings {
 pub fn report(argument: &OsStr, settings: &Settings) -> Result<Report, Failure> {
     match written(argument)? {
         Some(report) => Ok(report),
-        None => inspected(Path::new(argument), settings),
+        None => Ok(inspect::inspected(Path::new(argument), settings.pack, settings.reading)?),
     }
 }
 
@@ -56,7 +53,7 @@ fn fragment(argument: &OsStr) -> Option<&str> {
     }
 }
 
-/// The text of a JSON file; nothing when the file is of another kind.
+/// The text of a saved report; nothing when the file is something else.
 fn report_text(path: &Path) -> Result<Option<String>, Error> {
     let fault = |error: std::io::Error| {
         Error::new(ErrorKind::Io, "the report cannot be read")
@@ -72,13 +69,5 @@ fn report_text(path: &Path) -> Result<Option<String>, Error> {
     let mut text = String::new();
     // One byte over the cap, so that the report's reader sees that it is too long.
     file.take(limits::REPORT_BYTES + 1).read_to_string(&mut text).map_err(fault)?;
-    Ok(Some(text))
-}
-
-fn inspected(path: &Path, settings: &Settings) -> Result<Report, Failure> {
-    let mut source = Source::open(path)?;
-    let artifact = source.artifact().clone();
-    let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
-    let findings = inspect::read(&mut source, &inventory, settings.reading)?;
-    Ok(inspect::report(&source, &inventory, settings.pack, findings.as_ref()))
+    Ok(Some(text).filter(|text| Report::is_written_in(text.as_bytes())))
 }

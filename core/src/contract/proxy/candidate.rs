@@ -10,8 +10,8 @@ use crate::contract::{Config, Halt, Limits};
 /// A proxy artifact that passed every check of its content. Its gates are judged in [`super::run`].
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    layers: Vec<Layer>,
-    entries: Vec<Entry>,
+    pub(super) layers: Vec<Layer>,
+    pub(super) entries: Vec<Entry>,
     /// What it costs.
     pub totals: Totals,
 }

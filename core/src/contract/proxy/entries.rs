@@ -30,8 +30,8 @@ const RESCUE_ROLES: &[&str] = ROLES.split_at(7).1;
 /// One declared entry.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    name: String,
-    role: String,
+    pub name: String,
+    pub role: String,
     layer: Option<String>,
     /// Parameters before scaling.
     pub parameters: BigInt,

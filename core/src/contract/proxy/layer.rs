@@ -15,6 +15,8 @@ use crate::{Error, ErrorKind, limits};
 pub(super) struct Layer {
     /// Row-major, dequantized.
     pub weights: Vec<f64>,
+    /// How it is stored: `1-bit`, `2 x 1-bit + q4`.
+    pub form: String,
     /// Rescued weights.
     pub rescued: usize,
     /// Parameters that count.
@@ -237,5 +239,18 @@ fn account(spec: &LayerSpec, settings: &Settings, quantized: Quantized, config: 
     if let Some(scales) = quantized.scales {
         summary.insert("scales".into(), scales.into());
     }
-    Layer { weights: quantized.weights, rescued: settings.keep, parameters, bits, summary }
+    Layer {
+        weights: quantized.weights,
+        form: form(config, bases, keep),
+        rescued: settings.keep,
+        parameters,
+        bits,
+        summary,
+    }
+}
+
+fn form(config: &Config, bases: u64, keep: u64) -> String {
+    let native = if config.quant_mode == "ternary" { "ternary" } else { "1-bit" };
+    let times = if bases > 1 { format!("{bases} x ") } else { String::new() };
+    format!("{times}{native}{}", if keep > 0 { " + q4" } else { "" })
 }

@@ -5,6 +5,7 @@
 
 mod candidate;
 mod entries;
+mod inspect;
 mod layer;
 mod model;
 mod prepare;
@@ -15,9 +16,10 @@ mod submission;
 mod totals;
 
 pub use candidate::{Candidate, compile};
+pub use inspect::{inspect, looks_like_json, too_long};
 pub use model::{LAYERS, LayerSpec, Metrics, Teacher, VOCABULARY, vocabulary};
 pub use prepare::prepare_report;
 pub use rescue::{Payload, decode_q4, encode_q4, round_to_f16};
-pub use run::{Proxy, judge_bytes, run};
+pub use run::{Proxy, run};
 pub use submission::{Builder, Submission, default_submission};
 pub use totals::{Totals, scaled};

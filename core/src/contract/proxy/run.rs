@@ -10,7 +10,7 @@ use super::totals::ceil_bytes;
 use crate::contract::direct::{DatasetHandle, Verdict};
 use crate::contract::documents::{Corpus, Files, missing_corpus, sha256_hex};
 use crate::contract::python::{Exception, Raised, Value, fixed6, to_int};
-use crate::contract::{Config, Environment, FRACTION_TOLERANCE, Halt, Limits, choose_documents};
+use crate::contract::{Config, Environment, Halt, Limits, choose_documents};
 use crate::{Error, ErrorKind};
 
 /// What a run depends on.
@@ -61,18 +61,6 @@ pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<Verdict, Halt> {
     Ok(Verdict { report: report(config, &limits, &dataset, &outcome)?, stdout: stdout(&outcome) })
 }
 
-/// What a run says of a JSON artifact before it scores it: what its gates count, without documents and without IO.
-/// `path` is what messages call it; no size is declared.
-///
-/// # Errors
-/// What the validator raises, the first rejection among it.
-pub fn judge_bytes(path: &str, bytes: &[u8], config: &Config) -> Result<Candidate, Halt> {
-    let artifact = Submission::Bytes { path, bytes }.load()?;
-    let candidate = compile(&artifact, &Teacher::default(), config)?;
-    check_limits(&candidate, &Limits::of(config)?, &Environment::default())?;
-    Ok(candidate)
-}
-
 /// The vocabulary. Its size is that of the first matrix.
 fn words(corpus: Option<&Corpus>) -> Result<Vec<String>, Halt> {
     let missing = || missing_corpus("the proxy's vocabulary are the words of", "proxy run");
@@ -87,24 +75,24 @@ fn words(corpus: Option<&Corpus>) -> Result<Vec<String>, Halt> {
 }
 
 /// Rejects what is over a limit; the size that the environment declares.
-fn check_limits(
+pub(super) fn check_limits(
     candidate: &Candidate,
     limits: &Limits,
     environment: &Environment,
 ) -> Result<Option<BigInt>, Raised> {
     let totals = &candidate.totals;
-    if totals.rescue_fraction > limits.max_non_native_fraction + FRACTION_TOLERANCE {
+    if totals.is_over_fraction(limits) {
         let fraction = fixed6(totals.rescue_fraction);
         return Err(Raised::rejection(format!("high_precision_fraction high_precision_fraction={fraction}")));
     }
     let (parameters, max) = (&totals.parameter_count, limits.max_parameter_count);
-    if *parameters > max.into() {
+    if totals.is_over_parameters(limits) {
         return Err(Raised::rejection(format!(
             "parameter_count parameter_count={parameters} max_parameter_count={max}"
         )));
     }
     let (bits, max) = (&totals.compressed_bits, limits.max_compressed_bits);
-    if *bits > max.into() {
+    if totals.is_over_bits(limits) {
         return Err(Raised::rejection(format!(
             "compressed_size compressed_bits={bits} max_compressed_bits={max}"
         )));
@@ -130,32 +118,5 @@ fn secondary_metric(config: &Config, candidate: &Candidate) -> Result<f64, Raise
             Exception::TypeError,
             "float() argument must be a string or a real number, not 'NoneType'",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::proxy::default_submission;
-
-    #[test]
-    fn bytes_are_judged_as_a_run_judges_them() {
-        let config = Config::binary();
-        let judge = |bytes: &[u8]| judge_bytes("a.json", bytes, &config).map_err(|halt| halt.to_string());
-        let submission = default_submission(&Teacher::default(), "binary").to_canonical();
-        let candidate = judge(submission.as_bytes()).unwrap();
-        let direct = Value::parse(&submission).unwrap();
-        let Value::Object(direct) = direct else { panic!("an object") };
-        let expected = compile(&direct, &Teacher::default(), &config).unwrap();
-        assert_eq!(candidate.totals.compressed_bits, expected.totals.compressed_bits);
-        let over = submission.replacen(
-            "\"high_precision_fraction\":",
-            "\"high_precision_fraction\":0.5,\"was\":",
-            1,
-        );
-        assert!(judge(over.as_bytes()).is_err());
-        assert!(judge(b"[]").unwrap_err().contains("submission artifact JSON must be an object"));
-        assert!(judge(b"{").unwrap_err().contains("submission artifact must be JSON: a.json"));
-        assert!(judge(b"\xff").unwrap_err().contains("UTF-8"));
     }
 }

@@ -20,13 +20,6 @@ pub enum Submission<'a> {
         /// Reads it.
         files: &'a dyn Files,
     },
-    /// The contents of a JSON file.
-    Bytes {
-        /// What messages call the file.
-        path: &'a str,
-        /// All of it.
-        bytes: &'a [u8],
-    },
     /// A train module.
     Module {
         /// Its name in messages.
@@ -44,7 +37,6 @@ impl Submission<'_> {
     pub(super) fn load(&mut self) -> Result<Object, Halt> {
         match self {
             Self::File { path, files } => read_file(path, *files),
-            Self::Bytes { path, bytes } => parse(path, bytes),
             Self::Module { name, build: None } => {
                 Err(Raised::value(format!("{name} must define build_submission(...)")).into())
             }
@@ -71,7 +63,8 @@ fn unusable(path: &str, why: &str) -> Error {
         .expected("a JSON file in UTF-8", why)
 }
 
-fn parse(path: &str, bytes: &[u8]) -> Result<Object, Halt> {
+/// The artifact in a file's bytes; `path` is what messages call it.
+pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<Object, Halt> {
     let text = std::str::from_utf8(bytes).map_err(|error| unusable(path, &error.to_string()))?;
     match Value::parse(text) {
         Ok(Value::Object(artifact)) => Ok(artifact),

@@ -6,7 +6,7 @@ use num_traits::{Signed, ToPrimitive, Zero};
 use super::entries::{Entry, non_negative};
 use super::layer::Layer;
 use crate::contract::python::{Exception, Object, Raised, Value, significant12, to_float, to_int};
-use crate::contract::{Limits, PROXY_PARAMETERS};
+use crate::contract::{FRACTION_TOLERANCE, Limits, PROXY_PARAMETERS};
 
 /// `dividend / divisor` of two integers as Python's `/` gives it: correctly rounded.
 ///
@@ -103,6 +103,21 @@ impl Totals {
             proxy_compressed_bits: bits,
             proxy_rescue_count: rescued,
         })
+    }
+
+    /// Whether more is rescued than the limits allow.
+    pub(super) fn is_over_fraction(&self, limits: &Limits) -> bool {
+        self.rescue_fraction > limits.max_non_native_fraction + FRACTION_TOLERANCE
+    }
+
+    /// Whether there are more parameters than the limits allow.
+    pub(super) fn is_over_parameters(&self, limits: &Limits) -> bool {
+        self.parameter_count > limits.max_parameter_count.into()
+    }
+
+    /// Whether they take more bits than the limits allow.
+    pub(super) fn is_over_bits(&self, limits: &Limits) -> bool {
+        self.compressed_bits > limits.max_compressed_bits.into()
     }
 
     /// Holds what the artifact declares of itself against these.

@@ -30,12 +30,13 @@ const KEY: &str = "r=";
 /// Bytes of the CRC-32 at the end.
 const CHECKSUM_BYTES: usize = 4;
 /// The kinds of artifact by their number. New ones are appended.
-const KINDS: [ContainerKind; 5] = [
+const KINDS: [ContainerKind; 6] = [
     ContainerKind::Folder,
     ContainerKind::Zip,
     ContainerKind::Safetensors,
     ContainerKind::Gguf,
     ContainerKind::Tar,
+    ContainerKind::Json,
 ];
 /// The packs by their number.
 const PACKS: [Pack; 2] = [Pack::Binary, Pack::Ternary];
@@ -168,6 +169,7 @@ fn kind_number(kind: ContainerKind) -> u8 {
         ContainerKind::Safetensors => 2,
         ContainerKind::Gguf => 3,
         ContainerKind::Tar => 4,
+        ContainerKind::Json => 5,
     }
 }
 
