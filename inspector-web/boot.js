@@ -1,17 +1,22 @@
 // Starts the page. A file of its own, because the page's security policy forbids inline scripts;
-// index.html names the two hashed files in this element's attributes.
+// index.html names the hashed files in this element's attributes.
 const script = document.querySelector("script[data-wasm]");
 const status = document.getElementById("boot-status");
 const absolute = (path) => new URL(path, document.baseURI).href;
 
-// The worker is the same WebAssembly module as the page. Its script is made here rather than fetched,
-// since only then does the page's policy hold for it, too, on a host that sends no headers.
+// The worker is the same WebAssembly module as the page, or that for rarer formats. Its script is made here rather than
+// fetched, since only then does the page's policy hold for it, too, on a host that sends no headers.
 const worker = `
   addEventListener("message", async ({ data }) => {
-    const { default: init, start } = await import(data.js);
-    await init({ module_or_path: data.module });
-    start();
-    postMessage("ready");
+    try {
+      const { default: init, start } = await import(data.js);
+      await init({ module_or_path: data.module });
+      start();
+      postMessage("ready");
+    } catch (error) {
+      // Out of the promise, so that the page hears of it.
+      setTimeout(() => { throw error; });
+    }
   }, { once: true });`;
 
 // A task of its own for what follows, so that none is long.
@@ -30,9 +35,11 @@ try {
   const module = await WebAssembly.compile(bytes);
   const source = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
   // Each inspection has a worker of its own, so that Cancel is to end it.
-  globalThis.startInspectorWorker = () => {
+  const usual = { js, module };
+  const formats = { js: absolute(script.dataset.formatsJs), module: absolute(script.dataset.formatsWasm) };
+  globalThis.startInspectorWorker = (isRare) => {
     const started = new Worker(source, { type: "module" });
-    started.postMessage({ js, module });
+    started.postMessage(isRare ? formats : usual);
     return started;
   };
   await init({ module_or_path: module });

@@ -26,6 +26,7 @@ pub fn all() -> Vec<Cap> {
         ("tokenizer.json", bytes(limits::TOKENIZER_BYTES)),
         ("Header of a safetensors file", bytes(limits::SAFETENSORS_HEADER_BYTES)),
         ("Tensors in one artifact", count(limits::TENSORS_COUNT as u64)),
+        ("JSON artifact of a proxy", bytes(limits::PROXY_BYTES)),
     ]
     .into_iter()
     .map(|(subject, most)| Cap { subject, most })

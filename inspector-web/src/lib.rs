@@ -2,14 +2,15 @@
 //!
 //! What the page says is decided in plain modules that build and are tested on any machine. Only
 //! `page`, which draws it, and `worker`, which reads the files, need a browser. Both are one
-//! WebAssembly module: [`start`] sees which of the two it is in.
+//! WebAssembly module: [`start`] sees which of the two it is in. The worker for rarer formats is another, without
+//! `page` (the features of Cargo.toml say what is in which).
 #![forbid(unsafe_code)]
 
 pub mod address;
 pub mod caps;
 pub mod headline;
 pub mod markup;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "page"))]
 mod page;
 pub mod protocol;
 pub mod sections;
@@ -21,11 +22,11 @@ mod worker;
 /// the module has started.
 #[cfg(target_arch = "wasm32")]
 pub fn start() {
+    #[cfg(feature = "page")]
     if web_sys::window().is_some() {
-        leptos::mount::mount_to_body(page::Whole);
-    } else {
-        worker::serve();
+        return leptos::mount::mount_to_body(page::Whole);
     }
+    worker::serve();
 }
 
 /// Outside a browser there is nothing to draw on: says how to build the page, and exits with 2.

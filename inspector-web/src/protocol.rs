@@ -71,6 +71,8 @@ pub enum Event {
     },
     /// The SHA-256 of a file in hex.
     Hashed(String),
+    /// The file is one for the worker for rarer formats.
+    Rare,
     /// The artifact can't be judged.
     Failed(Error),
 }
@@ -107,6 +109,7 @@ impl FromJson for Event {
     fn from_json(value: Value) -> Result<Self, String> {
         let (name, content) = variant(value)?;
         match name.as_str() {
+            "Rare" => return Ok(Self::Rare),
             "Failed" => return Error::from_json(content).map(Self::Failed),
             "Hashed" => return String::from_json(content).map(Self::Hashed),
             _ => {}
@@ -150,6 +153,7 @@ mod tests {
         comes_back(Request::Judge(pack));
         comes_back(Event::Report { json: "{}".into(), complete: false, config: None });
         comes_back(Event::Hashed("ab".into()));
+        comes_back(Event::Rare);
         comes_back(Event::Progress { done: 1, total: u64::MAX });
         comes_back(Event::Fetched { requests: 3, bytes: 500_000 });
         let error = Error::new(ErrorKind::BadValue, "a scale is out of range").at(7).hint("pack it again");

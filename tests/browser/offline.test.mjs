@@ -18,6 +18,9 @@ test("it works offline after the first load, all three pages", async () => {
   }
   await pick(page, join(artifacts, "eligible.zip"));
   await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
+  await pick(page, join(artifacts, "eligible.tar.xz"));
+  await page.locator(".subject__name", { hasText: "tar.xz" }).waitFor();
+  await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
   // The browser says itself that it is offline when it looks for a newer service worker.
   opened.record.messages = opened.record.messages.filter((message) => !/ERR_INTERNET_DISCONNECTED/.test(message));
   await check(opened);
@@ -25,7 +28,7 @@ test("it works offline after the first load, all three pages", async () => {
 
 test("the footer shows the SHA-256 of the WebAssembly that runs", async () => {
   const opened = await open();
-  const name = readdirSync(dist).find((file) => file.endsWith(".wasm"));
+  const name = readdirSync(dist).find((file) => /^inspector.*\.wasm$/.test(file));
   const hash = createHash("sha256").update(readFileSync(join(dist, name))).digest("hex");
   assert.equal(await opened.page.locator("#wasm-hash").textContent(), hash);
   await check(opened);

@@ -1,17 +1,24 @@
-// Weighs the page as a host sends it, with brotli, and fails where it is over the limit.
+// Weighs the page as a host sends it, with brotli, and fails where it is over the limit. What is fetched only when a rarer
+// format is opened is weighed apart.
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 
-const limit = 250_000;
 const folder = process.argv[2];
-let total = 0;
-for (const name of readdirSync(folder).sort()) {
-  const quality = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 };
-  const bytes = brotliCompressSync(readFileSync(join(folder, name)), { params: quality }).length;
-  console.log(`${String(bytes).padStart(9)}  ${name}`);
-  total += bytes;
+const parts = [
+  { name: "the whole page", limit: 250_000, has: (file) => !file.startsWith("formats") },
+  { name: "the worker for rarer formats", limit: 250_000, has: (file) => file.startsWith("formats") },
+];
+const quality = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 };
+const files = readdirSync(folder).sort();
+for (const { name, limit, has } of parts) {
+  let total = 0;
+  for (const file of files.filter(has)) {
+    const bytes = brotliCompressSync(readFileSync(join(folder, file)), { params: quality }).length;
+    console.log(`${String(bytes).padStart(9)}  ${file}`);
+    total += bytes;
+  }
+  const rest = total > limit ? `${total - limit} over` : `${limit - total} under`;
+  console.log(`${String(total).padStart(9)}  bytes with brotli: ${name}, ${rest} the limit of ${limit}`);
+  if (total > limit) process.exitCode = 1;
 }
-const rest = total > limit ? `${total - limit} over` : `${limit - total} under`;
-console.log(`${String(total).padStart(9)}  bytes with brotli, ${rest} the limit of ${limit}`);
-process.exitCode = total > limit ? 1 : 0;

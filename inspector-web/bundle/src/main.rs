@@ -1,6 +1,6 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle inspector-web.wasm inspector-web/ dist/ [NODE_MODULES]
+//!     inspector-bundle inspector-web.wasm formats.wasm inspector-web/ dist/ [NODE_MODULES]
 //!
 //! What Trunk does from the same `index.html` and `Trunk.toml`, for machines where Trunk would first
 //! have to be compiled: JavaScript for the WebAssembly, names that change with the contents, and the
@@ -19,15 +19,16 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let (wasm, source, dist, tools) = match arguments.as_slice() {
-        [wasm, source, dist] => (wasm, source, dist, None),
-        [wasm, source, dist, modules] => (wasm, source, dist, Some(Path::new(modules).join(".bin"))),
-        _ => {
-            eprintln!("usage: inspector-bundle WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
-            return ExitCode::from(2);
-        }
+    let (paths, tools) = match arguments.as_slice() {
+        [paths @ .., modules] if paths.len() == 4 => (paths, Some(Path::new(modules).join(".bin"))),
+        paths => (paths, None),
     };
-    match bundle(Path::new(wasm), Path::new(source), Path::new(dist), tools.as_deref()) {
+    let [wasm, formats, source, dist] = paths else {
+        eprintln!("usage: inspector-bundle WASM FORMATS_WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
+        return ExitCode::from(2);
+    };
+    let modules = [("inspector", Path::new(wasm)), ("formats", Path::new(formats))];
+    match bundle(modules, Path::new(source), Path::new(dist), tools.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -36,29 +37,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn bundle(wasm: &Path, source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
+fn bundle(modules: [(&str, &Path); 2], source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     // Files of an earlier build would be published with this one.
     if dist.exists() {
         fs::remove_dir_all(dist)?;
     }
     fs::create_dir_all(dist)?;
-    let mut bindgen = Bindgen::new();
-    bindgen.input_path(wasm).web(true)?.typescript(false).out_name("inspector");
-    bindgen.generate(dist)?;
-    let compiled = dist.join("inspector_bg.wasm");
     let index = fs::read_to_string(source.join("index.html"))?;
-    let script = dist.join("inspector.js");
-    if let Some(tools) = tools {
-        run(Command::new(tools.join("wasm-opt"))
-            .args(wasm_opt_arguments(&index))
-            .arg(&compiled)
-            .arg("-o")
-            .arg(&compiled))?;
-        minify(tools, &script)?;
+    let mut names = Vec::new();
+    for (name, wasm) in modules {
+        names.push(module(name, wasm, dist, &index, tools)?);
     }
-    let js = with_hash(&script)?;
-    let wasm = with_hash(&compiled)?;
-    let (index, copied) = expand(&index, &js, &wasm)?;
+    let (index, copied) = expand(&index, &names)?;
     fs::write(dist.join("url.html"), page(&index, "url", &[("connect-src 'self'", CONNECT_ANYWHERE)])?)?;
     fs::write(dist.join("compare.html"), page(&index, "compare", &[])?)?;
     fs::write(dist.join("index.html"), index)?;
@@ -69,6 +59,29 @@ fn bundle(wasm: &Path, source: &Path, dist: &Path, tools: Option<&Path>) -> Resu
         }
     }
     write_offline(source, dist, tools)
+}
+
+/// The names of a module's files.
+struct Module {
+    js: String,
+    wasm: String,
+}
+
+/// Writes a module's WebAssembly and the JavaScript that loads it.
+fn module(name: &str, wasm: &Path, dist: &Path, index: &str, tools: Option<&Path>) -> Result<Module> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(wasm).web(true)?.typescript(false).out_name(name);
+    bindgen.generate(dist)?;
+    let (script, compiled) = (dist.join(format!("{name}.js")), dist.join(format!("{name}_bg.wasm")));
+    if let Some(tools) = tools {
+        run(Command::new(tools.join("wasm-opt"))
+            .args(wasm_opt_arguments(index))
+            .arg(&compiled)
+            .arg("-o")
+            .arg(&compiled))?;
+        minify(tools, &script)?;
+    }
+    Ok(Module { js: with_hash(&script)?, wasm: with_hash(&compiled)? })
 }
 
 /// Writes a script or a style sheet without what only people need.
@@ -153,8 +166,9 @@ fn attribute<'a>(html: &'a str, name: &str) -> Option<&'a str> {
 /// index.html without comments and Trunk's marks, and the files that it names.
 ///
 /// Every `<link data-trunk>` stands for one thing: the style sheet and the icon stay links, what is
-/// only copied goes, and the WebAssembly becomes the script that starts it.
-fn expand(index: &str, js: &str, wasm: &str) -> Result<(String, Vec<String>)> {
+/// only copied goes, the page's WebAssembly becomes the script that starts it, which names the worker's, too.
+fn expand(index: &str, modules: &[Module]) -> Result<(String, Vec<String>)> {
+    let [page, formats] = modules else { return Err("two modules are wanted".into()) };
     let index = without_comments(index)?;
     let (mut out, mut rest, mut copied) = (String::new(), index.as_str(), Vec::new());
     while let Some((before, link)) = rest.split_once("<link") {
@@ -167,9 +181,13 @@ fn expand(index: &str, js: &str, wasm: &str) -> Result<(String, Vec<String>)> {
             ("css", Some(href)) => out.push_str(&format!("<link rel=\"stylesheet\" href=\"./{href}\" />")),
             ("icon", Some(href)) => out.push_str(&format!("<link rel=\"icon\" href=\"./{href}\" />")),
             ("copy-file", Some(_)) => out.truncate(out.trim_end().len()),
+            ("rust", None) if attribute(link, "data-type") == Some("worker") => {
+                out.truncate(out.trim_end().len());
+            }
             ("rust", None) => out.push_str(&format!(
-                "<script type=\"module\" src=\"./boot.js\" data-js=\"./{js}\" data-wasm=\"./{wasm}\" \
-                 data-offline=\"./{OFFLINE}\"></script>"
+                "<script type=\"module\" src=\"./boot.js\" data-js=\"./{}\" data-wasm=\"./{}\" \
+                 data-formats-js=\"./{}\" data-formats-wasm=\"./{}\" data-offline=\"./{OFFLINE}\"></script>",
+                page.js, page.wasm, formats.js, formats.wasm
             )),
             _ => return Err(format!("index.html: a link that is not known here: {rel}").into()),
         }
@@ -198,13 +216,16 @@ mod tests {
     fn links_of_trunk_become_what_they_stand_for() {
         let index = "<head>\n  <link data-trunk rel=\"css\" href=\"style.css\" />\n  \
                      <link data-trunk rel=\"copy-file\" href=\"boot.js\" />\n  \
-                     <!-- why -->\n  <link\n data-trunk rel=\"rust\"\n/>\n</head>";
-        let (html, copied) = expand(index, "a-1.js", "b-2.wasm").unwrap();
+                     <!-- why -->\n  <link\n data-trunk rel=\"rust\"\n/>\n  \
+                     <link data-trunk rel=\"rust\" data-type=\"worker\" />\n</head>";
+        let module = |js: &str, wasm: &str| Module { js: js.into(), wasm: wasm.into() };
+        let modules = [module("a-1.js", "b-2.wasm"), module("c-3.js", "d-4.wasm")];
+        let (html, copied) = expand(index, &modules).unwrap();
         assert_eq!(
             html,
             "<head>\n  <link rel=\"stylesheet\" href=\"./style.css\" />\n  \
              <script type=\"module\" src=\"./boot.js\" data-js=\"./a-1.js\" data-wasm=\"./b-2.wasm\" \
-             data-offline=\"./offline.js\"></script>\n</head>"
+             data-formats-js=\"./c-3.js\" data-formats-wasm=\"./d-4.wasm\" data-offline=\"./offline.js\"></script>\n</head>"
         );
         assert_eq!(copied, ["style.css", "boot.js"]);
         let rust = "<link data-trunk rel=\"rust\"\n data-wasm-opt=\"z\" data-wasm-opt-params=\"--a --b\" />";
@@ -212,7 +233,7 @@ mod tests {
         let url = page("<html lang=\"en\">", "url", &[]).unwrap();
         assert_eq!(url, "<html data-page=\"url\" lang=\"en\">");
         assert!(page("<html lang=\"en\">", "url", &[("connect-src 'self'", "")]).is_err());
-        assert!(expand("<!-- <link", "", "").is_err());
-        assert!(expand("<link rel=\"preload\" href=\"x\">", "", "").is_err());
+        assert!(expand("<!-- <link", &modules).is_err());
+        assert!(expand("<link rel=\"preload\" href=\"x\">", &modules).is_err());
     }
 }

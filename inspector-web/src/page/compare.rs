@@ -33,15 +33,7 @@ impl Side {
 
     fn open(self, picked: Picked) {
         self.claim.set(None);
-        match picked.report_file() {
-            Some(file) => {
-                self.session.close();
-                wasm_bindgen_futures::spawn_local(async move {
-                    self.claim.set(Some(file.await.map(Arc::new)));
-                });
-            }
-            None => self.session.open(picked),
-        }
+        self.session.take_picked(picked, self.claim);
     }
 
     /// Takes a link, or only what follows its `#`; anything else but nothing is refused.

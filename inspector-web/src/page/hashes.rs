@@ -25,7 +25,8 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
     }
     let list = hashes::list(&shown.report);
     let tensors = hashes::tensors(&shown.report);
-    let are_hashed = tensors.is_some();
+    // A proxy's artifact has no files and so no tensors.
+    let can_hash = tensors.is_none() && !shown.report.artifact.members.is_empty();
     let published = RwSignal::new(String::new());
     let outcome = move || {
         let (class, words) = match hashes::compare(&shown.report, &published.get()) {
@@ -48,7 +49,7 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
             />
             <div role="status">{live(outcome)}</div>
             <div on:click=copy>{live(move || iter::once(&list).chain(&tensors).cloned().collect())}</div>
-            {(!are_hashed).then(|| view! {
+            {can_hash.then(|| view! {
                 <button
                     type="button"
                     class="button button--quiet button--small"

@@ -60,15 +60,7 @@ fn Inspect() -> impl IntoView {
     let session = Session::new();
     let claim = claim_in_address();
     let claimed = move || claim.get().and_then(Result::ok);
-    let picked = move |picked: Picked| match picked.report_file() {
-        Some(report) => {
-            session.close();
-            wasm_bindgen_futures::spawn_local(async move {
-                claim.set(Some(report.await.map(Arc::new)));
-            });
-        }
-        None => session.open(picked),
-    };
+    let picked = move |picked: Picked| session.take_picked(picked, claim);
     let before = move || {
         let mut parts: Vec<Markup> = session.fault().into_iter().collect();
         match claim.get() {
@@ -143,8 +135,8 @@ fn claimed_report(report: &Report) -> Vec<Markup> {
 fn sections_of(report: &Report) -> Vec<Markup> {
     [
         Some(gates::gates(report)),
-        Some(budget::budget(report)),
-        Some(accounting::accounting(report)),
+        budget::budget(report),
+        accounting::accounting(report),
         layers::layers(report),
         manifest::manifest(report),
     ]

@@ -9,6 +9,7 @@ use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind, limits};
 
 /// Files to inspect.
+#[derive(Clone)]
 pub struct Picked {
     /// File or folder name.
     pub name: String,
@@ -62,21 +63,19 @@ impl Picked {
     }
 
     /// The report in a JSON file, when that is what was chosen.
-    pub fn report_file(&self) -> Option<impl Future<Output = Result<Report, Error>> + use<>> {
-        let [file] = self.files.as_slice() else { return None };
+    pub async fn report(&self) -> Result<Option<Report>, Error> {
+        let [file] = self.files.as_slice() else { return Ok(None) };
         if self.folder || !self.name.to_ascii_lowercase().ends_with(".json") {
-            return None;
+            return Ok(None);
         }
-        let file = file.clone();
-        Some(async move {
-            let place = |error: Error| error.within(file.name());
-            if file.size() > limits::REPORT_BYTES as f64 {
-                return Err(place(Report::too_long(file.size() as u64)));
-            }
-            let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
-            let text = text.ok_or_else(|| place(Error::new(ErrorKind::Io, "the file cannot be read")))?;
-            Report::from_json(&text).map_err(place)
-        })
+        let place = |error: Error| error.within(&self.name);
+        if file.size() > limits::REPORT_BYTES as f64 {
+            return Err(place(Report::too_long(file.size() as u64)));
+        }
+        let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
+        let text = text.ok_or_else(|| place(Error::new(ErrorKind::Io, "the file cannot be read")))?;
+        let is_report = Report::is_written_in(text.as_bytes());
+        is_report.then(|| Report::from_json(&text).map_err(place)).transpose()
     }
 
     /// Files whose paths begin with the folder's own name.

@@ -83,6 +83,8 @@ pub struct Session {
     /// Whose limits apply.
     pub pack: RwSignal<Pack>,
     workers: StoredValue<Vec<Worker>, LocalStorage>,
+    /// What is open, for the worker for rarer formats.
+    picked: StoredValue<Option<Picked>, LocalStorage>,
     began: StoredValue<f64>,
 }
 
@@ -96,12 +98,31 @@ impl Session {
             progress: RwSignal::new(None),
             pack: RwSignal::new(Pack::Binary),
             workers: StoredValue::new_local(Vec::new()),
+            picked: StoredValue::new_local(None),
             began: StoredValue::new(0.0),
         }
     }
 
+    /// Inspects these files, or puts the report that they are into `claim`.
+    pub fn take_picked(self, picked: Picked, claim: RwSignal<Option<Result<Arc<Report>, Error>>>) {
+        wasm_bindgen_futures::spawn_local(async move {
+            match picked.report().await.transpose() {
+                Some(report) => {
+                    self.close();
+                    claim.set(Some(report.map(Arc::new)));
+                }
+                None => self.open(picked),
+            }
+        });
+    }
+
     /// Inspects these files, and no longer what was open before.
     pub fn open(self, picked: Picked) {
+        self.picked.set_value(Some(picked.clone()));
+        self.open_with(picked, Module::Usual);
+    }
+
+    fn open_with(self, picked: Picked, module: Module) {
         let Picked { name, folder, paths, files } = picked;
         let files: Array = files.into_iter().map(JsValue::from).collect();
         let pack = self.pack.get_untracked();
@@ -111,8 +132,8 @@ impl Session {
         let [port, other] =
             [MessageChannel::port1, MessageChannel::port2].map(|port| channel.as_ref().map(port));
         let hash =
-            other.map(|port| Message { request: Request::Hash, files: files.clone(), port: Some(port) });
-        self.begin(name, Message { request: open, files, port }, hash);
+            other.map(|port| Message { files: files.clone(), port: Some(port), ..Request::Hash.into() });
+        self.begin(name, Message { request: open, files, port, module }, hash);
     }
 
     /// Inspects a file on another host, from its headers.
@@ -141,7 +162,7 @@ impl Session {
     /// Starts a worker with its first request, then a second worker. The first is the one that inspects; were
     /// the second started before it takes requests, what the second finds might come too early.
     fn start(self, message: Message, second: Option<Message>) {
-        match start_worker() {
+        match start_worker(message.module) {
             Ok(worker) => {
                 self.listen(&worker, message, second);
                 self.workers.update_value(|workers| workers.push(worker));
@@ -238,6 +259,11 @@ impl Session {
             }
             Ok(Event::Hashed(hash)) => self.request(Request::FileHash(hash)),
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
+            Ok(Event::Rare) => {
+                if let Some(picked) = self.picked.with_value(Clone::clone) {
+                    self.open_with(picked, Module::Formats);
+                }
+            }
             Ok(Event::Failed(error)) => {
                 // The other worker need not hash on.
                 self.end_workers();
@@ -258,10 +284,20 @@ fn now() -> f64 {
     js_sys::Date::now()
 }
 
-/// boot.js holds the compiled module, so it starts the worker.
-fn start_worker() -> Result<Worker, Error> {
+/// Which WebAssembly module a worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Module {
+    /// The page's own.
+    Usual,
+    /// That for rarer formats.
+    Formats,
+}
+
+/// boot.js knows the modules, so it starts the worker.
+fn start_worker(module: Module) -> Result<Worker, Error> {
     let start = Reflect::get(&js_sys::global(), &"startInspectorWorker".into());
-    let worker = start.and_then(|start| start.unchecked_into::<Function>().call0(&JsValue::NULL));
+    let is_rare = JsValue::from_bool(module == Module::Formats);
+    let worker = start.and_then(|start| start.unchecked_into::<Function>().call1(&JsValue::NULL, &is_rare));
     worker.map(JsCast::unchecked_into).map_err(|error| broken(format!("{error:?}")))
 }
 
@@ -271,11 +307,13 @@ struct Message {
     files: Array,
     /// Its end of the line to the other worker.
     port: Option<MessagePort>,
+    /// What it runs.
+    module: Module,
 }
 
 impl From<Request> for Message {
     fn from(request: Request) -> Self {
-        Self { request, files: Array::new(), port: None }
+        Self { request, files: Array::new(), port: None, module: Module::Usual }
     }
 }
 

@@ -5,8 +5,8 @@ use bitgauge_core::report::Report;
 use crate::markup::{Markup, row, section, table};
 use crate::text;
 
-/// Every bucket that holds anything.
-pub fn accounting(report: &Report) -> Markup {
+/// Every bucket that holds anything; nothing of an artifact whose bits are not told apart.
+pub fn accounting(report: &Report) -> Option<Markup> {
     let accounting = &report.accounting;
     let total = accounting.total_bits;
     let parameters = report.model.as_ref().and_then(|model| model.parameters).filter(|&p| p > 0);
@@ -26,5 +26,6 @@ pub fn accounting(report: &Report) -> Markup {
     }
     rows.push(line("total", total, ""));
     let heads = ["What", "Size", "Share", "Bits per parameter"];
-    section("bits", "Where the bits go").child(table("Where the bits go", &heads, rows))
+    let section = section("bits", "Where the bits go").child(table("Where the bits go", &heads, rows));
+    (!accounting.buckets.is_empty()).then_some(section)
 }

@@ -34,8 +34,8 @@ const SERIES: [(&str, &[Bucket]); 8] = [
     ("padding", &[Bucket::SignPadding, Bucket::RescueCodePadding]),
 ];
 
-/// A bar for each cap on the artifact's size.
-pub fn budget(report: &Report) -> Markup {
+/// A bar for each cap on the artifact's size; nothing of an artifact whose bits are not told apart.
+pub fn budget(report: &Report) -> Option<Markup> {
     let caps = report.gates.iter().filter(|gate| matches!(&*gate.id, "artifact_size" | "model_budget"));
     let bits = series_bits(report);
     let mut section = section("budget", "The budget").children(caps.filter_map(|gate| bar(gate, &bits)));
@@ -51,7 +51,8 @@ pub fn budget(report: &Report) -> Markup {
         section = section.child(element("p").class("small").text(note));
     }
     let rows = shown().map(|((_, (name, _)), bits)| row([name, &text::bits_as_bytes(bits)]));
-    section.child(details("Show data", table("The budget", &["Part", "Size"], rows)))
+    let section = section.child(details("Show data", table("The budget", &["Part", "Size"], rows)));
+    (!report.accounting.buckets.is_empty()).then_some(section)
 }
 
 /// Bits of each series.

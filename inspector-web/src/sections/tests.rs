@@ -20,7 +20,7 @@ fn report() -> Report {
 fn the_bars_of_the_budget_fill_what_is_used_and_no_more() {
     let report = report();
     assert_eq!(report.pack, Pack::Binary);
-    let markup = budget::budget(&report);
+    let markup = budget::budget(&report).expect("a budget");
     for (bar, gate) in markup.find("svg").into_iter().zip([&report.gates[0], &report.gates[6]]) {
         let width =
             |part: &crate::markup::Markup| part.attribute("width").and_then(|w| w.parse::<f64>().ok());
@@ -35,8 +35,10 @@ fn the_bars_of_the_budget_fill_what_is_used_and_no_more() {
     let over = with_gates(vec![gate(Outcome::Fail, Unit::Bytes, 120, 100)]);
     let mut over = Report { accounting: report.accounting, ..over };
     over.gates[0].id = "artifact_size".into();
-    let text = budget::budget(&over).all_text();
+    let text = budget::budget(&over).expect("a budget").all_text();
     assert!(text.contains("20 over (20.00 %)"), "{text}");
+    over.accounting.buckets.clear();
+    assert!(budget::budget(&over).is_none());
 }
 
 #[test]

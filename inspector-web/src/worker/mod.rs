@@ -1,6 +1,7 @@
 //! The worker: reads files in a thread of its own, so that the page never waits.
 
 mod mailbox;
+mod rare;
 mod read;
 mod remote;
 
@@ -101,7 +102,13 @@ async fn answer(request: Request, files: Vec<File>, mailbox: Option<Mailbox>) ->
             let lengths = files.iter().map(|file| file.size() as u64);
             let mut window = Window::new(paths.into_iter().zip(lengths).collect());
             let source = Source::Files(files);
-            let artifact = read_structure(&mut window, &source, root).await?;
+            if root == Root::File && rare::open_json(&name, &source, pack).await? {
+                return Ok(());
+            }
+            let Some(artifact) = read_structure(&mut window, &source, root).await? else {
+                rare::pass_on();
+                return Ok(());
+            };
             begin(name, pack, source, artifact);
             send_report()?;
             scan(false).await
@@ -116,14 +123,18 @@ async fn answer(request: Request, files: Vec<File>, mailbox: Option<Mailbox>) ->
             let mut window = Window::new(vec![(name.clone(), remote.len)]);
             window.feed(0, 0, first);
             let source = Source::Remote(remote);
-            let artifact = read_structure(&mut window, &source, Root::File).await?;
-            begin(name, pack, source, artifact);
-            send_report()?;
-            send(&remote::fetched());
+            if let Some(artifact) = read_structure(&mut window, &source, Root::File).await? {
+                begin(name, pack, source, artifact);
+                send_report()?;
+                send(&remote::fetched());
+            }
             Ok(())
         }
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
         Request::Judge(pack) => {
+            if rare::judge_json(pack)? {
+                return Ok(());
+            }
             SESSION.with_borrow_mut(|session| {
                 if let Some(session) = session {
                     session.pack = pack;
@@ -140,11 +151,11 @@ fn begin(name: String, pack: Pack, source: Source, artifact: Artifact) {
     SESSION.set(Some(session));
 }
 
-/// Feeds the parser what it asks for until the structure is known.
-async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Result<Artifact> {
+/// Feeds the parser what it asks for until the structure is known; nothing when it is for another worker.
+async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Result<Option<Artifact>> {
     loop {
         let needs = match open(window, root) {
-            Ok(artifact) => return Ok(artifact),
+            Ok(artifact) => return Ok(Some(artifact)),
             Err(Pause::Failed(error)) => return Err(error),
             Err(Pause::Unpack(packing)) => return read_tar(window.name(0), source, packing).await,
             Err(Pause::Need(needs)) => needs,
@@ -158,7 +169,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
 }
 
 /// The structure of a compressed tar, which takes a pass of its own.
-async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Artifact> {
+async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Option<Artifact>> {
     if matches!(source, Source::Remote(_)) {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -168,6 +179,9 @@ async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Artif
         .expected("a zip, a safetensors file, a GGUF file or a plain tar", packing.name())
         .hint("download the file and open it here"));
     }
+    if !packing.is_read_here() {
+        return Ok(None);
+    }
     let mut tar = TarStream::new(name, packing)?;
     let mut progress = Progress::of(source);
     let mut stream = source.stream(0).await?;
@@ -175,7 +189,7 @@ async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Artif
         tar.push(bytes)?;
         progress.add(bytes.len());
     }
-    tar.finish()
+    tar.finish().map(Some)
 }
 
 /// Reads every byte of what is open once.

@@ -35,6 +35,15 @@ impl Packing {
         magics.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, packing)| packing)
     }
 
+    /// Whether this build reads it: a build for the browser may leave some out.
+    pub fn is_read_here(self) -> bool {
+        match self {
+            Self::Gzip => true,
+            Self::Bzip2 => cfg!(feature = "bzip2"),
+            Self::Xz => cfg!(feature = "xz"),
+        }
+    }
+
     /// The name of the program that compresses like this.
     pub fn name(self) -> &'static str {
         match self {
