@@ -1,6 +1,7 @@
 //! What adapters there are, and which one to take.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use crate::BackendError;
 
@@ -80,12 +81,16 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter, BackendErr
     })
 }
 
-fn usable() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+/// The drivers, loaded once: some of them find no more adapters after they were loaded and unloaded some dozens of times.
+static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
+    wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
-    });
-    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    })
+});
+
+fn usable() -> Vec<wgpu::Adapter> {
+    let mut found = pollster::block_on(INSTANCE.enumerate_adapters(wgpu::Backends::PRIMARY));
     found.retain(|adapter| {
         let flags = adapter.get_downlevel_capabilities().flags;
         let needed = wgpu::DownlevelFlags::COMPUTE_SHADERS | wgpu::DownlevelFlags::SHADER_F16_IN_F32;
