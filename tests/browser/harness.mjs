@@ -72,8 +72,8 @@ after(async () => {
   rmSync(temporary, { recursive: true });
 });
 
-// A fresh page whose requests and messages are recorded.
-export async function open({ path = "", hash = "", ...options } = {}) {
+// A fresh page whose requests and messages are recorded; `script` runs in it before its own.
+export async function open({ path = "", hash = "", script, ...options } = {}) {
   const usual = { viewport: { width: 1120, height: 900 }, serviceWorkers: "block" };
   const context = await browser.newContext({ ...usual, ...options });
   const page = await context.newPage();
@@ -84,6 +84,7 @@ export async function open({ path = "", hash = "", ...options } = {}) {
     if (text !== "Service Worker registration blocked by Playwright") record.messages.push(`${message.type()}: ${text}`);
   });
   page.on("pageerror", (error) => record.messages.push(`error: ${error}`));
+  if (script) await page.addInitScript(script);
   // The browser is told to hand over its file dialogs before any test can open one.
   page.on("filechooser", () => {});
   // Long tasks of the page's own thread, which must not exceed 50 ms once it has started.

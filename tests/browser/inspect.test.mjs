@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { artifacts, check, cli, examine, finish, looks, neverBlocks, open, pick, saveReport, temporary } from "./harness.mjs";
 
@@ -71,6 +71,43 @@ function sparse(bytes) {
   truncateSync(path, 8 + header.length + bytes);
   return path;
 }
+
+// Workers that can't read into buffers of ours, as in browsers without BYOB readers; they say that they were asked to.
+const withoutByob = () => {
+  const prelude = `
+    const { getReader } = ReadableStream.prototype;
+    ReadableStream.prototype.getReader = function (options) {
+      if (!options?.mode) return getReader.call(this);
+      new BroadcastChannel("byob").postMessage(options.mode);
+      throw new TypeError("no such reader");
+    };`;
+  const Original = Blob;
+  window.Blob = class extends Original {
+    constructor(parts, options) {
+      super(options?.type === "text/javascript" ? [prelude, ...parts] : parts, options);
+    }
+  };
+  window.refused = [];
+  new BroadcastChannel("byob").onmessage = ({ data }) => window.refused.push(data);
+};
+
+test("browsers without BYOB readers read files, too, alone and for two workers", async () => {
+  const opened = await open({ script: withoutByob });
+  const { page } = opened;
+  // Longer than all buffers that the two workers share.
+  const ballast = sparse(20_000_000);
+  for (const path of [join(artifacts, "eligible.zip"), join(artifacts, "folder"), ballast]) {
+    await pick(page, path);
+    await page.locator(".subject__name", { hasText: basename(path) }).waitFor();
+    await finish(page);
+    await page.getByRole("button", { name: "Hash each tensor" }).waitFor();
+    const report = join(temporary, "other-reader.json");
+    spawnSync(cli, ["inspect", path, "--format", "quiet", "--report", report]);
+    assert.ok((await saveReport(page)).equals(readFileSync(report)), path);
+  }
+  assert.ok((await page.evaluate(() => window.refused)).includes("byob"), "the other readers were not used");
+  await check(opened);
+});
 
 test("Cancel ends the pass at once, and what the headers showed stays", async () => {
   const opened = await open();
