@@ -118,7 +118,7 @@ pub fn capitalised(text: &str) -> String {
 }
 
 /// A count with its unit, which is in the plural unless it counts one.
-fn counted(number: u64, unit: Unit) -> String {
+pub fn counted(number: u64, unit: Unit) -> String {
     let name = unit.name();
     let name = if number == 1 { name.strip_suffix('s').unwrap_or(name) } else { name };
     format!("{} {name}", text::count(number))

@@ -38,7 +38,7 @@ fn gate(gate: &Gate) -> Markup {
 
 /// What it has, the limit and what is left. A gate that wants none of something counts what is wrong.
 fn figures(gate: &Gate) -> Markup {
-    let got = gate.got.map(|got| format!("{} {}", text::count(got), gate.unit.name()));
+    let got = gate.got.map(|got| headline::counted(got, gate.unit));
     let figures = match gate.wanted {
         Some(0) => vec![("at fault", got)],
         wanted => vec![("has", got), ("limit", wanted.map(text::count)), ("margin", headline::margin(gate))],

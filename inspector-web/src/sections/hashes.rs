@@ -5,12 +5,12 @@ use bitgauge_core::report::Report;
 use crate::markup::{Markup, details, element};
 use crate::text;
 
-/// Every hash with its file, the artifact's first.
+/// Every hash with its file, the artifact's first; a single file is an artifact and its own member, and stands once.
 pub fn known(report: &Report) -> Vec<(&str, &str)> {
     let artifact = &report.artifact;
     let whole = artifact.sha256.iter().map(|hash| (artifact.name.as_str(), hash.as_str()));
-    let members = artifact.members.iter().filter_map(|m| Some((m.name.as_str(), m.sha256.as_deref()?)));
-    whole.chain(members).collect()
+    let members = artifact.members.iter().filter(|member| member.sha256 != artifact.sha256);
+    whole.chain(members.filter_map(|m| Some((m.name.as_str(), m.sha256.as_deref()?)))).collect()
 }
 
 /// The files with their hashes.
