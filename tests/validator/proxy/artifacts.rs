@@ -1,8 +1,8 @@
 //! `proxy_artifacts_*.json`: what compiling an artifact gives, or the first fault that it raises.
 
-use bitgauge_core::contract::proxy::{Candidate, LAYERS, compile, default_submission};
+use bitgauge_core::contract::proxy::{Candidate, LAYERS, compile, default_submission, inspect};
 use bitgauge_core::contract::python::{Object, Raised, Value};
-use bitgauge_core::contract::{Config, Limits, PROXY_MODEL, PROXY_PARAMETERS, RESCUE_QUANTIZATION};
+use bitgauge_core::contract::{Config, Limits, PROXY_MODEL, PROXY_PARAMETERS, Pack, RESCUE_QUANTIZATION};
 use bitgauge_core::contract::{RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
 
 use super::{TEACHER, raised, recipe};
@@ -22,6 +22,7 @@ fn run(goldens: &Goldens, file: &Value, case: &Value) -> Result<(), String> {
     let artifact = recipe::build(goldens, field(input, "artifact")?)?;
     check_rebuilt(&config, field(input, "artifact")?, &artifact)?;
     let candidate = raised(compile(as_object(&artifact)?, &TEACHER, &config))?;
+    check_report(&config, &artifact, &candidate)?;
     let Some(ok) = expected.get("ok") else {
         return expect(candidate.map(|_| Value::Null), expected);
     };
@@ -50,6 +51,34 @@ fn check_rebuilt(config: &Config, recipe: &Value, artifact: &Value) -> Result<()
         same(&default_submission(&TEACHER, &config.quant_mode), artifact)?;
     }
     Ok(())
+}
+
+/// Under a pack's own limits, the report of the artifact counts the same or tells the same fault.
+fn check_report(
+    config: &Config,
+    artifact: &Value,
+    candidate: &Result<Candidate, Raised>,
+) -> Result<(), String> {
+    let is_of = |pack: &Pack| {
+        let secondary_metric_name = config.secondary_metric_name.clone();
+        Config { secondary_metric_name, ..pack.config() } == *config
+    };
+    let Some(pack) = [Pack::Binary, Pack::Ternary].into_iter().find(is_of) else { return Ok(()) };
+    let report =
+        inspect("artifact.json", artifact.to_canonical().as_bytes(), pack).map_err(|e| e.to_string())?;
+    let found = match candidate {
+        Err(_) => report.gates[0].details.join(" "),
+        Ok(_) => format!("{:?}", report.gates[1..4].iter().map(|gate| gate.got).collect::<Vec<_>>()),
+    };
+    let expected = match candidate {
+        Err(raised) => raised.to_string(),
+        Ok(candidate) => {
+            let totals = &candidate.totals;
+            let counts = [&totals.proxy_rescue_count, &totals.parameter_count, &totals.compressed_size_bytes];
+            format!("{:?}", counts.map(|count| Some(u64::try_from(count).unwrap_or(u64::MAX))))
+        }
+    };
+    if found == expected { Ok(()) } else { Err(format!("the report says {found}, the run {expected}")) }
 }
 
 fn as_object(artifact: &Value) -> Result<&Object, String> {
