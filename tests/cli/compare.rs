@@ -99,7 +99,7 @@ fn links_and_artifacts_mix_and_without_perplexity_nothing_is_decided() {
 #[test]
 fn what_is_no_artifact_report_or_link_exits_with_2() {
     let artifact = Artifact::demo(&[]);
-    let other = artifact.beside("other.json", b"{\"layers\": []}");
+    let other = artifact.beside("other.json", b"{\"schema_version\": 1, \"layers\": []}");
     let poem = artifact.beside("poem.txt", b"So much depends upon a red wheel barrow");
     let absent = artifact.beside("x", b"").with_file_name("absent.json");
     for wrong in [path(&other), path(&poem), path(&absent), "r=AAAA", "https://example.org/#r=<script>"] {
