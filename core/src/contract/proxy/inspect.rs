@@ -101,7 +101,7 @@ fn readable(candidate: &Result<Candidate, Raised>) -> Gate {
     gate.rule(
         "an object with a row in `layers` for each matrix; what it declares is what the validator counts",
     )
-    .hint("the message is the validator's own")
+    .hint("the message is the validator's own; a model is given as its folder, or a zip or tar of it")
 }
 
 fn rescue_fraction(totals: Option<&Totals>, limits: &Limits) -> Gate {
