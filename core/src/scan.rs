@@ -4,8 +4,11 @@
 //! Push based, so that it serves a file on disk, a browser's stream and a download alike:
 //! [`Scan::begin_file`], [`Scan::push`] with pieces of any length, [`Scan::finish`].
 
+mod ranges;
+
 use std::collections::VecDeque;
 
+pub use ranges::RangeHashes;
 pub use sha2::{Digest, Sha256};
 
 use crate::codec::{Form, PayloadCheck, Statistics};
@@ -31,6 +34,23 @@ pub struct Findings {
     pub tensors: Vec<String>,
 }
 
+impl Findings {
+    /// Puts in the hashes of the ranges that [`Scan::leave_hashes`] gave.
+    ///
+    /// # Errors
+    /// There are more or fewer of them.
+    pub fn complete(&mut self, [members, file]: [Vec<String>; 2]) -> Result<()> {
+        let missing: Vec<_> = self.members.iter_mut().filter(|member| member.is_none()).collect();
+        if missing.len() != members.len() {
+            return Err(Error::new(ErrorKind::Io, "hashes of members are missing")
+                .expected(missing.len(), members.len()));
+        }
+        missing.into_iter().zip(members).for_each(|(missing, hash)| *missing = Some(hash));
+        self.file = file.into_iter().next();
+        Ok(())
+    }
+}
+
 /// A pass over an artifact's bytes.
 pub struct Scan<'a> {
     artifact: &'a Artifact,
@@ -39,8 +59,8 @@ pub struct Scan<'a> {
     /// Members of the current file that still lie ahead, by offset.
     ahead: VecDeque<usize>,
     current: Option<MemberScan<'a>>,
-    /// Tensors that are hashed, by member; empty unless asked for.
-    hashes: Vec<VecDeque<TensorHash>>,
+    /// Whether others hash what needs no unpacking.
+    leaves_hashes: bool,
     file_hash: Option<Sha256>,
     /// For a compressed tar, what unpacks it.
     unpacker: Option<Unpacker>,
@@ -58,28 +78,19 @@ struct TensorCheck {
     weight: usize,
 }
 
-/// The hash of one tensor and its range within the member's uncompressed bytes.
-struct TensorHash {
-    start: u64,
-    end: u64,
-    /// Index into [`Artifact::tensors`].
-    index: usize,
-    hash: Sha256,
-}
-
 /// The member that is passing by.
 struct MemberScan<'a> {
     index: usize,
     member: &'a Member,
     inflater: Option<(Inflater, Vec<u8>)>,
-    hash: Sha256,
+    /// `None` where others hash it.
+    hash: Option<Sha256>,
     crc: Crc32,
     /// Uncompressed bytes so far.
     position: u64,
     checks: VecDeque<TensorCheck>,
-    hashes: VecDeque<TensorHash>,
-    /// Tensors whose hash is known.
-    hashed: Vec<(usize, String)>,
+    /// Of its tensors, in their order; of none unless asked for.
+    tensor_hashes: RangeHashes,
     /// Weights whose tensors passed by whole, and what those add up to.
     statistics: Vec<(usize, Statistics)>,
 }
@@ -91,7 +102,7 @@ impl<'a> Scan<'a> {
         Self {
             artifact,
             checks: tensor_checks(inventory),
-            hashes: artifact.members.iter().map(|_| VecDeque::new()).collect(),
+            leaves_hashes: false,
             ahead: VecDeque::new(),
             current: None,
             file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
@@ -106,26 +117,42 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Leaves the hash of the archive itself to the caller, who may have another thread for it and puts it
-    /// into [`Findings::file`].
-    pub fn without_file_hash(mut self) -> Self {
-        self.file_hash = None;
-        self
+    /// Leaves to others the hashes that need no more than the files' own bytes, for [`Findings::complete`]: of the
+    /// members that are stored as they are, and of the archive itself. Gives the ranges that each of them is, in
+    /// the files laid end to end; `lengths` are theirs. To be called before anything is pushed.
+    pub fn leave_hashes(&mut self, lengths: &[u64]) -> [Vec<(u64, u64)>; 2] {
+        self.leaves_hashes = true;
+        let mut total = 0;
+        let start_of = |len: &u64| {
+            total += len;
+            total - len
+        };
+        let starts: Vec<u64> = lengths.iter().map(start_of).collect();
+        let members = self.artifact.members.iter().filter(|member| self.is_left(member)).map(|member| {
+            let start = starts[member.file] + member.offset;
+            (start, start + member.stored_bytes)
+        });
+        [members.collect(), self.file_hash.take().map(|_| (0, total)).into_iter().collect()]
+    }
+
+    /// Whether others hash this member.
+    fn is_left(&self, member: &Member) -> bool {
+        self.leaves_hashes && self.artifact.packed.is_none() && member.compression == Compression::Stored
     }
 
     /// Asks for the hash of every tensor, which costs as much as that of all bytes. To be called before anything
     /// is pushed.
     pub fn hash_tensors(&mut self) {
         self.findings.tensors = vec![String::new(); self.artifact.tensors.len()];
-        for (index, tensor) in self.artifact.tensors.iter().enumerate() {
-            let (start, end) = (tensor.offset, tensor.offset + tensor.bytes);
-            self.hashes[tensor.member].push_back(TensorHash { start, end, index, hash: Sha256::new() });
+    }
+
+    /// The tensors of a member that are to be hashed.
+    fn tensors_to_hash(&self, member: usize) -> std::ops::Range<usize> {
+        if self.findings.tensors.is_empty() {
+            return 0..0;
         }
-        for hashes in &mut self.hashes {
-            let mut sorted = Vec::from(std::mem::take(hashes));
-            order::sort_by_key(&mut sorted, |hash| hash.start);
-            *hashes = sorted.into();
-        }
+        let first = |member: usize| self.artifact.tensors.partition_point(|tensor| tensor.member < member);
+        first(member)..first(member + 1)
     }
 
     /// Starts the next file. An archive is one file; each member of a folder is its own.
@@ -202,12 +229,15 @@ impl<'a> Scan<'a> {
             index,
             member,
             inflater,
-            hash: Sha256::new(),
+            hash: (!self.is_left(member)).then(Sha256::new),
             crc: Crc32::new(),
             position: 0,
             checks: std::mem::take(&mut self.checks[index]),
-            hashes: std::mem::take(&mut self.hashes[index]),
-            hashed: Vec::new(),
+            tensor_hashes: RangeHashes::new(
+                self.artifact.tensors[self.tensors_to_hash(index)]
+                    .iter()
+                    .map(|tensor| (tensor.offset, tensor.offset + tensor.bytes)),
+            ),
             statistics: Vec::new(),
         });
     }
@@ -217,12 +247,13 @@ impl<'a> Scan<'a> {
             for (weight, statistics) in current.statistics.drain(..) {
                 self.findings.weights[weight].merge(&statistics);
             }
-            current.hash_tensors(&[]);
-            for (tensor, hash) in current.hashed.drain(..) {
-                self.findings.tensors[tensor] = hash;
-            }
             let (index, name) = (current.index, &current.member.name);
-            self.findings.members[index] = Some(current.finish().map_err(|e| e.within(name))?);
+            let (hash, tensor_hashes) = current.finish().map_err(|e| e.within(name))?;
+            self.findings.members[index] = hash;
+            let tensors = self.tensors_to_hash(index);
+            for (place, hash) in self.findings.tensors[tensors].iter_mut().zip(tensor_hashes) {
+                *place = hash;
+            }
         }
         Ok(())
     }
@@ -265,9 +296,11 @@ impl MemberScan<'_> {
 
     /// Takes uncompressed bytes.
     fn push_plain(&mut self, mut bytes: &[u8]) -> Result<()> {
-        self.hash.update(bytes);
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
         self.crc.update(bytes);
-        self.hash_tensors(bytes);
+        self.tensor_hashes.push(bytes);
         while let Some(tensor) = self.checks.front_mut() {
             let skip = tensor.start.saturating_sub(self.position).min(bytes.len() as u64) as usize;
             let end = tensor.end.saturating_sub(self.position).min(bytes.len() as u64) as usize;
@@ -285,21 +318,8 @@ impl MemberScan<'_> {
         Ok(())
     }
 
-    /// Hashes what these bytes hold of tensors; finishes those that end with them.
-    fn hash_tensors(&mut self, bytes: &[u8]) {
-        let here = |offset: u64| offset.saturating_sub(self.position).min(bytes.len() as u64) as usize;
-        while let Some(tensor) = self.hashes.front_mut() {
-            tensor.hash.update(&bytes[here(tensor.start)..here(tensor.end)]);
-            if self.position + (bytes.len() as u64) < tensor.end {
-                break;
-            }
-            let done = self.hashes.pop_front();
-            self.hashed.extend(done.map(|tensor| (tensor.index, hex(tensor.hash))));
-        }
-    }
-
-    /// The member's SHA-256 in hex.
-    fn finish(self) -> Result<String> {
+    /// SHA-256 in hex, of the member and of its tensors.
+    fn finish(self) -> Result<(Option<String>, Vec<String>)> {
         if let Some((inflater, _)) = &self.inflater {
             inflater.finish()?;
         }
@@ -310,7 +330,7 @@ impl MemberScan<'_> {
             )
             .expected(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
             .hint("the archive is damaged: copy or pack it again")),
-            _ => Ok(hex(self.hash)),
+            _ => Ok((self.hash.map(hex), self.tensor_hashes.finish())),
         }
     }
 }

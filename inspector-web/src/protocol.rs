@@ -1,4 +1,4 @@
-//! What the page and its workers say to each other, as JSON text; files and the workers' own line travel beside it.
+//! What the page and its workers say to each other, as JSON text; files and the workers' places in their ring travel beside it.
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
@@ -20,11 +20,8 @@ pub enum Request {
         /// Whose limits apply.
         pack: Pack,
     },
-    /// For a second worker, beside the one that inspects: reads and hashes the file that comes with the message,
-    /// and passes its bytes on through the port that comes, too.
+    /// For the workers beside the one that inspects: hashes what that one asks for, of the bytes that it reads.
     Hash,
-    /// What the second worker found.
-    FileHash(String),
     /// Inspects a file on another host, from as few bytes as tell the structure.
     Fetch {
         /// File name, without its path.
@@ -69,8 +66,6 @@ pub enum Event {
         /// Bytes that came.
         bytes: u64,
     },
-    /// The SHA-256 of a file in hex.
-    Hashed(String),
     /// The file is one for the worker for rarer formats.
     Rare,
     /// The artifact can't be judged.
@@ -82,7 +77,6 @@ impl FromJson for Request {
         let (name, content) = variant(value)?;
         match name.as_str() {
             "Hash" => return Ok(Self::Hash),
-            "FileHash" => return String::from_json(content).map(Self::FileHash),
             "Judge" => return Pack::from_json(content).map(Self::Judge),
             _ => {}
         }
@@ -111,7 +105,6 @@ impl FromJson for Event {
         match name.as_str() {
             "Rare" => return Ok(Self::Rare),
             "Failed" => return Error::from_json(content).map(Self::Failed),
-            "Hashed" => return String::from_json(content).map(Self::Hashed),
             _ => {}
         }
         let mut fields = Fields::of(content)?;
@@ -148,11 +141,9 @@ mod tests {
         comes_back(Request::Open { name: name(), folder: true, paths: vec!["a".into(), "b/c".into()], pack });
         comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), pack });
         comes_back(Request::Hash);
-        comes_back(Request::FileHash("ab".into()));
         comes_back(Request::ReadAll { hash_tensors: true });
         comes_back(Request::Judge(pack));
         comes_back(Event::Report { json: "{}".into(), complete: false, config: None });
-        comes_back(Event::Hashed("ab".into()));
         comes_back(Event::Rare);
         comes_back(Event::Progress { done: 1, total: u64::MAX });
         comes_back(Event::Fetched { requests: 3, bytes: 500_000 });

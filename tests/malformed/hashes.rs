@@ -5,10 +5,10 @@ use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::limits;
 use bitgauge_core::report::Report;
-use bitgauge_core::scan::Scan;
+use bitgauge_core::scan::{RangeHashes, Scan};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Random, Store, open_file, safetensors, tar, zip};
+use crate::support::{Random, Store, open_file, open_folder, safetensors, tar, zip};
 
 const CONFIG: &[u8] = br#"{"model_type": "other"}"#;
 
@@ -68,6 +68,51 @@ fn each_tensor_has_the_hash_of_its_bytes() {
         let without = report(&bytes, false, 1 << 20);
         assert!(without.tensors.is_none() && !without.to_json().contains("\"tensors\": ["));
     }
+}
+
+#[test]
+fn others_may_hash_what_is_stored_as_it_is() {
+    let (file, _) = weights();
+    let zipped = |store| zip(&[("config.json", CONFIG, store), ("model.safetensors", &file, store)]);
+    let plain = tar(&[("config.json", CONFIG), ("model.safetensors", &file)]);
+    // How many members are left to others.
+    for (bytes, left) in
+        [(zipped(Store::Plain), 2), (zipped(Store::Deflated), 0), (plain, 2), (file.clone(), 1)]
+    {
+        let artifact = open_file("m", &bytes).expect("an artifact");
+        let inventory = Inventory::of(&artifact).expect("an inventory");
+        let mut whole = Scan::new(&inventory);
+        let mut scan = Scan::new(&inventory);
+        let ranges = scan.leave_hashes(&[bytes.len() as u64]);
+        assert_eq!([ranges[0].len(), ranges[1].len()], [left, 1]);
+        let mut others = ranges.map(RangeHashes::new);
+        for scan in [&mut scan, &mut whole] {
+            scan.begin_file(0).expect("a file");
+        }
+        for piece in bytes.chunks(509) {
+            for scan in [&mut scan, &mut whole] {
+                scan.push(piece).expect("sound bytes");
+            }
+            others.iter_mut().for_each(|other| other.push(piece));
+        }
+        let [mut findings, whole] = [scan, whole].map(|scan| scan.finish().expect("a whole file"));
+        assert_ne!(findings, whole);
+        assert!(findings.clone().complete([vec![String::new(); left + 1], Vec::new()]).is_err());
+        findings.complete(others.map(RangeHashes::finish)).expect("all hashes");
+        assert_eq!(findings, whole);
+    }
+}
+
+#[test]
+fn ranges_of_a_folder_run_through_its_files() {
+    let (weights, _) = weights();
+    let files = [("config.json", CONFIG), ("model.safetensors", &weights[..])];
+    let artifact = open_folder(&files).expect("an artifact");
+    let inventory = Inventory::of(&artifact).expect("an inventory");
+    let lengths = files.map(|(_, bytes)| bytes.len() as u64);
+    let [members, file] = Scan::new(&inventory).leave_hashes(&lengths);
+    assert_eq!(members, [(0, lengths[0]), (lengths[0], lengths[0] + lengths[1])]);
+    assert!(file.is_empty());
 }
 
 #[test]

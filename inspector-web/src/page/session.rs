@@ -1,6 +1,7 @@
 //! The page's side of an inspection: its worker, and what is known so far.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
@@ -9,12 +10,17 @@ use bitgauge_core::report::Report;
 use js_sys::{Array, Function, Reflect};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageChannel, MessageEvent, MessagePort, Worker};
+use web_sys::{MessageChannel, MessageEvent, Worker};
 
 use super::picked::Picked;
 use crate::markup::Markup;
 use crate::protocol::{Event, Request};
 use crate::sections::fault::fault;
+
+/// Workers beside the one that inspects: one hashes the archive, the other its members.
+const HASHERS: usize = 2;
+/// How long they wait when the headers' verdict is known: it is drawn in that time, and needs a core for it.
+const DRAWING: Duration = Duration::from_millis(50);
 
 /// Where an inspection stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +89,8 @@ pub struct Session {
     /// Whose limits apply.
     pub pack: RwSignal<Pack>,
     workers: StoredValue<Vec<Worker>, LocalStorage>,
+    /// For the workers that are still to be started.
+    others: StoredValue<Vec<Message>, LocalStorage>,
     /// What is open, for the worker for rarer formats.
     picked: StoredValue<Option<Picked>, LocalStorage>,
     began: StoredValue<f64>,
@@ -98,6 +106,7 @@ impl Session {
             progress: RwSignal::new(None),
             pack: RwSignal::new(Pack::Binary),
             workers: StoredValue::new_local(Vec::new()),
+            others: StoredValue::new_local(Vec::new()),
             picked: StoredValue::new_local(None),
             began: StoredValue::new(0.0),
         }
@@ -127,19 +136,15 @@ impl Session {
         let files: Array = files.into_iter().map(JsValue::from).collect();
         let pack = self.pack.get_untracked();
         let open = Request::Open { name: name.clone(), folder, paths, pack };
-        // A folder has no hash of its own, and so needs no second worker.
-        let channel = if folder { None } else { MessageChannel::new().ok() };
-        let [port, other] =
-            [MessageChannel::port1, MessageChannel::port2].map(|port| channel.as_ref().map(port));
-        let hash =
-            other.map(|port| Message { files: files.clone(), port: Some(port), ..Request::Hash.into() });
-        self.begin(name, Message { request: open, files, port, module }, hash);
+        let [ports, others @ ..] = ring::<{ 1 + HASHERS }>();
+        let others = others.map(|ports| Message { ports, ..Request::Hash.into() });
+        self.begin(name, Message { request: open, files, ports, module }, others.into());
     }
 
     /// Inspects a file on another host, from its headers.
     pub fn fetch(self, name: String, url: String) {
         let pack = self.pack.get_untracked();
-        self.begin(name.clone(), Request::Fetch { name, url, pack }.into(), None);
+        self.begin(name.clone(), Request::Fetch { name, url, pack }.into(), Vec::new());
     }
 
     /// Reads every byte of what is open; `hash_tensors` as in [`Request::ReadAll`].
@@ -149,22 +154,22 @@ impl Session {
         self.request(Request::ReadAll { hash_tensors });
     }
 
-    fn begin(self, name: String, message: Message, second: Option<Message>) {
+    fn begin(self, name: String, message: Message, others: Vec<Message>) {
         self.end_workers();
         self.name.set(name);
         self.shown.set(None);
         self.progress.set(None);
         self.began.set_value(now());
         self.stage.set(Stage::Opening);
-        self.start(message, second);
+        self.others.set_value(others);
+        self.start(message);
     }
 
-    /// Starts a worker with its first request, then a second worker. The first is the one that inspects; were
-    /// the second started before it takes requests, what the second finds might come too early.
-    fn start(self, message: Message, second: Option<Message>) {
+    /// Starts a worker with its first request.
+    fn start(self, message: Message) {
         match start_worker(message.module) {
             Ok(worker) => {
-                self.listen(&worker, message, second);
+                self.listen(&worker, message);
                 self.workers.update_value(|workers| workers.push(worker));
             }
             Err(error) => self.stage.set(Stage::Failed(error)),
@@ -207,23 +212,27 @@ impl Session {
         });
     }
 
+    fn start_others(self) {
+        let start = move || {
+            let others = self.others.try_update_value(std::mem::take);
+            others.into_iter().flatten().for_each(|other| self.start(other));
+        };
+        set_timeout(start, DRAWING);
+    }
+
     fn end_workers(self) {
+        self.others.update_value(Vec::clear);
         self.workers.update_value(|workers| workers.drain(..).for_each(|worker| worker.terminate()));
     }
 
     /// Sends the message when the worker has started, then takes its events.
-    fn listen(self, worker: &Worker, message: Message, mut second: Option<Message>) {
+    fn listen(self, worker: &Worker, message: Message) {
         let to = worker.clone();
         let mut first = Some(message);
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             let Some(text) = message.data().as_string() else { return };
             match first.take() {
-                Some(message) => {
-                    message.post(&to);
-                    if let Some(second) = second.take() {
-                        self.start(second, None);
-                    }
-                }
+                Some(message) => message.post(&to),
                 None => {
                     let event = serde_json::from_slice(text.as_bytes()).map_err(|error| error.to_string());
                     self.take(event.and_then(Event::from_json));
@@ -245,6 +254,9 @@ impl Session {
             Ok(Event::Report { json, complete, config }) => match Report::from_json(&json) {
                 Ok(report) => {
                     self.shown.set(Some(Arc::new(Shown { report, json, config })));
+                    if !complete {
+                        self.start_others();
+                    }
                     match self.stage.get_untracked() {
                         _ if complete => self.stage.set(Stage::Done),
                         Stage::Fetched { .. } => {}
@@ -257,7 +269,6 @@ impl Session {
                 let seconds = (now() - self.began.get_value()) / 1_000.0;
                 self.progress.set(Some(Progress { done, total, seconds }));
             }
-            Ok(Event::Hashed(hash)) => self.request(Request::FileHash(hash)),
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
             Ok(Event::Rare) => {
                 if let Some(picked) = self.picked.with_value(Clone::clone) {
@@ -265,7 +276,7 @@ impl Session {
                 }
             }
             Ok(Event::Failed(error)) => {
-                // The other worker need not hash on.
+                // The others need not hash on.
                 self.end_workers();
                 self.stage.set(Stage::Failed(error));
             }
@@ -301,29 +312,38 @@ fn start_worker(module: Module) -> Result<Worker, Error> {
     worker.map(JsCast::unchecked_into).map_err(|error| broken(format!("{error:?}")))
 }
 
+/// A place for each of as many workers in a ring. Without channels between workers, places without ports: then the
+/// first does it all.
+fn ring<const N: usize>() -> [Array; N] {
+    let channels: Option<Vec<_>> = (0..N).map(|_| MessageChannel::new().ok()).collect();
+    std::array::from_fn(|i| match &channels {
+        Some(channels) => Array::of2(&channels[(i + N - 1) % N].port2(), &channels[i].port1()),
+        None => Array::new(),
+    })
+}
+
 /// What a worker is sent.
 struct Message {
     request: Request,
     files: Array,
-    /// Its end of the line to the other worker.
-    port: Option<MessagePort>,
+    /// Its place in a ring: the port that it takes from, and the one that it sends to.
+    ports: Array,
     /// What it runs.
     module: Module,
 }
 
 impl From<Request> for Message {
     fn from(request: Request) -> Self {
-        Self { request, files: Array::new(), port: None, module: Module::Usual }
+        Self { request, files: Array::new(), ports: Array::new(), module: Module::Usual }
     }
 }
 
 impl Message {
     fn post(self, worker: &Worker) {
-        let ports: Array = self.port.into_iter().collect();
         if let Ok(text) = serde_json::to_string(&self.request) {
-            let message = Array::of3(&text.into(), &self.files, &ports.get(0));
+            let message = Array::of2(&text.into(), &self.files).concat(&self.ports);
             // Text, files and ports can always be sent.
-            drop(worker.post_message_with_transfer(&message, &ports));
+            drop(worker.post_message_with_transfer(&message, &self.ports));
         }
     }
 }

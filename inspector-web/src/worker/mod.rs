@@ -1,9 +1,9 @@
 //! The worker: reads files in a thread of its own, so that the page never waits.
 
-mod mailbox;
 mod rare;
 mod read;
 mod remote;
+mod ring;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,15 +13,15 @@ use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::FromJson;
-use bitgauge_core::scan::{Digest, Findings, Scan, Sha256, hex};
+use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
-use self::mailbox::Mailbox;
-use self::read::{Source, Stream};
+use self::read::Source;
 use self::remote::Remote;
+use self::ring::Ring;
 use crate::protocol::{Event, Request};
 
 /// Least time between two reports of progress, in milliseconds.
@@ -37,38 +37,28 @@ struct Session {
     findings: Option<Rc<Findings>>,
 }
 
-/// Who hashes the archive itself. Its members are hashed on the way; a second hash over the same bytes in the
-/// same thread would halve the speed.
-#[derive(Clone, PartialEq)]
-enum FileHash {
-    /// The pass over the bytes does.
-    Here,
-    /// Another worker does, and has not said yet.
-    Elsewhere,
-    /// Another worker did.
-    Known(String),
-}
-
 thread_local! {
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
-    static FILE_HASH: RefCell<FileHash> = const { RefCell::new(FileHash::Here) };
-    /// Where the bytes come from that another worker reads and hashes.
-    static RELAY: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
+    /// The workers that hash what this one reads first.
+    static RING: RefCell<Option<Ring>> = const { RefCell::new(None) };
 }
 
 /// Takes requests from now on.
 pub fn serve() {
     let handler = Closure::<dyn FnMut(MessageEvent)>::new(|message: MessageEvent| {
-        // `[request, files, port]`; anything else is the start-up message.
+        // `[request, files, from, to]`; anything else is the start-up message.
         let Some(parts) = message.data().dyn_into::<Array>().ok() else { return };
         let request = parts.get(0).as_string().and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let request = request.and_then(|value| Request::from_json(value).ok());
         let files: Vec<File> =
             parts.get(1).unchecked_into::<Array>().iter().map(JsCast::unchecked_into).collect();
-        let mailbox = parts.get(2).dyn_into::<MessagePort>().ok().map(Mailbox::new);
+        let ring = match [parts.get(2), parts.get(3)].map(JsCast::dyn_into::<MessagePort>) {
+            [Ok(from), Ok(to)] => Some(Ring::new(&from, to)),
+            _ => None,
+        };
         if let Some(request) = request {
             wasm_bindgen_futures::spawn_local(async move {
-                if let Err(error) = answer(request, files, mailbox).await {
+                if let Err(error) = answer(request, files, ring).await {
                     send(&Event::Failed(error));
                 }
             });
@@ -91,14 +81,11 @@ fn send(event: &Event) {
     }
 }
 
-async fn answer(request: Request, files: Vec<File>, mailbox: Option<Mailbox>) -> Result<()> {
+async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Result<()> {
     match request {
         Request::Open { name, folder, paths, pack } => {
             let root = if folder { Root::Folder } else { Root::File };
-            if mailbox.is_some() {
-                FILE_HASH.set(FileHash::Elsewhere);
-                RELAY.set(mailbox);
-            }
+            RING.set(ring);
             let lengths = files.iter().map(|file| file.size() as u64);
             let mut window = Window::new(paths.into_iter().zip(lengths).collect());
             let source = Source::Files(files);
@@ -113,10 +100,11 @@ async fn answer(request: Request, files: Vec<File>, mailbox: Option<Mailbox>) ->
             send_report()?;
             scan(false).await
         }
-        Request::Hash => hash(&Source::Files(files), mailbox).await,
-        Request::FileHash(hash) => {
-            FILE_HASH.set(FileHash::Known(hash));
-            complete()
+        Request::Hash => {
+            if let Some(ring) = ring {
+                ring.hash().await;
+            }
+            Ok(())
         }
         Request::Fetch { name, url, pack } => {
             let (remote, first) = Remote::open(url).await.map_err(|error| error.within(&name))?;
@@ -203,57 +191,33 @@ async fn scan(hash_tensors: bool) -> Result<()> {
             session.findings = Some(Rc::new(findings));
         }
     });
-    complete()
-}
-
-/// Sends the complete report when both the pass over the bytes and the hash of the file are done.
-fn complete() -> Result<()> {
-    let hash = FILE_HASH.with_borrow(Clone::clone);
-    let is_scanned = SESSION.with_borrow_mut(|session| {
-        let findings = session.as_mut().and_then(|session| session.findings.as_mut());
-        if let (Some(findings), FileHash::Known(hash)) = (findings, &hash) {
-            Rc::make_mut(findings).file = Some(hash.clone());
-        }
-        session.as_ref().is_some_and(|session| session.findings.is_some())
-    });
-    if is_scanned && hash != FileHash::Elsewhere { send_report() } else { Ok(()) }
-}
-
-/// Reads and hashes a file, and passes its bytes on.
-async fn hash(source: &Source, mailbox: Option<Mailbox>) -> Result<()> {
-    let mut hash = Sha256::new();
-    let mut stream = source.stream(0).await?;
-    if let Some(mailbox) = mailbox {
-        stream = stream.copied_to(mailbox);
-    }
-    while let Some(bytes) = stream.next().await? {
-        hash.update(bytes);
-    }
-    send(&Event::Hashed(hex(hash)));
-    Ok(())
+    send_report()
 }
 
 async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool) -> Result<Findings> {
+    let lengths = source.lengths();
     let mut scan = Scan::new(inventory);
     if hash_tensors {
         scan.hash_tensors();
     }
-    if FILE_HASH.with_borrow(|hash| *hash != FileHash::Here) {
-        scan = scan.without_file_hash();
+    let ring = RING.take().map(Rc::new);
+    if let Some(ring) = &ring {
+        ring.begin(&scan.leave_hashes(&lengths)).await;
     }
     let mut progress = Progress::of(source);
-    for (number, length) in source.lengths().into_iter().enumerate() {
+    for number in 0..lengths.len() {
         scan.begin_file(number)?;
-        let mut stream = match RELAY.take() {
-            Some(mailbox) => Stream::relayed(mailbox, length),
-            None => source.stream(number).await?,
-        };
+        let mut stream = source.stream(number).await?.shared(ring.clone());
         while let Some(bytes) = stream.next().await? {
             scan.push(bytes)?;
             progress.add(bytes.len());
         }
     }
-    scan.finish()
+    let mut findings = scan.finish()?;
+    if let Some(ring) = ring {
+        findings.complete(ring.finish().await?)?;
+    }
+    Ok(findings)
 }
 
 /// Tells the page how far a pass is.

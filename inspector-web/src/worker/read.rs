@@ -1,23 +1,23 @@
 //! Reads a browser's files, or one on another host: single ranges, and the whole of each in order.
 
+use std::rc::Rc;
+
 use bitgauge_core::container::Need;
 use bitgauge_core::{Error, ErrorKind, Result};
-use js_sys::{ArrayBuffer, Function, Reflect, Uint8Array};
+use js_sys::{ArrayBuffer, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    File, ReadableStream, ReadableStreamByobReader, ReadableStreamDefaultReader,
-    ReadableStreamGetReaderOptions, ReadableStreamReaderMode,
+    File, ReadableStream, ReadableStreamDefaultReader, ReadableStreamGetReaderOptions,
+    ReadableStreamReaderMode,
 };
 
 use super::browser_error;
-use super::mailbox::Mailbox;
 use super::remote::Remote;
+use super::ring::Ring;
 
-/// Bytes read at once. One such buffer in JavaScript and one here serve a whole file.
-const PIECE_BYTES: u32 = 1 << 20;
-/// Such buffers between two workers.
-const SHARED_BUFFERS: usize = 4;
+/// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
+pub const PIECE_BYTES: u32 = 1 << 20;
 
 fn unreadable(error: &JsValue) -> Error {
     browser_error("the file cannot be read", error)
@@ -83,7 +83,7 @@ fn changed(offset: u64, wanted: u64, found: usize) -> Error {
 pub struct Stream {
     reader: Reader,
     /// Who gets each piece, too.
-    copies: Option<Mailbox>,
+    ring: Option<Rc<Ring>>,
     position: u64,
     length: u64,
     /// The piece that was read last, and more. Recycled from piece to piece.
@@ -92,11 +92,45 @@ pub struct Stream {
 
 enum Reader {
     /// Fills the buffer that it is handed, and hands it back.
-    Byob(ReadableStreamByobReader, ArrayBuffer),
+    Byob(ByobReader, ArrayBuffer),
     /// Brings buffers of its own, for browsers and streams without the other.
     Default(ReadableStreamDefaultReader),
-    /// Another worker reads.
-    Relay(Mailbox),
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A `ReadableStreamBYOBReader`, which web-sys knows without the options of `read`.
+    type ByobReader;
+
+    #[wasm_bindgen(method)]
+    fn read(this: &ByobReader, into: &Uint8Array, options: &Object) -> Promise;
+}
+
+/// Reads until `buffer` is full or the stream ends. Browsers bring 64 KiB at a time otherwise, and each is a
+/// message between workers.
+async fn fill(
+    reader: &ByobReader,
+    mut buffer: ArrayBuffer,
+) -> std::result::Result<Option<Uint8Array>, JsValue> {
+    let options = Object::new();
+    let mut filled = 0;
+    loop {
+        let free = Uint8Array::new_with_byte_offset(&buffer, filled);
+        // Browsers without this option read what there is.
+        Reflect::set(&options, &"min".into(), &free.length().into())?;
+        let read = JsFuture::from(reader.read(&free, &options)).await?;
+        let Some(bytes) = bytes_of(read) else { return Ok(None) };
+        filled += bytes.length();
+        buffer = bytes.buffer().unchecked_into();
+        if bytes.length() == 0 || filled == PIECE_BYTES {
+            return Ok(Some(Uint8Array::new_with_byte_offset_and_length(&buffer, 0, filled)));
+        }
+    }
+}
+
+/// What a read brought; nothing at the end, but for an empty view of the buffer that it was handed.
+fn bytes_of(read: JsValue) -> Option<Uint8Array> {
+    Reflect::get(&read, &"value".into()).ok()?.dyn_into().ok()
 }
 
 impl Stream {
@@ -110,26 +144,21 @@ impl Stream {
             Ok(reader) => Reader::Byob(reader.unchecked_into(), ArrayBuffer::new(PIECE_BYTES)),
             Err(_) => Reader::Default(stream.get_reader().unchecked_into()),
         };
-        Self { reader, copies: None, position: 0, length, piece: Vec::new() }
+        Self { reader, ring: None, position: 0, length, piece: Vec::new() }
     }
 
-    /// The `length` bytes that another worker reads and sends to `mailbox`.
-    pub fn relayed(mailbox: Mailbox, length: u64) -> Self {
-        Self { reader: Reader::Relay(mailbox), copies: None, position: 0, length, piece: Vec::new() }
-    }
-
-    /// Sends all bytes to another worker, too.
-    pub fn copied_to(mut self, mailbox: Mailbox) -> Self {
-        mailbox.stock((0..SHARED_BUFFERS).map(|_| ArrayBuffer::new(PIECE_BYTES)));
-        self.copies = Some(mailbox);
+    /// Passes all bytes on to other workers, too.
+    pub fn shared(mut self, ring: Option<Rc<Ring>>) -> Self {
+        self.ring = ring;
         self
     }
 
     /// The next bytes; nothing at the end.
     pub async fn next(&mut self) -> Result<Option<&[u8]>> {
         let Some(bytes) = self.read().await? else {
-            if let Some(mailbox) = &self.copies {
-                mailbox.end();
+            if let Some(ring) = &self.ring {
+                // For that which was taken and not passed on.
+                ring.stock(1);
             }
             let ends_early = self.position < self.length;
             return if ends_early { Err(self.changed()) } else { Ok(None) };
@@ -146,31 +175,27 @@ impl Stream {
 
     /// The next bytes in JavaScript's memory.
     async fn read(&mut self) -> Result<Option<Uint8Array>> {
-        if let Some(mailbox) = &self.copies {
-            // Also without use for the buffer: it says that the other worker keeps up.
-            let free = mailbox.take().await;
+        if let Some(ring) = &self.ring {
+            // Also without use for the buffer: it says that the others keep up.
+            let free = ring.buffer().await;
             if let Reader::Byob(_, buffer) = &mut self.reader {
-                *buffer = free.unchecked_into();
+                *buffer = free;
             }
         }
-        let read = match &self.reader {
-            Reader::Byob(reader, buffer) => reader.read_with_array_buffer_view(&Uint8Array::new(buffer)),
-            Reader::Default(reader) => reader.read(),
-            Reader::Relay(mailbox) => return Ok(mailbox.take().await.dyn_into().ok()),
+        let bytes = match &self.reader {
+            Reader::Byob(reader, buffer) => fill(reader, buffer.clone()).await,
+            Reader::Default(reader) => JsFuture::from(reader.read()).await.map(bytes_of),
         };
-        let read = JsFuture::from(read).await;
-        let read = read.map_err(|error| unreadable(&error).at(self.position))?;
-        let bytes = Reflect::get(&read, &"value".into()).unwrap_or_default().dyn_into::<Uint8Array>().ok();
+        let bytes = bytes.map_err(|error| unreadable(&error).at(self.position))?;
         Ok(bytes.filter(|bytes| bytes.length() > 0))
     }
 
     /// Hands the buffer of bytes that were copied to who needs it next.
     fn release(&mut self, bytes: Uint8Array) {
-        match (&mut self.reader, &self.copies) {
-            (Reader::Relay(mailbox), _) => mailbox.send_back(&bytes.buffer()),
-            (_, Some(mailbox)) => mailbox.send(&bytes),
-            (Reader::Byob(_, buffer), None) => *buffer = bytes.buffer().unchecked_into(),
-            (Reader::Default(_), None) => {}
+        match (&self.ring, &mut self.reader) {
+            (Some(ring), _) => ring.pass(&bytes),
+            (None, Reader::Byob(_, buffer)) => *buffer = bytes.buffer().unchecked_into(),
+            (None, Reader::Default(_)) => {}
         }
     }
 
