@@ -212,6 +212,7 @@ impl Session {
         });
     }
 
+    /// Starts the workers beside the one that inspects, soon.
     fn start_others(self) {
         let start = move || {
             let others = self.others.try_update_value(std::mem::take);
