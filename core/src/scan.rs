@@ -35,10 +35,10 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Puts in the hashes of the ranges that [`Scan::leave_hashes`] gave.
+    /// Puts in the hashes of the ranges that [`Scan::leave_hashes`] gave, in their order.
     ///
     /// # Errors
-    /// There are more or fewer of them.
+    /// There are more or fewer hashes of members than were left.
     pub fn complete(&mut self, [members, file]: [Vec<String>; 2]) -> Result<()> {
         let missing: Vec<_> = self.members.iter_mut().filter(|member| member.is_none()).collect();
         if missing.len() != members.len() {

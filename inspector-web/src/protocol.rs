@@ -1,4 +1,5 @@
-//! What the page and its workers say to each other, as JSON text; files and the workers' places in their ring travel beside it.
+//! What the page and its workers say to each other, as JSON text; files and the workers' places in their ring travel
+//! beside it.
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;

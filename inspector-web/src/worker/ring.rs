@@ -85,7 +85,7 @@ impl Ring {
         drop(self.to.post_message(list));
     }
 
-    /// For the worker that inspects: has the others hash these ranges, one list each, and makes the buffers.
+    /// For the worker that inspects: has the others hash these ranges, a list for each of them, and makes the buffers.
     pub async fn begin(&self, jobs: &[Vec<(u64, u64)>]) {
         let number = |offset: u64| JsValue::from_f64(offset as f64);
         let list = |job: &Vec<(u64, u64)>| -> Array {
