@@ -13,6 +13,8 @@ test("their worker is fetched when it is needed", async () => {
   const { page, record } = opened;
   await pick(page, join(artifacts, "eligible.zip"));
   await finish(page);
+  // Nor in vain, a moment later.
+  await page.waitForTimeout(300);
   assert.deepEqual(fetched(record), []);
   for (const name of ["eligible.tar.xz", "eligible.tar.bz2"]) {
     await pick(page, join(artifacts, name));

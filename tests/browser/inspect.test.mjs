@@ -120,18 +120,42 @@ for (const [which, prelude] of Object.entries(olderBrowsers)) {
   });
 }
 
+// Waits until as many workers run.
+async function workers(page, count) {
+  for (let tries = 0; page.workers().length !== count && tries < 100; tries++) await page.waitForTimeout(20);
+  assert.equal(page.workers().length, count, "workers");
+}
+
 test("Cancel ends the pass at once, and what the headers showed stays", async () => {
   const opened = await open();
   const { page } = opened;
   await pick(page, sparse(3_000_000_000));
-  await page.locator(".gates").waitFor({ timeout: 1_000 });
+  await page.locator(".gates").waitFor();
   await page.locator(".reading__words", { hasText: "/s ·" }).waitFor();
+  // One that reads, two that hash.
+  await workers(page, 3);
   await page.getByRole("button", { name: "Cancel" }).click();
-  await page.locator("progress").waitFor({ state: "detached", timeout: 500 });
+  await page.locator("progress").waitFor({ state: "detached", timeout: 2_000 });
+  await workers(page, 0);
   assert.match(await page.locator(".notice").textContent(), /Cancelled/);
   assert.equal(await page.locator("#gate-loadable").count(), 1);
   await pick(page, join(artifacts, "eligible.zip"));
   await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
+  await check(opened);
+});
+
+test("a worker that breaks ends the inspection and all other workers", async () => {
+  const breaks = `addEventListener("message", ({ data }) => {
+    if (Array.isArray(data) && data[0] === '"Hash"') setTimeout(() => { throw new Error("no more memory"); });
+  });`;
+  const opened = await open({ script: inWorkers(breaks) });
+  const { page } = opened;
+  await pick(page, sparse(3_000_000_000));
+  const fault = page.getByRole("alert").filter({ hasText: "the inspection broke off" });
+  await fault.filter({ hasText: "no more memory" }).waitFor();
+  await workers(page, 0);
+  // The browser's console has it, too: from each of the two.
+  for (const message of opened.record.messages.splice(0)) assert.match(message, /^error: .*no more memory/);
   await check(opened);
 });
 

@@ -172,7 +172,7 @@ impl Session {
                 self.listen(&worker, message);
                 self.workers.update_value(|workers| workers.push(worker));
             }
-            Err(error) => self.stage.set(Stage::Failed(error)),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -188,6 +188,12 @@ impl Session {
     pub fn cancel(self) {
         self.end_workers();
         self.stage.set(Stage::Cancelled);
+    }
+
+    /// Ends it with an error, and all workers with it: none can go on without the others.
+    fn fail(self, error: Error) {
+        self.end_workers();
+        self.stage.set(Stage::Failed(error));
     }
 
     /// Judges by the limits of another pack.
@@ -244,7 +250,7 @@ impl Session {
         on_message.forget();
         let on_error = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
             let said = Reflect::get(&event, &"message".into()).ok().and_then(|message| message.as_string());
-            self.stage.set(Stage::Failed(broken(said.unwrap_or_default())));
+            self.fail(broken(said.unwrap_or_default()));
         });
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         on_error.forget();
@@ -264,7 +270,7 @@ impl Session {
                         _ => self.stage.set(Stage::Reading),
                     }
                 }
-                Err(error) => self.stage.set(Stage::Failed(error)),
+                Err(error) => self.fail(error),
             },
             Ok(Event::Progress { done, total }) => {
                 let seconds = (now() - self.began.get_value()) / 1_000.0;
@@ -276,12 +282,8 @@ impl Session {
                     self.open_with(picked, Module::Formats);
                 }
             }
-            Ok(Event::Failed(error)) => {
-                // The others need not hash on.
-                self.end_workers();
-                self.stage.set(Stage::Failed(error));
-            }
-            Err(error) => self.stage.set(Stage::Failed(broken(error))),
+            Ok(Event::Failed(error)) => self.fail(error),
+            Err(error) => self.fail(broken(error)),
         }
     }
 }
