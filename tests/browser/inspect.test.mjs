@@ -144,20 +144,36 @@ test("Cancel ends the pass at once, and what the headers showed stays", async ()
   await check(opened);
 });
 
-test("a worker that breaks ends the inspection and all other workers", async () => {
-  const breaks = `addEventListener("message", ({ data }) => {
+const withoutMemory = {
+  "breaks": inWorkers(`addEventListener("message", ({ data }) => {
     if (Array.isArray(data) && data[0] === '"Hash"') setTimeout(() => { throw new Error("no more memory"); });
-  });`;
-  const opened = await open({ script: inWorkers(breaks) });
-  const { page } = opened;
-  await pick(page, sparse(3_000_000_000));
-  const fault = page.getByRole("alert").filter({ hasText: "the inspection broke off" });
-  await fault.filter({ hasText: "no more memory" }).waitFor();
-  await workers(page, 0);
-  // The browser's console has it, too: from each of the two.
-  for (const message of opened.record.messages.splice(0)) assert.match(message, /^error: .*no more memory/);
-  await check(opened);
-});
+  });`),
+  "can’t be started": `
+    const Original = Worker;
+    let started = 0;
+    window.Worker = class extends Original {
+      constructor(...given) {
+        if (++started === 2) throw new Error("no more memory");
+        super(...given);
+      }
+    };`,
+};
+
+for (const [what, script] of Object.entries(withoutMemory)) {
+  test(`a worker that ${what} ends the inspection and all other workers`, async () => {
+    const opened = await open({ script });
+    const { page } = opened;
+    await pick(page, sparse(3_000_000_000));
+    const fault = page.getByRole("alert").filter({ hasText: "the inspection broke off" });
+    assert.match(await fault.locator(".fault").textContent(), /found(Uncaught Error: )?no more memorywhat to do/);
+    // Any other has been started by now.
+    await page.waitForTimeout(300);
+    await workers(page, 0);
+    // The browser's console may have it, too: from each of the two that broke.
+    for (const message of opened.record.messages.splice(0)) assert.match(message, /^error: .*no more memory/);
+    await check(opened);
+  });
+}
 
 test("the page never blocks for more than 50 ms, and a page that does is caught", async () => {
   await neverBlocks(async (page) => {

@@ -221,8 +221,10 @@ impl Session {
     /// Starts the workers beside the one that inspects, soon.
     fn start_others(self) {
         let start = move || {
-            let others = self.others.try_update_value(std::mem::take);
-            others.into_iter().flatten().for_each(|other| self.start(other));
+            // None is left when one could not be started.
+            while let Some(other) = self.others.try_update_value(Vec::pop).flatten() {
+                self.start(other);
+            }
         };
         set_timeout(start, DRAWING);
     }
@@ -249,8 +251,7 @@ impl Session {
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         on_message.forget();
         let on_error = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
-            let said = Reflect::get(&event, &"message".into()).ok().and_then(|message| message.as_string());
-            self.fail(broken(said.unwrap_or_default()));
+            self.fail(broken(said(&event)));
         });
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         on_error.forget();
@@ -294,6 +295,12 @@ fn broken(said: String) -> Error {
         .hint("reload the page; if it happens again, please report the file's structure as a bug")
 }
 
+/// The words of a JavaScript error, or of the event of one.
+fn said(error: &JsValue) -> String {
+    let message = Reflect::get(error, &"message".into()).ok();
+    message.and_then(|message| message.as_string()).unwrap_or_default()
+}
+
 fn now() -> f64 {
     js_sys::Date::now()
 }
@@ -312,7 +319,7 @@ fn start_worker(module: Module) -> Result<Worker, Error> {
     let start = Reflect::get(&js_sys::global(), &"startInspectorWorker".into());
     let is_rare = JsValue::from_bool(module == Module::Formats);
     let worker = start.and_then(|start| start.unchecked_into::<Function>().call1(&JsValue::NULL, &is_rare));
-    worker.map(JsCast::unchecked_into).map_err(|error| broken(format!("{error:?}")))
+    worker.map(JsCast::unchecked_into).map_err(|error| broken(said(&error)))
 }
 
 /// A place for each of as many workers in a ring. Without channels between workers, places without ports: then the
