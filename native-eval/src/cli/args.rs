@@ -13,6 +13,9 @@ use bitgauge_core::report::SourceUrl;
 use clap::{Parser, Subcommand, ValueEnum};
 use native_eval::{Precision, Shard};
 
+use super::Exit;
+use super::print::{self, print};
+
 pub use bench::*;
 pub use contract::*;
 pub use pack::*;
@@ -314,5 +317,19 @@ impl FromStr for DeviceChoice {
 /// Writes the completion script of `shell` to stdout.
 pub fn print_completions(shell: clap_complete::Shell) {
     let mut command = <Args as clap::CommandFactory>::command();
-    clap_complete::generate(shell, &mut command, "bitgauge", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "bitgauge", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
+}
+
+/// Prints the help or the version that was asked for, or what is wrong with the arguments.
+pub fn print_unparsed(unparsed: &clap::Error) -> Exit {
+    let words = unparsed.render();
+    if unparsed.use_stderr() {
+        print::note(format_args!("{}", words.ansi()));
+        Exit::Fault
+    } else {
+        print!("{}", words.ansi());
+        Exit::Done
+    }
 }

@@ -1,10 +1,10 @@
 //! `bitgauge bench`: how fast this device evaluates a model of a known shape.
 
-use anstream::println;
 use native_eval::bench::{self, BenchOptions as Job, BenchResult, MatmulOptions, MatmulResult};
 use native_eval::{Backend, KernelTime, Task};
 
 use super::args::{BenchOptions, Format, ProductSize};
+use super::print::println;
 use super::{Exit, Failure, device, output, progress, text};
 
 /// Runs one benchmark.

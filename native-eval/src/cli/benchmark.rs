@@ -1,12 +1,12 @@
 //! `bitgauge benchmark`: the validator's direct run.
 
-use anstream::eprintln;
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
 use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task};
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
+use super::print::eprintln;
 use super::{Exit, Failure, contract, device, progress, text};
 
 /// Runs the benchmark that the environment describes.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anstream::{eprintln, print, println};
 use bitgauge_core::contract::direct::Verdict;
 use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::python::Value;
@@ -11,6 +10,7 @@ use bitgauge_core::{Error, ErrorKind};
 use native_eval::LocalFiles;
 
 use super::args::{ConfigOptions, ContractOptions, Format};
+use super::print::{eprintln, print, println};
 use super::{Exit, Failure, output};
 
 /// Longest settings or corpus file.

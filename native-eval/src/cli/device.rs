@@ -1,9 +1,9 @@
 //! Opens the devices that a command runs on.
 
-use anstream::eprintln;
 use native_eval::{AdapterChoice, AdapterInfo, Backend, CpuBackend, GpuBackend, GpuOptions, Task, adapters};
 
 use super::args::{DeviceChoice, DeviceName, DeviceOptions};
+use super::print::eprintln;
 use super::{Failure, text};
 
 /// An open device.

@@ -1,9 +1,9 @@
 //! `bitgauge devices`: what can evaluate here.
 
-use anstream::{eprintln, println};
 use native_eval::{Backend, CpuBackend, adapters};
 
 use super::args::Format;
+use super::print::{eprintln, println};
 use super::{Exit, Failure, output, text};
 
 /// Lists the CPU backend and every adapter.

@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use anstream::{eprintln, println};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::documents::documents_sha256;
 use bitgauge_core::inventory::Inventory;
@@ -21,6 +20,7 @@ use native_eval::{
 use super::args::{DeviceOptions, EvalOptions, Format};
 use super::device::Device;
 use super::inspect::Reading;
+use super::print::{eprintln, println};
 use super::{Exit, Failure, contract, device, inspect, output, progress, text};
 
 /// Evaluates one artifact and prints its report with the perplexity.

@@ -1,12 +1,12 @@
 //! `bitgauge pack`: a dense model in, a 1-bit artifact out.
 
-use anstream::println;
 use native_eval::documents::read;
 use native_eval::{
     Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, find_tokenizer, own_tokenizer, pack,
 };
 
 use super::args::{FitName, Format, PackOptions, ScaleGroup};
+use super::print::println;
 use super::{Exit, Failure, contract, progress, text};
 
 /// Packs one model folder.
