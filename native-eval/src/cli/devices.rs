@@ -9,7 +9,7 @@ use super::{Exit, Failure, output, text};
 /// Lists the CPU backend and every adapter.
 pub fn run(format: Format) -> Result<Exit, Failure> {
     let adapters = adapters();
-    let cpu = CpuBackend::new(None).describe();
+    let cpu = CpuBackend::new(None)?.describe();
     if format == Format::Json {
         let json = serde_json::json!({ "cpu": cpu, "gpu": adapters });
         println!("{}", serde_json::to_string_pretty(&json)?);

@@ -12,6 +12,8 @@ mod device;
 mod devices;
 mod eval;
 mod inspect;
+mod interrupt;
+mod memory;
 mod merge;
 mod output;
 mod pack;
@@ -66,6 +68,7 @@ impl<E: std::error::Error> From<E> for Failure {
 
 /// Parses the arguments, runs the command, reports its failure. Wrong usage exits with 2.
 pub fn main() -> ExitCode {
+    interrupt::watch();
     let exit = match Args::try_parse() {
         Ok(args) => run(args).unwrap_or_else(|Failure(message)| {
             eprintln!("{}: {message}", text::error("error"));

@@ -11,7 +11,7 @@ use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::{Error, ErrorKind, limits};
 
-use super::storage::io_error;
+use crate::input::io_error;
 
 /// Bytes of a tar's header.
 const TAR_BLOCK: u64 = 512;
