@@ -62,7 +62,7 @@ impl Device {
 /// The task's own, or why there is no such device.
 pub fn on_device<T>(device: Device, task: impl Task<Output = Result<T, String>>) -> Result<T, String> {
     match device {
-        Device::Cpu => task.run(&mut CpuBackend::new(None)),
+        Device::Cpu => task.run(&mut CpuBackend::new(None).expect("threads")),
         Device::Reference => task.run(&mut ReferenceBackend),
         Device::Gpu => {
             let backend = GpuBackend::new(&AdapterChoice::Best, GpuOptions::default());
