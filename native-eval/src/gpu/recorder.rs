@@ -215,7 +215,9 @@ impl Recorder {
             if !self.pipelines.contains_key(&kernel) && !self.in_the_making.contains_key(&kernel) {
                 let plan = self.plan(device, kernel)?;
                 let device = device.device.clone();
-                self.in_the_making.insert(kernel, std::thread::spawn(move || plan.build(&device)));
+                let building = std::thread::Builder::new().spawn(move || plan.build(&device));
+                // Where there is no room for a thread, it is built when it is first used.
+                self.in_the_making.extend(building.ok().map(|thread| (kernel, thread)));
             }
         }
         Ok(())
