@@ -32,7 +32,7 @@ pub use forward::{
 };
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    Precision, ShaderPatch, adapters,
+    Precision, ShaderPatch, adapters, devices_opened,
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Run, Shard, merge};
@@ -40,7 +40,7 @@ pub use memory::EndingAllocator;
 pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
-pub use source::{Source, unpack};
+pub use source::Source;
 pub use threads::{MAX_THREADS, no_thread, start_threads};
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 pub use weights::{LoadError, LoadTimes, load, prepare};
