@@ -14,6 +14,7 @@ mod gpu;
 pub mod input;
 mod local_files;
 mod losses;
+mod memory;
 mod pack;
 mod reference;
 mod score;
@@ -35,6 +36,7 @@ pub use gpu::{
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Run, Shard, merge};
+pub use memory::EndingAllocator;
 pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};

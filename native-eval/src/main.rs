@@ -7,6 +7,9 @@ mod cli;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: native_eval::EndingAllocator = native_eval::EndingAllocator;
+
 fn main() -> ExitCode {
     cli::main()
 }

@@ -13,7 +13,6 @@ mod devices;
 mod eval;
 mod inspect;
 mod interrupt;
-mod memory;
 mod merge;
 mod output;
 mod pack;

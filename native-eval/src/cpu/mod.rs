@@ -160,8 +160,9 @@ impl Backend for CpuBackend {
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<CpuBuffer> {
         let values = rows.checked_mul(cols).and_then(Aligned::try_zeros);
-        let values = values
-            .ok_or_else(|| BackendError(format!("no memory for activations of {rows} x {cols} floats")))?;
+        let values = values.ok_or_else(|| {
+            BackendError(format!("there is not enough memory for activations of {rows} x {cols} floats"))
+        })?;
         Ok(CpuBuffer { cols, values })
     }
 

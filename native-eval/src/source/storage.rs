@@ -12,6 +12,7 @@ use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tempfile::TempPath;
 
 use crate::input::{io_error, not_regular, open_regular};
+use crate::memory::ask;
 
 /// The files that a [`FileId`] counts.
 pub(super) enum Storage {
@@ -167,7 +168,7 @@ pub(super) fn resize(bytes: &mut Vec<u8>, len: u64) -> Result<()> {
 /// Sees to it that a buffer can be `len` bytes long.
 fn make_room(bytes: &mut Vec<u8>, len: u64) -> Result<()> {
     let held = bytes.len();
-    let mut reserve = |len: usize| bytes.try_reserve_exact(len.saturating_sub(held)).is_ok();
+    let mut reserve = |len: usize| ask(|| bytes.try_reserve_exact(len.saturating_sub(held)).is_ok());
     let reserved = usize::try_from(len).is_ok_and(&mut reserve);
     if reserved {
         return Ok(());

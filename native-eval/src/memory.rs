@@ -1,24 +1,35 @@
-//! What happens when the system gives no more memory: a message and exit status 2 instead of an abort.
+//! What happens when the system gives no more memory: an error and exit status 2 instead of an abort.
 //!
-//! Rust's own answer is to abort, and stable Rust has no other hook than the allocator itself. Buffers that an input
-//! sizes are compared with their caps before they are asked for; this is for what is within its cap and still too much,
-//! and for the many small requests of libraries. Nothing is lost by it: what is kept on disk is written in steps that
-//! can be cut off anywhere.
+//! Rust's own answer is to abort, and in stable Rust only an allocator can give another. Large buffers whose size an input
+//! decides are [asked for](ask), and their callers say what did not fit. Everything else, such as the many small
+//! requests of libraries, ends the process here. Nothing is lost by it: what is kept on disk is written in steps
+//! that may be cut off anywhere.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::io::{Cursor, Write};
 
-use super::Exit;
+/// The exit status of every error.
+const STATUS: i32 = 2;
 
-/// The system's allocator, which ends the process where that has nothing to give.
-struct Allocator;
+thread_local! {
+    /// Whether this thread asks for memory that it can do without.
+    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+}
 
-#[global_allocator]
-static ALLOCATOR: Allocator = Allocator;
+/// Runs `request`, which knows what to do where there is no memory, as `Vec::try_reserve` does.
+pub(crate) fn ask<T>(request: impl FnOnce() -> T) -> T {
+    IS_ASKING.set(true);
+    let answer = request();
+    IS_ASKING.set(false);
+    answer
+}
 
-// SAFETY: every call is handed on to `System` as it is, and what `System` gives is returned unless it is null, in which
-// case nothing is returned.
-unsafe impl GlobalAlloc for Allocator {
+/// The system's allocator, which ends the process where that has nothing to give to who can't do without.
+pub struct EndingAllocator;
+
+// SAFETY: every call is handed on to `System` as it is, and what `System` gives is returned, if anything is.
+unsafe impl GlobalAlloc for EndingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps to the same contract.
         expect_some(unsafe { System.alloc(layout) }, layout.size())
@@ -41,7 +52,7 @@ unsafe impl GlobalAlloc for Allocator {
 }
 
 fn expect_some(given: *mut u8, size_bytes: usize) -> *mut u8 {
-    if given.is_null() { end(size_bytes) } else { given }
+    if given.is_null() && !IS_ASKING.get() { end(size_bytes) } else { given }
 }
 
 /// Ends the process without asking for memory, and without running what other threads may hold locks of.
@@ -56,5 +67,5 @@ fn end(size_bytes: usize) -> ! {
     );
     let length = usize::try_from(words.position()).unwrap_or_default();
     let _ = std::io::stderr().write_all(&words.get_ref()[..length]);
-    signal_hook::low_level::exit(Exit::Fault as i32)
+    signal_hook::low_level::exit(STATUS)
 }
