@@ -23,6 +23,8 @@ pub const UNPACK_SLACK_BYTES: u64 = 64 << 20;
 pub const TAR_MEMBERS_COUNT: u64 = 10_000;
 /// Longest pax records or long name of a tar's member.
 pub const TAR_EXTENSION_BYTES: u64 = 1 << 20;
+/// Most bytes that pax records and long names of one tar take together.
+pub const TAR_EXTENSIONS_BYTES: u64 = 64 << 20;
 /// Most bytes of one safetensors header's metadata that a report repeats.
 pub const METADATA_BYTES: usize = 4_096;
 /// Most bytes of headers and JSON files that are kept of a compressed tar.
