@@ -61,5 +61,7 @@ pub const MODEL_DIMENSION: u64 = 1 << 24;
 pub const HELDOUT_DOCUMENTS: u64 = 1_000_000;
 /// Most additive bases of one proxy matrix; a real artifact has a few.
 pub const PROXY_BASES: usize = 1_024;
+/// Most accounting entries of a proxy's artifact; a real one has a few.
+pub const PROXY_ENTRIES: usize = 65_536;
 /// Longest JSON artifact of a proxy; one that rescues every weight has about 1 MB.
 pub const PROXY_BYTES: u64 = 64 << 20;
