@@ -4,6 +4,7 @@
 mod compare;
 pub mod demo;
 mod gguf;
+pub mod largest;
 mod models;
 mod tally;
 

@@ -109,7 +109,7 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
         Request::Fetch { name, url, pack } => {
             let (remote, first) = Remote::open(url).await.map_err(|error| error.within(&name))?;
             let mut window = Window::new(vec![(name.clone(), remote.len)]);
-            window.feed(0, 0, first);
+            window.feed(0, 0, first)?;
             let source = Source::Remote(remote);
             if let Some(artifact) = read_structure(&mut window, &source, Root::File).await? {
                 begin(name, pack, source, artifact);
@@ -151,7 +151,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
         for need in needs {
             let read = source.range(need).await;
             let (offset, bytes) = read.map_err(|error| error.within(window.name(need.file)))?;
-            window.feed(need.file, offset, bytes);
+            window.feed(need.file, offset, bytes)?;
         }
     }
 }
