@@ -27,13 +27,13 @@ pub use forward::{
 };
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    Precision, ShaderPatch, adapters,
+    Precision, ShaderPatch, adapters, devices_opened,
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Run, Shard, merge};
 pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
-pub use source::{Source, unpack};
+pub use source::Source;
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 pub use weights::{LoadError, LoadTimes, load, prepare};

@@ -111,9 +111,9 @@ fn hardware_gpus(adapters: &[AdapterInfo]) -> Vec<usize> {
 fn open_gpu(index: usize, options: GpuOptions) -> Result<Device, Failure> {
     let opened = GpuBackend::new(&AdapterChoice::Index(index), options);
     opened.map(|backend| Device::Gpu(Box::new(backend))).map_err(|error| {
-        Failure(format!(
-            "{error}\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none"
-        ))
+        let error = error.to_string();
+        let hint = "\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none";
+        Failure(if error.contains("\n  hint:") { error } else { error + hint })
     })
 }
 
@@ -121,7 +121,9 @@ fn auto_gpu(index: usize, options: GpuOptions) -> Option<Device> {
     match GpuBackend::new(&AdapterChoice::Index(index), options) {
         Ok(backend) => Some(Device::Gpu(Box::new(backend))),
         Err(error) => {
-            eprintln!("{}", text::faint(&format!("the GPU can't be used ({error}), evaluating on the CPU")));
+            let error = error.to_string();
+            let what = error.lines().next().unwrap_or_default();
+            eprintln!("{}", text::faint(&format!("the GPU can't be used ({what}), evaluating on the CPU")));
             None
         }
     }
