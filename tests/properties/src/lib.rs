@@ -11,6 +11,7 @@ mod archives;
 mod artifact;
 mod comparison;
 mod config;
+mod deflate;
 mod documents;
 mod environment;
 mod folder;
@@ -43,9 +44,10 @@ pub struct Property {
 }
 
 /// All of them, by name.
-pub const PROPERTIES: [Property; 14] = [
+pub const PROPERTIES: [Property; 15] = [
     Property { name: "comparison", check: comparison::check },
     Property { name: "config", check: config::check },
+    Property { name: "deflate", check: deflate::check },
     Property { name: "documents", check: documents::check },
     Property { name: "environment", check: environment::check },
     Property { name: "folder", check: folder::check },

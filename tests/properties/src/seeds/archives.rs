@@ -123,3 +123,20 @@ fn xz(bytes: &[u8]) -> Vec<u8> {
     writer.write_all(bytes).expect("an xz file");
     writer.finish().expect("an xz file")
 }
+
+/// Stored, fixed and dynamic blocks, long matches, bytes behind the end.
+pub fn deflated() -> Vec<Vec<u8>> {
+    let text: Vec<u8> = (0..400_u32).flat_map(|i| (i * i % 251).to_le_bytes()).collect();
+    let contents = [Vec::new(), b"hello hello hello".to_vec(), vec![7; 40_000], text];
+    let levels = [flate2::Compression::none(), flate2::Compression::fast(), flate2::Compression::best()];
+    let deflate = |bytes: &Vec<u8>, level| {
+        let mut writer = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        writer.write_all(bytes).expect("a stream");
+        writer.finish().expect("a stream")
+    };
+    let mut streams: Vec<Vec<u8>> =
+        contents.iter().flat_map(|bytes| levels.map(|level| deflate(bytes, level))).collect();
+    streams.retain(|stream| stream.len() < 2_500);
+    streams.push([&streams[1][..], b"behind"].concat());
+    streams
+}

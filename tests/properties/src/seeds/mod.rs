@@ -19,6 +19,7 @@ pub fn of(name: &str) -> Vec<Vec<u8>> {
     match name {
         "comparison" => reports::pairs(),
         "config" => models::configs(),
+        "deflate" => archives::deflated(),
         "documents" => texts::manifests(),
         "environment" => texts::environments(),
         "folder" => models::folders(),
