@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bitgauge_core::contract::proxy::{Teacher, compile, inspect};
-use bitgauge_core::contract::python::Value;
+use bitgauge_core::contract::python::Json;
 use bitgauge_core::contract::{Halt, Pack};
 use bitgauge_core::report::{Outcome as Gate, Report, Verdict};
 
@@ -17,12 +17,12 @@ pub fn check(input: &[u8]) -> Outcome {
     let json = report.to_json();
     assert_eq!(Report::from_json(&json).map(|again| again.to_json()).as_deref(), Ok(json.as_str()));
     assert_eq!(report.verdict, Verdict::of(&report.gates));
-    let artifact = std::str::from_utf8(input).ok().and_then(|text| Value::parse(text).ok());
-    let Some(Value::Object(artifact)) = artifact else {
+    let artifact = std::str::from_utf8(input).ok().and_then(|text| Json::parse(text).ok());
+    let Some(artifact) = artifact.filter(|artifact| artifact.root().is_object()) else {
         assert_eq!(report.gates[0].outcome, Gate::Fail);
         return Outcome::Refused;
     };
-    match compile(&artifact, &TEACHER, &Pack::Binary.config()) {
+    match compile(artifact.root(), &TEACHER, &Pack::Binary.config()) {
         Ok(candidate) => {
             assert_eq!(report.gates[0].outcome, Gate::Pass);
             let bits: u128 = report.weights.iter().map(|weight| u128::from(weight.bits)).sum();

@@ -1,6 +1,6 @@
 //! JSON as Python reads and writes it.
 
-use bitgauge_core::contract::python::Value;
+use bitgauge_core::contract::python::{Json, Value};
 
 use crate::Outcome;
 
@@ -23,6 +23,14 @@ pub fn check(input: &[u8]) -> Outcome {
         assert_eq!(again.to_canonical(), ours.to_canonical());
         assert_eq!(write(&again), written);
     }
+    // Read where it stands in the text, it is the same.
+    let in_place = Json::parse(text).unwrap_or_else(|error| panic!("{error:?}"));
+    let mut canonical = String::new();
+    in_place.root().write_canonical(&mut canonical).expect("a text can be written");
+    assert_eq!(canonical, ours.to_canonical());
+    assert_eq!(in_place.root().to_value().repr(), ours.repr());
+    assert_eq!(in_place.root().to_text(), Ok(ours.to_text()));
+    assert_eq!(in_place.root().is_truthy(), ours.is_truthy());
     if let Ok(theirs) = theirs {
         assert!(is_same(&ours, &theirs), "{} to us, {theirs} to serde_json", ours.to_canonical());
     }
