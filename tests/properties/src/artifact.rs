@@ -56,7 +56,7 @@ impl<'a> Files<'a> {
     pub fn open(&self) -> Result<Artifact> {
         let mut window = self.window();
         for (file, (_, bytes)) in self.files.iter().enumerate() {
-            window.feed(file, 0, bytes.to_vec());
+            window.feed(file, 0, bytes.to_vec()).expect("room for a few bytes");
         }
         match open(&window, self.root) {
             Ok(artifact) => Ok(artifact),
@@ -106,7 +106,8 @@ impl<'a> Files<'a> {
             true => need.offset + 1 + cuts.below(need.len),
             false => (end + cuts.below(EXTRA_BYTES)).min(bytes.len() as u64),
         };
-        window.feed(need.file, start, bytes[start as usize..end as usize].to_vec());
+        let bytes = bytes[start as usize..end as usize].to_vec();
+        window.feed(need.file, start, bytes).expect("room for a few bytes");
     }
 
     /// Inspects the artifact at once and in pieces; the findings must be the same, and the reports sound.
