@@ -214,7 +214,8 @@ impl Accounting {
         let unpacked_bytes = artifact.packed.map_or(artifact.size_bytes, |packed| packed.unpacked_bytes);
         let mut stored_bytes = 0;
         for (index, member) in artifact.members.iter().enumerate() {
-            if !artifact.header_bytes.iter().any(|&(m, _)| m == index) {
+            // Both are in the order of the members.
+            if artifact.header_bytes.binary_search_by_key(&index, |&(member, _)| member).is_err() {
                 self.add(file_bucket(member), 8 * member.bytes);
             }
             self.saved_by_compression_bits += 8 * member.bytes.saturating_sub(member.stored_bytes);

@@ -105,12 +105,9 @@ fn tensors(artifact: &Artifact, findings: &Findings) -> Option<Vec<TensorSummary
 
 /// What a member's safetensors header says about itself.
 fn metadata(artifact: &Artifact, index: usize) -> Vec<MetadataEntry> {
-    artifact
-        .metadata
-        .iter()
-        .filter(|(member, _)| *member == index)
-        .flat_map(|(_, entries)| entries.clone())
-        .collect()
+    // In the order of the members.
+    let found = artifact.metadata.binary_search_by_key(&index, |(member, _)| *member);
+    found.map_or_else(|_| Vec::new(), |at| artifact.metadata[at].1.clone())
 }
 
 /// What differs between what config.json asks for and what is stored.

@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod json;
 pub mod limits;
 mod loading;
+mod memory;
 pub mod model;
 mod order;
 pub mod report;

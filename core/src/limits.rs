@@ -23,6 +23,8 @@ pub const UNPACK_SLACK_BYTES: u64 = 64 << 20;
 pub const TAR_MEMBERS_COUNT: u64 = 10_000;
 /// Longest pax records or long name of a tar's member.
 pub const TAR_EXTENSION_BYTES: u64 = 1 << 20;
+/// Most bytes that pax records and long names of one tar take together.
+pub const TAR_EXTENSIONS_BYTES: u64 = 64 << 20;
 /// Most bytes of one safetensors header's metadata that a report repeats.
 pub const METADATA_BYTES: usize = 4_096;
 /// Most bytes of headers and JSON files that are kept of a compressed tar.
@@ -59,5 +61,7 @@ pub const MODEL_DIMENSION: u64 = 1 << 24;
 pub const HELDOUT_DOCUMENTS: u64 = 1_000_000;
 /// Most additive bases of one proxy matrix; a real artifact has a few.
 pub const PROXY_BASES: usize = 1_024;
+/// Most accounting entries of a proxy's artifact; a real one has a few.
+pub const PROXY_ENTRIES: usize = 65_536;
 /// Longest JSON artifact of a proxy; one that rescues every weight has about 1 MB.
 pub const PROXY_BYTES: u64 = 64 << 20;

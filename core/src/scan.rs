@@ -7,6 +7,7 @@
 mod ranges;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 pub use ranges::RangeHashes;
 pub use sha2::{Digest, Sha256};
@@ -56,9 +57,12 @@ pub struct Scan<'a> {
     artifact: &'a Artifact,
     /// What is left to check of each member.
     checks: Vec<VecDeque<TensorCheck>>,
-    /// Members of the current file that still lie ahead, by offset.
-    ahead: VecDeque<usize>,
+    /// The members by file and offset; and which of them, in the current file, still lie ahead.
+    in_order: Vec<usize>,
+    ahead: Range<usize>,
     current: Option<MemberScan<'a>>,
+    /// What the last deflated member was inflated with.
+    spare: Option<(Inflater, Vec<u8>)>,
     /// Whether others hash what needs no unpacking.
     leaves_hashes: bool,
     file_hash: Option<Sha256>,
@@ -103,8 +107,10 @@ impl<'a> Scan<'a> {
             artifact,
             checks: tensor_checks(inventory),
             leaves_hashes: false,
-            ahead: VecDeque::new(),
+            in_order: in_order(&artifact.members),
+            ahead: 0..0,
             current: None,
+            spare: None,
             file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
             unpacker: None,
             position: 0,
@@ -163,9 +169,8 @@ impl<'a> Scan<'a> {
         self.end_file()?;
         self.unpacker = self.artifact.packed.map(|packed| Unpacker::new(packed.packing)).transpose()?;
         let members = &self.artifact.members;
-        let mut ahead: Vec<usize> = (0..members.len()).filter(|&i| members[i].file == file).collect();
-        order::sort_by_key(&mut ahead, |&i| members[i].offset);
-        self.ahead = ahead.into();
+        let of_file = |wanted: FileId| self.in_order.partition_point(|&i| members[i].file < wanted);
+        self.ahead = of_file(file)..of_file(file + 1);
         self.position = 0;
         Ok(())
     }
@@ -221,10 +226,14 @@ impl<'a> Scan<'a> {
         if self.current.is_some() {
             return;
         }
-        let Some(index) = self.ahead.pop_front() else { return };
+        let Some(index) = self.ahead.next().map(|at| self.in_order[at]) else { return };
         let member = &self.artifact.members[index];
-        let inflater = (member.compression == Compression::Deflated)
-            .then(|| (Inflater::new(member.stored_bytes, member.bytes), vec![0; INFLATE_PIECE]));
+        let inflater = (member.compression == Compression::Deflated).then(|| {
+            let new = || (Inflater::new(0, 0), vec![0; INFLATE_PIECE]);
+            let (mut inflater, buffer) = self.spare.take().unwrap_or_else(new);
+            inflater.restart(member.stored_bytes, member.bytes);
+            (inflater, buffer)
+        });
         self.current = Some(MemberScan {
             index,
             member,
@@ -247,8 +256,9 @@ impl<'a> Scan<'a> {
             for (weight, statistics) in current.statistics.drain(..) {
                 self.findings.weights[weight].merge(&statistics);
             }
-            let (index, name) = (current.index, &current.member.name);
+            let (index, name, inflater) = (current.index, &current.member.name, current.end_inflating()?);
             let (hash, tensor_hashes) = current.finish().map_err(|e| e.within(name))?;
+            self.spare = inflater.or(self.spare.take());
             self.findings.members[index] = hash;
             let tensors = self.tensors_to_hash(index);
             for (place, hash) in self.findings.tensors[tensors].iter_mut().zip(tensor_hashes) {
@@ -318,11 +328,17 @@ impl MemberScan<'_> {
         Ok(())
     }
 
+    /// Checks that the compressed stream ended, and gives back what it was inflated with.
+    fn end_inflating(&mut self) -> Result<Option<(Inflater, Vec<u8>)>> {
+        let inflater = self.inflater.take();
+        if let Some((inflater, _)) = &inflater {
+            inflater.finish().map_err(|error| error.within(&self.member.name))?;
+        }
+        Ok(inflater)
+    }
+
     /// SHA-256 in hex, of the member and of its tensors.
     fn finish(self) -> Result<(Option<String>, Vec<String>)> {
-        if let Some((inflater, _)) = &self.inflater {
-            inflater.finish()?;
-        }
         match self.member.crc32 {
             Some(recorded) if recorded != self.crc.sum() => Err(Error::new(
                 ErrorKind::Checksum,
@@ -343,6 +359,13 @@ fn check_unchanged(unpacker: &Unpacker, packed: Packed) -> Result<()> {
     Err(Error::new(ErrorKind::Malformed, "the compressed tar changed while it was read")
         .expected(format!("{} bytes when unpacked", packed.unpacked_bytes), unpacker.written())
         .hint("inspect it again"))
+}
+
+/// The numbers of the members, by file and offset.
+fn in_order(members: &[Member]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order::sort_by_key(&mut order, |&i| (members[i].file, members[i].offset));
+    order
 }
 
 /// A check for each part of each packed weight, by member, in the order of their offsets.

@@ -6,7 +6,8 @@ use std::sync::Barrier;
 use bitgauge_shaders::Kernel;
 use conformance::{fixtures, open_model};
 use native_eval::{
-    AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions, Precision, ShaderPatch, devices_opened,
+    AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions, Precision, ShaderPatch,
+    devices_opened,
 };
 
 use crate::kernels::{patch, put};

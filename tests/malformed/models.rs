@@ -148,7 +148,7 @@ fn round_trips(files: &[(String, Vec<u8>)], root: Root) -> usize {
             Err(Pause::Need(needs)) => {
                 for need in needs {
                     let range = need.offset as usize..(need.offset + need.len) as usize;
-                    window.feed(need.file, need.offset, files[need.file].1[range].to_vec());
+                    window.feed(need.file, need.offset, files[need.file].1[range].to_vec()).unwrap();
                 }
             }
             Err(Pause::Unpack(packing)) => panic!("no compressed tar: {packing:?}"),

@@ -6,8 +6,10 @@ use serde::Deserialize;
 
 use super::json::{self, Pairs};
 use super::names;
-use crate::{Error, ErrorKind, Result, order};
+use crate::{Error, ErrorKind, Result, memory, order};
 
+/// Bytes that parsing and comparing take at most for each byte of the file.
+const PARSED_FACTOR: u64 = 24;
 /// Most names that an error lists.
 const LISTED: usize = 5;
 
@@ -25,6 +27,7 @@ pub(super) struct ShardIndex {
 impl ShardIndex {
     /// Parses the file. Keys may occur once, shards must be plain relative paths.
     pub(super) fn parse(text: &[u8]) -> Result<Self> {
+        memory::require(text.len() as u64 * PARSED_FACTOR, "the shard index")?;
         let file: File = serde_json::from_slice(text).map_err(|error| {
             let expected = "an object whose weight_map names the shard of each tensor";
             json::error("the shard index is damaged", expected, text, 0, &error)

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use super::window::{Need, Pause, READ_AHEAD_BYTES, Window};
 use super::{Compression, Inflater, Member};
 use crate::crc32::Crc32;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, memory};
+
+/// Compressed bytes that a short beginning of a member is looked for in: the codes of a block and some more.
+const FIRST_TRY_BYTES: u64 = 1 << 10;
 
 /// Puts the member's name, and the archive's where there is one, in front of an error's place.
 pub(super) fn place(window: &Window, member: &Member, error: Error) -> Error {
@@ -34,9 +37,10 @@ pub(super) fn prefix<'w>(window: &'w Window, member: &Member, len: u64) -> Resul
     }
     // How many compressed bytes that takes is not known: try with ever more of them. Doubling keeps
     // the work of starting over within that of the last try.
-    let mut have = READ_AHEAD_BYTES;
+    let mut have = len.clamp(FIRST_TRY_BYTES, READ_AHEAD_BYTES);
     loop {
         let range = stored_range(member, have);
+        window.want([range])?;
         let input = window.get(range.file, range.offset, range.len)?;
         match inflate_prefix(input, member, len) {
             Ok(Some(bytes)) => return Ok(bytes.into()),
@@ -50,8 +54,7 @@ pub(super) fn prefix<'w>(window: &'w Window, member: &Member, len: u64) -> Resul
 /// that is too little. All of a member is checked to its end.
 fn inflate_prefix(input: &[u8], member: &Member, len: u64) -> Result<Option<Vec<u8>>> {
     let mut inflater = Inflater::new(member.stored_bytes, member.bytes);
-    // At most a cap of `limits`, so it fits into memory and into 32 bits.
-    let mut out = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let mut out = memory::zeroed(len, "the beginning of a member")?;
     let (mut taken, mut written) = (0, 0);
     loop {
         let step = inflater.inflate(&input[taken..], &mut out[written..])?;

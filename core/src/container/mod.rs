@@ -122,10 +122,10 @@ pub struct Artifact {
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).
     pub tensors: Vec<TensorEntry>,
-    /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one. For a GGUF
+    /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one, ascending. For a GGUF
     /// file all that is not tensors.
     pub header_bytes: Vec<(usize, u64)>,
-    /// The metadata of safetensors headers, per member that has any.
+    /// The metadata of safetensors headers, per member that has any, ascending.
     pub metadata: Vec<(usize, Vec<MetadataEntry>)>,
 }
 

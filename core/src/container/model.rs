@@ -73,33 +73,35 @@ pub fn find_model_dir<'n>(names: impl Iterator<Item = &'n str>) -> Result<Option
         names.filter(|name| names::base(name) == CONFIG).map(names::folder).collect();
     folders.sort_unstable();
     folders.dedup();
-    let mut root = "";
-    loop {
-        let below: Vec<&str> = folders.iter().copied().filter(|folder| is_below(folder, root)).collect();
-        if root.is_empty() && folders.contains(&root) {
-            return Ok(Some(String::new()));
+    let (Some(first), Some(last)) = (folders.first(), folders.last()) else { return Ok(None) };
+    if first.is_empty() {
+        return Ok(Some(String::new()));
+    }
+    // Down to where they part there is one folder after the other to look into.
+    let root = common_folder(&folders, first, last);
+    if folders.binary_search(&root).is_ok() {
+        return Ok(Some(root.to_owned()));
+    }
+    let children = folders.iter().filter(|folder| child_of(root, folder) == **folder);
+    match children.take(2).collect::<Vec<_>>().as_slice() {
+        [only] => Ok(Some((**only).to_owned())),
+        [one, other, ..] => Err(unclear(one, other)),
+        [] => {
+            let next = child_of(root, first);
+            let other = folders.iter().find(|folder| child_of(root, folder) != next);
+            Err(unclear(first, other.unwrap_or(last)))
         }
-        let child = |folder: &&str| *folder == child_of(root, folder);
-        match below.iter().copied().filter(child).collect::<Vec<_>>().as_slice() {
-            [] => {}
-            [only] => return Ok(Some((*only).to_owned())),
-            [first, second, ..] => return Err(unclear(first, second)),
-        }
-        let Some(first) = below.first() else { return Ok(None) };
-        let next = child_of(root, first);
-        if let Some(other) = below.iter().find(|folder| child_of(root, folder) != next) {
-            return Err(unclear(first, other));
-        }
-        root = next;
     }
 }
 
-/// Whether a folder lies somewhere below another; every named folder lies below the root.
-fn is_below(folder: &str, root: &str) -> bool {
-    match root {
-        "" => !folder.is_empty(),
-        root => folder.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')),
+/// The deepest folder that all of these, sorted, are or lie in; `""` where that is the root.
+fn common_folder<'f>(folders: &[&'f str], first: &'f str, last: &str) -> &'f str {
+    let same = first.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
+    let ends_here = |folder: &&str| matches!(folder.as_bytes().get(same), None | Some(b'/'));
+    if folders.iter().all(ends_here) {
+        return &first[..same];
     }
+    first.as_bytes()[..same].iter().rposition(|byte| *byte == b'/').map_or("", |end| &first[..end])
 }
 
 /// The folder directly below `root` that `folder`, which lies below it, is or is in.
@@ -132,9 +134,9 @@ fn read_ahead(window: &Window, members: &[Member], which: &[usize]) -> Result<()
 /// Reads the headers of these members and appends their tensors.
 fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> Result<(), Pause> {
     let mut total = 0;
-    for &i in weights {
+    let lengths = weights.iter().map(|&i| safetensors::header_bytes(window, &artifact.members[i]));
+    for (&i, bytes) in weights.iter().zip(all(window, lengths)?) {
         let member = &artifact.members[i];
-        let bytes = safetensors::header_bytes(window, member)?;
         total += bytes;
         if total > limits::SAFETENSORS_HEADER_BYTES + safetensors::LENGTH_BYTES {
             let error = Error::new(ErrorKind::TooLarge, "the safetensors headers are too long together")
@@ -162,6 +164,21 @@ fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> 
         }
     }
     check_unique(window, artifact)
+}
+
+/// All results, or one pause for everything that they need: what is asked for one after the other would make the
+/// parser start over as often.
+fn all<T>(window: &Window, results: impl Iterator<Item = Result<T, Pause>>) -> Result<Vec<T>, Pause> {
+    let (mut values, mut needs) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(Pause::Need(more)) => needs.extend(more),
+            Err(pause) => return Err(pause),
+        }
+    }
+    window.want(needs)?;
+    Ok(values)
 }
 
 /// Refuses a tensor that two files hold.

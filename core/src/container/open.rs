@@ -54,7 +54,7 @@ pub fn fetch_and_open(
         };
         for need in needs {
             let bytes = fetch_exactly(window, need, &mut fetch)?;
-            window.feed(need.file, need.offset, bytes);
+            window.feed(need.file, need.offset, bytes)?;
         }
     }
 }

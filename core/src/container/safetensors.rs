@@ -4,6 +4,7 @@
 //! As strict as the reference crate: tensors fill the rest of the file without holes or overlaps.
 //! Beyond it, the header must begin with `{`, as the specification says.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -14,12 +15,15 @@ use super::member::{place, prefix};
 use super::window::{Pause, Window};
 use super::{Member, TensorEntry};
 use crate::report::MetadataEntry;
-use crate::{Dtype, Error, ErrorKind, Result, limits, order};
+use crate::{Dtype, Error, ErrorKind, Result, limits, memory, order};
 
 /// Bytes of the header's length.
 pub(super) const LENGTH_BYTES: u64 = 8;
 /// The one key of the header that is no tensor.
 const METADATA: &str = "__metadata__";
+
+/// Bytes that parsing takes at most for each byte of a header.
+const PARSED_FACTOR: u64 = 8;
 
 /// Whether a file of these first bytes is meant as safetensors.
 pub(super) fn looks_like(first: &[u8]) -> bool {
@@ -66,27 +70,28 @@ pub(super) fn read(
 }
 
 #[derive(Deserialize)]
-struct Info {
-    dtype: String,
+struct Info<'t> {
+    #[serde(borrow)]
+    dtype: Cow<'t, str>,
     shape: Vec<u64>,
     data_offsets: (u64, u64),
 }
 
 /// The tensors of a header, and its metadata.
-struct Header(Vec<(String, Info)>, Vec<MetadataEntry>);
+struct Header<'t>(Vec<(String, Info<'t>)>, Vec<MetadataEntry>);
 
-impl<'de> Deserialize<'de> for Header {
+impl<'de> Deserialize<'de> for Header<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct HeaderVisitor;
 
         impl<'de> Visitor<'de> for HeaderVisitor {
-            type Value = Header;
+            type Value = Header<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of tensors")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
                 let (mut tensors, mut metadata) = (Vec::new(), Vec::new());
                 let mut seen = 0;
                 while let Some(key) = map.next_key::<String>()? {
@@ -94,6 +99,9 @@ impl<'de> Deserialize<'de> for Header {
                         let pairs = map.next_value::<Option<Pairs<String>>>()?;
                         metadata = pairs.map_or_else(Vec::new, |pairs| capped(pairs.0));
                         seen += 1;
+                    } else if tensors.len() > limits::TENSORS_COUNT {
+                        // Too many: the caller says so, and these need not be kept.
+                        map.next_value::<Info>()?;
                     } else {
                         tensors.push((key, map.next_value()?));
                     }
@@ -133,6 +141,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
             .at(LENGTH_BYTES)
             .expected("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
     }
+    memory::require(text.len() as u64 * PARSED_FACTOR, "a safetensors header")?;
     let Header(mut infos, metadata) = serde_json::from_slice(text).map_err(|error| {
         let expected = "an object of {dtype, shape, data_offsets}, each tensor once";
         json::error("the safetensors header is damaged", expected, text, LENGTH_BYTES, &error)

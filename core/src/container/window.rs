@@ -1,9 +1,11 @@
 //! The byte ranges of the artifact's files that are known so far.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::Packing;
-use crate::{Error, ErrorKind, Rejection};
+use super::tar::Walker;
+use crate::{Error, ErrorKind, Rejection, memory};
 
 /// Number of a file as the caller listed it.
 pub type FileId = usize;
@@ -14,6 +16,8 @@ pub const READ_AHEAD_BYTES: u64 = 64 << 10;
 
 /// Needed ranges of one file that are nearer to each other than this are fetched as one.
 const JOIN_GAP_BYTES: u64 = 16 << 10;
+/// Most bytes that are fetched for no other reason than that; the gap shrinks where there are many ranges.
+const JOINED_GAPS_BYTES: u64 = 64 << 20;
 
 /// A byte range that the parser needs before it can go on. It lies within the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,18 +67,26 @@ impl From<Error> for Pause {
 }
 
 /// Known byte ranges of files whose names and lengths are known from the start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Window {
     files: Vec<(String, u64)>,
     /// Per file: start -> bytes. The ranges neither overlap nor touch, because `feed` joins them.
     known: Vec<BTreeMap<u64, Vec<u8>>>,
+    /// How far the tar, the only file, was walked through before the last pause.
+    pub(super) walked: Cell<Option<Box<Walker>>>,
+}
+
+impl std::fmt::Debug for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Window({} files)", self.files.len())
+    }
 }
 
 impl Window {
     /// A window over files with these names and lengths in bytes, nothing of them known yet.
     pub fn new(files: Vec<(String, u64)>) -> Self {
         let known = files.iter().map(|_| BTreeMap::new()).collect();
-        Self { files, known }
+        Self { files, known, walked: Cell::default() }
     }
 
     /// Names and lengths of the files.
@@ -98,13 +110,16 @@ impl Window {
     }
 
     /// Adds bytes of a file, those that a [`Pause::Need`] asked for or more.
-    pub fn feed(&mut self, file: FileId, offset: u64, bytes: Vec<u8>) {
+    ///
+    /// # Errors
+    /// There is not enough memory to join them with what is known.
+    pub fn feed(&mut self, file: FileId, offset: u64, bytes: Vec<u8>) -> Result<(), Error> {
         let known = &mut self.known[file];
         let (mut start, mut joined) = (offset, bytes);
         let left = known.range(..=offset).next_back().map(|(left, chunk)| (*left, end(*left, chunk)));
         if let Some((left, _)) = left.filter(|(_, left_end)| *left_end >= offset) {
             let mut chunk = known.remove(&left).unwrap_or_default();
-            append(left, &mut chunk, start, &joined);
+            append(left, &mut chunk, start, &joined)?;
             (start, joined) = (left, chunk);
         }
         while let Some(right) = known.range(start..).next().map(|(right, _)| *right) {
@@ -112,9 +127,10 @@ impl Window {
                 break;
             }
             let chunk = known.remove(&right).unwrap_or_default();
-            append(start, &mut joined, right, &chunk);
+            append(start, &mut joined, right, &chunk)?;
         }
         known.insert(start, joined);
+        Ok(())
     }
 
     /// `len` bytes at `offset` of `file`.
@@ -123,11 +139,16 @@ impl Window {
     /// knows what it was reading. A range not fed yet is a need, of [`READ_AHEAD_BYTES`] or more so
     /// that what follows is there too.
     pub fn get(&self, file: FileId, offset: u64, len: u64) -> Result<&[u8], Pause> {
+        self.get_ahead(file, offset, len, READ_AHEAD_BYTES)
+    }
+
+    /// The same where less is worth reading ahead.
+    pub(super) fn get_ahead(&self, file: FileId, offset: u64, len: u64, ahead: u64) -> Result<&[u8], Pause> {
         let need = Need { file, offset, len };
         self.check(need)?;
         if let Some(missing) = self.missing(need) {
             let left = self.len(file) - missing.offset;
-            let len = missing.len.max(READ_AHEAD_BYTES).min(left);
+            let len = missing.len.max(ahead).min(left);
             return Err(Pause::Need(vec![Need { len, ..missing }]));
         }
         Ok(self.covering(need).unwrap_or_default())
@@ -142,12 +163,11 @@ impl Window {
             missing.extend(self.missing(need));
         }
         missing.sort_unstable();
+        let gap = JOIN_GAP_BYTES.min(JOINED_GAPS_BYTES / (missing.len() as u64).max(1));
         let mut joined: Vec<Need> = Vec::new();
         for need in missing {
             match joined.last_mut() {
-                Some(last)
-                    if last.file == need.file && need.offset <= last.offset + last.len + JOIN_GAP_BYTES =>
-                {
+                Some(last) if last.file == need.file && need.offset <= last.offset + last.len + gap => {
                     let end = (need.offset + need.len).max(last.offset + last.len);
                     last.len = end - last.offset;
                 }
@@ -192,9 +212,9 @@ fn end(start: u64, bytes: &[u8]) -> u64 {
 }
 
 /// Appends to `left` what `right` holds past its end. `right` starts within or right after `left`.
-fn append(left_start: u64, left: &mut Vec<u8>, right_start: u64, right: &[u8]) {
+fn append(left_start: u64, left: &mut Vec<u8>, right_start: u64, right: &[u8]) -> Result<(), Error> {
     let overlap = usize::try_from(end(left_start, left) - right_start).unwrap_or(usize::MAX);
-    left.extend_from_slice(right.get(overlap..).unwrap_or_default());
+    memory::append(left, right.get(overlap..).unwrap_or_default(), "headers")
 }
 
 #[cfg(test)]
@@ -206,7 +226,7 @@ mod tests {
         let bytes: Vec<u8> = (0..200_u8).collect();
         let mut window = Window::new(vec![("f".into(), 200)]);
         for range in [50..60, 0..10, 58..100, 10..20, 40..55, 20..40] {
-            window.feed(0, range.start, bytes[range.start as usize..range.end as usize].to_vec());
+            window.feed(0, range.start, bytes[range.start as usize..range.end as usize].to_vec()).unwrap();
         }
         assert_eq!(window.known[0].len(), 1);
         assert_eq!(window.get(0, 0, 100).unwrap(), &bytes[..100]);

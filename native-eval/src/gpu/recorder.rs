@@ -225,7 +225,9 @@ impl Recorder {
                 let plan = self.plan(device, kernel)?;
                 let share = Arc::clone(device.share());
                 let build = move || share.call(|device, _| plan.build(device));
-                self.in_the_making.insert(kernel, std::thread::spawn(build));
+                // Where there is no room for a thread, it is built when it is first used.
+                let building = std::thread::Builder::new().spawn(build).ok();
+                self.in_the_making.extend(building.map(|thread| (kernel, thread)));
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! `proxy_artifacts_*.json`: what compiling an artifact gives, or the first fault that it raises.
 
 use bitgauge_core::contract::proxy::{Candidate, LAYERS, compile, default_submission, inspect};
-use bitgauge_core::contract::python::{Object, Raised, Value};
+use bitgauge_core::contract::python::{Json, Object, Raised, Value};
 use bitgauge_core::contract::{Config, Limits, PROXY_MODEL, PROXY_PARAMETERS, Pack, RESCUE_QUANTIZATION};
 use bitgauge_core::contract::{RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
 
@@ -21,7 +21,8 @@ fn run(goldens: &Goldens, file: &Value, case: &Value) -> Result<(), String> {
     let config = Config::from_json(field(field(file, "configs")?, name)?).map_err(|e| e.to_string())?;
     let artifact = recipe::build(goldens, field(input, "artifact")?)?;
     check_rebuilt(&config, field(input, "artifact")?, &artifact)?;
-    let candidate = raised(compile(as_object(&artifact)?, &TEACHER, &config))?;
+    let json = Json::parse(artifact.to_canonical()).map_err(|e| format!("{e:?}"))?;
+    let candidate = raised(compile(json.root(), &TEACHER, &config))?;
     check_report(&config, &artifact, &candidate)?;
     let Some(ok) = expected.get("ok") else {
         return expect(candidate.map(|_| Value::Null), expected);
@@ -79,13 +80,6 @@ fn check_report(
         }
     };
     if found == expected { Ok(()) } else { Err(format!("the report says {found}, the run {expected}")) }
-}
-
-fn as_object(artifact: &Value) -> Result<&Object, String> {
-    match artifact {
-        Value::Object(object) => Ok(object),
-        _ => Err("the artifact is no object".into()),
-    }
 }
 
 /// The validator's summary, but for what depends on the config alone.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::MAGIC;
 use crate::tensor::Dtype;
-use crate::{Error, ErrorKind, limits};
+use crate::{Error, ErrorKind, limits, memory};
 
 /// Versions of the format that are read.
 const VERSION: u32 = 3;
@@ -44,9 +44,35 @@ pub(super) enum Value {
     /// A string.
     Text(String),
     /// An array of numbers or truth values.
-    Numbers(Vec<f64>),
+    Numbers(Numbers),
     /// An array of strings.
     Texts(Vec<String>),
+}
+
+/// Numbers of one type, as the file holds them: in another form they may take eight times the room.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Numbers {
+    kind: u32,
+    bytes: Vec<u8>,
+}
+
+impl Numbers {
+    /// The number at this place.
+    pub fn get(&self, index: usize) -> Option<f64> {
+        let size = match self.kind {
+            0 | 1 | 7 => 1,
+            2 | 3 => 2,
+            4..=6 => 4,
+            _ => 8,
+        };
+        let bytes = self.bytes.chunks_exact(size).nth(index)?;
+        match (Cursor { bytes, position: 0 }).scalar(self.kind, 0).ok()? {
+            Value::Integer(n) => Some(n as f64),
+            Value::Float(x) => Some(x),
+            Value::Flag(flag) => Some(f64::from(u8::from(flag))),
+            Value::Text(_) | Value::Numbers(_) | Value::Texts(_) => None,
+        }
+    }
 }
 
 /// What the file says of a tensor.
@@ -106,8 +132,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
     let mut names = HashSet::new();
     let mut infos = Vec::new();
     for _ in 0..tensors {
+        // The name comes first.
+        let name = Cursor { ..cursor }.text(NAME_BYTES)?;
         let info = cursor.tensor(alignment)?;
-        if !names.insert(info.name.clone()) {
+        if !names.insert(name) {
             return Err(fault(
                 ErrorKind::Malformed,
                 "a tensor occurs twice",
@@ -180,7 +208,7 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self, most: u64) -> Result<String> {
+    fn text(&mut self, most: u64) -> Result<&'a str> {
         let at = self.position;
         let len = self.u64()?;
         if len > most {
@@ -193,7 +221,7 @@ impl<'a> Cursor<'a> {
             ));
         }
         let bytes = self.take(len)?;
-        let text = std::str::from_utf8(bytes).map_err(|error| {
+        std::str::from_utf8(bytes).map_err(|error| {
             fault(
                 ErrorKind::Malformed,
                 "a string is not UTF-8",
@@ -201,18 +229,17 @@ impl<'a> Cursor<'a> {
                 "UTF-8",
                 error,
             )
-        })?;
-        Ok(text.to_owned())
+        })
     }
 
     fn name(&mut self) -> Result<String> {
-        self.text(NAME_BYTES)
+        self.text(NAME_BYTES).map(str::to_owned)
     }
 
     fn value(&mut self) -> Result<Value> {
         let at = self.position;
         match self.u32()? {
-            8 => Ok(Value::Text(self.text(limits::GGUF_HEADER_BYTES)?)),
+            8 => Ok(Value::Text(self.text(limits::GGUF_HEADER_BYTES)?.to_owned())),
             9 => self.values(),
             kind => self.scalar(kind, at),
         }
@@ -253,7 +280,7 @@ impl<'a> Cursor<'a> {
             8 => {
                 let mut texts = Vec::new();
                 for _ in 0..count {
-                    texts.push(self.text(limits::GGUF_HEADER_BYTES)?);
+                    texts.push(self.text(limits::GGUF_HEADER_BYTES)?.to_owned());
                 }
                 Ok(Value::Texts(texts))
             }
@@ -265,16 +292,14 @@ impl<'a> Cursor<'a> {
                 "one in another",
             )),
             kind => {
-                let mut numbers = Vec::new();
+                let start = self.position;
                 for _ in 0..count {
-                    numbers.push(match self.scalar(kind, at)? {
-                        Value::Integer(n) => n as f64,
-                        Value::Float(x) => x,
-                        Value::Flag(flag) => f64::from(u8::from(flag)),
-                        Value::Text(_) | Value::Numbers(_) | Value::Texts(_) => f64::NAN,
-                    });
+                    self.scalar(kind, at)?;
                 }
-                Ok(Value::Numbers(numbers))
+                let numbers = Cursor { bytes: self.bytes, position: start }.take(self.position - start)?;
+                let mut bytes = memory::with_room(numbers.len() as u64, "metadata")?;
+                bytes.extend_from_slice(numbers);
+                Ok(Value::Numbers(Numbers { kind, bytes }))
             }
         }
     }

@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 
 use super::window::{Pause, Window};
 use super::{Artifact, READ_AHEAD_BYTES, TensorEntry, member};
-use crate::{Error, ErrorKind, Result, limits};
+use crate::{Error, ErrorKind, Result, limits, memory};
 use header::{Header, Stop, TensorInfo, Value};
 
+/// Bytes that the parsed metadata takes at most for each byte of it.
+const PARSED_FACTOR: u64 = 8;
 /// First bytes of every GGUF file.
 pub(super) const MAGIC: &[u8] = b"GGUF";
 
@@ -55,7 +57,9 @@ pub(super) fn read(window: &Window, artifact: &mut Artifact) -> Result<(), Pause
 fn read_header(window: &Window, len: u64) -> Result<Header, Pause> {
     let mut have = READ_AHEAD_BYTES.min(len);
     loop {
-        match header::parse(window.get(0, 0, have)?) {
+        let bytes = window.get(0, 0, have)?;
+        memory::require(have * PARSED_FACTOR, "the metadata")?;
+        match header::parse(bytes) {
             Ok(header) => return Ok(header),
             Err(Stop::Faulty(error)) => return Err(error.within(window.name(0)).into()),
             Err(Stop::End(_)) if have < len.min(limits::GGUF_HEADER_BYTES) => {

@@ -58,14 +58,14 @@ fn byte_level(metadata: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
         return Err(unsupported("tokenizer.ggml.pre", &known, &found));
     };
     let types = match get("tokenizer.ggml.token_type") {
-        Some(Value::Numbers(types)) => types.as_slice(),
-        _ => &[],
+        Some(Value::Numbers(types)) => Some(types),
+        _ => None,
     };
     let mut vocabulary = Map::new();
     let mut added = Vec::new();
     for (id, token) in tokens.iter().enumerate() {
         vocabulary.insert(token.clone(), id.into());
-        let kind = types.get(id).copied().unwrap_or(1.0);
+        let kind = types.and_then(|types| types.get(id)).unwrap_or(1.0);
         if ADDED.contains(&kind) {
             added.push(json!({"id": id, "content": token, "special": kind == CONTROL,
                 "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}));

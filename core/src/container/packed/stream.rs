@@ -3,7 +3,7 @@
 use super::super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::super::{Artifact, ContainerKind, Member, Packed, model, names, safetensors, tar};
 use super::{Packing, Unpacker};
-use crate::{Error, ErrorKind, Rejection, Result, limits};
+use crate::{Error, ErrorKind, Rejection, Result, limits, memory};
 
 /// A pass over a compressed tar that keeps what its structure is read from: headers of the tar, small files of
 /// JSON, headers of safetensors.
@@ -48,7 +48,7 @@ impl TarStream {
         let unpacked_bytes = self.unpacker.written();
         let (members, kept) = self.picker.finish(unpacked_bytes).map_err(place)?;
         let mut window = Window::new(vec![(self.name.clone(), unpacked_bytes)]);
-        kept.into_iter().for_each(|(offset, bytes)| window.feed(0, offset, bytes));
+        kept.into_iter().try_for_each(|(offset, bytes)| window.feed(0, offset, bytes))?;
         match model::read(&window, ContainerKind::Tar, self.size_bytes, members) {
             Ok(artifact) => {
                 Ok(Artifact { packed: Some(Packed { packing: self.packing, unpacked_bytes }), ..artifact })
@@ -105,7 +105,7 @@ impl Picker {
             let take = missing.min(bytes.len() as u64 - skip);
             // Both are at most the slice's length.
             let (skip, take) = (skip as usize, take as usize);
-            self.collected.extend_from_slice(&bytes[skip..skip + take]);
+            memory::append(&mut self.collected, &bytes[skip..skip + take], "headers of a tar")?;
             self.position += (skip + take) as u64;
             bytes = &bytes[skip + take..];
             if (take as u64) < missing {

@@ -9,7 +9,7 @@ mod records;
 mod walker;
 
 use super::Member;
-use super::window::{FileId, Pause, Window};
+use super::window::{FileId, Pause, READ_AHEAD_BYTES, Window};
 use crate::{Rejection, Result};
 
 pub(super) use header::BLOCK;
@@ -35,13 +35,27 @@ pub(super) fn members(window: &Window, file: FileId) -> Result<Vec<Member>, Paus
     read(window, file).map_err(|pause| pause.within(window.name(file)))
 }
 
+/// Read ahead of a header that lies far behind the one before.
+const FAR_AHEAD_BYTES: u64 = 4 << 10;
+
+/// Goes on where the last pause left off: from the beginning each time, the work would be quadratic.
 fn read(window: &Window, file: FileId) -> Result<Vec<Member>, Pause> {
-    let mut walker = Walker::new(file);
+    let mut walker = window.walked.take().unwrap_or_else(|| Box::new(Walker::new(file)));
     let end = window.len(file);
+    let mut known = 0;
     while let Some((offset, len)) = walker.wants().filter(|_| !walker.may_end_at(end)) {
-        let bytes = window.get(file, offset, len)?;
+        let is_near = offset - known <= READ_AHEAD_BYTES;
+        let ahead = if is_near { READ_AHEAD_BYTES } else { FAR_AHEAD_BYTES };
+        let bytes = match window.get_ahead(file, offset, len, ahead) {
+            Ok(bytes) => bytes,
+            Err(pause) => {
+                window.walked.set(Some(walker));
+                return Err(pause);
+            }
+        };
         let taken = walker.take(bytes);
         taken.map_err(|error| Pause::from(error).rejected_as(rejection(bytes).filter(|_| offset == 0)))?;
+        known = offset + len;
     }
     Ok(walker.finish(end)?)
 }

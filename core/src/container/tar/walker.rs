@@ -13,6 +13,8 @@ pub(in crate::container) struct Walker {
     position: u64,
     /// A header whose contents say something about the next member, and where those are.
     extension: Option<(Header, u64)>,
+    /// Bytes of all extensions so far.
+    extension_bytes: u64,
     /// What such contents said.
     long_name: Option<Vec<u8>>,
     records: Option<Records>,
@@ -75,7 +77,13 @@ impl Walker {
                 Err(Error::new(ErrorKind::TooLarge, "a tar's long name or pax records are too long")
                     .expected(format!("at most {} bytes", limits::TAR_EXTENSION_BYTES), header.size))
             }
+            _ if self.extension_bytes + header.size > limits::TAR_EXTENSIONS_BYTES => Err(Error::new(
+                ErrorKind::TooLarge,
+                "a tar's long names and pax records are too long together",
+            )
+            .expected(format!("at most {} bytes", limits::TAR_EXTENSIONS_BYTES), "more")),
             _ => {
+                self.extension_bytes += header.size;
                 self.skip(data, header.size)?;
                 self.extension = Some((header, data));
                 Ok(())

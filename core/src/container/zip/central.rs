@@ -4,17 +4,21 @@ use super::super::Compression;
 use super::end_record::{CENTRAL_BYTES, EndRecord};
 use super::fields::{check_unicode_path, extend_from_zip64, signature_error, u16_at, u32_at};
 use super::{Central, FLAG_DEFLATE_LEVEL, FLAG_DESCRIPTOR};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, memory};
 
 const CENTRAL_SIGNATURE: u32 = 0x0201_4b50;
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_UTF8: u16 = 1 << 11;
 const FLAGS_KNOWN: u16 = FLAG_DEFLATE_LEVEL | FLAG_DESCRIPTOR | FLAG_UTF8;
 
+/// Bytes that a member takes beside its name, here and in what is compared and sorted.
+const MEMBER_BYTES: u64 = 512;
+
 /// Reads all headers. `directory` is the whole directory, `end` says where it is.
 pub(super) fn read_directory(directory: &[u8], end: EndRecord) -> Result<Vec<Central>> {
-    // `end` was checked: each entry takes at least 46 of these bytes, so this allocation is bounded.
-    let mut entries = Vec::with_capacity(end.entries as usize);
+    // `end` was checked: each entry takes at least 46 of these bytes, so these allocations are bounded.
+    memory::require(directory.len() as u64 + end.entries * MEMBER_BYTES, "the central directory")?;
+    let mut entries = memory::with_room(end.entries, "the central directory")?;
     let mut at = 0;
     for _ in 0..end.entries {
         let offset = end.directory_offset + at as u64;

@@ -4,7 +4,7 @@ use super::entries::{Entry, Rows, accounting, check_rescue_cost, read_entries};
 use super::layer::{self, Layer};
 use super::model::{LAYERS, Teacher};
 use super::totals::Totals;
-use crate::contract::python::{Object, Raised, Value, trim};
+use crate::contract::python::{Node, Raised, Value, trim};
 use crate::contract::{Config, Halt, Limits};
 
 /// A proxy artifact that passed every check of its content. Its gates are judged in [`super::run`].
@@ -40,12 +40,12 @@ impl Candidate {
 ///
 /// # Errors
 /// The first fault that the validator would raise; more additive bases than this program tries.
-pub fn compile(artifact: &Object, teacher: &Teacher, config: &Config) -> Result<Candidate, Halt> {
+pub fn compile(artifact: Node, teacher: &Teacher, config: &Config) -> Result<Candidate, Halt> {
     let limits = Limits::of(config)?;
     let rows = read_rows(artifact)?;
     let compile = |(spec, teacher): (&super::LayerSpec, &Vec<f64>)| {
         let missing = || Raised::value(format!("artifact is missing layer: {}", spec.name));
-        layer::compile(spec, rows.get(spec.name).ok_or_else(missing)?, teacher, config)
+        layer::compile(spec, *rows.get(spec.name).ok_or_else(missing)?, teacher, config)
     };
     let layers = LAYERS.iter().zip(&teacher.weights).map(compile).collect::<Result<Vec<_>, Halt>>()?;
     let entries = read_entries(artifact, &rows, config)?;
@@ -58,21 +58,20 @@ pub fn compile(artifact: &Object, teacher: &Teacher, config: &Config) -> Result<
 }
 
 /// The rows by name. The last of two equal names wins, in the place of the first.
-fn read_rows(artifact: &Object) -> Result<Rows, Raised> {
-    let Some(Value::Array(list)) = artifact.get("layers") else {
-        return Err(Raised::value("artifact.layers must be a list"));
-    };
+fn read_rows<'j>(artifact: Node<'j>) -> Result<Rows<'j>, Halt> {
+    let list = artifact.get("layers").and_then(Node::items);
+    let list = list.ok_or_else(|| Raised::value("artifact.layers must be a list"))?;
     let mut rows = Rows::new();
     for row in list {
-        let Value::Object(row) = row else {
-            return Err(Raised::value("artifact.layers rows must be objects"));
-        };
-        let name = row.get("name").filter(|name| name.is_truthy()).map(Value::to_text).unwrap_or_default();
-        let name = match trim(&name) {
-            "" => return Err(Raised::value("artifact layer entry is missing a name")),
+        if !row.is_object() {
+            return Err(Raised::value("artifact.layers rows must be objects").into());
+        }
+        let name = row.get("name").filter(|name| name.is_truthy()).map(Node::to_text).transpose()?;
+        let name = match trim(&name.unwrap_or_default()) {
+            "" => return Err(Raised::value("artifact layer entry is missing a name").into()),
             name => name.to_owned(),
         };
-        rows.insert(name, row.clone());
+        rows.insert(name, row);
     }
     Ok(rows)
 }

@@ -4,10 +4,11 @@ use num_bigint::BigInt;
 use num_traits::{Signed, Zero};
 
 use super::totals::{ceil_bytes, quotient};
-use crate::contract::Config;
 use crate::contract::python::{
-    Exception, Object, Raised, Value, lower, object, significant12, to_float, to_int, trim,
+    Exception, Node, Raised, Value, lower, object, significant12, to_float, to_int, trim,
 };
+use crate::contract::{Config, Halt};
+use crate::{Error, ErrorKind, limits};
 
 /// Roles that an entry may have.
 const ROLES: [&str; 12] = [
@@ -73,18 +74,36 @@ impl Entry {
 
 /// An entry as the artifact has it, and where.
 struct Declared<'a> {
-    fields: &'a Object,
+    fields: Node<'a>,
     /// What its messages begin with.
-    source: String,
+    source: &'a str,
     /// The row that it stands in.
     layer: Option<&'a str>,
 }
 
+/// A list of entries.
+struct List<'a> {
+    entries: Node<'a>,
+    source: String,
+    layer: Option<&'a str>,
+}
+
 /// Reads the entries of the accounting, then those of the rows in their order.
-pub(super) fn read_entries(artifact: &Object, rows: &Rows, config: &Config) -> Result<Vec<Entry>, Raised> {
-    let declared = declared_entries(artifact, rows)?;
-    let read = |(index, entry): (usize, &Declared)| read_entry(entry, index, config);
-    declared.iter().enumerate().map(read).collect()
+pub(super) fn read_entries(artifact: Node, rows: &Rows, config: &Config) -> Result<Vec<Entry>, Halt> {
+    let mut entries = Vec::new();
+    for List { entries: list, source, layer } in lists(artifact, rows)? {
+        for fields in list.items().into_iter().flatten() {
+            if entries.len() >= limits::PROXY_ENTRIES {
+                return Err(Error::new(ErrorKind::TooLarge, "too many accounting entries")
+                    .within(source)
+                    .expected(format!("at most {}", limits::PROXY_ENTRIES), "more")
+                    .into());
+            }
+            let declared = Declared { fields, source: &source, layer };
+            entries.push(read_entry(&declared, entries.len(), config)?);
+        }
+    }
+    Ok(entries)
 }
 
 /// Refuses rescue that costs more than its codes and scales may.
@@ -102,78 +121,77 @@ pub(super) fn check_rescue_cost(entries: &[Entry], most: f64) -> Result<(), Rais
 }
 
 /// The rows of an artifact by name.
-pub(super) type Rows = indexmap::IndexMap<String, Object>;
+pub(super) type Rows<'j> = indexmap::IndexMap<String, Node<'j>>;
 
 /// `artifact.accounting`, where there is one.
-pub(super) fn accounting(artifact: &Object) -> Result<Option<&Object>, Raised> {
-    match artifact.get("accounting") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(accounting)) => Ok(Some(accounting)),
+pub(super) fn accounting<'j>(artifact: Node<'j>) -> Result<Option<Node<'j>>, Raised> {
+    match artifact.get("accounting").filter(|accounting| !accounting.is_null()) {
+        None => Ok(None),
+        Some(accounting) if accounting.is_object() => Ok(Some(accounting)),
         Some(_) => Err(Raised::value("artifact.accounting must be an object")),
     }
 }
 
-/// Every entry, with all lists checked before the first is looked into.
-fn declared_entries<'a>(artifact: &'a Object, rows: &'a Rows) -> Result<Vec<Declared<'a>>, Raised> {
-    let mut declared = Vec::new();
-    if let Some(list) = accounting(artifact)?.and_then(|accounting| accounting.get("extra_entries")) {
+/// Every list of entries, all of them checked before the first is looked into.
+fn lists<'a>(artifact: Node<'a>, rows: &'a Rows) -> Result<Vec<List<'a>>, Raised> {
+    let mut lists = Vec::new();
+    if let Some(entries) = accounting(artifact)?.and_then(|accounting| accounting.get("extra_entries")) {
         let source = "artifact.accounting.extra_entries";
-        for fields in objects(list, source)? {
-            declared.push(Declared { fields, source: source.into(), layer: None });
-        }
+        check_list(entries, source)?;
+        lists.push(List { entries, source: source.into(), layer: None });
     }
     for (name, row) in rows {
-        let list = match row.get("extra_components").or_else(|| row.get("accounting_entries")) {
-            None | Some(Value::Null) => continue,
-            Some(list) => list,
-        };
-        for fields in objects(list, &format!("artifact layer {name} extra_components"))? {
+        let found = row.get("extra_components").or_else(|| row.get("accounting_entries"));
+        let Some(entries) = found.filter(|entries| !entries.is_null()) else { continue };
+        check_list(entries, &format!("artifact layer {name} extra_components"))?;
+        // An empty list has no entries that messages could be about.
+        if entries.is_truthy() {
             let source = format!("artifact.layers[{name}].extra_components");
-            declared.push(Declared { fields, source, layer: Some(name) });
+            lists.push(List { entries, source, layer: Some(name) });
         }
     }
-    Ok(declared)
+    Ok(lists)
 }
 
-fn objects<'a>(list: &'a Value, place: &str) -> Result<Vec<&'a Object>, Raised> {
-    let Value::Array(items) = list else {
+fn check_list(list: Node, place: &str) -> Result<(), Raised> {
+    let Some(mut items) = list.items() else {
         return Err(Raised::value(format!("{place} must be a list")));
     };
-    let object = |item: &'a Value| match item {
-        Value::Object(object) => Ok(object),
-        _ => Err(Raised::value(format!("{place} entries must be objects"))),
-    };
-    items.iter().map(object).collect()
+    if items.all(Node::is_object) {
+        return Ok(());
+    }
+    Err(Raised::value(format!("{place} entries must be objects")))
 }
 
-fn read_entry(declared: &Declared, index: usize, config: &Config) -> Result<Entry, Raised> {
-    let Declared { fields, source, layer } = declared;
-    let text = |key: &str| fields.get(key).filter(|value| value.is_truthy()).map(Value::to_text);
-    let name = text("name").map(|name| trim(&name).to_owned()).filter(|name| !name.is_empty());
+fn read_entry(declared: &Declared, index: usize, config: &Config) -> Result<Entry, Halt> {
+    let Declared { fields, source, layer } = *declared;
+    let text = |key: &str| fields.get(key).filter(|value| value.is_truthy()).map(Node::to_text).transpose();
+    let name = text("name")?.map(|name| trim(&name).to_owned()).filter(|name| !name.is_empty());
     let name = name.unwrap_or_else(|| format!("extra_{index}"));
-    let role = text("role").map_or("side".into(), |role| lower(trim(&role)));
+    let role = text("role")?.map_or("side".into(), |role| lower(trim(&role)));
     let place = format!("{source}.{name}");
     if !ROLES.contains(&role.as_str()) {
-        return Err(Raised::value(format!("{place} uses unsupported accounting role: {role}")));
+        return Err(Raised::value(format!("{place} uses unsupported accounting role: {role}")).into());
     }
     let count_place = format!("{place}.parameter_count");
-    let parameters = non_negative(fields.get("parameter_count").unwrap_or(&Value::Null), &count_place)?;
+    let count = fields.get("parameter_count").map_or(Value::Null, Node::scalar);
+    let parameters = non_negative(&count, &count_place)?;
     if parameters.is_zero() {
-        return Err(Raised::value(format!("{count_place} must be greater than zero")));
+        return Err(Raised::value(format!("{count_place} must be greater than zero")).into());
     }
-    let is_rescue = fields.get("counts_toward_rescue").is_some_and(Value::is_truthy)
+    let is_rescue = fields.get("counts_toward_rescue").is_some_and(Node::is_truthy)
         || RESCUE_ROLES.contains(&role.as_str());
     let bits = read_bits(fields, &parameters, is_rescue, &place, config)?;
     let layer = match fields.get("layer") {
         None => layer.map(str::to_owned),
-        Some(Value::Null) => None,
-        Some(layer) => Some(layer.to_text()),
+        Some(layer) if layer.is_null() => None,
+        Some(layer) => Some(layer.to_text()?),
     };
     Ok(Entry { name, role, layer, parameters, bits, is_rescue })
 }
 
 fn read_bits(
-    fields: &Object,
+    fields: Node,
     parameters: &BigInt,
     is_rescue: bool,
     place: &str,
@@ -184,13 +202,13 @@ fn read_bits(
         to_int(&product.ceil().into())
     };
     if let Some(bits) = fields.get("compressed_bits") {
-        return non_negative(bits, &format!("{place}.compressed_bits"));
+        return non_negative(&bits.scalar(), &format!("{place}.compressed_bits"));
     }
     if let Some(bytes) = fields.get("size_bytes") {
-        return Ok(non_negative(bytes, &format!("{place}.size_bytes"))? * 8);
+        return Ok(non_negative(&bytes.scalar(), &format!("{place}.size_bytes"))? * 8);
     }
     if let Some(bits) = fields.get("bits_per_parameter") {
-        return match to_float(bits) {
+        return match to_float(&bits.scalar()) {
             Ok(bits) if bits.is_finite() && bits > 0.0 => ceil_times(bits),
             Err(raised) if raised.exception == Exception::OverflowError => Err(raised),
             _ => Err(Raised::value(format!("{place}.bits_per_parameter must be a positive finite number"))),
@@ -214,11 +232,15 @@ pub(super) fn non_negative(value: &Value, place: &str) -> Result<BigInt, Raised>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::python::Json;
 
     fn entry(text: &str) -> Result<Entry, Raised> {
-        let Value::Object(fields) = Value::parse(text).unwrap() else { panic!("no object") };
-        let declared = Declared { fields: &fields, source: "s".into(), layer: Some("mlp_up") };
-        read_entry(&declared, 3, &Config::binary())
+        let json = Json::parse(text).unwrap();
+        let declared = Declared { fields: json.root(), source: "s", layer: Some("mlp_up") };
+        read_entry(&declared, 3, &Config::binary()).map_err(|halt| match halt {
+            Halt::Raised(raised) => raised,
+            Halt::Fault(error) => panic!("{error}"),
+        })
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::candidate::{Candidate, compile};
 use super::entries::Entry;
 use super::layer::Layer;
 use super::model::{LAYERS, LayerSpec, Teacher};
-use super::submission::parse;
+use super::submission::{not_utf8, parse};
 use super::totals::{Totals, ceil_bytes};
 use crate::container::ContainerKind;
 use crate::contract::documents::sha256_hex;
@@ -38,7 +38,11 @@ pub fn inspect(name: &str, bytes: &[u8], pack: Pack) -> Result<Report, Error> {
         return Err(too_long(bytes.len() as u64).within(name));
     }
     let config = pack.config();
-    let compiled = parse(name, bytes).and_then(|artifact| compile(&artifact, &Teacher::default(), &config));
+    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(name, &error));
+    let compiled = text.map_err(Halt::from).and_then(|text| {
+        let artifact = parse(name, text)?;
+        compile(artifact.root(), &Teacher::default(), &config)
+    });
     let candidate = match compiled {
         Ok(candidate) => Ok(candidate),
         Err(Halt::Raised(raised)) => Err(raised),
@@ -183,7 +187,7 @@ mod tests {
     use crate::contract::Environment;
     use crate::contract::proxy::default_submission;
     use crate::contract::proxy::run::check_limits;
-    use crate::contract::python::Value;
+    use crate::contract::python::{Json, Value};
 
     fn submission(fraction: f64, bases: u32) -> String {
         let text = default_submission(&Teacher::default(), "binary").to_canonical();
@@ -221,9 +225,9 @@ mod tests {
             let verdict = if gates.is_empty() { Verdict::Inconclusive } else { Verdict::NotEligible };
             assert_eq!(report.verdict, verdict);
 
-            let Value::Object(artifact) = Value::parse(&text).unwrap() else { panic!("an object") };
+            let artifact = Json::parse(&*text).unwrap();
             let config = Config::binary();
-            let candidate = compile(&artifact, &Teacher::default(), &config).unwrap();
+            let candidate = compile(artifact.root(), &Teacher::default(), &config).unwrap();
             let run = check_limits(&candidate, &Pack::Binary.limits(), &Environment::default());
             let rejected = run.err().map(|raised| raised.to_string());
             let first = gates.first().map(|gate| format!("validator_rejection={gate} "));

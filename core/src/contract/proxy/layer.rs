@@ -6,7 +6,7 @@ use num_traits::ToPrimitive;
 use super::model::LayerSpec;
 use super::rescue::{decode_q4, read_payload};
 use crate::contract::numpy::{largest, mean_abs};
-use crate::contract::python::{Exception, Object, Raised, Value, object, to_float, to_int};
+use crate::contract::python::{Exception, Node, Object, Raised, Value, object, to_float, to_int};
 use crate::contract::{Config, Halt, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
 use crate::{Error, ErrorKind, limits};
 
@@ -48,12 +48,7 @@ struct Quantized {
 }
 
 /// Compiles the row of one matrix whose weights should be `teacher`.
-pub(super) fn compile(
-    spec: &LayerSpec,
-    row: &Object,
-    teacher: &[f64],
-    config: &Config,
-) -> Result<Layer, Halt> {
+pub(super) fn compile(spec: &LayerSpec, row: Node, teacher: &[f64], config: &Config) -> Result<Layer, Halt> {
     check_shape(spec, row)?;
     let settings = Settings::read(row, spec.elements())?;
     let is_binary = config.quant_mode == "binary";
@@ -73,31 +68,39 @@ pub(super) fn compile(
     Ok(account(spec, &settings, quantized, config))
 }
 
-fn not_iterable(value: &Value) -> Raised {
-    Raised::new(Exception::TypeError, format!("'{}' object is not iterable", value.type_name()))
-}
-
-/// What a Python loop over a value sees.
-fn iterate(value: &Value) -> Result<Vec<Value>, Raised> {
-    match value {
-        Value::Array(items) => Ok(items.clone()),
-        Value::String(text) => Ok(text.chars().map(|c| c.to_string().into()).collect()),
-        Value::Object(object) => Ok(object.keys().map(|key| key.as_str().into()).collect()),
-        _ => Err(not_iterable(value)),
+/// Hands what a Python loop over a value sees to `take`, element by element.
+fn for_each(value: Node, take: &mut dyn FnMut(&Value) -> Result<(), Raised>) -> Result<(), Halt> {
+    if let Some(mut items) = value.items() {
+        return Ok(items.try_for_each(|item| take(&item.scalar()))?);
     }
+    if let Some(text) = value.as_text() {
+        return Ok(text.chars().try_for_each(|c| take(&c.to_string().into()))?);
+    }
+    if value.is_object() {
+        return Ok(value.keys()?.iter().try_for_each(|key| take(&(&**key).into()))?);
+    }
+    let what = format!("'{}' object is not iterable", value.type_name());
+    Err(Raised::new(Exception::TypeError, what).into())
 }
 
-fn check_shape(spec: &LayerSpec, row: &Object) -> Result<(), Raised> {
+fn check_shape(spec: &LayerSpec, row: Node) -> Result<(), Halt> {
     let Some(shape) = row.get("shape") else { return Ok(()) };
-    let shape = iterate(shape)?.iter().map(to_int).collect::<Result<Vec<_>, _>>()?;
-    if shape == [BigInt::from(spec.rows), BigInt::from(spec.cols)] {
+    let wanted = [BigInt::from(spec.rows), BigInt::from(spec.cols)];
+    let (mut found, mut count, mut is_same) = (String::new(), 0, true);
+    for_each(shape, &mut |value| {
+        let int = to_int(value)?;
+        is_same &= wanted.get(count) == Some(&int);
+        found.push_str(if count > 0 { ", " } else { "" });
+        found.push_str(&int.to_string());
+        count += 1;
+        Ok(())
+    })?;
+    if is_same && count == wanted.len() {
         return Ok(());
     }
-    let found: Vec<String> = shape.iter().map(BigInt::to_string).collect();
-    let comma = if found.len() == 1 { "," } else { "" };
+    let comma = if count == 1 { "," } else { "" };
     let (name, rows, cols) = (spec.name, spec.rows, spec.cols);
-    let found = found.join(", ");
-    Err(Raised::value(format!("shape mismatch for {name}: ({found}{comma}) != ({rows}, {cols})")))
+    Err(Raised::value(format!("shape mismatch for {name}: ({found}{comma}) != ({rows}, {cols})")).into())
 }
 
 /// `max(least, value)`, which gives `least` for NaN.
@@ -106,14 +109,16 @@ fn at_least(least: f64, value: f64) -> f64 {
 }
 
 impl Settings {
-    fn read(row: &Object, elements: usize) -> Result<Self, Halt> {
-        let number = |key: &str, default: f64| row.get(key).map_or(Ok(default), to_float);
+    fn read(row: Node, elements: usize) -> Result<Self, Halt> {
+        let number =
+            |key: &str, default: f64| row.get(key).map_or(Ok(default), |value| to_float(&value.scalar()));
         let fraction = number("high_precision_fraction", 0.0)?;
         // `max(0, min(1, fraction))`, which gives 1 for NaN.
         let clamped = at_least(0.0, if fraction < 1.0 { fraction } else { 1.0 });
         let scale_multiplier = number("scale_multiplier", 1.0)?;
         let threshold_multiplier = number("threshold_multiplier", 0.80)?;
-        let count = row.get("binary_basis_count").map_or(Ok(BigInt::from(1)), to_int)?;
+        let count =
+            row.get("binary_basis_count").map_or(Ok(BigInt::from(1)), |value| to_int(&value.scalar()))?;
         let bases = count.max(BigInt::from(1)).to_usize().filter(|&bases| bases <= limits::PROXY_BASES);
         let bases = bases.ok_or_else(|| {
             Error::new(ErrorKind::TooLarge, "too many additive bases")
@@ -126,11 +131,9 @@ impl Settings {
 }
 
 /// Signs times scales added up, each basis on what the ones before it left over.
-fn several_bases(row: &Object, teacher: &[f64], settings: &Settings) -> Result<Quantized, Raised> {
-    let given = match row.get("binary_basis_scales") {
-        None | Some(Value::Null) => None,
-        Some(scales) => Some(read_basis_scales(scales, settings.bases)?),
-    };
+fn several_bases(row: Node, teacher: &[f64], settings: &Settings) -> Result<Quantized, Halt> {
+    let given = row.get("binary_basis_scales").filter(|scales| !scales.is_null());
+    let given = given.map(|scales| read_basis_scales(scales, settings.bases)).transpose()?;
     let (mut weights, mut residual) = (vec![0.0; teacher.len()], teacher.to_vec());
     let mut scales = Vec::with_capacity(settings.bases);
     for basis in 0..settings.bases {
@@ -154,18 +157,26 @@ fn several_bases(row: &Object, teacher: &[f64], settings: &Settings) -> Result<Q
     Ok(Quantized { weights, scale: scales[0], scales: Some(scales), threshold: 0.0, zeros: 0, kept })
 }
 
-fn read_basis_scales(scales: &Value, bases: usize) -> Result<Vec<f64>, Raised> {
-    let scales = iterate(scales)?.iter().map(to_float).collect::<Result<Vec<_>, _>>()?;
-    if scales.len() != bases {
+fn read_basis_scales(scales: Node, bases: usize) -> Result<Vec<f64>, Halt> {
+    let (mut read, mut count) = (Vec::new(), 0);
+    for_each(scales, &mut |scale| {
+        let scale = to_float(scale)?;
+        count += 1;
+        if count <= bases {
+            read.push(scale);
+        }
+        Ok(())
+    })?;
+    if count != bases {
         return Err(Raised::value(format!(
-            "binary_basis_scales length {} does not match binary_basis_count {bases}",
-            scales.len()
-        )));
+            "binary_basis_scales length {count} does not match binary_basis_count {bases}"
+        ))
+        .into());
     }
-    if !scales.iter().all(|scale| scale.is_finite() && *scale > 0.0) {
-        return Err(Raised::value("binary_basis_scales values must be finite positive numbers"));
+    if !read.iter().all(|scale| scale.is_finite() && *scale > 0.0) {
+        return Err(Raised::value("binary_basis_scales values must be finite positive numbers").into());
     }
-    Ok(scales)
+    Ok(read)
 }
 
 /// One scale for the whole matrix; the largest weights are rescued.

@@ -1,7 +1,7 @@
 //! Rescue values in 4 bits: signed codes, an fp16 scale for each 128 of them.
 
-use crate::contract::python::{Exception, Object, Raised, Value, lower, to_float, to_int, trim};
-use crate::contract::{RESCUE_QUANTIZATION, RESCUE_SCALE_GROUP};
+use crate::contract::python::{Exception, Node, Raised, Value, lower, to_float, to_int, trim};
+use crate::contract::{Halt, RESCUE_QUANTIZATION, RESCUE_SCALE_GROUP};
 use num_traits::ToPrimitive;
 
 const GROUP: usize = RESCUE_SCALE_GROUP as usize;
@@ -52,39 +52,42 @@ pub fn decode_q4(payload: &Payload) -> Vec<f64> {
 }
 
 /// Reads the payload of `count` rescue values from an artifact's row, whose messages begin with `place`.
-pub(super) fn read_payload(
-    row: &Object,
-    count: usize,
-    place: &str,
-    code_bits: f64,
-) -> Result<Payload, Raised> {
-    let fail = |what: String| Err(Raised::value(format!("{place}.{what}")));
+pub(super) fn read_payload(row: Node, count: usize, place: &str, code_bits: f64) -> Result<Payload, Halt> {
+    let fail = |what: String| Err(Raised::value(format!("{place}.{what}")).into());
     if (code_bits - CODE_BITS).abs() > 1e-12 {
-        return Err(Raised::value("rescue_values_q4 requires rescue_bits_per_parameter=4.0"));
+        return Err(Raised::value("rescue_values_q4 requires rescue_bits_per_parameter=4.0").into());
     }
-    let name = row.get("rescue_quantization").filter(|name| name.is_truthy());
-    if name.is_some_and(|name| !NAMES.contains(&lower(trim(&name.to_text())).as_str())) {
+    let name =
+        row.get("rescue_quantization").filter(|name| name.is_truthy()).map(Node::to_text).transpose()?;
+    if name.is_some_and(|name| !NAMES.contains(&lower(trim(&name)).as_str())) {
         return fail(format!("rescue_quantization must be {RESCUE_QUANTIZATION}"));
     }
-    let Some(Value::Array(codes)) = row.get("rescue_values_q4") else {
+    let list = |key: &str| row.get(key).filter(|list| list.items().is_some());
+    let Some(codes) = list("rescue_values_q4") else {
         return fail("rescue_values_q4 must be a list of signed q4 integer codes".into());
     };
-    if codes.len() != count {
-        return fail(format!("rescue_values_q4 length {} does not match rescue_count {count}", codes.len()));
+    let found = codes.items().into_iter().flatten().count();
+    if found != count {
+        return fail(format!("rescue_values_q4 length {found} does not match rescue_count {count}"));
     }
     let codes =
-        codes.iter().enumerate().map(|(i, code)| read_code(code, i, place)).collect::<Result<_, _>>()?;
+        codes.items().into_iter().flatten().enumerate().map(|(i, code)| read_code(&code.scalar(), i, place));
+    let codes = codes.collect::<Result<_, _>>()?;
     check_group(row, place)?;
-    let Some(Value::Array(scales)) = row.get("rescue_scales") else {
+    let Some(scales) = list("rescue_scales") else {
         return fail("rescue_scales must be a list of fp16 group scales".into());
     };
-    let groups = count.div_ceil(GROUP);
-    if scales.len() != groups {
-        return fail(format!("rescue_scales length {} does not match q4 group count {groups}", scales.len()));
+    let (found, groups) = (scales.items().into_iter().flatten().count(), count.div_ceil(GROUP));
+    if found != groups {
+        return fail(format!("rescue_scales length {found} does not match q4 group count {groups}"));
     }
-    let scales =
-        scales.iter().enumerate().map(|(i, scale)| read_scale(scale, i, place)).collect::<Result<_, _>>()?;
-    Ok(Payload { codes, scales })
+    let scales = scales
+        .items()
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .map(|(i, scale)| read_scale(&scale.scalar(), i, place));
+    Ok(Payload { codes, scales: scales.collect::<Result<_, _>>()? })
 }
 
 fn read_code(code: &Value, index: usize, place: &str) -> Result<i64, Raised> {
@@ -98,12 +101,10 @@ fn read_code(code: &Value, index: usize, place: &str) -> Result<i64, Raised> {
     }
 }
 
-fn check_group(row: &Object, place: &str) -> Result<(), Raised> {
-    let size = match row.get("rescue_scale_group_size") {
-        None | Some(Value::Null) => return Ok(()),
-        Some(size) => to_int(size),
-    };
-    match size {
+fn check_group(row: Node, place: &str) -> Result<(), Raised> {
+    let size = row.get("rescue_scale_group_size").filter(|size| !size.is_null());
+    let Some(size) = size else { return Ok(()) };
+    match to_int(&size.scalar()) {
         Ok(size) if size.to_u64() == Some(RESCUE_SCALE_GROUP) => Ok(()),
         Err(raised) if raised.exception == Exception::OverflowError => Err(raised),
         _ => Err(Raised::value(format!("{place}.rescue_scale_group_size must be {RESCUE_SCALE_GROUP}"))),

@@ -8,9 +8,10 @@ use super::report::{Outcome, report, stdout};
 use super::submission::Submission;
 use super::totals::ceil_bytes;
 use crate::contract::direct::{DatasetHandle, Verdict};
-use crate::contract::documents::{Corpus, Files, missing_corpus, sha256_hex};
-use crate::contract::python::{Exception, Raised, Value, fixed6, to_int};
+use crate::contract::documents::{Corpus, Files, missing_corpus};
+use crate::contract::python::{Exception, Node, Raised, fixed6, to_int};
 use crate::contract::{Config, Environment, Halt, Limits, choose_documents};
+use crate::scan::{Digest, Sha256, hex};
 use crate::{Error, ErrorKind};
 
 /// What a run depends on.
@@ -35,12 +36,12 @@ pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<Verdict, Halt> {
     let words = words(corpus)?;
     let teacher = Teacher::default();
     let artifact = submission.load()?;
-    let manifest = Value::from(artifact.clone()).to_canonical();
-    if Value::from(submission.load()?).to_canonical() != manifest {
+    let manifest = Manifest::of(artifact.root())?;
+    if Manifest::of(submission.load()?.root())? != manifest {
         let what = "reproducibility artifact hash changed between identical runs";
         return Err(Raised::rejection(what).into());
     }
-    let candidate = compile(&artifact, &teacher, config)?;
+    let candidate = compile(artifact.root(), &teacher, config)?;
     let limits = Limits::of(config)?;
     let declared_bytes = check_limits(&candidate, &limits, environment)?;
     let metrics = Metrics::of(&documents, &words, &teacher.weights, &candidate.weights());
@@ -53,12 +54,41 @@ pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<Verdict, Halt> {
         candidate: &candidate,
         metrics,
         secondary_metric: secondary_metric(config, &candidate)?,
-        artifact_sha256: sha256_hex(manifest.as_bytes()),
-        manifest_bytes: manifest.len(),
+        artifact_sha256: manifest.sha256,
+        manifest_bytes: manifest.bytes,
         declared_bytes,
     };
     let dataset = DatasetHandle { environment, documents: documents.len() as u64, documents_sha256: None };
     Ok(Verdict { report: report(config, &limits, &dataset, &outcome)?, stdout: stdout(&outcome) })
+}
+
+/// What is known of an artifact's canonical text.
+#[derive(PartialEq, Eq)]
+struct Manifest {
+    sha256: String,
+    bytes: usize,
+}
+
+impl Manifest {
+    fn of(artifact: Node) -> Result<Self, Error> {
+        let mut hashed = Hashed { hash: Sha256::new(), bytes: 0 };
+        artifact.write_canonical(&mut hashed)?;
+        Ok(Self { sha256: hex(hashed.hash), bytes: hashed.bytes })
+    }
+}
+
+/// Hashes and counts what is written to it.
+struct Hashed {
+    hash: Sha256,
+    bytes: usize,
+}
+
+impl std::fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.hash.update(text);
+        self.bytes += text.len();
+        Ok(())
+    }
 }
 
 /// The vocabulary. Its size is that of the first matrix.

@@ -1,10 +1,12 @@
 //! Where a run's artifact comes from, and the artifact that the validator's module builds by itself.
 
+use std::borrow::Cow;
+
 use super::model::{LAYERS, LayerSpec, Teacher};
 use super::rescue::{Payload, encode_q4};
 use crate::contract::documents::{Files, ReadError};
 use crate::contract::numpy::largest;
-use crate::contract::python::{Object, Raised, Value, object};
+use crate::contract::python::{Json, NotRead, Object, Raised, Value, object};
 use crate::contract::{Halt, PROXY_MODEL, RESCUE_QUANTIZATION, RESCUE_SCALE_GROUP};
 use crate::{Error, ErrorKind};
 
@@ -34,27 +36,33 @@ impl Submission<'_> {
     ///
     /// # Errors
     /// No such file, no JSON, no object, no builder.
-    pub(super) fn load(&mut self) -> Result<Object, Halt> {
+    pub(super) fn load(&mut self) -> Result<Json<'static>, Halt> {
         match self {
             Self::File { path, files } => read_file(path, *files),
             Self::Module { name, build: None } => {
                 Err(Raised::value(format!("{name} must define build_submission(...)")).into())
             }
             Self::Module { build: Some(build), .. } => match build() {
-                Value::Object(artifact) => Ok(artifact),
+                artifact @ Value::Object(_) => parse("build_submission(...)", artifact.to_canonical()),
                 _ => Err(Raised::value("build_submission(...) must return a dict artifact").into()),
             },
         }
     }
 }
 
-fn read_file(path: &str, files: &dyn Files) -> Result<Object, Halt> {
+fn read_file(path: &str, files: &dyn Files) -> Result<Json<'static>, Halt> {
     let bytes = files.read(&files.absolute(path)).map_err(|error| match error {
         ReadError::NotFound => Halt::from(Raised::value(format!("submission artifact not found: {path}"))),
         ReadError::IsFolder => unusable(path, "a folder").into(),
         ReadError::Other(why) => unusable(path, &why).into(),
     })?;
-    parse(path, &bytes)
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error.utf8_error()))?;
+    parse(path, text)
+}
+
+/// The error for bytes that are no text.
+pub(super) fn not_utf8(path: &str, error: &std::str::Utf8Error) -> Error {
+    unusable(path, &error.to_string())
 }
 
 fn unusable(path: &str, why: &str) -> Error {
@@ -63,13 +71,15 @@ fn unusable(path: &str, why: &str) -> Error {
         .expected("a JSON file in UTF-8", why)
 }
 
-/// The artifact in a file's bytes; `path` is what messages call it.
-pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<Object, Halt> {
-    let text = std::str::from_utf8(bytes).map_err(|error| unusable(path, &error.to_string()))?;
-    match Value::parse(text) {
-        Ok(Value::Object(artifact)) => Ok(artifact),
+/// The artifact in a file's text; `path` is what messages call it.
+pub(super) fn parse<'t>(path: &str, text: impl Into<Cow<'t, str>>) -> Result<Json<'t>, Halt> {
+    match Json::parse(text) {
+        Ok(artifact) if artifact.root().is_object() => Ok(artifact),
         Ok(_) => Err(Raised::value("submission artifact JSON must be an object").into()),
-        Err(_) => Err(Raised::value(format!("submission artifact must be JSON: {path}")).into()),
+        Err(NotRead::Malformed(_)) => {
+            Err(Raised::value(format!("submission artifact must be JSON: {path}")).into())
+        }
+        Err(NotRead::Failed(error)) => Err(error.within(path).into()),
     }
 }
 

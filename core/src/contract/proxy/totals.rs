@@ -5,7 +5,7 @@ use num_traits::{Signed, ToPrimitive, Zero};
 
 use super::entries::{Entry, non_negative};
 use super::layer::Layer;
-use crate::contract::python::{Exception, Object, Raised, Value, significant12, to_float, to_int};
+use crate::contract::python::{Exception, Node, Raised, Value, significant12, to_float, to_int};
 use crate::contract::{FRACTION_TOLERANCE, Limits, PROXY_PARAMETERS};
 
 /// `dividend / divisor` of two integers as Python's `/` gives it: correctly rounded.
@@ -121,7 +121,7 @@ impl Totals {
     }
 
     /// Holds what the artifact declares of itself against these.
-    pub(super) fn check_declared(&self, accounting: &Object) -> Result<(), Raised> {
+    pub(super) fn check_declared(&self, accounting: Node) -> Result<(), Raised> {
         let counts = [
             ("parameter_count", &self.parameter_count),
             ("compressed_bits", &self.compressed_bits),
@@ -133,7 +133,7 @@ impl Totals {
         for (key, computed) in counts {
             let Some(declared) = accounting.get(key) else { continue };
             let place = format!("artifact.accounting.{key}");
-            let declared = non_negative(declared, &place)?;
+            let declared = non_negative(&declared.scalar(), &place)?;
             if declared != *computed {
                 return Err(mismatch(&place, &declared, computed));
             }
@@ -146,7 +146,7 @@ impl Totals {
         ];
         for key in fractions {
             let Some(declared) = accounting.get(key) else { continue };
-            check_fraction(&format!("artifact.accounting.{key}"), declared, self.rescue_fraction)?;
+            check_fraction(&format!("artifact.accounting.{key}"), &declared.scalar(), self.rescue_fraction)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ mod raised;
 mod text;
 
 pub use convert::{to_float, to_int};
-pub use json::{JsonError, Object, Value, object};
+pub use json::{Json, JsonError, Node, NotRead, Object, Value, object};
 pub use print::{fixed6, float_repr, significant12, string_repr};
 pub use raised::{Exception, Raised};
 pub use text::{lower, parse_float, parse_int, split_lines, split_whitespace, trim};

@@ -1,7 +1,8 @@
 //! JSON as Python's `json` module reads and writes it: `NaN` and infinities are numbers, integers have
 //! any size, the last of two equal keys wins.
 
-mod parse;
+mod node;
+mod scan;
 mod write;
 
 use std::fmt;
@@ -10,6 +11,8 @@ use indexmap::IndexMap;
 use num_bigint::BigInt;
 
 use super::print::{float_repr, string_repr};
+
+pub use node::{Json, Node, NotRead};
 
 /// A JSON object: keys in the order of their first occurrence.
 pub type Object = IndexMap<String, Value>;
@@ -50,7 +53,11 @@ impl Value {
     /// # Errors
     /// What is no JSON, nesting beyond 900, integers beyond 4,300 digits, unpaired surrogates.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
-        parse::parse(text)
+        match Json::parse(text) {
+            Ok(json) => Ok(json.root().to_value()),
+            Err(NotRead::Malformed(error)) => Err(error),
+            Err(NotRead::Failed(_)) => Err(JsonError { what: "too long for the memory", offset: 0 }),
+        }
     }
 
     /// The member `key` of an object.

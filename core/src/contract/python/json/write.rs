@@ -18,22 +18,27 @@ pub(super) enum Style {
     Pretty,
 }
 
-struct Writer<'o> {
-    out: &'o mut String,
-    style: Style,
+/// Writes into memory or a checksum, which can't fail: what `fmt` returns is not looked at.
+pub(super) struct Writer<'o> {
+    pub out: &'o mut dyn Write,
+    pub style: Style,
 }
 
 impl Writer<'_> {
+    fn put(&mut self, text: &str) {
+        let _ = self.out.write_str(text);
+    }
+
     fn value(&mut self, value: &Value, depth: usize) {
         match value {
-            Value::Null => self.out.push_str("null"),
-            Value::Bool(flag) => self.out.push_str(if *flag { "true" } else { "false" }),
-            Value::Int(int) => self.out.push_str(&int.to_string()),
-            Value::Float(float) if float.is_nan() => self.out.push_str("NaN"),
-            Value::Float(f64::INFINITY) => self.out.push_str("Infinity"),
-            Value::Float(f64::NEG_INFINITY) => self.out.push_str("-Infinity"),
-            Value::Float(float) => self.out.push_str(&float_repr(*float)),
-            Value::String(text) => self.string(text),
+            Value::Null => self.put("null"),
+            Value::Bool(flag) => self.put(if *flag { "true" } else { "false" }),
+            Value::Int(int) => self.put(&int.to_string()),
+            Value::Float(float) if float.is_nan() => self.put("NaN"),
+            Value::Float(f64::INFINITY) => self.put("Infinity"),
+            Value::Float(f64::NEG_INFINITY) => self.put("-Infinity"),
+            Value::Float(float) => self.put(&float_repr(*float)),
+            Value::String(text) => self.string(text.chars()),
             Value::Array(items) => {
                 self.list(['[', ']'], items.iter(), depth, |writer, item| writer.value(item, depth + 1));
             }
@@ -42,8 +47,8 @@ impl Writer<'_> {
                 // Strings compare by their UTF-8, which is the order of code points.
                 members.sort_by(|a, b| a.0.cmp(b.0));
                 self.list(['{', '}'], members.into_iter(), depth, |writer, (key, value)| {
-                    writer.string(key);
-                    writer.out.push_str(if writer.style == Style::Pretty { ": " } else { ":" });
+                    writer.string(key.chars());
+                    writer.put(if writer.style == Style::Pretty { ": " } else { ":" });
                     writer.value(value, depth + 1);
                 });
             }
@@ -57,11 +62,11 @@ impl Writer<'_> {
         depth: usize,
         mut item: impl FnMut(&mut Self, T),
     ) {
-        self.out.push(open);
+        self.put(open.encode_utf8(&mut [0; 4]));
         let is_empty = items.len() == 0;
         for (i, one) in items.enumerate() {
             if i > 0 {
-                self.out.push(',');
+                self.put(",");
             }
             self.line(depth + 1);
             item(self, one);
@@ -69,32 +74,33 @@ impl Writer<'_> {
         if !is_empty {
             self.line(depth);
         }
-        self.out.push(close);
+        self.put(close.encode_utf8(&mut [0; 4]));
     }
 
     fn line(&mut self, depth: usize) {
         if self.style == Style::Pretty {
-            self.out.push('\n');
-            self.out.extend(std::iter::repeat_n("  ", depth));
+            self.put("\n");
+            (0..depth).for_each(|_| self.put("  "));
         }
     }
 
-    fn string(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
+    /// A string in quotes.
+    pub fn string(&mut self, text: impl Iterator<Item = char>) {
+        self.put("\"");
+        for c in text {
             match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\n' => self.out.push_str("\\n"),
-                '\r' => self.out.push_str("\\r"),
-                '\t' => self.out.push_str("\\t"),
-                '\x08' => self.out.push_str("\\b"),
-                '\x0c' => self.out.push_str("\\f"),
+                '"' => self.put("\\\""),
+                '\\' => self.put("\\\\"),
+                '\n' => self.put("\\n"),
+                '\r' => self.put("\\r"),
+                '\t' => self.put("\\t"),
+                '\x08' => self.put("\\b"),
+                '\x0c' => self.put("\\f"),
                 c if c < ' ' || (c > '~' && self.style == Style::Pretty) => self.utf16_escapes(c),
-                c => self.out.push(c),
+                c => self.put(c.encode_utf8(&mut [0; 4])),
             }
         }
-        self.out.push('"');
+        self.put("\"");
     }
 
     fn utf16_escapes(&mut self, c: char) {
