@@ -7,4 +7,4 @@ import "./formats.test.mjs";
 import "./compare.test.mjs";
 import "./url.test.mjs";
 import "./offline.test.mjs";
-import "./large.test.mjs";
+import "./reading.test.mjs";

@@ -15,10 +15,10 @@ export const inWorkers = (prelude) => `
 
 // Runs in each worker: counts what it reads and passes on, and tells so with every report that it sends to the page, and
 // with every list that it sends to the next worker.
-function count(isHeld) {
+function count() {
   const read = { ranges: [], streams: 0, streamed: 0, passed: 0, largest: 0 };
   const tell = (what) => new BroadcastChannel("told").postMessage({ what, ...read, ranges: [...read.ranges] });
-  const held = isHeld && new Promise((goOn) => (new BroadcastChannel("go on").onmessage = goOn));
+  const held = new Promise((goOn) => (new BroadcastChannel("go on").onmessage = goOn));
   const { stream } = Blob.prototype;
   for (const way of ["arrayBuffer", "text", "bytes"]) {
     const original = Blob.prototype[way];
@@ -56,9 +56,9 @@ function count(isHeld) {
   };
 }
 
-// A script for a page: its workers tell what they read. `hold` stops every pass over a file before its first byte, until
-// `goOn`.
-export const reading = ({ hold = false } = {}) => inWorkers(`(${count})(${hold});`);
+// A script for a page: its workers tell what they read. Every pass over a file is held up before its first byte, until
+// `goOn`. `fault` is done by each worker, too, to show that the counts tell.
+export const reading = (fault = "") => inWorkers(`(${count})();\n${fault}`);
 
 export const goOn = (page) => page.evaluate(() => new BroadcastChannel("go on").postMessage(null));
 
