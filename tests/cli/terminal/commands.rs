@@ -19,13 +19,20 @@ pub const DENSE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/
 /// A folder with what the commands read.
 pub struct Workplace(TempDir);
 
-/// A command line, and whether it prints a result in every format.
+/// A command line that ends well.
 pub struct Line {
     /// The arguments without `--format`.
     pub arguments: Vec<String>,
-    /// Whether `--format` changes what is printed.
-    pub has_formats: bool,
+    /// Those whose output is to be looked at.
+    pub formats: &'static [&'static str],
+    /// The exit status.
+    pub status: i32,
 }
+
+/// Every format.
+const ALL: &[&str] = &["human", "json", "quiet"];
+/// Where the format changes nothing, or all are too slow.
+const ONE: &[&str] = &["human"];
 
 impl Workplace {
     /// Makes the folder.
@@ -102,42 +109,32 @@ impl Workplace {
 
     /// One line for every command, the demo, help and version; checked against the commands that the help lists.
     pub fn lines(&self) -> Vec<Line> {
-        let fixed = ["--version", "--help"].into_iter().map(|flag| line(&[flag], false));
-        let mut lines: Vec<Line> = fixed.collect();
-        lines.extend([
-            line(&[], true),
-            line(&["inspect", DEMO], true),
-            line(&["inspect", DEMO, "--weights", "--share", "https://example.org/"], true),
-            line(&["eval", DEMO, "--documents", "documents.json", "--device", "cpu"], true),
-            line(
-                &[
-                    "eval",
-                    DEMO,
-                    "--documents",
-                    "documents.json",
-                    "--device",
-                    "cpu",
-                    "--shard",
-                    "0/2",
-                    "--resume",
-                    "shard.jsonl",
-                ],
-                true,
-            ),
-            line(&["compare", DEMO, "report.json"], true),
-            line(&["show", "report.json"], true),
-            line(&["benchmark", "--tokenizer", "artifact"], true),
-            line(&["proxy", "--config", "config.json", "--corpus", "corpus.json"], true),
-            line(&["prepare"], true),
-            line(&["merge", "losses.jsonl"], true),
-            line(&["pack", DENSE, "packed.zip", "--force", "--fit", "mean"], true),
-            line(&["bench", "--layers", "1", "--documents", "1", "--tokens", "4", "--device", "cpu"], true),
-            line(&["bench", "--matmul", "2,32,128", "--device", "cpu"], true),
-            line(&["devices"], true),
-        ]);
-        lines.extend(
-            ["bash", "elvish", "fish", "powershell", "zsh"].map(|shell| line(&["completions", shell], false)),
-        );
+        let eval = ["eval", DEMO, "--documents", "documents.json", "--device", "cpu"];
+        let shard = ["--shard", "0/2", "--resume", "shard.jsonl"];
+        let bench = ["bench", "--layers", "1", "--documents", "1", "--tokens", "4", "--device", "cpu"];
+        let mut lines = vec![
+            line(&["--version"], ONE, 0),
+            line(&["--help"], ONE, 0),
+            // Seconds of work.
+            line(&[], ONE, 0),
+            line(&["inspect", DEMO], ALL, 0),
+            line(&["inspect", DEMO, "--weights", "--share", "https://example.org/"], ALL, 0),
+            line(&eval, ALL, 0),
+            line(&[&eval[..], &shard].concat(), ALL, 0),
+            line(&["compare", DEMO, "report.json"], ALL, 3),
+            line(&["show", "report.json"], ALL, 3),
+            line(&["benchmark", "--tokenizer", "artifact"], ALL, 0),
+            line(&["proxy", "--config", "config.json", "--corpus", "corpus.json"], ALL, 0),
+            line(&["merge", "losses.jsonl"], ALL, 0),
+            line(&["pack", DENSE, "packed.zip", "--force", "--fit", "mean"], ALL, 0),
+            line(&bench, ALL, 0),
+            line(&["bench", "--matmul", "2,32,128", "--device", "cpu"], ALL, 0),
+            line(&["devices"], ALL, 0),
+            // `quiet` prints nothing.
+            line(&["prepare"], &["human", "json"], 0),
+        ];
+        let shells = ["bash", "elvish", "fish", "powershell", "zsh"];
+        lines.extend(shells.map(|shell| line(&["completions", shell], ONE, 0)));
         let help = text(&self.run(&["--help"]).stdout);
         let listed = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
         // What is further in goes on with the line before.
@@ -150,12 +147,12 @@ impl Workplace {
                 lines.iter().any(|line| line.arguments.first().is_some_and(|first| first == name)),
                 "{name}"
             );
-            lines.push(line(&[name, "--help"], false));
+            lines.push(line(&[name, "--help"], ONE, 0));
         }
         lines
     }
 
-    /// The same for the shell's `proxy`, whose artifact and documents are others.
+    /// Gives `proxy` an environment of its own: its artifact and documents are others.
     pub fn prepare(&self, command: &mut Command, line: &Line) {
         if line.arguments.first().is_some_and(|name| name == "proxy") {
             command
@@ -169,18 +166,20 @@ impl Workplace {
 impl Line {
     /// The arguments for each format.
     pub fn with_formats(&self) -> Vec<Vec<&str>> {
-        let own = || self.arguments.iter().map(String::as_str);
-        if !self.has_formats {
-            return vec![own().collect()];
-        }
-        ["human", "json", "quiet"]
-            .map(|format| ["--format", format].into_iter().chain(own()).collect())
-            .into()
+        let with = |format: &&'static str| {
+            ["--format", format].into_iter().chain(self.arguments.iter().map(String::as_str)).collect()
+        };
+        self.formats.iter().map(with).collect()
+    }
+
+    /// Whether it takes seconds: the demo.
+    pub fn is_slow(&self) -> bool {
+        self.arguments.is_empty()
     }
 }
 
-fn line(arguments: &[&str], has_formats: bool) -> Line {
-    Line { arguments: arguments.iter().map(|part| (*part).to_owned()).collect(), has_formats }
+fn line(arguments: &[&str], formats: &'static [&'static str], status: i32) -> Line {
+    Line { arguments: arguments.iter().map(|part| (*part).to_owned()).collect(), formats, status }
 }
 
 /// A file's path as an argument.
