@@ -26,7 +26,8 @@ fn the_longest_header_is_not_too_long() {
 fn the_most_dimensions_are_not_too_many() {
     let shaped = |dimensions: usize| {
         let entry = json!({"dtype": "U8", "shape": vec![1; dimensions], "data_offsets": [0, 1]});
-        open_weights(safetensors(&json!({"t": entry}).to_string(), b"x")).map(|artifact| artifact.tensors.len())
+        open_weights(safetensors(&json!({"t": entry}).to_string(), b"x"))
+            .map(|artifact| artifact.tensors.len())
     };
     assert_eq!(shaped(0), Ok(1));
     assert_eq!(shaped(limits::TENSOR_DIMENSIONS), Ok(1));
@@ -40,7 +41,8 @@ fn the_most_tensors_are_not_too_many() {
         let mut header = String::with_capacity(60 * count);
         for number in 0..count {
             let comma = if number == 0 { '{' } else { ',' };
-            header += &format!("{comma}\"{number}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+            header +=
+                &format!("{comma}\"{number}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}");
         }
         open_weights(safetensors(&(header + "}"), b"")).map(|artifact| artifact.tensors.len())
     };
@@ -82,7 +84,10 @@ fn metadata_is_repeated_up_to_its_cap() {
     // Two bytes are left: a key of two and nothing of its value, but no key of three.
     let nearly = "x".repeat(most - 3);
     let first = ("a".to_owned(), nearly.clone());
-    assert_eq!(kept(&[("a", nearly.clone()), ("bc", "1".into())]), [first.clone(), ("bc".into(), String::new())]);
+    assert_eq!(
+        kept(&[("a", nearly.clone()), ("bc", "1".into())]),
+        [first.clone(), ("bc".into(), String::new())]
+    );
     assert_eq!(kept(&[("a", nearly.clone()), ("bcd", "1".into()), ("e", "".into())]), [first]);
     // A character is not cut in two: of `é` there are two bytes or none.
     let odd = kept(&[("a", "é".repeat(most))]);

@@ -41,9 +41,8 @@ fn layers_differ_in_any_figure_that_both_have() {
     assert!(differs(|layer| layer.parameters += 1));
     assert!(differs(|layer| layer.rescue_parameters += 1));
     assert!(differs(|layer| layer.bits += 1));
-    let of_values = |change: fn(&mut ValueSummary)| {
-        differs(|layer| change(layer.values.as_mut().expect("values")))
-    };
+    let of_values =
+        |change: fn(&mut ValueSummary)| differs(|layer| change(layer.values.as_mut().expect("values")));
     assert!(of_values(|values| values.signs += 1));
     assert!(of_values(|values| values.plus += 1));
     assert!(of_values(|values| values.scales += 1));

@@ -61,7 +61,8 @@ fn every_bit_of_a_packed_model_is_in_its_bucket() {
 
 #[test]
 fn a_weight_says_how_it_is_stored() {
-    let report = packed().pack("model.layers.0.mlp.up_proj.weight", 3, 1).pack("lm_head.weight", 1, 0).report();
+    let report =
+        packed().pack("model.layers.0.mlp.up_proj.weight", 3, 1).pack("lm_head.weight", 1, 0).report();
     let weights = [
         ("model.layers.0.self_attn.q_proj.weight", "1-bit + q4 rows", 1_120, 140, 2_224),
         ("model.layers.0.self_attn.k_proj.weight", "q4", 560, 560, 2_624),
@@ -96,10 +97,7 @@ fn layers_add_up_their_weights() {
     assert_eq!((values.signs, values.plus, values.scales), (7_811, 2_604, 147));
     // 74 scales of 0.25 and 73 of 0.75.
     assert_eq!((values.scale_min, values.scale_max, values.scale_mean), (0.25, 0.75, 73.25 / 147.0));
-    assert_eq!(
-        values.octaves,
-        [Octave { exponent: -2, scales: 74 }, Octave { exponent: -1, scales: 73 }]
-    );
+    assert_eq!(values.octaves, [Octave { exponent: -2, scales: 74 }, Octave { exponent: -1, scales: 73 }]);
     assert!(report.layers[0].values.is_none() && report.layers[2].values.is_none());
 }
 

@@ -35,7 +35,10 @@ const FILES: [(&str, Bucket); 17] = [
 /// The model with a file of another length for each of [`FILES`].
 fn model() -> Model {
     let lengths = (0..).map(|power| 1 << power);
-    FILES.iter().zip(lengths).fold(Model::dense(), |model, ((name, _), len)| model.file(name, &vec![b' '; len]))
+    FILES
+        .iter()
+        .zip(lengths)
+        .fold(Model::dense(), |model, ((name, _), len)| model.file(name, &vec![b' '; len]))
 }
 
 fn buckets(report: &Report) -> BTreeMap<&'static str, u64> {
@@ -48,7 +51,8 @@ fn each_file_is_in_its_bucket() {
     let found = buckets(&report);
     // Lengths are distinct powers of two, so a sum says which files are in it.
     for bucket in [Bucket::Tokenizer, Bucket::Code, Bucket::OtherFiles] {
-        let lengths = FILES.iter().enumerate().filter(|(_, (_, of))| *of == bucket).map(|(power, _)| 1_u64 << power);
+        let lengths =
+            FILES.iter().enumerate().filter(|(_, (_, of))| *of == bucket).map(|(power, _)| 1_u64 << power);
         assert_eq!(found[bucket.name()], 8 * lengths.sum::<u64>(), "{}", bucket.name());
     }
     let config = model().config.to_string().len() as u64;
@@ -69,7 +73,9 @@ fn an_archive_adds_its_records_and_takes_what_it_saves() {
     let archive = |method| {
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for (name, bytes) in &files {
-            writer.start_file(name, SimpleFileOptions::default().compression_method(method)).expect("a member");
+            writer
+                .start_file(name, SimpleFileOptions::default().compression_method(method))
+                .expect("a member");
             writer.write_all(bytes).expect("a member");
         }
         writer.finish().expect("a zip").into_inner()

@@ -40,7 +40,8 @@ fn missing_unknown_and_doubled_weights_add_up() {
                 assert_eq!((gate.outcome, gate.got, gate.wanted), (outcome, Some(faults), Some(0)), "{what}");
                 assert_eq!(gate.details.len() as u64, faults, "{what}");
                 let manifest = report.manifest.as_ref().expect("a known architecture");
-                let found = [&manifest.missing, &manifest.unknown, &manifest.doubled].map(|names| names.len() as u64);
+                let found =
+                    [&manifest.missing, &manifest.unknown, &manifest.doubled].map(|names| names.len() as u64);
                 assert_eq!(found, [missing, unknown, twice], "{what}");
             }
         }
@@ -49,7 +50,9 @@ fn missing_unknown_and_doubled_weights_add_up() {
 
 #[test]
 fn of_many_names_eight_are_listed() {
-    for (unknown, last) in [(8, "unknown: model.layers.9.own.weight"), (9, "unknown: and 1 more"), (11, "unknown: and 3 more")] {
+    for (unknown, last) in
+        [(8, "unknown: model.layers.9.own.weight"), (9, "unknown: and 1 more"), (11, "unknown: and 3 more")]
+    {
         let mut model = Model::dense();
         for number in 0..unknown {
             model = model.with(&format!("model.layers.{}.own.weight", 2 + number), "F16", &[2]);

@@ -20,15 +20,15 @@ fn main() {
             println!("{} mutants, {} unviable, {} left out", mutants.len(), absent.unviable.len(), absent.left_out.len());
             write_json(&Path::new(tree).join("absent.json"), &absent);
         }
-        ["trace", tree] => {
-            let suites = suites::trace(Path::new(tree));
+        ["trace", tree, ref chosen @ ..] => {
+            let suites = suites::trace(Path::new(tree), chosen);
             println!("{} tests, {} broken", suites.tests.len(), suites.broken.len());
             write_json(&Path::new(tree).join("suites.json"), &suites);
         }
         ["run", tree, list, outcomes] => outcomes::run(Path::new(tree), &list::read(Path::new(list)), Path::new(outcomes)),
         ["summary", outcomes] => outcomes::summary(Path::new(outcomes)),
         _ => {
-            eprintln!("usage: mutants instrument PROJECT TREE LIST | trace TREE | run TREE LIST OUTCOMES | summary OUTCOMES");
+            eprintln!("usage: mutants instrument PROJECT TREE LIST | trace TREE [SUITE...] | run TREE LIST OUTCOMES | summary OUTCOMES");
             std::process::exit(2);
         }
     }

@@ -44,9 +44,9 @@ pub struct Suites {
     pub broken: Vec<String>,
 }
 
-/// Builds the tests and runs each alone.
-pub fn trace(tree: &Path) -> Suites {
-    let mut suites = Suites { programs: build(tree), tests: Vec::new(), broken: Vec::new() };
+/// Builds the tests and runs each alone: those inside the crates and of these suites, or all if none is named.
+pub fn trace(tree: &Path, chosen: &[&str]) -> Suites {
+    let mut suites = Suites { programs: build(tree, chosen), tests: Vec::new(), broken: Vec::new() };
     for (index, program) in suites.programs.iter().enumerate() {
         println!("tracing {}", program.name);
         for name in names(program) {
@@ -68,9 +68,12 @@ pub fn trace(tree: &Path) -> Suites {
     suites
 }
 
-fn build(tree: &Path) -> Vec<Program> {
+fn build(tree: &Path, chosen: &[&str]) -> Vec<Program> {
+    let suites = chosen.iter().flat_map(|suite| ["--test", suite]);
     let output = Command::new("cargo")
         .args(["test", "--release", "--offline", "--workspace", "--no-run", "--message-format=json"])
+        .args((!chosen.is_empty()).then_some("--lib"))
+        .args(suites)
         .current_dir(tree)
         .stderr(std::process::Stdio::inherit())
         .output()
