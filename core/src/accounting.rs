@@ -161,11 +161,6 @@ impl Accounting {
         accounting
     }
 
-    /// Bits in one bucket.
-    pub fn bits(&self, bucket: Bucket) -> u64 {
-        self.buckets[bucket as usize].bits
-    }
-
     fn add(&mut self, bucket: Bucket, bits: u64) {
         self.buckets[bucket as usize].bits += bits;
     }

@@ -18,7 +18,7 @@ pub(crate) fn require(bytes: u64, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fails where the tree of values that `serde_json` makes of a text can't be had.
+/// Fails where the tree of values that `serde_json` has of a text can't be had.
 pub(crate) fn require_tree(text: &[u8], what: &str) -> Result<()> {
     // Objects are B-trees, whose nodes have room for eleven members and are half full or more, but for the last one;
     // vectors have room for twice what they hold.

@@ -1,6 +1,8 @@
 //! The native evaluator: reads artifacts from disk, runs them on the CPU or through wgpu, and
 //! reports perplexity. The binary `bitgauge` is a thin layer over this library.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod backend;
 pub mod bench;
 mod benchmark;
@@ -9,12 +11,15 @@ pub mod documents;
 mod evaluate;
 mod forward;
 mod gpu;
+pub mod input;
 mod local_files;
 mod losses;
+mod memory;
 mod pack;
 mod reference;
 mod score;
 mod source;
+mod threads;
 mod tokenizer;
 mod weights;
 
@@ -27,13 +32,15 @@ pub use forward::{
 };
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    Precision, ShaderPatch, adapters,
+    Precision, ShaderPatch, adapters, devices_opened,
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Run, Shard, merge};
+pub use memory::EndingAllocator;
 pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;
+pub use threads::{MAX_THREADS, no_thread, start_threads};
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 pub use weights::{LoadError, LoadTimes, load, prepare};

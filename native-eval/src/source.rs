@@ -16,7 +16,9 @@ use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::{Error, ErrorKind, Rejection, Result};
 use reader::Reader;
-use storage::{Storage, allocate, io_error, list_folder, no_room, not_a_file, reserve, resize};
+use storage::{Storage, allocate, list_folder, no_room, reserve, resize};
+
+use crate::input::{io_error, not_regular};
 
 /// Folder that the validator unpacks an archive into, below a temporary one.
 const UNPACKED: &str = "artifact";
@@ -62,7 +64,7 @@ impl Source {
             return Ok(Self { name, place: Some(shown), ..source });
         }
         if !metadata.is_file() {
-            return Err(not_a_file(path, "neither a file nor a folder"));
+            return Err(not_regular(metadata.file_type()).within(&shown));
         }
         let name = path.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
         let window = Window::new(vec![(name, metadata.len())]);

@@ -2,8 +2,9 @@
 import "./inspect.test.mjs";
 import "./link.test.mjs";
 import "./report.test.mjs";
+import "./yields.test.mjs";
 import "./formats.test.mjs";
 import "./compare.test.mjs";
 import "./url.test.mjs";
 import "./offline.test.mjs";
-import "./large.test.mjs";
+import "./reading.test.mjs";

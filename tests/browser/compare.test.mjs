@@ -76,6 +76,30 @@ test("two evaluated reports: 0.02 nats decide, then bytes", async () => {
   await check(opened);
 });
 
+// To a reader that is one step off now and then, two ways of writing a number are two numbers.
+test("figures of a report are read to the bit, however they are written", async () => {
+  const [short, long] = ["22.954477492535318", "22.954477492535318106092745"];
+  const other = (written) => {
+    const file = evaluated(eligible, `written-${written}`, 22.954477492535318);
+    const text = readFileSync(file, "utf8");
+    assert.equal(text.split(`"heldout_ppl":${short}`).length, 2);
+    writeFileSync(file, text.replace(`"heldout_ppl":${short}`, `"heldout_ppl":${written}`));
+    return file;
+  };
+  const opened = await open({ path: "compare.html" });
+  const { page } = opened;
+  const differ = page.locator(".line--bad th");
+  await page.locator("#pick-first").setInputFiles(other(short));
+  await page.locator("#pick-second").setInputFiles(other("22.954477492535322"));
+  await word(page).getByText("Undecided").waitFor();
+  assert.deepEqual(await differ.allTextContents(), ["Held-out perplexity"]);
+  await page.locator("#pick-second").setInputFiles(other(long));
+  await page.getByText(`written-${long}`).first().waitFor();
+  await word(page).getByText("Undecided").waitFor();
+  assert.deepEqual(await differ.allTextContents(), []);
+  await check(opened);
+});
+
 test("what is no link and no report is refused with a message", async () => {
   const opened = await open({ path: "compare.html" });
   const { page } = opened;

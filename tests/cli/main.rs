@@ -5,6 +5,8 @@ mod compare;
 mod distributed;
 mod loading;
 mod proxy;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod validator;
 
 use std::path::Path;

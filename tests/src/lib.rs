@@ -3,12 +3,11 @@
 
 mod compare;
 pub mod demo;
-mod gguf;
 pub mod largest;
 mod models;
 mod tally;
 
 pub use compare::{Comparison, compare};
-pub use gguf::{GgmlType, GgufFile, Meta};
 pub use models::{Device, copy_folder, fixtures, golden_models, golden_ops, on_device, open_model};
+pub use properties::gguf_file::{GgmlType, GgufFile, Meta};
 pub use tally::Tally;

@@ -3,6 +3,8 @@
 //! `BITGAUGE_VALIDATOR_GOLDENS` points the suite at another folder of the same files. A file that is
 //! missing or empty fails the suite. Cases that draw from the validator's built-in texts need
 //! `corpus.json` beside them, which is not ours to ship: without it they are named as not run.
+//!
+//! Arguments as libtest's: `--list` names the golden files, and names among the arguments choose files.
 
 mod binary;
 mod canonical_json;
@@ -43,9 +45,16 @@ const FILES: &[(&str, Case)] = &[
 ];
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        FILES.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| name.contains(chosen.as_str()));
     let goldens = Goldens::find();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for &(name, case) in FILES {
+    for &(name, case) in FILES.iter().filter(|(name, _)| chosen(name)) {
         let file = match goldens.read(name) {
             Ok(file) => file,
             Err(why) => {

@@ -51,7 +51,7 @@ impl Sums {
             Stored::Plain { dtype, shape } => {
                 let elements: u64 = shape.iter().product();
                 self.parameters += elements;
-                self.bits += 8 * dtype.bytes() * elements;
+                self.bits += dtype.bits(elements);
             }
             Stored::Misfit { bits } => self.bits += bits,
         }

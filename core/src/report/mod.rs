@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::accounting::Accounting;
 use crate::container::ContainerKind;
 use crate::contract::Pack;
-use crate::json::{FromJson, fields, names};
+use crate::json::{self, FromJson, fields, names};
 use crate::{Error, ErrorKind, Result, limits, memory};
 
 pub use layers::{LayerSummary, Octave, ValueSummary};
@@ -343,11 +343,11 @@ impl Report {
             return Err(Self::too_long(text.len() as u64));
         }
         memory::require_tree(text.as_bytes(), "the report")?;
-        let value = serde_json::from_slice(text.as_bytes()).map_err(|error| error.to_string());
-        let report = value.and_then(<Self as FromJson>::from_json).map_err(|error| {
-            Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
-                .expected("JSON as `bitgauge inspect --report` writes it", error)
-        })?;
+        let report =
+            json::parse(text.as_bytes()).and_then(<Self as FromJson>::from_json).map_err(|error| {
+                Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
+                    .expected("JSON as `bitgauge inspect --report` writes it", error)
+            })?;
         if report.schema_version != SCHEMA_VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "the report is of another version")
                 .expected(format!("schema_version {SCHEMA_VERSION}"), report.schema_version)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
-use bitgauge_core::json::FromJson;
+use bitgauge_core::json::{self, FromJson};
 use bitgauge_core::report::Report;
 use js_sys::{Array, Function, Reflect};
 use leptos::prelude::*;
@@ -243,8 +243,7 @@ impl Session {
             match first.take() {
                 Some(message) => message.post(&to),
                 None => {
-                    let event = serde_json::from_slice(text.as_bytes()).map_err(|error| error.to_string());
-                    self.take(event.and_then(Event::from_json));
+                    self.take(json::parse(text.as_bytes()).and_then(Event::from_json));
                 }
             }
         });

@@ -12,7 +12,7 @@ use bitgauge_core::container::{Artifact, Packing, Pause, Root, TarStream, Window
 use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
-use bitgauge_core::json::FromJson;
+use bitgauge_core::json::{self, FromJson};
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
@@ -48,7 +48,7 @@ pub fn serve() {
     let handler = Closure::<dyn FnMut(MessageEvent)>::new(|message: MessageEvent| {
         // `[request, files, from, to]`; anything else is the start-up message.
         let Some(parts) = message.data().dyn_into::<Array>().ok() else { return };
-        let request = parts.get(0).as_string().and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
+        let request = parts.get(0).as_string().and_then(|text| json::parse(text.as_bytes()).ok());
         let request = request.and_then(|value| Request::from_json(value).ok());
         let files: Vec<File> =
             parts.get(1).unchecked_into::<Array>().iter().map(JsCast::unchecked_into).collect();

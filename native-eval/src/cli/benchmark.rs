@@ -1,16 +1,19 @@
 //! `bitgauge benchmark`: the validator's direct run.
 
-use anstream::eprintln;
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
-use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task};
+use native_eval::{
+    Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task, start_threads,
+};
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
-use super::{Exit, Failure, contract, device, progress, text};
+use super::print::eprintln;
+use super::{Exit, Failure, contract, device, interrupt, progress, text};
 
 /// Runs the benchmark that the environment describes.
 pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
+    interrupt::keep("nothing is kept, and no result is written");
     let config = options.contract.config.read()?;
     let corpus = options.contract.read_corpus()?;
     let (environment, files) = (contract::environment(), contract::files()?);
@@ -56,6 +59,7 @@ fn score(benchmark: &Benchmark, device: &DeviceOptions) -> Result<Verdict, Stopp
         Opened::Model(mut source) => {
             let task = Measure { benchmark, run: &run, source: &mut source };
             if device.device == DeviceChoice::Named(vec![DeviceName::Cpu]) && task.is_small() {
+                start_threads().map_err(|error| Stopped::Failure(error.into()))?;
                 task.run(&mut ReferenceBackend).map_err(Stopped::Failure)??
             } else {
                 device::run(device, task).map_err(Stopped::Failure)??

@@ -1,9 +1,9 @@
 //! `bitgauge prepare`: the report of a pack's limits.
 
-use anstream::println;
 use bitgauge_core::contract::proxy::prepare_report;
 
 use super::args::{Format, PrepareOptions};
+use super::print::println;
 use super::{Exit, Failure, contract, output};
 
 /// Writes the report and prints where it is, as the task's prepare step does.

@@ -1,5 +1,7 @@
 //! Memory for vector loads.
 
+use crate::memory::ask;
+
 /// Floats that start on a cache line: a load across two lines costs as much as two loads.
 pub(super) struct Aligned {
     values: Vec<f32>,
@@ -20,7 +22,8 @@ impl Aligned {
     /// `len` zeros, or `None` when there is no memory for them.
     pub fn try_zeros(len: usize) -> Option<Self> {
         // Asked for and given back: `zeros` gets pages that the system zeroes on first use.
-        Vec::<f32>::new().try_reserve_exact(len.checked_add(Self::LINE)?).ok()?;
+        let len_with_line = len.checked_add(Self::LINE)?;
+        ask(|| Vec::<f32>::new().try_reserve_exact(len_with_line)).ok()?;
         Some(Self::zeros(len))
     }
 

@@ -24,6 +24,7 @@ pub use isa::Kernel;
 pub use weights::Weights;
 
 use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
+use crate::threads::{own_threads, start_threads};
 use aligned::Aligned;
 use isa::Isa;
 
@@ -78,11 +79,17 @@ fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
 }
 
 impl CpuBackend {
-    /// The fastest kernels that this CPU has, on `threads` threads of its own. With `None`, or where
-    /// the system refuses that many threads, on the process-wide pool.
-    pub fn new(threads: Option<usize>) -> Self {
-        let pool = threads.and_then(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().ok());
-        Self { isa: Isa::fastest(), pool }
+    /// The fastest kernels that this CPU has, on `threads` threads of its own, or on those of the whole process with
+    /// `None`.
+    ///
+    /// # Errors
+    /// The system has no room for so many threads.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        let pool = match threads {
+            Some(threads) => Some(own_threads(threads)?),
+            None => start_threads().map(|()| None)?,
+        };
+        Ok(Self { isa: Isa::fastest(), pool })
     }
 
     /// Uses `kernel` instead; fails where the CPU can't run it.
@@ -153,8 +160,9 @@ impl Backend for CpuBackend {
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<CpuBuffer> {
         let values = rows.checked_mul(cols).and_then(Aligned::try_zeros);
-        let values = values
-            .ok_or_else(|| BackendError(format!("no memory for activations of {rows} x {cols} floats")))?;
+        let values = values.ok_or_else(|| {
+            BackendError(format!("there is not enough memory for activations of {rows} x {cols} floats"))
+        })?;
         Ok(CpuBuffer { cols, values })
     }
 

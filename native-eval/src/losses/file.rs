@@ -189,7 +189,7 @@ fn malformed(error: &dyn std::fmt::Display) -> Error {
         .expected("what `bitgauge eval --resume` writes", error)
 }
 
-pub(super) fn io_error(path: &Path, error: &std::io::Error) -> Error {
+fn io_error(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Io, "the losses can't be read or written")
         .within(path.display())
         .expected("a file in an existing folder", error)

@@ -167,8 +167,8 @@ impl Keys<'_> {
             None => Err(missing(&self.name(key), "a number")),
             // The shortest decimal of the f32 is what the model's config.json had, and is read like it.
             Some(Value::Float(x)) => {
-                let decimal = serde_json::to_vec(&(*x as f32));
-                Ok(decimal.and_then(|decimal| serde_json::from_slice(&decimal)).unwrap_or(*x))
+                let decimal = serde_json::to_vec(&(*x as f32)).ok();
+                Ok(decimal.and_then(|decimal| crate::json::parse(&decimal).ok()?.as_f64()).unwrap_or(*x))
             }
             Some(found) => Err(self.bad(ErrorKind::Malformed, key, "a floating-point number", found)),
         }

@@ -123,8 +123,8 @@ impl Scanner<'_, '_> {
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
         self.take("-");
+        let start = self.at;
         if self.take("Infinity") {
             return Ok(());
         }

@@ -4,9 +4,14 @@
 //! limit. Here each field costs a name and a pointer. That every field is read is checked by the compiler, that every
 //! name is the one that was written by the tests below.
 
+mod decimal;
+mod text;
+
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+
+pub use text::parse;
 
 /// A value that can be read from JSON; errors are one line, with the path in front.
 pub trait FromJson: Sized {

@@ -1,0 +1,71 @@
+//! What happens when the system gives no more memory: an error and exit status 2 instead of an abort.
+//!
+//! Rust's own answer is to abort, and in stable Rust only an allocator can give another. Large buffers whose size an input
+//! decides are [asked for](ask), and their callers say what did not fit. Everything else, such as the many small
+//! requests of libraries, ends the process here. Nothing is lost by it: what is kept on disk is written in steps
+//! that may be cut off anywhere.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Cursor, Write};
+
+/// The exit status of every error.
+const STATUS: i32 = 2;
+
+thread_local! {
+    /// Whether this thread asks for memory that it can do without.
+    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `request`, which knows what to do where there is no memory, as `Vec::try_reserve` does.
+pub(crate) fn ask<T>(request: impl FnOnce() -> T) -> T {
+    IS_ASKING.set(true);
+    let answer = request();
+    IS_ASKING.set(false);
+    answer
+}
+
+/// The system's allocator, which ends the process where that has nothing to give to who can't do without.
+pub struct EndingAllocator;
+
+// SAFETY: every call is handed on to `System` as it is, and what `System` gives is returned, if anything is.
+unsafe impl GlobalAlloc for EndingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps to the same contract.
+        expect_some(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps to the same contract.
+        expect_some(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller keeps to the same contract.
+        expect_some(unsafe { System.realloc(old, layout, new_size) }, new_size)
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps to the same contract.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+fn expect_some(given: *mut u8, size_bytes: usize) -> *mut u8 {
+    if given.is_null() && !IS_ASKING.get() { end(size_bytes) } else { given }
+}
+
+/// Ends the process without asking for memory, and without running what other threads may hold locks of.
+#[cold]
+fn end(size_bytes: usize) -> ! {
+    let mut words = Cursor::new([0; 256]);
+    // Neither a cut message nor a closed stderr changes what is to be done.
+    let _ = write!(
+        words,
+        "error: there is not enough memory\n  expected: {size_bytes} bytes more\n  found:    less\n  \
+         hint:     ulimit -v and a container's settings are limits\n"
+    );
+    let length = usize::try_from(words.position()).unwrap_or_default();
+    let _ = std::io::stderr().write_all(&words.get_ref()[..length]);
+    signal_hook::low_level::exit(STATUS)
+}

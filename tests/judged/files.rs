@@ -1,0 +1,106 @@
+//! Which file is in which bucket, and what an archive adds.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+
+use bitgauge_core::accounting::Bucket;
+use bitgauge_core::container::Root;
+use bitgauge_core::report::Report;
+use zip::CompressionMethod;
+use zip::write::SimpleFileOptions;
+
+use crate::model::{Model, report};
+
+/// Files beside config.json and the weights, and where their bytes belong.
+const FILES: [(&str, Bucket); 17] = [
+    ("tokenizer.json", Bucket::Tokenizer),
+    ("tokenizer_config.json", Bucket::Tokenizer),
+    ("tokenizer.model", Bucket::Tokenizer),
+    ("vocab.json", Bucket::Tokenizer),
+    ("vocab.txt", Bucket::Tokenizer),
+    ("merges.txt", Bucket::Tokenizer),
+    ("special_tokens_map.json", Bucket::Tokenizer),
+    ("added_tokens.json", Bucket::Tokenizer),
+    ("chat_template.jinja", Bucket::Tokenizer),
+    ("chat_template.json", Bucket::Tokenizer),
+    ("own/tokenizer.json", Bucket::Tokenizer),
+    ("own/config.json", Bucket::Config),
+    ("modeling_own.py", Bucket::Code),
+    ("own/code.py", Bucket::Code),
+    ("generation_config.json", Bucket::OtherFiles),
+    ("README.md", Bucket::OtherFiles),
+    ("tokenizer/own.txt", Bucket::OtherFiles),
+];
+
+/// The model with a file of another length for each of [`FILES`].
+fn model() -> Model {
+    let lengths = (0..).map(|power| 1 << power);
+    FILES
+        .iter()
+        .zip(lengths)
+        .fold(Model::dense(), |model, ((name, _), len)| model.file(name, &vec![b' '; len]))
+}
+
+fn buckets(report: &Report) -> BTreeMap<&'static str, u64> {
+    report.accounting.buckets.iter().map(|entry| (entry.bucket.name(), entry.bits)).collect()
+}
+
+#[test]
+fn each_file_is_in_its_bucket() {
+    let report = model().report();
+    let found = buckets(&report);
+    // Lengths are distinct powers of two, so a sum says which files are in it.
+    for bucket in [Bucket::Tokenizer, Bucket::Code, Bucket::OtherFiles] {
+        let lengths =
+            FILES.iter().enumerate().filter(|(_, (_, of))| *of == bucket).map(|(power, _)| 1_u64 << power);
+        assert_eq!(found[bucket.name()], 8 * lengths.sum::<u64>(), "{}", bucket.name());
+    }
+    let config = model().config.to_string().len() as u64;
+    assert_eq!(found["config.json"], 8 * (config + (1 << 11)));
+    let weights = model().safetensors();
+    let header = 8 + u64::from_le_bytes(*weights.first_chunk().expect("8 bytes"));
+    assert_eq!(found["safetensors headers"], 8 * header);
+    assert_eq!(found["archive records"], 0);
+    assert_eq!(report.accounting.saved_by_compression_bits, 0);
+    assert_eq!(found.values().sum::<u64>(), report.accounting.total_bits);
+}
+
+#[test]
+fn an_archive_adds_its_records_and_takes_what_it_saves() {
+    let files = model().files();
+    let plain: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    let folder = model().report();
+    let archive = |method| {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in &files {
+            writer
+                .start_file(name, SimpleFileOptions::default().compression_method(method))
+                .expect("a member");
+            writer.write_all(bytes).expect("a member");
+        }
+        writer.finish().expect("a zip").into_inner()
+    };
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let bytes = archive(method);
+        let size = bytes.len() as u64;
+        // 30 and 46 bytes of headers and the name in both, for each file; 22 at the end.
+        let names: u64 = files.iter().map(|(name, _)| name.len() as u64).sum();
+        let records = files.len() as u64 * 76 + 2 * names + 22;
+        let report = report(&[("m.zip".to_owned(), bytes)], Root::File);
+        let mut found = buckets(&report);
+        let saved = report.accounting.saved_by_compression_bits;
+        let grown = found["archive records"] - 8 * records;
+        assert_eq!(report.accounting.total_bits, 8 * size);
+        assert_eq!(plain + records + grown / 8 - saved / 8, size, "{method}");
+        if method == CompressionMethod::Stored {
+            assert_eq!((saved, grown), (0, 0));
+        } else {
+            // Zeros and spaces: a tenth at most; a file of one byte takes three when it is deflated.
+            assert!(saved > 8 * plain * 9 / 10 && (8..1_000).contains(&grown), "{saved}, {grown}");
+        }
+        // Nothing but the records is another bucket's.
+        let mut wanted = buckets(&folder);
+        [&mut found, &mut wanted].map(|buckets| buckets.remove("archive records"));
+        assert_eq!(found, wanted);
+    }
+}

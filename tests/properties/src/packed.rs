@@ -1,0 +1,78 @@
+//! Compressed tars: the decoders of flate2, bzip2 and lzma-rust2 over the whole file give what ours gives in pieces,
+//! and the tar that comes out holds what it holds when it is not compressed.
+
+use std::io::Read;
+
+use bitgauge_core::Result;
+use bitgauge_core::container::{Packing, Unpacker};
+
+use crate::Outcome;
+use crate::artifact::{Files, assert_same_contents};
+use crate::pieces::Cuts;
+
+/// A compressed file, a tar or not.
+pub fn check(input: &[u8]) -> Outcome {
+    let mut cuts = Cuts::of(input);
+    let Some(packing) = packing(input) else { return Outcome::Refused };
+    let at_once = unpack(packing, |take| take(input));
+    let in_pieces = unpack(packing, |take| cuts.cut(input, take));
+    assert_eq!(at_once.as_ref().ok(), in_pieces.as_ref().ok(), "the pieces changed what was unpacked");
+    let Ok(unpacked) = at_once else { return Outcome::Refused };
+    let theirs = decode(packing, input).unwrap_or_else(|error| panic!("{packing:?} only to us: {error}"));
+    assert!(unpacked == theirs, "{packing:?} has other contents");
+
+    let files = Files::single("a", input);
+    let Some(artifact) = files.check(&mut cuts) else { return Outcome::Accepted };
+    match Files::single("a", &unpacked).open() {
+        Ok(plain) => assert_same_contents(&artifact, &plain),
+        Err(error) => assert!(error.what.contains("may be taken for a zip"), "{error}"),
+    }
+    Outcome::Accepted
+}
+
+fn packing(input: &[u8]) -> Option<Packing> {
+    let magics: [(&[u8], Packing); 3] =
+        [(b"\x1f\x8b", Packing::Gzip), (b"BZh", Packing::Bzip2), (b"\xfd7zXZ\0", Packing::Xz)];
+    magics.into_iter().find(|(magic, _)| input.starts_with(magic)).map(|(_, packing)| packing)
+}
+
+/// Takes pieces of input.
+type Take<'t> = &'t mut dyn FnMut(&[u8]) -> Result<()>;
+
+fn unpack(packing: Packing, give: impl FnOnce(Take) -> Result<()>) -> Result<Vec<u8>> {
+    let mut unpacker = Unpacker::new(packing)?;
+    let mut unpacked = Vec::new();
+    give(&mut |piece| {
+        unpacker.push(piece, &mut |bytes| {
+            unpacked.extend_from_slice(bytes);
+            Ok(())
+        })
+    })?;
+    unpacker.finish()?;
+    assert_eq!(unpacker.written(), unpacked.len() as u64);
+    Ok(unpacked)
+}
+
+/// The whole file by another decoder.
+fn decode(packing: Packing, input: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    match packing {
+        Packing::Gzip => {
+            // Zeros may follow a member, for us as for Python.
+            let mut rest = input;
+            while rest.iter().any(|byte| *byte != 0) {
+                let start = if out.is_empty() && rest.len() == input.len() { 0 } else { leading_zeros(rest) };
+                let mut decoder = flate2::bufread::GzDecoder::new(&rest[start..]);
+                decoder.read_to_end(&mut out)?;
+                rest = decoder.into_inner();
+            }
+        }
+        Packing::Bzip2 => drop(bzip2::bufread::MultiBzDecoder::new(input).read_to_end(&mut out)?),
+        Packing::Xz => drop(lzma_rust2::XzReader::new(input, true).read_to_end(&mut out)?),
+    }
+    Ok(out)
+}
+
+fn leading_zeros(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte == 0).count()
+}
