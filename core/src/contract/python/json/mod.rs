@@ -237,6 +237,12 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert_eq!(Value::parse(&deep).unwrap_err().what, "nested too deeply");
+        // Python counts digits, not the sign.
+        for (digits, is_read) in [(4_300, true), (4_301, false)] {
+            for sign in ["", "-"] {
+                assert_eq!(Value::parse(&format!("{sign}{}", "9".repeat(digits))).is_ok(), is_read);
+            }
+        }
     }
 
     #[test]
