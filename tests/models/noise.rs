@@ -20,7 +20,7 @@ pub struct Noise(Vec<f64>);
 /// Most that the losses of a run may be off, in units of each loss's noise.
 #[derive(Clone, Copy)]
 pub struct Bound {
-    /// What is added to the noise before: what no f16 factor causes, in nats.
+    /// What f32 rounds, in nats: added to the noise.
     pub floor: f64,
     /// How much more noise there is than that of the factors alone.
     pub noise: f64,
