@@ -11,7 +11,9 @@ mod forward;
 mod gpu;
 mod local_files;
 mod losses;
+mod output_file;
 mod pack;
+mod places;
 mod reference;
 mod score;
 mod source;
@@ -30,10 +32,11 @@ pub use gpu::{
     Precision, ShaderPatch, adapters,
 };
 pub use local_files::LocalFiles;
-pub use losses::{LossFile, Merged, Run, Shard, merge};
-pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
+pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
+pub use output_file::{OutputFile, outlive_file_limits};
+pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::{Source, unpack};
-pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
+pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer, tokenizer_files};
 pub use weights::{LoadError, LoadTimes, load, prepare};

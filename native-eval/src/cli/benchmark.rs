@@ -11,9 +11,10 @@ use super::{Exit, Failure, contract, device, progress, text};
 
 /// Runs the benchmark that the environment describes.
 pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
+    let (environment, files) = (contract::environment(), contract::files()?);
+    let result = options.contract.check_result(&environment, &files, options.tokenizer.as_deref())?;
     let config = options.contract.config.read()?;
     let corpus = options.contract.read_corpus()?;
-    let (environment, files) = (contract::environment(), contract::files()?);
     let benchmark = Benchmark {
         config: &config,
         environment: &environment,
@@ -34,7 +35,7 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
         let name = benchmark.revision.name();
         eprintln!("{}", text::faint(&format!("scored as the validator's revision {name}")));
     }
-    options.contract.finish(&verdict, format)
+    options.contract.finish(&result, &verdict, format)
 }
 
 /// Why a run ended early: with the validator's words, or for want of a device.

@@ -1,12 +1,13 @@
 //! `bitgauge eval`: perplexity on held-out documents.
 
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use anstream::{eprintln, println};
+use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::documents::documents_sha256;
 use bitgauge_core::inventory::Inventory;
@@ -14,8 +15,8 @@ use bitgauge_core::report::Report;
 use indicatif::ProgressBar;
 use native_eval::documents::{self, TextTokenizer};
 use native_eval::{
-    Backend, EvaluateOptions, Finished, LossFile, Queue, Run, Shard, Source, Tally, Task, find_tokenizer,
-    load, own_tokenizer, prepare, work,
+    Backend, EvaluateOptions, Finished, LossFile, OutputFile, Queue, Resumed, Run, Shard, Source, Tally,
+    Task, find_tokenizer, load, own_tokenizer, prepare, tokenizer_files, work,
 };
 
 use super::args::{DeviceOptions, EvalOptions, Format};
@@ -25,6 +26,7 @@ use super::{Exit, Failure, contract, device, inspect, output, progress, text};
 
 /// Evaluates one artifact and prints its report with the perplexity.
 pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
+    let Outputs { report: file, resume } = Outputs::check(options)?;
     let documents = documents::read(&options.documents)?;
     let mut source = Source::open(&options.artifact)?;
     let tokenizer = match options.tokenizer.as_deref() {
@@ -36,19 +38,38 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
         tokenizer: &tokenizer.tokenizer,
         max_tokens: options.max_tokens as usize,
         device: &options.device,
-        resume: options.resume.as_deref(),
+        resume: resume.as_deref(),
         shard: options.shard.unwrap_or(Shard::WHOLE),
     };
-    let Outcome { report, tally } = job.run(&mut source, options.pack.into())?;
+    let Outcome { report, tally, kept } = job.run(&mut source, options.pack.into())?;
     if job.shard != Shard::WHOLE {
+        kept?;
         print_shard(job.shard, &tally, format);
         return Ok(Exit::Done);
     }
-    if let Some(path) = &options.report {
-        output::write_report(&report, path)?;
-    }
+    let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, false);
+    kept?;
+    written?;
     Ok(Exit::Done)
+}
+
+/// The files that an evaluation writes.
+struct Outputs {
+    report: Option<OutputFile>,
+    resume: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Checks that they can be written and are none of those that are read.
+    fn check(options: &EvalOptions) -> Result<Self, Error> {
+        let mut taken = vec![options.artifact.clone(), options.documents.clone()];
+        taken.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
+        let resume = output::check_file(options.resume.as_deref(), &taken)?;
+        let resume = resume.map(|file| file.expect_regular().map(Path::to_owned)).transpose()?;
+        taken.extend(resume.clone());
+        Ok(Self { report: output::check_file(options.report.as_deref(), &taken)?, resume })
+    }
 }
 
 /// What to evaluate an artifact on.
@@ -73,6 +94,8 @@ pub struct Outcome {
     pub report: Report,
     /// The documents evaluated.
     pub tally: Tally,
+    /// Whether all of them are in the file of finished documents, if there is one.
+    pub kept: Result<(), Error>,
 }
 
 impl Job<'_> {
@@ -95,7 +118,7 @@ impl Job<'_> {
             documents_sha256: documents_sha256(self.documents),
         };
         let mut ledger = match self.resume {
-            None => Ledger { tally: Tally::of(&ids), file: None },
+            None => Ledger { tally: Tally::of(&ids), file: None, is_behind: false },
             Some(path) => {
                 Ledger::open(path, &Run::new(self.shard, &ids, &options, precision, report.clone())?, &ids)?
             }
@@ -114,11 +137,11 @@ impl Job<'_> {
             };
             seconds = shared.evaluate(&mut devices, source, &inventory, &options)?;
         }
-        let tally = ledger.tally;
+        let (tally, kept) = ledger.finish();
         if self.shard == Shard::WHOLE {
             report.evaluation = Some(tally.evaluation(&options, precision, earlier + seconds)?);
         }
-        Ok(Outcome { report, tally })
+        Ok(Outcome { report, tally, kept })
     }
 }
 
@@ -142,27 +165,41 @@ fn common_precision(devices: &[Device]) -> Result<&'static str, Failure> {
 struct Ledger {
     tally: Tally,
     file: Option<LossFile>,
+    /// Whether the file lacks some that are finished.
+    is_behind: bool,
 }
 
 impl Ledger {
     fn open(path: &Path, run: &Run, ids: &[Vec<u32>]) -> Result<Self, Failure> {
-        let (file, tally, was_torn) = LossFile::open(path, run, ids)?;
-        if was_torn {
-            eprintln!("{}", text::faint(&format!("{}: the torn last line was dropped", path.display())));
+        let Resumed { file, tally, warnings } = LossFile::open(path, run, ids)?;
+        for warning in warnings {
+            eprintln!("{}", text::faint(&format!("{}: {warning}", path.display())));
         }
         let finished = tally.finished().filter(|finished| finished.tokens > 0).count();
         if finished > 0 {
             eprintln!("{}", text::faint(&format!("{}: {finished} documents are finished", path.display())));
         }
-        Ok(Self { tally, file: Some(file) })
+        Ok(Self { tally, file: Some(file), is_behind: false })
     }
 
+    /// Adds finished documents. A file that can't be written, as on a full disk, ends nothing: it is tried again with
+    /// the next documents.
     fn add(&mut self, finished: Vec<Finished>) -> Result<(), Failure> {
         if let Some(file) = &mut self.file {
-            file.append(&finished)?;
+            let added = file.append(&finished);
+            if let (Err(error), false) = (&added, self.is_behind) {
+                eprintln!("{}: the evaluation goes on without it: {error}", text::unsure("warning"));
+            }
+            self.is_behind = added.is_err();
         }
         self.tally.extend(finished);
         Ok(())
+    }
+
+    /// The documents, and whether all of them are on disk.
+    fn finish(mut self) -> (Tally, Result<(), Error>) {
+        let kept = self.file.as_mut().map_or(Ok(()), LossFile::finish);
+        (self.tally, kept)
     }
 }
 
@@ -227,8 +264,10 @@ impl Task for LoadAndEvaluate<'_, '_> {
 
     fn run<B: Backend>(mut self, backend: &mut B) -> Self::Output {
         let Shared { queue, ledger, loading, evaluating } = self.shared;
-        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.inc(bytes))
-            .inspect_err(|_| queue.stop())?;
+        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.inc(bytes));
+        // What was loaded is what was inspected, so every loss from here on is of that artifact.
+        self.source.expect_unchanged().inspect_err(|_| queue.stop())?;
+        let model = model.inspect_err(|_| queue.stop())?;
         loading.finish_and_clear();
         let start = Instant::now();
         let finished = &mut |batch| ledger.lock().unwrap_or_else(PoisonError::into_inner).add(batch);

@@ -65,6 +65,7 @@ impl<E: std::error::Error> From<E> for Failure {
 
 /// Parses the arguments, runs the command, reports its failure. Wrong usage exits with 2.
 pub fn main() -> ExitCode {
+    native_eval::outlive_file_limits();
     let args = Args::parse();
     let format = args.format;
     let result = match args.command {
