@@ -41,13 +41,10 @@ impl OutputFile {
     /// A folder that does not exist or can't be written to; what is no file and can't stand for one; a write-protected
     /// file; one of the inputs or a file in it.
     pub fn check(path: &Path, inputs: &[PathBuf]) -> Result<Self> {
-        let target = find(path)?;
-        if let Target::Replaced(resolved) | Target::Overwritten(resolved) = &target {
-            for input in inputs {
-                expect_apart(path, resolved, &Protected::new(input))?;
-            }
+        if let Ok(resolved) = resolve(path) {
+            inputs.iter().try_for_each(|input| expect_apart(path, &resolved, &Protected::new(input)))?;
         }
-        Ok(Self { path: path.to_owned(), target })
+        Ok(Self { path: path.to_owned(), target: find(path)? })
     }
 
     /// As it was named.
@@ -225,10 +222,7 @@ fn failed(path: &Path, error: &io::Error) -> Error {
     let failed = Error::new(ErrorKind::Io, "the result can't be written")
         .within(path.display())
         .expected("a writable file in an existing folder", error);
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => failed.hint("make the folder first"),
-        _ => failed,
-    }
+    if parent_of(path).is_dir() { failed } else { failed.hint("make the folder first") }
 }
 
 /// Puts a new file in place of what is there: all of it appears under the name, or nothing.

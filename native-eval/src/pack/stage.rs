@@ -32,7 +32,7 @@ pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
         .within(path.display())
         .expected("a writable file in an existing folder", error);
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => failed.hint("make the folder first"),
+        _ if !parent_of(path).is_dir() => failed.hint("make the folder first"),
         io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
             failed.hint("make room: the same command goes on from there")
         }

@@ -410,6 +410,29 @@ fn a_failure_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_source_that_changes_while_it_is_read_is_not_packed() {
+    let model = Model::new();
+    let weights = model.path("source/model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    let mut other = whole.clone();
+    // In the middle of a tensor, where nothing is compared when work is gone on with.
+    other[whole.len() / 2] ^= 1;
+    // The clock of a file system may tick only every few milliseconds.
+    let tick = || std::thread::sleep(std::time::Duration::from_millis(20));
+    tick();
+    let mut source = Source::open(&model.path("source")).unwrap();
+    let mut changed = false;
+    let error = pack(&mut source, &model.path("out.zip"), &SETTINGS, &mut |_, _, _| {
+        if !std::mem::replace(&mut changed, true) {
+            fs::write(&weights, &other).unwrap();
+        }
+    });
+    let error = error.unwrap_err();
+    assert!(error.what.contains("changed while it was read"), "{error}");
+    assert_eq!(model.listing(), ["source"]);
+}
+
+#[test]
 fn what_cannot_be_packed() {
     let model = Model::new();
     let refused = |change: &dyn Fn(&mut Tensors, &mut String)| {

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{after, contents, expect_refused, is_fifo, make_fifo, mode, path, run, set_mode, text};
+use super::{
+    after, contents, expect_refused, is_fifo, make_fifo, mode, path, run, run_mounted, set_mode, text,
+};
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/model.zip");
 
@@ -106,6 +108,7 @@ fn a_result_that_cannot_be_written_is_said_before_anything_is_read() {
             ("folder", "a folder"),
             ("new/", "a folder's name"),
             ("protected.json", "write-protected"),
+            ("/sys/report.json", "can't be written"),
         ] {
             place.refused(command, &place.path(out), words);
         }
@@ -169,7 +172,15 @@ fn a_file_is_made_with_the_umask_and_replaced_with_its_rights() {
             assert_eq!(mode(&out), kept, "{command}");
         }
     }
-    // Where no mode is asked for, the file of that name in the working folder.
+    // Another's file stays another's, where this process may give files away: a harness reads it under its own name.
+    let out = place.path("inspect-077");
+    if chown(&out, Some(12_345), Some(12_345)).is_ok() {
+        set_mode(&out, 0o600);
+        expect_written(&place.writing("inspect", &out), &fs::read(&out).expect("the result"));
+        let metadata = fs::metadata(&out).expect("the result");
+        assert_eq!((metadata.uid(), metadata.gid(), mode(&out)), (12_345, 12_345, 0o600));
+    }
+    // Where no file is asked for, the one of that name in the working folder.
     let mut command = place.writing_after("umask 022", "benchmark", Path::new("last_run.json"));
     assert_eq!(command.status().expect("bitgauge starts").code(), Some(0));
     assert_eq!(mode(&place.path("last_run.json")), 0o644);
@@ -250,5 +261,20 @@ fn what_cannot_be_written_after_all_is_printed() {
             full(setup, &place.path("new.json"));
             assert!(!place.path("new.json").exists(), "{command} {setup}: no half of a result");
         }
+    }
+}
+
+/// A file that is mounted, as into a container, can't be replaced. Where this process may mount.
+#[test]
+fn a_mounted_file_is_written_in_place() {
+    let place = Place::new();
+    let (real, mounted) = (place.path("real.json"), place.path("mounted.json"));
+    for file in [&real, &mounted] {
+        fs::write(file, "longer than any result ".repeat(10_000)).expect("a file");
+    }
+    let artifact = place.path("model.zip");
+    let inspect = ["--format", "json", "inspect", path(&artifact), "--report", path(&mounted)];
+    if let Some(output) = run_mounted(&real, &mounted, &inspect) {
+        expect_written(&output, &fs::read(&real).expect("the result"));
     }
 }

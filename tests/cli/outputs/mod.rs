@@ -87,3 +87,22 @@ fn copy_folder(from: &Path, to: &Path) {
         fs::copy(entry.path(), to.join(entry.file_name())).expect("a file");
     }
 }
+
+/// Runs `bitgauge` where `from` is mounted at `to`; nothing, said on stderr, where this process may not mount.
+fn run_mounted(from: &Path, to: &Path, arguments: &[&str]) -> Option<Output> {
+    let mount = format!("mount --bind '{}' '{}'", from.display(), to.display());
+    let unshared = |bash: Command| {
+        let mut command = Command::new("unshare");
+        command.arg("--mount").arg(bash.get_program()).args(bash.get_args()).env("NO_COLOR", "1");
+        command.output()
+    };
+    let mut probe = Command::new("bash");
+    probe.args(["-c", &mount]);
+    match unshared(probe) {
+        Ok(output) if output.status.success() => Some(unshared(after(&mount, arguments)).expect("it starts")),
+        other => {
+            eprintln!("nothing can be mounted here: {other:?}");
+            None
+        }
+    }
+}
