@@ -41,15 +41,16 @@ impl OutputFile {
     /// A folder that does not exist or can't be written to; what is no file and can't stand for one; a write-protected
     /// file; one of the inputs or a file in it.
     pub fn check(path: &Path, inputs: &[PathBuf]) -> Result<Self> {
-        if let Ok(resolved) = resolve(path) {
-            inputs.iter().try_for_each(|input| expect_apart(path, &resolved, &Protected::new(input)))?;
-        }
+        expect_apart_from_all(path, inputs)?;
         Ok(Self { path: path.to_owned(), target: find(path)? })
     }
 
-    /// As it was named.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Checks that it is none of further inputs, which were not known before.
+    ///
+    /// # Errors
+    /// One of the inputs, or a file in it.
+    pub fn expect_apart(&self, inputs: &[PathBuf]) -> Result<()> {
+        expect_apart_from_all(&self.path, inputs)
     }
 
     /// The file itself, where it is to be read again: what is only written to will not do.
@@ -197,6 +198,11 @@ fn is_descriptor(path: &Path) -> bool {
 /// Fails where a folder takes no new files.
 pub(crate) fn expect_new_files(folder: &Path) -> io::Result<()> {
     tempfile::Builder::new().prefix(".bitgauge-").tempfile_in(folder).and_then(tempfile::NamedTempFile::close)
+}
+
+fn expect_apart_from_all(path: &Path, inputs: &[PathBuf]) -> Result<()> {
+    let Ok(resolved) = resolve(path) else { return Ok(()) };
+    inputs.iter().try_for_each(|input| expect_apart(path, &resolved, &Protected::new(input)))
 }
 
 /// Fails where an output is, lies in or holds something that is to stay as it is.

@@ -4,7 +4,9 @@ use anstream::eprintln;
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
-use native_eval::{Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task};
+use native_eval::{
+    Backend, Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, Task,
+};
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
 use super::{Exit, Failure, contract, device, progress, text};
@@ -26,7 +28,7 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
         logits: LogitLimits { positions: options.limit_positions, vocabulary: options.limit_vocabulary },
     };
     let device = device_options(&options.device, environment.get("AUTORESEARCH_EVAL_DEVICE"));
-    let verdict = match score(&benchmark, &device?) {
+    let verdict = match score(&benchmark, &device?, &result) {
         Ok(verdict) => verdict,
         Err(Stopped::Halt(halt)) => return contract::halted(halt),
         Err(Stopped::Failure(failure)) => return Err(failure),
@@ -50,8 +52,9 @@ impl<E: Into<Halt>> From<E> for Stopped {
     }
 }
 
-fn score(benchmark: &Benchmark, device: &DeviceOptions) -> Result<Verdict, Stopped> {
+fn score(benchmark: &Benchmark, device: &DeviceOptions, result: &OutputFile) -> Result<Verdict, Stopped> {
     let run = benchmark.prepare()?;
+    result.expect_apart(&benchmark.files.paths_read())?;
     let measured = match benchmark.open(&run)? {
         Opened::Stub(measured) => measured,
         Opened::Model(mut source) => {

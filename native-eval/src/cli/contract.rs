@@ -52,11 +52,14 @@ impl ContractOptions {
         files: &LocalFiles,
         tokenizer: Option<&Path>,
     ) -> Result<OutputFile, Error> {
+        let absolute = |path: &str| Some(files.absolute_path(path)).filter(|_| !path.is_empty());
         let named =
             [environment.artifact_path(), environment.trimmed("AUTORESEARCH_PRIVATE_HELDOUT_MANIFEST")];
-        let named = named.into_iter().filter(|path| !path.is_empty()).map(|path| files.absolute_path(path));
+        let named = named.into_iter().filter_map(absolute);
         let given = self.corpus.iter().chain(&self.config.config).cloned();
-        let tokenizer = tokenizer.into_iter().flat_map(tokenizer_files);
+        let own = absolute(environment.trimmed("AUTORESEARCH_EVAL_TOKENIZER_ID"));
+        let tokenizer = tokenizer.map(Path::to_owned).into_iter().chain(own);
+        let tokenizer = tokenizer.flat_map(|path| tokenizer_files(&path));
         OutputFile::check(&self.result, &named.chain(given).chain(tokenizer).collect::<Vec<_>>())
     }
 

@@ -22,7 +22,10 @@ pub fn run(options: &ProxyOptions, format: Format) -> Result<Exit, Failure> {
         path => Submission::File { path, files: &files },
     };
     match run_proxy(&proxy, submission) {
-        Ok(verdict) => options.contract.finish(&result, &verdict, format),
+        Ok(verdict) => {
+            result.expect_apart(&files.paths_read())?;
+            options.contract.finish(&result, &verdict, format)
+        }
         Err(halt) => contract::halted(halt),
     }
 }

@@ -56,7 +56,13 @@ impl Target {
 
     /// Checks the same once more, since it may have changed meanwhile.
     pub(super) fn check_again(&self) -> Result<()> {
-        Self::check(&self.named, self.force, &self.inputs).map(drop)
+        let again = Self::check(&self.named, self.force, &self.inputs)?;
+        if again.path == self.path {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Io, "the target leads elsewhere by now")
+            .within(self.named.display())
+            .expected(self.path.display(), again.path.display()))
     }
 
     /// With every link followed.

@@ -131,6 +131,11 @@ fn a_result_does_not_take_the_place_of_what_is_read() {
         place.refused(command, &place.path("documents.json"), "documents.json");
     }
     place.refused("merge", &place.path("losses.jsonl"), "losses.jsonl");
+    // A document that only the manifest names.
+    fs::write(place.path("document.txt"), "one short text").expect("a file");
+    fs::write(place.path("documents.json"), r#"{"documents": [{"path": "document.txt"}]}"#).expect("a file");
+    place.refused("benchmark", &place.path("document.txt"), "document.txt");
+    fs::write(place.path("documents.json"), r#"["one short text", "another"]"#).expect("a file");
 
     // Two outputs in one file, there or not, and a report in the artifact's folder.
     let (artifact, documents) = (place.path("model.zip"), place.path("documents.json"));
