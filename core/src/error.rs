@@ -62,12 +62,26 @@ pub struct Fault {
     pub found: String,
     /// What the user can do about it.
     pub hint: Option<String>,
+    /// What the validator says of the same input, where the fault makes that certain.
+    #[serde(skip)]
+    pub rejection: Option<Rejection>,
+}
+
+/// Why the validator takes no model from an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// It is neither a folder nor a zip nor a tar.
+    NoArchive,
+    /// The member of this name would be unpacked outside the archive's folder.
+    UnsafePath(String),
+    /// No config.json is in it.
+    NoConfig,
 }
 
 /// Result of anything that reads an input.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-fields!(Fault { kind, what, place, offset, expected, found, hint });
+fields!(Fault { kind, what, place, offset, expected, found, hint; rejection });
 names!(ErrorKind {
     Truncated = "truncated",
     Malformed = "malformed",
@@ -82,6 +96,13 @@ names!(ErrorKind {
     Unsupported = "unsupported",
     Io = "io"
 });
+
+impl FromJson for Rejection {
+    /// It is never written: a report that holds a fault is not a run of the validator.
+    fn from_json(value: Value) -> Result<Self, String> {
+        Err(crate::json::mismatch("nothing", &value))
+    }
+}
 
 impl FromJson for Error {
     fn from_json(value: Value) -> Result<Self, String> {
@@ -108,6 +129,7 @@ impl Error {
             expected: String::new(),
             found: String::new(),
             hint: None,
+            rejection: None,
         }))
     }
 
@@ -135,6 +157,20 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
+    }
+
+    /// Sets what the validator says of the same input. Only where it must: a reader may be stricter than the
+    /// validator, and its other faults say nothing about a run.
+    pub fn rejected_as(mut self, rejection: Rejection) -> Self {
+        self.0.rejection = Some(rejection);
+        self
+    }
+
+    /// There is not enough memory for `bytes` bytes of `what`.
+    pub fn no_memory(what: &str, bytes: u64) -> Self {
+        Self::new(ErrorKind::TooLarge, "not enough memory")
+            .expected(format!("{bytes} bytes for {what}"), "less than that")
+            .hint("give the process more memory")
     }
 }
 

@@ -25,5 +25,5 @@ pub mod report;
 pub mod scan;
 mod tensor;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Rejection, Result};
 pub use tensor::{Dense, Dtype, Matrix, Packed, RESCUE_GROUP, RowSlot, Values};

@@ -74,6 +74,11 @@ impl Markup {
         self
     }
 
+    /// What it is made of.
+    pub fn into_element(self) -> Element {
+        *self.0
+    }
+
     /// All text in it, in order.
     pub fn all_text(&self) -> String {
         let text = |child: &Child| match child {

@@ -389,7 +389,7 @@ mod tests {
         options.cut(2);
         (options.documents, options.tokens) = (2, 33);
         let mut steps = Vec::new();
-        let mut backend = CpuBackend::new(None);
+        let mut backend = CpuBackend::new(None).unwrap();
         let result = run(&options, &mut backend, &mut |done, total| steps.push((done, total))).unwrap();
         let guessing = 4096f64.ln();
         assert!((guessing..guessing + 1.0).contains(&result.mean_loss_nats), "{result:?}");

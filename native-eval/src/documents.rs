@@ -7,6 +7,8 @@ use serde::Deserialize;
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{PostProcessor, Tokenizer};
 
+use crate::input;
+
 /// Longest documents file.
 const DOCUMENTS_BYTES: u64 = 1 << 30;
 
@@ -25,21 +27,9 @@ enum Entry {
 /// A file that can't be read, is not of that form, or holds no document.
 pub fn read(path: &Path) -> Result<Vec<String>> {
     let name = path.display().to_string();
-    let text = read_text(path).map_err(|e| e.within(&name))?;
+    let text = input::read_text(path, "the documents", DOCUMENTS_BYTES).map_err(|e| e.within(&name))?;
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
     parse(&text, &extension).map_err(|e| e.within(&name))
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    let io = |error: std::io::Error| {
-        Error::new(ErrorKind::Io, "the documents can't be read").expected("a file", error)
-    };
-    let length = std::fs::metadata(path).map_err(io)?.len();
-    if length > DOCUMENTS_BYTES {
-        return Err(Error::new(ErrorKind::TooLarge, "the documents file is too large")
-            .expected(format!("at most {DOCUMENTS_BYTES} bytes"), length));
-    }
-    std::fs::read_to_string(path).map_err(io)
 }
 
 /// Parses the text of a documents file with this extension, see [`read`].
@@ -96,9 +86,7 @@ impl TextTokenizer {
     /// # Errors
     /// A file that can't be read or is no tokenizer.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::new(ErrorKind::Io, "the tokenizer can't be read").expected("a tokenizer.json", error)
-        });
+        let bytes = input::read_bytes(path, "the tokenizer", limits::TOKENIZER_BYTES);
         bytes.and_then(|bytes| Self::from_json(&bytes)).map_err(|error| error.within(path.display()))
     }
 

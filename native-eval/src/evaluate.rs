@@ -152,7 +152,7 @@ mod tests {
         options.cut(1);
         let documents: Vec<Vec<u32>> = (2..9).map(|length| (0..length * 3).collect()).collect();
         let settings = EvaluateOptions::default();
-        let mut backend = CpuBackend::new(Some(1));
+        let mut backend = CpuBackend::new(Some(1)).unwrap();
         let model = options.random_model(&mut backend, &mut Random::new()).unwrap();
         let alone = evaluate(&mut backend, &model, &documents, &settings, &mut |_, _| {}).unwrap();
 
@@ -160,7 +160,7 @@ mod tests {
         let (tally, both) = (Mutex::new(Tally::new(documents.len())), Barrier::new(2));
         let batches = std::thread::scope(|scope| {
             let device = || {
-                let mut backend = CpuBackend::new(Some(1));
+                let mut backend = CpuBackend::new(Some(1)).unwrap();
                 let model = options.random_model(&mut backend, &mut Random::new()).unwrap();
                 let mut batches = 0;
                 let finished = &mut |batch: Vec<Finished>| {

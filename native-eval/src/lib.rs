@@ -1,6 +1,8 @@
 //! The native evaluator: reads artifacts from disk, runs them on the CPU or through wgpu, and
 //! reports perplexity. The binary `bitgauge` is a thin layer over this library.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod backend;
 pub mod bench;
 mod benchmark;
@@ -9,6 +11,7 @@ pub mod documents;
 mod evaluate;
 mod forward;
 mod gpu;
+pub mod input;
 mod local_files;
 mod losses;
 mod output_file;
@@ -17,6 +20,7 @@ mod places;
 mod reference;
 mod score;
 mod source;
+mod threads;
 mod tokenizer;
 mod weights;
 
@@ -29,7 +33,7 @@ pub use forward::{
 };
 pub use gpu::{
     AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    Precision, ShaderPatch, adapters,
+    Precision, ShaderPatch, adapters, devices_opened,
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
@@ -37,6 +41,7 @@ pub use output_file::{OutputFile, outlive_file_limits};
 pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
-pub use source::{Source, unpack};
+pub use source::Source;
+pub use threads::{MAX_THREADS, no_thread, start_threads};
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer, tokenizer_files};
 pub use weights::{LoadError, LoadTimes, load, prepare};

@@ -1,6 +1,6 @@
 //! The files that the validator's manifests name, from this machine's disk.
 
-use std::io::ErrorKind as IoKind;
+use std::io::{ErrorKind as IoKind, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +8,8 @@ use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::documents::{Files, HubSource, ReadError};
 use bitgauge_core::contract::python::Value;
 use bitgauge_core::{Error, ErrorKind};
+
+use crate::input;
 
 /// Longest manifest or document that is read.
 const FILE_BYTES: u64 = 1 << 30;
@@ -91,7 +93,14 @@ impl Files for LocalFiles {
             return Err(ReadError::Other(format!("no regular file of at most {FILE_BYTES} bytes")));
         }
         self.read.lock().unwrap_or_else(PoisonError::into_inner).push(path.into());
-        std::fs::read(path).map_err(explain)
+        let file =
+            input::open_regular(Path::new(path)).map_err(|error| ReadError::Other(error.to_string()))?;
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(explain)?;
+        if bytes.len() as u64 > FILE_BYTES {
+            return Err(ReadError::Other(format!("more than {FILE_BYTES} bytes")));
+        }
+        Ok(bytes)
     }
 
     fn fetch(&self, source: &HubSource, path: &str) -> Result<Vec<u8>, Halt> {

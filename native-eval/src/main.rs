@@ -1,6 +1,8 @@
 //! The command `bitgauge`. All that happens here is parsing the arguments and setting the exit
 //! status; see `cli`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -3,7 +3,6 @@
 mod origin;
 mod reader;
 mod storage;
-mod unpack;
 
 use std::borrow::Cow;
 use std::fs;
@@ -16,13 +15,14 @@ use bitgauge_core::container::{
 };
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
-use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_core::{Error, ErrorKind, Rejection, Result};
 use origin::Origin;
 use reader::Reader;
-use storage::{Storage, allocate, io_error, list_folder, no_room, not_a_file, reserve, resize};
-pub use unpack::unpack;
+use storage::{Storage, allocate, list_folder, no_room, reserve, resize};
 
-/// Folder of an unpacked archive, below the temporary one.
+use crate::input::{io_error, not_regular};
+
+/// Folder that the validator unpacks an archive into, below a temporary one.
 const UNPACKED: &str = "artifact";
 /// Bytes handed on at once when a member is streamed.
 const PIECE_BYTES: usize = 1 << 20;
@@ -48,8 +48,6 @@ pub struct Source {
     inflating: Option<(usize, Reader)>,
     /// Recycled between calls.
     piece: Vec<u8>,
-    /// Where an archive was unpacked to; removed with the source.
-    _unpacked: Option<tempfile::TempDir>,
 }
 
 impl Source {
@@ -71,7 +69,7 @@ impl Source {
             return Ok(Self { name, place: Some(shown), origin, ..source });
         }
         if !metadata.is_file() {
-            return Err(not_a_file(path, "neither a file nor a folder"));
+            return Err(not_regular(metadata.file_type()).within(&shown));
         }
         let name = path.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
         let origin = Some(Origin::new(path, &[path.to_owned()])?);
@@ -80,40 +78,43 @@ impl Source {
         Ok(Self { origin, ..source })
     }
 
-    /// Opens a model as the validator finds it in a folder, a zip, or a plain or compressed tar.
+    /// Opens a model as the validator finds it in a folder, a zip, or a plain or compressed tar, and reads all of an
+    /// archive as unpacking it would.
     ///
-    /// Zips and tars are read in place where their names are plain and nothing is there twice; every other archive
-    /// is unpacked into a temporary folder first.
-    ///
-    /// Errors: no archive, unsafe names, no config.json, in the validator's words; all of
-    /// [`Source::open`]'s.
+    /// Errors: no archive, unsafe names, no config.json, in the validator's words; all of [`Source::open`]'s and of
+    /// the members' bytes as bitgauge's own. Those say nothing about the validator, which may take such an archive.
     pub fn open_as_validator(path: &Path) -> Result<Self, Halt> {
-        let source = if path.is_dir() {
-            Self::open(path)?
-        } else {
-            match Self::open(path) {
-                Ok(source) if matches!(source.artifact.kind, ContainerKind::Zip | ContainerKind::Tar) => {
-                    source
-                }
-                _ => Self::open_unpacked(path)?,
+        let is_folder = path.is_dir();
+        let opened = Self::open(path).and_then(|mut source| {
+            if source.has_archive_checksums() {
+                source.check_members()?;
             }
+            Ok(source)
+        });
+        let rejection = match opened {
+            Ok(source) => match source.artifact.kind {
+                ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar => {
+                    if source.artifact.model_dir.is_some() {
+                        return Ok(source);
+                    }
+                    Rejection::NoConfig
+                }
+                _ => Rejection::NoArchive,
+            },
+            Err(error) => error.rejection.clone().ok_or(error)?,
         };
-        if source.artifact.model_dir.is_some() {
-            return Ok(source);
-        }
-        let root = if path.is_dir() { path.to_owned() } else { std::env::temp_dir().join(UNPACKED) };
-        let message = "submission artifact does not contain a Hugging Face config.json";
-        Err(Raised::runtime(format!("{message}: {}", root.display())).into())
+        let root = if is_folder { path.to_owned() } else { std::env::temp_dir().join(UNPACKED) };
+        Err(raised(rejection, &root).into())
     }
 
-    fn open_unpacked(path: &Path) -> Result<Self, Halt> {
-        let folder = tempfile::tempdir().map_err(|error| io_error(&error))?;
-        let root = folder.path().join(UNPACKED);
-        fs::create_dir(&root).map_err(|error| io_error(&error))?;
-        unpack(path, &root)?;
-        let source = Self::open(&root)?;
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { name, _unpacked: Some(folder), ..source })
+    /// Whether the members lie in an archive whose checksums nobody compared yet.
+    fn has_archive_checksums(&self) -> bool {
+        self.artifact.members.iter().any(|member| member.crc32.is_some())
+    }
+
+    /// Reads every member to its end, which compares it with the archive's checksum.
+    fn check_members(&mut self) -> Result<()> {
+        (0..self.artifact.members.len()).try_for_each(|index| self.stream_member(index, &mut |_| Ok(())))
     }
 
     /// Opens an archive, a safetensors or a GGUF file that is in memory. `name` is for messages.
@@ -135,7 +136,6 @@ impl Source {
             tar: self.tar.as_ref().map(Storage::again),
             inflating: None,
             piece: Vec::new(),
-            _unpacked: None,
         }
     }
 
@@ -159,7 +159,6 @@ impl Source {
             tar: None,
             inflating: None,
             piece: Vec::new(),
-            _unpacked: None,
         })
     }
 
@@ -355,4 +354,17 @@ impl Source {
             None => error,
         }
     }
+}
+
+/// What the validator raises. `root` is the model's folder, or where it unpacks an archive.
+fn raised(rejection: Rejection, root: &Path) -> Raised {
+    Raised::runtime(match rejection {
+        Rejection::NoArchive => {
+            "submission artifact must be a Hugging Face model directory, .zip, or tar archive".into()
+        }
+        Rejection::UnsafePath(name) => format!("unsafe archive path: {name}"),
+        Rejection::NoConfig => {
+            format!("submission artifact does not contain a Hugging Face config.json: {}", root.display())
+        }
+    })
 }

@@ -7,7 +7,7 @@ use bitgauge_core::contract::python::Value;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 
 use crate::documents::TextTokenizer;
-use crate::{LocalFiles, Source};
+use crate::{LocalFiles, Source, input};
 
 const FILE: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -54,7 +54,11 @@ pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> R
     })?;
     let [file, config] = tokenizer_files(&path);
     let tokenizer = TextTokenizer::from_file(&file)?;
-    let config = std::fs::read(config).ok();
+    let read = |config: &PathBuf| {
+        let bytes = input::read_bytes(config, "the tokenizer's settings", limits::CONFIG_BYTES);
+        bytes.map_err(|error| error.within(config.display()))
+    };
+    let config = Some(config).filter(|config| config.exists()).as_ref().map(read).transpose()?;
     Ok(ValidatorTokenizer { id: id.into(), pad_id: pad_id(&tokenizer, config.as_deref()), tokenizer })
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn load_timed<B: Backend>(
     // The first in storage order of several failures, whichever came up first.
     let mut failure: Option<(usize, LoadError)> = None;
     std::thread::scope(|scope| {
-        let weights = feed.start(scope, source);
+        let weights = feed.start(scope, source)?;
         let mut since = Instant::now();
         for fed in weights {
             times.idle += lap(&mut since);
@@ -124,7 +124,8 @@ pub(crate) fn load_timed<B: Backend>(
                 }
             }
         }
-    });
+        Ok::<_, BackendError>(())
+    })?;
     [times.reading, times.decoding] = feed.times();
     match failure {
         None => Ok((builder.finish(backend)?, times)),

@@ -2,6 +2,7 @@
 import "./inspect.test.mjs";
 import "./link.test.mjs";
 import "./report.test.mjs";
+import "./yields.test.mjs";
 import "./formats.test.mjs";
 import "./compare.test.mjs";
 import "./url.test.mjs";

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { artifacts, check, cli, examine, finish, looks, open, pick, saveReport, temporary } from "./harness.mjs";
+import { artifacts, check, cli, examine, finish, idle, looks, open, pick, saveReport, temporary } from "./harness.mjs";
 
 const fetched = ({ requests }) => requests.filter((url) => /\/formats/.test(url)).map((url) => url.split(".").pop());
 
@@ -13,8 +13,8 @@ test("their worker is fetched when it is needed", async () => {
   const { page, record } = opened;
   await pick(page, join(artifacts, "eligible.zip"));
   await finish(page);
-  // Nor in vain, a moment later.
-  await page.waitForTimeout(300);
+  // Nor in vain, when there is nothing else to do.
+  await idle(page);
   assert.deepEqual(fetched(record), []);
   for (const name of ["eligible.tar.xz", "eligible.tar.bz2"]) {
     await pick(page, join(artifacts, name));

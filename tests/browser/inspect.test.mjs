@@ -4,7 +4,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { artifacts, check, cli, examine, finish, looks, neverBlocks, open, pick, saveReport, temporary } from "./harness.mjs";
+import { artifacts, check, cli, examine, finish, looks, open, pick, saveReport, temporary } from "./harness.mjs";
+import { inWorkers, started, workersCounted } from "./watch.mjs";
 
 const words = { 0: "Eligible", 1: "Not eligible", 3: "Inconclusive" };
 
@@ -72,17 +73,6 @@ function sparse(bytes) {
   return path;
 }
 
-// Has workers begin with this script. What it tells is in `window.told`.
-const inWorkers = (prelude) => `
-  const Original = Blob;
-  window.Blob = class extends Original {
-    constructor(parts, options) {
-      super(options?.type === "text/javascript" ? [${JSON.stringify(prelude)}, ...parts] : parts, options);
-    }
-  };
-  window.told = [];
-  new BroadcastChannel("told").onmessage = ({ data }) => window.told.push(data);`;
-
 // They tell when they refused.
 const olderBrowsers = {
   "without BYOB readers": `
@@ -120,23 +110,18 @@ for (const [which, prelude] of Object.entries(olderBrowsers)) {
   });
 }
 
-// Waits until as many workers run.
-async function workers(page, count) {
-  for (let tries = 0; page.workers().length !== count && tries < 100; tries++) await page.waitForTimeout(20);
-  assert.equal(page.workers().length, count, "workers");
-}
-
 test("Cancel ends the pass at once, and what the headers showed stays", async () => {
-  const opened = await open();
+  const opened = await open({ script: workersCounted });
   const { page } = opened;
   await pick(page, sparse(3_000_000_000));
   await page.locator(".gates").waitFor();
   await page.locator(".reading__words", { hasText: "/s ·" }).waitFor();
   // One that reads, two that hash.
-  await workers(page, 3);
-  await page.getByRole("button", { name: "Cancel" }).click();
-  await page.locator("progress").waitFor({ state: "detached", timeout: 2_000 });
-  await workers(page, 0);
+  await started(page, 3);
+  // The click itself ends them: nothing is waited for.
+  const ended = await page.getByRole("button", { name: "Cancel" }).evaluate((button) => (button.click(), window.workers));
+  assert.deepEqual(ended, { started: 3, ended: 3 });
+  await page.locator("progress").waitFor({ state: "detached" });
   assert.match(await page.locator(".notice").textContent(), /Cancelled/);
   assert.equal(await page.locator("#gate-loadable").count(), 1);
   await pick(page, join(artifacts, "eligible.zip"));
@@ -161,31 +146,18 @@ const withoutMemory = {
 
 for (const [what, script] of Object.entries(withoutMemory)) {
   test(`a worker that ${what} ends the inspection and all other workers`, async () => {
-    const opened = await open({ script });
+    const opened = await open({ script: [script, workersCounted] });
     const { page } = opened;
     await pick(page, sparse(3_000_000_000));
     const fault = page.getByRole("alert").filter({ hasText: "the inspection broke off" });
     assert.match(await fault.locator(".fault").textContent(), /found(Uncaught Error: )?no more memorywhat to do/);
-    // Any other has been started by now.
-    await page.waitForTimeout(300);
-    await workers(page, 0);
+    const { started, ended } = await page.evaluate(() => window.workers);
+    assert.ok(started > 0 && started === ended, `${started} workers started, ${ended} ended`);
     // The browser's console may have it, too: from each of the two that broke.
     for (const message of opened.record.messages.splice(0)) assert.match(message, /^error: .*no more memory/);
     await check(opened);
   });
 }
-
-test("the page never blocks for more than 50 ms, and a page that does is caught", async () => {
-  await neverBlocks(async (page) => {
-    await pick(page, join(artifacts, "eligible.zip"));
-    await finish(page);
-  });
-  const block = () => {
-    const end = performance.now() + 80;
-    while (performance.now() < end);
-  };
-  await assert.rejects(neverBlocks((page) => page.evaluate(`setTimeout(${block}); new Promise((end) => setTimeout(end, 200))`)));
-});
 
 test("the keyboard alone is enough", async () => {
   const opened = await open();

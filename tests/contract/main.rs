@@ -2,7 +2,7 @@
 
 mod budgets;
 mod documents;
-mod speed;
+mod reading;
 
 use bitgauge_core::contract::Environment;
 

@@ -14,6 +14,7 @@ mod linear;
 mod refusals;
 mod rows;
 mod shaders;
+mod sharing;
 mod uploads;
 
 use std::collections::HashMap;
@@ -41,6 +42,7 @@ fn main() {
             println!("adapter: {adapter}");
             tally.add_all(refusals::cases());
             tally.add_all(uploads::cases());
+            tally.add_all(sharing::cases());
             let mut backends = Backends::new();
             let mut worst = HashMap::new();
             for (precision, case) in kernels::cases() {

@@ -14,9 +14,12 @@ const EPS: f32 = 1e-6;
 
 /// The recorded rule on every device; with one value changed it must be told apart.
 pub fn cases(tally: &mut Tally) {
-    let Some(folder) = golden_ops() else {
-        tally.skip("gated_delta_rule", "there is no folder ops beside the models");
-        return;
+    let folder = match golden_ops() {
+        Ok(Some(folder)) => folder,
+        Ok(None) => {
+            return tally.skip("gated_delta_rule", "BITGAUGE_MODEL_GOLDENS points to a folder without ops");
+        }
+        Err(why) => return tally.case("gated_delta_rule", Err(why)),
     };
     for device in Device::WITH_REFERENCE {
         let run = |changed| {

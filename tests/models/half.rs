@@ -1,74 +1,102 @@
-//! Golden models with f16 products: their mean losses, in each way that the adapter has to multiply f16.
+//! Golden and random models with f16 products, in each way that the adapter has to multiply f16: every
+//! token's loss in units of what rounding does to it, and the mean loss.
 
 use std::path::Path;
 
-use conformance::{Tally, compare, golden_models, open_model};
+use conformance::{Tally, compare};
 use native_eval::{AdapterChoice, AdapterInfo, Backend, GpuBackend, GpuOptions, Precision, Task, adapters};
 
-use super::{Golden, Run, flip_weights, unsupported};
+use super::flip::{Caught, Copy};
+use super::noise::{Bound, Losses, Noise};
+use super::sequences;
 
 /// Absolute bound on the mean loss of a run, in nats.
 const MEAN_LOSS: f64 = 5e-3;
-/// Weights that the mutation flips: one would hide behind f16's own rounding.
-const FLIPPED: usize = 2_000;
 
-/// Which kernel a precision stands for, and what it needs.
-type Way = (Precision, &'static str, fn(&AdapterInfo) -> bool);
+/// A precision, and what it stands for.
+struct Way {
+    precision: Precision,
+    kernel: &'static str,
+    is_there: fn(&AdapterInfo) -> bool,
+    rounds_attention: bool,
+    bound: Bound,
+}
+
+/// On the golden models the root mean square of the errors was 0.9 to 1.5 where the factors are rounded on the
+/// CPU, in two orders of summing, and 1.0 to 1.5 in the plain kernel; the largest error of a token 9.0. What a
+/// few tokens depend on can be chaotic, so there is more room for one than for all.
+const FACTORS: Bound = Bound { floor: 0.0, noise: 1.0, all: 2.5, each: 25.0 };
 
 const WAYS: [Way; 2] = [
-    (Precision::F16Plain, "f16", |adapter| adapter.has_f16),
-    (Precision::F16, "f16, cooperative matrices", |adapter| adapter.has_cooperative_matrices),
+    Way {
+        precision: Precision::F16Plain,
+        kernel: "f16",
+        is_there: |adapter| adapter.has_f16,
+        rounds_attention: false,
+        // Eight products are rounded and summed in f16. The squares of the errors of one such sum add up to
+        // 8 (rounded products) + 1 + 2 + .. 8 (partial sums) times that of a factor, where those of eight
+        // factors are 8: 6.5 times in all.
+        bound: Bound { noise: 2.55, ..FACTORS },
+    },
+    Way {
+        precision: Precision::F16,
+        kernel: "f16, cooperative matrices",
+        is_there: |adapter| adapter.has_cooperative_matrices,
+        rounds_attention: true,
+        bound: FACTORS,
+    },
 ];
 
-/// Every case. Without an adapter there is none: the suite's other cases fail then.
-pub fn cases(tally: &mut Tally) {
+/// Every case of these models. Without an adapter there is none: the suite's other cases fail then.
+pub fn cases(tally: &mut Tally, folder: &Path, name: &str) {
     let adapters = adapters();
     let Some(adapter) = adapters.first() else { return };
-    for folder in golden_models().into_iter().filter(|folder| unsupported(folder).is_none()) {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for (precision, kernel, is_there) in WAYS {
-            if !is_there(adapter) {
-                tally.skip(&format!("{name} {kernel}"), &format!("{adapter} has none"));
+    for way in &WAYS {
+        let kernel = way.kernel;
+        if !(way.is_there)(adapter) {
+            tally.skip(&format!("{name} {kernel}"), &format!("{adapter} has none"));
+            continue;
+        }
+        let mut backend = match way.open() {
+            Ok(backend) => backend,
+            Err(why) => {
+                tally.case(&format!("{name} {kernel}"), Err(why));
                 continue;
             }
-            for sequence in ["s33", "s130"] {
-                let result = run(precision, kernel, &folder, sequence);
-                tally.case(&format!("{name} {sequence} {kernel}"), result);
-            }
-            let damaged = flip_weights(&folder, FLIPPED);
-            let caught = match run(precision, kernel, damaged.path(), "s33") {
-                Err(why) if why.contains("off by") => Ok(format!("caught: {why}")),
-                Err(why) => Err(why),
-                Ok(remark) => Err(format!("flipped weights went unnoticed: {remark}")),
-            };
-            tally.case(&format!("{name} flipped weights {kernel}"), caught);
+        };
+        for sequence in sequences(folder) {
+            let result = way.check(&mut backend, folder, sequence);
+            tally.case(&format!("{name} {sequence} {kernel}"), result);
+        }
+        tally.case(&format!("{name} flipped weights {kernel}"), way.flips(&mut backend, folder));
+    }
+}
+
+impl Way {
+    fn open(&self) -> Result<GpuBackend, String> {
+        let options = GpuOptions { precision: self.precision, ..GpuOptions::default() };
+        let backend = GpuBackend::new(&AdapterChoice::Best, options).map_err(|e| e.to_string())?;
+        match backend.precision() {
+            found if found == self.kernel => Ok(backend),
+            found => Err(format!("it runs in {found}")),
         }
     }
-}
 
-fn run(precision: Precision, kernel: &str, folder: &Path, sequence: &str) -> Result<String, String> {
-    let options = GpuOptions { precision, ..GpuOptions::default() };
-    let mut backend = GpuBackend::new(&AdapterChoice::Best, options).map_err(|e| e.to_string())?;
-    if backend.precision() != kernel {
-        return Err(format!("it ran in {}", backend.precision()));
+    /// Holds a run's losses against the recorded ones.
+    fn check(&self, backend: &mut GpuBackend, folder: &Path, sequence: &str) -> Result<String, String> {
+        let [got, want] = Losses { folder, sequence }.run(backend)?;
+        let noise = Noise::measure(folder, sequence, self.rounds_attention)?;
+        let text = noise.check(&got, &want, self.bound)?;
+        let means = [got, want].map(|nats| super::mean(&nats));
+        let mean = compare("mean loss", &means[..1], &means[1..], MEAN_LOSS)?.worst;
+        Ok(format!("{text}, the mean by {mean:.1e} of {:.3} nats", means[1]))
     }
-    MeanLoss { folder, sequence }.run(&mut backend)
-}
 
-/// The mean loss of one model and sequence length.
-struct MeanLoss<'a> {
-    folder: &'a Path,
-    sequence: &'a str,
-}
-
-impl Task for MeanLoss<'_> {
-    type Output = Result<String, String>;
-
-    fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
-        let golden = Golden::read(self.folder, self.sequence)?;
-        let model = open_model(backend, self.folder)?;
-        let [got, want] = Run::new(&golden, false).losses(backend, &model)?.map(|nats| super::mean(&nats));
-        let worst = compare("mean loss", &[got], &[want], MEAN_LOSS)?.worst;
-        Ok(format!("off by {worst:.1e} of {want:.3} nats"))
+    /// Flips weights of every matrix.
+    fn flips(&self, backend: &mut GpuBackend, folder: &Path) -> Result<String, String> {
+        let copy = Copy::of(folder)?;
+        let noise = Noise::measure(folder, "s33", self.rounds_attention)?;
+        let flips = copy.flips(&noise, self.bound)?;
+        Caught { copy: &copy, flips: &flips, noise: &noise, bound: self.bound }.run(backend)
     }
 }

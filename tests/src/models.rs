@@ -8,9 +8,11 @@ use native_eval::{
     AdapterChoice, Backend, CpuBackend, GpuBackend, GpuOptions, Model, ReferenceBackend, Source, Task, load,
 };
 
-/// The folder of fixtures in the tree.
+/// The folder of fixtures: where the suites were built, or, on another machine, in the repository that
+/// they are run in.
 pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    if built.is_dir() { built } else { PathBuf::from("tests/fixtures") }
 }
 
 /// Folders of golden models: those of `BITGAUGE_MODEL_GOLDENS` when set, else the fixtures'.
@@ -29,13 +31,29 @@ pub fn golden_models() -> Vec<PathBuf> {
     models
 }
 
-/// The folder of goldens for single operations, beside those of the models.
-pub fn golden_ops() -> Option<PathBuf> {
-    Some(goldens().join("ops")).filter(|folder| folder.is_dir())
+/// The folder of goldens for single operations, beside those of the models. `None` where
+/// `BITGAUGE_MODEL_GOLDENS` points to a folder without it.
+///
+/// # Errors
+/// The fixtures lack it.
+pub fn golden_ops() -> Result<Option<PathBuf>, String> {
+    ops_in(&goldens(), std::env::var_os(GOLDENS).is_some())
 }
 
+fn ops_in(goldens: &Path, is_chosen: bool) -> Result<Option<PathBuf>, String> {
+    let folder = goldens.join("ops");
+    match folder.is_dir() {
+        true => Ok(Some(folder)),
+        false if is_chosen => Ok(None),
+        false => Err(format!("{} is not there", folder.display())),
+    }
+}
+
+/// Points the model suite at another folder of goldens.
+const GOLDENS: &str = "BITGAUGE_MODEL_GOLDENS";
+
 fn goldens() -> PathBuf {
-    std::env::var_os("BITGAUGE_MODEL_GOLDENS").map_or_else(|| fixtures().join("models"), PathBuf::from)
+    std::env::var_os(GOLDENS).map_or_else(|| fixtures().join("models"), PathBuf::from)
 }
 
 /// A device that every model suite runs on.
@@ -62,7 +80,7 @@ impl Device {
 /// The task's own, or why there is no such device.
 pub fn on_device<T>(device: Device, task: impl Task<Output = Result<T, String>>) -> Result<T, String> {
     match device {
-        Device::Cpu => task.run(&mut CpuBackend::new(None)),
+        Device::Cpu => task.run(&mut CpuBackend::new(None).expect("threads")),
         Device::Reference => task.run(&mut ReferenceBackend),
         Device::Gpu => {
             let backend = GpuBackend::new(&AdapterChoice::Best, GpuOptions::default());
@@ -97,4 +115,19 @@ pub fn copy_folder(from: &Path) -> tempfile::TempDir {
         fs::copy(&path, to.path().join(name)).expect("a copy");
     }
     to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a folder that someone chose may lack the operations.
+    #[test]
+    fn missing_fixtures_are_a_failure() {
+        let goldens = tempfile::tempdir().expect("a temporary folder");
+        assert!(ops_in(goldens.path(), false).expect_err("a failure").ends_with("ops is not there"));
+        assert_eq!(ops_in(goldens.path(), true), Ok(None));
+        fs::create_dir(goldens.path().join("ops")).expect("a folder");
+        assert_eq!(ops_in(goldens.path(), false), Ok(Some(goldens.path().join("ops"))));
+    }
 }

@@ -6,9 +6,9 @@
 //! can simply read, [`fetch_and_open`] does the asking and feeding. A compressed tar has no ranges: there
 //! [`Pause::Unpack`] says to push all of the file through [`TarStream`].
 
+mod deflate;
 mod gguf;
 mod index;
-mod inflate;
 mod json;
 mod member;
 mod model;
@@ -20,8 +20,8 @@ mod tar;
 mod window;
 mod zip;
 
+pub use deflate::{Inflater, Progress};
 pub use gguf::Metadata as GgufMetadata;
-pub use inflate::{Inflater, Progress};
 pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
 pub use packed::{Packing, TarStream, Unpacker};

@@ -1,7 +1,7 @@
 //! Which names a member may have: relative, plain, each once. Nothing is ever written under these
 //! names, but the validator does unpack, and two readers must not disagree about what is where.
 
-use crate::{Error, ErrorKind, Result, order};
+use crate::{Error, ErrorKind, Rejection, Result, order};
 
 /// Refuses a name that is empty, absolute, or has an empty, `.` or `..` component or a NUL.
 ///
@@ -23,6 +23,36 @@ pub(super) fn check(name: &str) -> Result<()> {
     Err(Error::new(ErrorKind::BadName, "an unsafe member name")
         .within(name.escape_debug())
         .expected("a relative path of plain components", fault))
+}
+
+/// Refuses a name that would be unpacked outside the archive's folder, as the validator does. `stored` is the name
+/// as the archive spells it.
+pub(super) fn check_stays(stored: &str) -> Result<()> {
+    if !leaves(stored) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::BadName, "an unsafe member name")
+        .within(stored.escape_debug())
+        .expected("a relative path of plain components", "the path leaves the archive's folder")
+        .rejected_as(Rejection::UnsafePath(stored.to_owned())))
+}
+
+/// Whether a path is absolute, or its `..` lead out of the folder that it starts in.
+fn leaves(name: &str) -> bool {
+    let mut depth = 0_usize;
+    name.starts_with('/')
+        || name.split('/').any(|part| match part {
+            "" | "." => false,
+            ".." if depth == 0 => true,
+            ".." => {
+                depth -= 1;
+                false
+            }
+            _ => {
+                depth += 1;
+                false
+            }
+        })
 }
 
 /// Refuses a name that occurs twice, and a file that is also a folder. `names` holds names without

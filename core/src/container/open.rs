@@ -5,7 +5,7 @@ use super::{
     Artifact, Compression, ContainerKind, Member, Packing, TarStream, gguf, model, names, safetensors, tar,
     zip,
 };
-use crate::{Error, ErrorKind, Result, limits, order};
+use crate::{Error, ErrorKind, Rejection, Result, limits, order};
 
 /// What the files of a [`Window`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,9 @@ pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
         Root::Folder => (ContainerKind::Folder, folder(window)?),
         Root::File => file(window)?,
     };
-    model::read(window, kind, size_bytes, members)
+    let read = model::read(window, kind, size_bytes, members);
+    let is_one_file = matches!(kind, ContainerKind::Safetensors | ContainerKind::Gguf);
+    read.map_err(|pause| if is_one_file { pause.rejected_as(rejection(window)) } else { pause })
 }
 
 /// [`open`] for a caller that can read any range at once: `fetch` gives exactly the bytes asked for.
@@ -119,8 +121,8 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
         return Ok((ContainerKind::Zip, members));
     }
     let first = window.get(0, 0, (*len).min(tar::BLOCK))?;
+    zip::check_absent(window, 0)?;
     if tar::looks_like(first) {
-        zip::check_absent(window, 0)?;
         return Ok((ContainerKind::Tar, tar::members(window, 0)?));
     }
     if first.starts_with(gguf::MAGIC) {
@@ -130,7 +132,6 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
         return Ok((ContainerKind::Safetensors, vec![whole_file(0, name, *len)]));
     }
     if let Some(packing) = Packing::of(first) {
-        zip::check_absent(window, 0)?;
         return Err(Pause::Unpack(packing));
     }
     let error = if *len <= safetensors::LENGTH_BYTES {
@@ -141,7 +142,33 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
             .expected("a model folder, a zip or tar of one, a safetensors or a GGUF file", describe(first))
             .hint("give the model folder itself, or a zip or tar of it")
     };
-    Err(error.at(0).within(name).into())
+    Err(Pause::from(error.at(0).within(name)).rejected_as(rejection(window)))
+}
+
+/// What the validator says of a single file that is neither a zip nor, here, a tar; nothing where it may read it.
+fn rejection(window: &Window) -> Option<Rejection> {
+    let first = window.get(0, 0, window.len(0).min(tar::BLOCK)).ok()?;
+    tar::rejection(first).filter(|rejection| *rejection != Rejection::NoArchive || !lzma_may_begin(first))
+}
+
+/// Whether Python's `lzma` may read a file that begins like this: beside xz it knows its two older formats.
+fn lzma_may_begin(first: &[u8]) -> bool {
+    /// Highest first byte of the oldest format, which stands for three small numbers.
+    const PROPERTIES: u8 = 224;
+    /// Longest contents that liblzma believes such a header.
+    const CONTENTS_BYTES: u64 = 1 << 38;
+    let Some((properties, rest)) = first.split_first() else { return false };
+    let (Some(dictionary), Some(contents)) =
+        (rest.first_chunk(), rest.get(4..).and_then(<[u8]>::first_chunk))
+    else {
+        return false;
+    };
+    let (dictionary, contents) = (u32::from_le_bytes(*dictionary), u64::from_le_bytes(*contents));
+    // A power of two, or one and a half of it, or the largest number.
+    let top = dictionary.checked_ilog2().map_or(0, |log| 1 << log);
+    let is_size = [u32::MAX, top, top | top >> 1].contains(&dictionary);
+    let is_length = contents < CONTENTS_BYTES || contents == u64::MAX;
+    first.starts_with(b"LZIP") || (*properties <= PROPERTIES && is_size && is_length)
 }
 
 fn whole_file(file: usize, name: &str, len: u64) -> Member {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Packing;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Rejection};
 
 /// Number of a file as the caller listed it.
 pub type FileId = usize;
@@ -44,6 +44,14 @@ impl Pause {
         match self {
             Self::Failed(error) => Self::Failed(error.within(outer)),
             other => other,
+        }
+    }
+
+    /// Adds to a failure what the validator says of the same input, where that is certain.
+    pub(super) fn rejected_as(self, rejection: Option<Rejection>) -> Self {
+        match (self, rejection) {
+            (Self::Failed(error), Some(rejection)) => Self::Failed(error.rejected_as(rejection)),
+            (other, _) => other,
         }
     }
 }

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_small_product_is_timed_and_right() {
         let options = MatmulOptions { tokens: 33, rows: 70, columns: 256, bases: 2, rescue_fraction: 0.2 };
-        let result = run_matmul(&options, &mut CpuBackend::new(None)).unwrap();
+        let result = run_matmul(&options, &mut CpuBackend::new(None).unwrap()).unwrap();
         assert!(result.seconds > 0.0 && result.best_seconds <= result.seconds, "{result:?}");
         assert!(result.largest_error < 1e-5, "{result:?}");
     }

@@ -11,7 +11,10 @@ use std::str::FromStr;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::report::SourceUrl;
 use clap::{Parser, Subcommand, ValueEnum};
-use native_eval::{Precision, Shard};
+use native_eval::{MAX_THREADS, Precision, Shard};
+
+use super::Exit;
+use super::print::{self, print};
 
 pub use bench::*;
 pub use contract::*;
@@ -20,6 +23,11 @@ pub use pack::*;
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
 ///
 /// Without a command it inspects and evaluates a small built-in model.
+///
+/// Artifacts are regular files or folders. Documents, tokenizers, settings, shards and reports may also come
+/// through a pipe: the shell's <(...), or /dev/stdin. Devices, sockets and named pipes are not read.
+///
+/// Ctrl-C says what is kept; a second one ends at once. A pipe that takes no more of the output ends quietly.
 ///
 /// Exit status: 0 eligible or done, 1 judged and not eligible, 2 wrong usage, IO error or
 /// malformed input, 3 inconclusive.
@@ -226,15 +234,15 @@ pub struct DeviceOptions {
     /// shares the documents out among several: `all` takes every hardware GPU, `gpu:0,gpu:2` those two.
     #[arg(long, value_name = "auto|all|cpu|gpu|gpu:INDEX[,…]", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Tokens that go through the model together. Default: what suits the device.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Tokens that go through the model together, at most 1,048,576. Default: what suits the device.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub tokens_in_flight: Option<u32>,
     /// What products with weights are computed in on a GPU; the CPU computes in f32. `auto` takes
     /// f16 where cooperative matrices (tensor cores) multiply it, else f32.
     #[arg(long, value_enum, default_value_t = PrecisionName::Auto)]
     pub precision: PrecisionName,
-    /// CPU threads. Default: all.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// CPU threads, at most 1,024. Default: one for each core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64))]
     pub threads: Option<u16>,
 }
 
@@ -315,5 +323,19 @@ impl FromStr for DeviceChoice {
 /// Writes the completion script of `shell` to stdout.
 pub fn print_completions(shell: clap_complete::Shell) {
     let mut command = <Args as clap::CommandFactory>::command();
-    clap_complete::generate(shell, &mut command, "bitgauge", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "bitgauge", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
+}
+
+/// Prints the help or the version that was asked for, or what is wrong with the arguments.
+pub fn print_unparsed(unparsed: &clap::Error) -> Exit {
+    let words = unparsed.render();
+    if unparsed.use_stderr() {
+        print::note(format_args!("{}", words.ansi()));
+        Exit::Fault
+    } else {
+        print!("{}", words.ansi());
+        Exit::Done
+    }
 }

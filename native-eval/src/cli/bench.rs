@@ -1,16 +1,27 @@
 //! `bitgauge bench`: how fast this device evaluates a model of a known shape.
 
-use anstream::println;
 use native_eval::bench::{self, BenchOptions as Job, BenchResult, MatmulOptions, MatmulResult};
 use native_eval::{Backend, KernelTime, Task};
 
 use super::args::{BenchOptions, Format, ProductSize};
+use super::print::println;
 use super::{Exit, Failure, device, output, progress, text};
+
+/// Most tokens of all documents together.
+const MAX_TOKENS: u64 = 1 << 26;
 
 /// Runs one benchmark.
 pub fn run(options: &BenchOptions, format: Format) -> Result<Exit, Failure> {
     if let Some(size) = options.matmul {
         return run_matmul(options, size, format);
+    }
+    let all_tokens = u64::from(options.documents) * u64::from(options.tokens);
+    if all_tokens > MAX_TOKENS {
+        return Err(Failure(format!(
+            "--documents and --tokens are too many together\n  expected: at most {} tokens\n  found:    {}",
+            text::count(MAX_TOKENS),
+            text::count(all_tokens)
+        )));
     }
     let mut job = Job::published(&options.shape).map_err(Failure)?;
     job.documents = options.documents as usize;

@@ -1,18 +1,20 @@
 //! `bitgauge benchmark`: the validator's direct run.
 
-use anstream::eprintln;
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
 use native_eval::{
     Backend, Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, Task,
+    start_threads,
 };
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
-use super::{Exit, Failure, contract, device, progress, text};
+use super::print::eprintln;
+use super::{Exit, Failure, contract, device, interrupt, progress, text};
 
 /// Runs the benchmark that the environment describes.
 pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
+    interrupt::keep("nothing is kept, and no result is written");
     let (environment, files) = (contract::environment(), contract::files()?);
     let result = options.contract.check_result(&environment, &files, options.tokenizer.as_deref())?;
     let config = options.contract.config.read()?;
@@ -60,6 +62,7 @@ fn score(benchmark: &Benchmark, device: &DeviceOptions, result: &OutputFile) -> 
         Opened::Model(mut source) => {
             let task = Measure { benchmark, run: &run, source: &mut source };
             if device.device == DeviceChoice::Named(vec![DeviceName::Cpu]) && task.is_small() {
+                start_threads().map_err(|error| Stopped::Failure(error.into()))?;
                 task.run(&mut ReferenceBackend).map_err(Stopped::Failure)??
             } else {
                 device::run(device, task).map_err(Stopped::Failure)??

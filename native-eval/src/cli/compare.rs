@@ -2,13 +2,13 @@
 
 mod json;
 
-use anstream::println;
 use bitgauge_core::report::compare::{self, Decision, Figure, Line, Pair, Reason, Side};
 use bitgauge_core::report::{Gate, LayerSummary, Report, TensorSummary, WeightSummary};
 
 use super::args::{CompareOptions, Format};
 use super::inspect::Reading;
 use super::output::{print_table, table};
+use super::print::{print, println};
 use super::{Exit, Failure, subject, text};
 
 /// Weights and layers that are listed unless all are asked for.

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use anstream::{eprintln, print, println};
 use bitgauge_core::contract::direct::Verdict;
 use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::python::Value;
 use bitgauge_core::contract::{Config, Environment, Halt, Pack};
 use bitgauge_core::{Error, ErrorKind};
-use native_eval::{LocalFiles, OutputFile, tokenizer_files};
+use native_eval::{LocalFiles, OutputFile, input, tokenizer_files};
 
 use super::args::{ConfigOptions, ContractOptions, Format};
+use super::print::{eprintln, print, println};
 use super::{Exit, Failure};
 
 /// Longest settings or corpus file.
@@ -78,16 +78,7 @@ impl ContractOptions {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let fail = |why: &dyn std::fmt::Display| {
-        Error::new(ErrorKind::Io, "the file can't be read")
-            .within(path.display())
-            .expected("a JSON file", why)
-    };
-    let length = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if length > FILE_BYTES {
-        return Err(fail(&format!("{length} bytes, more than {FILE_BYTES}")));
-    }
-    std::fs::read_to_string(path).map_err(|error| fail(&error))
+    input::read_text(path, "the file", FILE_BYTES).map_err(|error| error.within(path.display()))
 }
 
 fn malformed(path: &Path, why: &dyn std::fmt::Display) -> Error {

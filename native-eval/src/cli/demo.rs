@@ -1,11 +1,11 @@
 //! `bitgauge` without a command: the built-in model, inspected and evaluated.
 
-use anstream::eprintln;
 use bitgauge_core::contract::Pack;
 use native_eval::{Shard, Source, documents};
 
 use super::args::{DeviceOptions, Format};
 use super::eval::Job;
+use super::print::eprintln;
 use super::{Exit, Failure, output, text};
 
 /// A packed model trained for this purpose; `demo/README.md` says how.

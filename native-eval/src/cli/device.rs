@@ -1,9 +1,9 @@
 //! Opens the devices that a command runs on.
 
-use anstream::eprintln;
 use native_eval::{AdapterChoice, AdapterInfo, Backend, CpuBackend, GpuBackend, GpuOptions, Task, adapters};
 
 use super::args::{DeviceChoice, DeviceName, DeviceOptions};
+use super::print::eprintln;
 use super::{Failure, text};
 
 /// An open device.
@@ -73,7 +73,7 @@ pub fn open(options: &DeviceOptions) -> Result<Vec<Device>, Failure> {
 
 fn open_with(options: &DeviceOptions, gpu_options: &GpuOptions) -> Result<Vec<Device>, Failure> {
     let gpu_options = GpuOptions { precision: options.precision.into(), ..gpu_options.clone() };
-    let cpu = || Device::Cpu(CpuBackend::new(options.threads.map(usize::from)));
+    let cpu = || CpuBackend::new(options.threads.map(usize::from)).map(Device::Cpu);
     let names = match &options.device {
         DeviceChoice::Named(names) => names.clone(),
         choice => {
@@ -81,17 +81,17 @@ fn open_with(options: &DeviceOptions, gpu_options: &GpuOptions) -> Result<Vec<De
             match hardware.first() {
                 None => {
                     eprintln!("{}", text::faint("no hardware GPU found, evaluating on the CPU"));
-                    return Ok(vec![cpu()]);
+                    return Ok(vec![cpu()?]);
                 }
                 Some(&first) if *choice == DeviceChoice::Auto => {
-                    return Ok(vec![auto_gpu(first, gpu_options).unwrap_or_else(cpu)]);
+                    return Ok(vec![auto_gpu(first, gpu_options).map_or_else(cpu, Ok)?]);
                 }
                 _ => hardware.into_iter().map(DeviceName::Gpu).collect(),
             }
         }
     };
     let open = |name| match name {
-        DeviceName::Cpu => Ok(cpu()),
+        DeviceName::Cpu => Ok(cpu()?),
         DeviceName::Gpu(index) => open_gpu(index, gpu_options.clone()),
     };
     names.into_iter().map(open).collect()
@@ -111,9 +111,9 @@ fn hardware_gpus(adapters: &[AdapterInfo]) -> Vec<usize> {
 fn open_gpu(index: usize, options: GpuOptions) -> Result<Device, Failure> {
     let opened = GpuBackend::new(&AdapterChoice::Index(index), options);
     opened.map(|backend| Device::Gpu(Box::new(backend))).map_err(|error| {
-        Failure(format!(
-            "{error}\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none"
-        ))
+        let error = error.to_string();
+        let hint = "\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none";
+        Failure(if error.contains("\n  hint:") { error } else { error + hint })
     })
 }
 
@@ -121,7 +121,9 @@ fn auto_gpu(index: usize, options: GpuOptions) -> Option<Device> {
     match GpuBackend::new(&AdapterChoice::Index(index), options) {
         Ok(backend) => Some(Device::Gpu(Box::new(backend))),
         Err(error) => {
-            eprintln!("{}", text::faint(&format!("the GPU can't be used ({error}), evaluating on the CPU")));
+            let error = error.to_string();
+            let what = error.lines().next().unwrap_or_default();
+            eprintln!("{}", text::faint(&format!("the GPU can't be used ({what}), evaluating on the CPU")));
             None
         }
     }

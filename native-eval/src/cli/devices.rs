@@ -1,15 +1,15 @@
 //! `bitgauge devices`: what can evaluate here.
 
-use anstream::{eprintln, println};
 use native_eval::{Backend, CpuBackend, adapters};
 
 use super::args::Format;
+use super::print::{eprintln, println};
 use super::{Exit, Failure, output, text};
 
 /// Lists the CPU backend and every adapter.
 pub fn run(format: Format) -> Result<Exit, Failure> {
     let adapters = adapters();
-    let cpu = CpuBackend::new(None).describe();
+    let cpu = CpuBackend::new(None)?.describe();
     if format == Format::Json {
         let json = serde_json::json!({ "cpu": cpu, "gpu": adapters });
         println!("{}", serde_json::to_string_pretty(&json)?);

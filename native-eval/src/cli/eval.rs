@@ -1,12 +1,12 @@
 //! `bitgauge eval`: perplexity on held-out documents.
 
+use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread::ScopedJoinHandle;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
-use anstream::{eprintln, println};
 use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::documents::documents_sha256;
@@ -16,16 +16,18 @@ use indicatif::ProgressBar;
 use native_eval::documents::{self, TextTokenizer};
 use native_eval::{
     Backend, EvaluateOptions, Finished, LossFile, OutputFile, Queue, Resumed, Run, Shard, Source, Tally,
-    Task, find_tokenizer, load, own_tokenizer, prepare, tokenizer_files, work,
+    Task, find_tokenizer, load, no_thread, own_tokenizer, prepare, tokenizer_files, work,
 };
 
 use super::args::{DeviceOptions, EvalOptions, Format};
 use super::device::Device;
 use super::inspect::Reading;
-use super::{Exit, Failure, contract, device, inspect, output, progress, text};
+use super::print::{eprintln, println};
+use super::{Exit, Failure, contract, device, inspect, interrupt, output, progress, text};
 
 /// Evaluates one artifact and prints its report with the perplexity.
 pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
+    interrupt::keep("nothing is kept; --resume FILE keeps the documents that are finished");
     let Outputs { report: file, resume } = Outputs::check(options)?;
     let documents = documents::read(&options.documents)?;
     let mut source = Source::open(&options.artifact)?;
@@ -118,7 +120,7 @@ impl Job<'_> {
             documents_sha256: documents_sha256(self.documents),
         };
         let mut ledger = match self.resume {
-            None => Ledger { tally: Tally::of(&ids), file: None, is_behind: false },
+            None => Ledger { tally: Tally::of(&ids), file: None, behind: 0, kept: None },
             Some(path) => {
                 Ledger::open(path, &Run::new(self.shard, &ids, &options, precision, report.clone())?, &ids)?
             }
@@ -127,6 +129,7 @@ impl Job<'_> {
         let wanted: Vec<_> =
             ledger.tally.missing().filter(|&document| self.shard.has(document as u64)).collect();
         let queue = Queue::new(&ids, wanted, devices.len());
+        ledger.keep(0, queue.len());
         let mut seconds = 0.0;
         if queue.tokens() > 0 {
             let shared = Shared {
@@ -165,8 +168,17 @@ fn common_precision(devices: &[Device]) -> Result<&'static str, Failure> {
 struct Ledger {
     tally: Tally,
     file: Option<LossFile>,
-    /// Whether the file lacks some that are finished.
-    is_behind: bool,
+    /// How many finished documents the file lacks.
+    behind: usize,
+    /// What is in the file.
+    kept: Option<Kept>,
+}
+
+/// Documents with something to score, of those that this run evaluates.
+struct Kept {
+    path: PathBuf,
+    finished: usize,
+    waiting: usize,
 }
 
 impl Ledger {
@@ -179,18 +191,24 @@ impl Ledger {
         if finished > 0 {
             eprintln!("{}", text::faint(&format!("{}: {finished} documents are finished", path.display())));
         }
-        Ok(Self { tally, file: Some(file), is_behind: false })
+        let kept = Some(Kept { path: path.to_owned(), finished, waiting: 0 });
+        Ok(Self { tally, file: Some(file), behind: 0, kept })
     }
 
     /// Adds finished documents. A file that can't be written, as on a full disk, ends nothing: it is tried again with
     /// the next documents.
     fn add(&mut self, finished: Vec<Finished>) -> Result<(), Failure> {
+        // An interrupt waits for whole lines.
+        let uninterrupted = interrupt::kept();
         if let Some(file) = &mut self.file {
             let added = file.append(&finished);
-            if let (Err(error), false) = (&added, self.is_behind) {
+            if let (Err(error), 0) = (&added, self.behind) {
                 eprintln!("{}: the evaluation goes on without it: {error}", text::unsure("warning"));
             }
-            self.is_behind = added.is_err();
+            let unkept = self.behind + finished.len();
+            self.behind = if added.is_ok() { 0 } else { unkept };
+            drop(uninterrupted);
+            self.keep(unkept - self.behind, 0);
         }
         self.tally.extend(finished);
         Ok(())
@@ -200,6 +218,18 @@ impl Ledger {
     fn finish(mut self) -> (Tally, Result<(), Error>) {
         let kept = self.file.as_mut().map_or(Ok(()), LossFile::finish);
         (self.tally, kept)
+    }
+
+    /// Tells what an interrupt is to say, with so many documents more in the file, and so many more that wait.
+    fn keep(&mut self, finished: usize, waiting: usize) {
+        let Some(kept) = &mut self.kept else { return };
+        kept.waiting = kept.waiting + waiting - finished;
+        kept.finished += finished;
+        let (finished, all) = (kept.finished, kept.finished + kept.waiting);
+        let path = kept.path.display();
+        interrupt::keep(format!(
+            "{finished} of {all} documents are kept in {path}; the same command goes on from there"
+        ));
     }
 }
 
@@ -227,10 +257,13 @@ impl Shared<'_> {
             let mut threads = Vec::new();
             for device in devices {
                 let task = LoadAndEvaluate { shared: self, source: source.again(), inventory, options };
-                threads.push(scope.spawn(move || device.run(task)));
+                let thread = thread::Builder::new().spawn_scoped(scope, move || device.run(task));
+                threads.push(thread.inspect_err(|_| self.queue.stop()));
             }
-            let join =
-                |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let join = |thread: io::Result<ScopedJoinHandle<_>>| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(error) => Err(no_thread(&error).into()),
+            };
             threads.into_iter().map(join).collect()
         });
         self.loading.finish_and_clear();

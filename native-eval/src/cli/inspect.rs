@@ -1,6 +1,5 @@
 //! `bitgauge inspect`: the verdict, gate by gate.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, limits};
-use native_eval::Source;
+use native_eval::{Source, input};
 
 use super::args::{Format, InspectOptions};
 use super::{Exit, Failure, output, progress};
@@ -49,7 +48,7 @@ pub fn inspected(path: &Path, pack: Pack, reading: Reading) -> Result<Report, Er
 fn inspected_json(path: &Path, pack: Pack) -> Result<Option<Report>, Error> {
     /// White space and the first character.
     const BEGINNING_BYTES: u64 = 512;
-    let Some(bytes) = File::open(path).ok().filter(|_| path.is_file()) else { return Ok(None) };
+    let Some(bytes) = input::open_text(path).ok().filter(|_| path.is_file()) else { return Ok(None) };
     let fault = |error: std::io::Error| {
         Error::new(ErrorKind::Io, "the file cannot be read")
             .within(path.display())

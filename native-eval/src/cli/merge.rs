@@ -1,9 +1,9 @@
 //! `bitgauge merge`: joins the shards of an evaluation.
 
-use anstream::eprintln;
 use native_eval::merge;
 
 use super::args::{Format, MergeOptions};
+use super::print::eprintln;
 use super::{Exit, Failure, output, text};
 
 /// Prints the report of all shards together.

@@ -12,10 +12,13 @@ mod device;
 mod devices;
 mod eval;
 mod inspect;
+mod interrupt;
+mod memory;
 mod merge;
 mod output;
 mod pack;
 mod prepare;
+mod print;
 mod progress;
 mod proxy;
 mod show;
@@ -24,11 +27,11 @@ mod text;
 
 use std::process::ExitCode;
 
-use anstream::eprintln;
 use bitgauge_core::report::Verdict;
 use clap::Parser;
 
 use args::{Args, Command};
+use print::eprintln;
 
 /// What the process tells its caller. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +69,20 @@ impl<E: std::error::Error> From<E> for Failure {
 /// Parses the arguments, runs the command, reports its failure. Wrong usage exits with 2.
 pub fn main() -> ExitCode {
     native_eval::outlive_file_limits();
-    let args = Args::parse();
+    interrupt::watch();
+    let exit = match Args::try_parse() {
+        Ok(args) => run(args).unwrap_or_else(|Failure(message)| {
+            eprintln!("{}: {message}", text::error("error"));
+            Exit::Fault
+        }),
+        Err(unparsed) => args::print_unparsed(&unparsed),
+    };
+    ExitCode::from(print::finish(exit) as u8)
+}
+
+fn run(args: Args) -> Result<Exit, Failure> {
     let format = args.format;
-    let result = match args.command {
+    match args.command {
         None => demo::run(format),
         Some(Command::Inspect(options)) => inspect::run(&options, format),
         Some(Command::Eval(options)) => eval::run(&options, format),
@@ -85,10 +99,5 @@ pub fn main() -> ExitCode {
             args::print_completions(shell);
             Ok(Exit::Done)
         }
-    };
-    let exit = result.unwrap_or_else(|Failure(message)| {
-        eprintln!("{}: {message}", text::error("error"));
-        Exit::Fault
-    });
-    ExitCode::from(exit as u8)
+    }
 }

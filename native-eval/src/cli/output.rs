@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anstream::{eprintln, println};
 use bitgauge_core::Error;
 use bitgauge_core::report::{Evaluation, Gate, Outcome, Report, WeightSummary, link};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use native_eval::OutputFile;
 
 use super::args::Format;
+use super::print::{self, print, println};
 use super::text;
 
 /// Prints a report in the wanted format; `weights` adds the table of every weight.
@@ -28,7 +28,7 @@ pub fn print_link(report: &Report, base: &str, format: Format) {
     let link = format!("{base}#{}", link::encode(report, link::Detail::Full));
     match format {
         Format::Human => println!("\n{}  {link}", text::heading("share")),
-        Format::Json | Format::Quiet => eprintln!("{link}"),
+        Format::Json | Format::Quiet => print::second_result(format_args!("{link}\n")),
     }
 }
 

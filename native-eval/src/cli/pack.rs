@@ -1,14 +1,14 @@
 //! `bitgauge pack`: a dense model in, a 1-bit artifact out.
 
-use anstream::println;
 use native_eval::documents::read;
 use native_eval::{
     Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, check_pack_target, find_tokenizer,
-    own_tokenizer, pack, tokenizer_files,
+    own_tokenizer, pack, start_threads, tokenizer_files,
 };
 
 use super::args::{FitName, Format, PackOptions, ScaleGroup};
-use super::{Exit, Failure, contract, progress, text};
+use super::print::println;
+use super::{Exit, Failure, contract, interrupt, progress, text};
 
 /// Packs one model folder.
 pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
@@ -30,7 +30,11 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     let settings = PackSettings { mix, fit: options.fit.into(), calibration, force: options.force };
     let layers = progress::steps("calibrating", 0);
     let bytes = progress::bytes("packing", 0);
+    start_threads()?;
+    let out = options.out.display();
+    let kept = format!("what is done is kept beside {out}; the same command goes on from there");
     let summary = pack(&mut source, &options.out, &settings, &mut |step, done, all| {
+        interrupt::keep(kept.as_str());
         let bar = if step == PackStep::Calibrating { &layers } else { &bytes };
         bar.set_length(all);
         bar.set_position(done);
@@ -39,6 +43,7 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
         }
     })?;
     bytes.finish_and_clear();
+    interrupt::keep(format!("{out} is complete"));
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
         Format::Quiet => println!("{}", options.out.display()),

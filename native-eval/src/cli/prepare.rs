@@ -1,10 +1,10 @@
 //! `bitgauge prepare`: the report of a pack's limits.
 
-use anstream::println;
 use bitgauge_core::contract::proxy::prepare_report;
 use native_eval::OutputFile;
 
 use super::args::{Format, PrepareOptions};
+use super::print::println;
 use super::{Exit, Failure, contract};
 
 /// Writes the report and prints where it is, as the task's prepare step does.

@@ -1,9 +1,9 @@
 //! `bitgauge proxy`: the validator's proxy run.
 
-use anstream::eprintln;
 use bitgauge_core::contract::proxy::{Proxy, Submission, Teacher, default_submission, run as run_proxy};
 
 use super::args::{Format, ProxyOptions};
+use super::print::eprintln;
 use super::{Exit, Failure, contract, text};
 
 /// Runs the proxy that the environment describes.

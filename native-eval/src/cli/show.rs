@@ -1,8 +1,7 @@
 //! `bitgauge show`: a report that somebody made, from its file or a link.
 
-use anstream::eprintln;
-
 use super::args::{Format, ShowOptions};
+use super::print::eprintln;
 use super::{Exit, Failure, output, subject, text};
 
 /// Prints the report that a file holds or a link carries.

@@ -1,8 +1,7 @@
 //! What an argument names: an artifact, a report of one, or a link that carries a report.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::Path;
 
 use super::Failure;
@@ -10,6 +9,7 @@ use super::inspect::{self, Reading};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::report::{Report, link};
 use bitgauge_core::{Error, ErrorKind, limits};
+use native_eval::input;
 
 /// How artifacts are inspected; a report says what was found when it was made.
 pub struct Settings {
@@ -53,21 +53,24 @@ fn fragment(argument: &OsStr) -> Option<&str> {
     }
 }
 
-/// The text of a saved report; nothing when the file is something else.
+/// The text of a saved report, which may come through a pipe; nothing when the file is something else.
 fn report_text(path: &Path) -> Result<Option<String>, Error> {
     let fault = |error: std::io::Error| {
         Error::new(ErrorKind::Io, "the report cannot be read")
             .within(path.display())
             .expected("a readable file in UTF-8", error)
     };
-    let Some(mut file) = File::open(path).ok().filter(|_| path.is_file()) else { return Ok(None) };
-    let mut first = [0];
-    if file.read(&mut first).map_err(fault)? == 0 || first != *b"{" {
+    if path.is_dir() || !path.exists() {
         return Ok(None);
     }
-    file.seek(SeekFrom::Start(0)).map_err(fault)?;
-    let mut text = String::new();
-    // One byte over the cap, so that the report's reader sees that it is too long.
-    file.take(limits::REPORT_BYTES + 1).read_to_string(&mut text).map_err(fault)?;
+    let file = input::open_text(path).map_err(|error| error.within(path.display()))?;
+    let mut text = Vec::new();
+    (&file).take(1).read_to_end(&mut text).map_err(fault)?;
+    if text != b"{" {
+        return Ok(None);
+    }
+    // With the first one byte over the cap, so that the report's reader sees that it is too long.
+    (&file).take(limits::REPORT_BYTES).read_to_end(&mut text).map_err(fault)?;
+    let text = String::from_utf8(text).map_err(|error| fault(std::io::Error::other(error)))?;
     Ok(Some(text).filter(|text| Report::is_written_in(text.as_bytes())))
 }

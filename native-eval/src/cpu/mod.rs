@@ -24,6 +24,7 @@ pub use isa::Kernel;
 pub use weights::Weights;
 
 use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
+use crate::threads::{own_threads, start_threads};
 use aligned::Aligned;
 use isa::Isa;
 
@@ -78,11 +79,17 @@ fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
 }
 
 impl CpuBackend {
-    /// The fastest kernels that this CPU has, on `threads` threads of its own. With `None`, or where
-    /// the system refuses that many threads, on the process-wide pool.
-    pub fn new(threads: Option<usize>) -> Self {
-        let pool = threads.and_then(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().ok());
-        Self { isa: Isa::fastest(), pool }
+    /// The fastest kernels that this CPU has, on `threads` threads of its own, or on those of the whole process with
+    /// `None`.
+    ///
+    /// # Errors
+    /// The system has no room for so many threads.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        let pool = match threads {
+            Some(threads) => Some(own_threads(threads)?),
+            None => start_threads().map(|()| None)?,
+        };
+        Ok(Self { isa: Isa::fastest(), pool })
     }
 
     /// Uses `kernel` instead; fails where the CPU can't run it.

@@ -15,6 +15,7 @@ const SIZES: [usize; 9] = [1, 31, 32, 33, 63, 64, 65, 127, 257];
 fn backends() -> Vec<CpuBackend> {
     let new = |kernel: Kernel| {
         CpuBackend::new(Some(2))
+            .unwrap()
             .with_kernel(kernel)
             .map_err(|error| eprintln!("SKIPPED {}: {error}", kernel.name()))
             .ok()

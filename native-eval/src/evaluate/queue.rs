@@ -60,6 +60,16 @@ impl<'a> Queue<'a> {
         &self.documents[index]
     }
 
+    /// Documents that wait.
+    pub fn len(&self) -> usize {
+        self.waiting().documents.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Tokens of all documents that were ever in the queue.
     pub fn tokens(&self) -> u64 {
         self.tokens

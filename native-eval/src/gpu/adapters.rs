@@ -55,12 +55,12 @@ pub enum AdapterChoice {
 
 /// Every adapter that can run the kernels, most capable type first. Empty where there is no driver.
 pub fn adapters() -> Vec<AdapterInfo> {
-    usable().iter().map(info).collect()
+    ADAPTERS.iter().map(info).collect()
 }
 
 /// The chosen adapter.
-pub(super) fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter, BackendError> {
-    let found = usable();
+pub(super) fn choose(choice: &AdapterChoice) -> Result<&'static wgpu::Adapter, BackendError> {
+    let found = &*ADAPTERS;
     let names: Vec<String> = found.iter().map(|adapter| adapter.get_info().name).collect();
     let index = match choice {
         AdapterChoice::Best => 0,
@@ -70,7 +70,7 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter, BackendErr
             names.iter().position(|name| name.to_lowercase().contains(&text)).unwrap_or(names.len())
         }
     };
-    found.into_iter().nth(index).ok_or_else(|| {
+    found.get(index).ok_or_else(|| {
         BackendError(match (choice, names.is_empty()) {
             (_, true) => "no GPU adapter: no Vulkan, Metal or Direct3D 12 driver was found".into(),
             (AdapterChoice::Name(text), _) => {
@@ -89,7 +89,8 @@ static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
     })
 });
 
-fn usable() -> Vec<wgpu::Adapter> {
+/// The adapters, listed once: backends on the same one share a device.
+static ADAPTERS: LazyLock<Vec<wgpu::Adapter>> = LazyLock::new(|| {
     let mut found = pollster::block_on(INSTANCE.enumerate_adapters(wgpu::Backends::PRIMARY));
     found.retain(|adapter| {
         let flags = adapter.get_downlevel_capabilities().flags;
@@ -103,7 +104,7 @@ fn usable() -> Vec<wgpu::Adapter> {
     });
     found.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     found
-}
+});
 
 fn rank(device_type: wgpu::DeviceType) -> u32 {
     match device_type {

@@ -11,15 +11,18 @@ mod delta_rule;
 mod device;
 mod linear;
 mod memory;
+mod open;
 mod products;
 mod recorder;
 mod rows;
+mod share;
 mod staging;
 mod timing;
 mod weights;
 
 pub use adapters::{AdapterChoice, AdapterInfo, adapters};
 pub use memory::GpuBuffer;
+pub use open::devices_opened;
 pub use products::Precision;
 pub use weights::GpuMatrix;
 

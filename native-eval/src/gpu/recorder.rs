@@ -2,6 +2,7 @@
 //! vanishes, none so long that a driver's watchdog or a waiting user would object.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -167,8 +168,27 @@ impl Recorder {
         }
         device.submit_uploads();
         self.uniform_bytes.resize(self.uniform_bytes.len().next_multiple_of(4), 0);
-        device.queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
-        let mut encoder = device.device.create_command_encoder(&Default::default());
+        let submission = device.call(|device, queue| {
+            queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
+            queue.submit([self.commands(device)])
+        });
+        self.in_flight.push_back(submission);
+        if let Some(timing) = &mut self.timing {
+            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.work)))?;
+        }
+        self.recorded.clear();
+        self.uniform_bytes.clear();
+        self.flops = 0;
+        if self.in_flight.len() > SUBMISSIONS_IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            device.wait(oldest)?;
+        }
+        device.check()
+    }
+
+    /// The commands of what was recorded.
+    fn commands(&self, device: &wgpu::Device) -> wgpu::CommandBuffer {
+        let mut encoder = device.create_command_encoder(&Default::default());
         match &self.timing {
             None => {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -182,18 +202,7 @@ impl Recorder {
                 timing.resolve(&mut encoder, self.recorded.len() as u32);
             }
         }
-        self.in_flight.push_back(device.queue.submit([encoder.finish()]));
-        if let Some(timing) = &mut self.timing {
-            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.work)))?;
-        }
-        self.recorded.clear();
-        self.uniform_bytes.clear();
-        self.flops = 0;
-        if self.in_flight.len() > SUBMISSIONS_IN_FLIGHT {
-            let oldest = self.in_flight.pop_front();
-            device.wait(oldest)?;
-        }
-        device.check()
+        encoder.finish()
     }
 
     fn encode(&self, pass: &mut wgpu::ComputePass<'_>, recorded: &Recorded) {
@@ -214,8 +223,9 @@ impl Recorder {
         for kernel in kernels {
             if !self.pipelines.contains_key(&kernel) && !self.in_the_making.contains_key(&kernel) {
                 let plan = self.plan(device, kernel)?;
-                let device = device.device.clone();
-                self.in_the_making.insert(kernel, std::thread::spawn(move || plan.build(&device)));
+                let share = Arc::clone(device.share());
+                let build = move || share.call(|device, _| plan.build(device));
+                self.in_the_making.insert(kernel, std::thread::spawn(build));
             }
         }
         Ok(())
@@ -229,7 +239,10 @@ impl Recorder {
         let pipeline = match made {
             Some(Ok(pipeline)) => pipeline,
             Some(Err(_)) => return Err(BackendError(format!("building {} panicked", kernel.label()))),
-            None => self.plan(device, kernel)?.build(&device.device),
+            None => {
+                let plan = self.plan(device, kernel)?;
+                device.call(|device, _| plan.build(device))
+            }
         };
         device.check()?;
         self.pipelines.insert(kernel, pipeline);
@@ -345,7 +358,7 @@ fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {
         })
         .collect();
     let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
-    device.device.create_bind_group_layout(&descriptor)
+    device.call(|device, _| device.create_bind_group_layout(&descriptor))
 }
 
 /// A bind group of these ranges, in order.
@@ -365,5 +378,6 @@ pub(super) fn bind<'a>(
             }),
         })
         .collect();
-    device.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
+    let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
+    device.call(|device, _| device.create_bind_group(&descriptor))
 }

@@ -65,7 +65,7 @@ impl Staging {
                 .buffer
                 .slice(from..from + length)
                 .get_mapped_range_mut()
-                .map_err(|error| BackendError(format!("{}: staging: {error}", device.info.name)))?;
+                .map_err(|error| device.share().error(&format!("staging: {error}")))?;
             view.copy_from_slice(now);
             drop(view);
             self.copying += start.elapsed();
@@ -84,16 +84,19 @@ impl Staging {
     /// Submits the copies of what was written so far.
     pub fn submit(&mut self, device: &Device) {
         let Some(Filling { stored, copies, .. }) = self.filling.take() else { return };
-        stored.buffer.unmap();
-        let mut encoder = device.device.create_command_encoder(&Default::default());
-        for Copy { from, to, offset, bytes } in copies {
-            encoder.copy_buffer_to_buffer(&stored.buffer, from, &to, offset, bytes);
-        }
-        let submission = device.queue.submit([encoder.finish()]);
         let (sender, mapped) = channel();
-        stored.buffer.slice(..).map_async(wgpu::MapMode::Write, move |result| {
-            // The receiver is gone only when the ring is.
-            let _ = sender.send(result);
+        let submission = device.call(|device, queue| {
+            stored.buffer.unmap();
+            let mut encoder = device.create_command_encoder(&Default::default());
+            for Copy { from, to, offset, bytes } in copies {
+                encoder.copy_buffer_to_buffer(&stored.buffer, from, &to, offset, bytes);
+            }
+            let submission = queue.submit([encoder.finish()]);
+            stored.buffer.slice(..).map_async(wgpu::MapMode::Write, move |result| {
+                // The receiver is gone only when the ring is.
+                let _ = sender.send(result);
+            });
+            submission
         });
         self.submitted.push_back(Submitted { stored, submission, mapped });
     }
@@ -115,7 +118,7 @@ impl Staging {
         };
         device.wait(Some(submission))?;
         let failed = |error: &dyn std::fmt::Display| {
-            BackendError(format!("{}: mapping a staging buffer: {error}", device.info.name))
+            device.share().error(&format!("mapping a staging buffer: {error}"))
         };
         mapped.recv().map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         self.waiting += start.elapsed();

@@ -32,7 +32,7 @@ pub(super) struct Timing {
 impl Timing {
     /// Fails where the device has no timestamps.
     pub fn new(device: &Device) -> Result<Self> {
-        if !device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        if !device.call(|device, _| device.features()).contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Err(BackendError(format!(
                 "{} has no timestamps, so kernels can't be timed",
                 device.info
@@ -41,8 +41,9 @@ impl Timing {
         let count = 2 * SUBMISSION_DISPATCHES as u32;
         let ty = wgpu::QueryType::Timestamp;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let descriptor = wgpu::QuerySetDescriptor { label: None, ty, count };
         Ok(Self {
-            queries: device.device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty, count }),
+            queries: device.call(|device, _| device.create_query_set(&descriptor)),
             resolved: device.create(u64::from(count) * TIMESTAMP, usage)?,
             sums: HashMap::new(),
         })
@@ -72,7 +73,7 @@ impl Timing {
         dispatches: impl ExactSizeIterator<Item = (Kernel, Work)>,
     ) -> Result<()> {
         let bytes = device.download(&self.resolved, 2 * TIMESTAMP * dispatches.len() as u64)?;
-        let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
+        let period = f64::from(device.call(|_, queue| queue.get_timestamp_period())) * 1e-9;
         let ticks: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|tick| u64::from_ne_bytes(*tick)).collect();
         for ((kernel, work), ticks) in dispatches.zip(ticks.as_chunks::<2>().0) {
             let sum = self.sums.entry(kernel).or_insert_with(|| KernelTime::new(kernel.label()));

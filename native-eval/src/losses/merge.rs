@@ -1,16 +1,16 @@
 //! Joins the shards of a run.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::Run;
-use super::contents::{Contents, Losses, io_error, read};
+use super::contents::{Contents, Losses, read};
 use crate::backend::BackendError;
 use crate::evaluate::Tally;
+use crate::input;
 
 /// Missing documents that a message names.
 const NAMED_COUNT: usize = 8;
@@ -63,7 +63,7 @@ pub fn merge(paths: &[PathBuf]) -> Result<Merged> {
 }
 
 fn open(path: &Path) -> Result<Losses> {
-    let mut file = File::open(path).map_err(|error| io_error(path, &error))?;
+    let mut file = input::open_text(path).map_err(|error| error.within(path.display()))?;
     match read(&mut file, path)? {
         Contents::Losses(losses) => Ok(*losses),
         Contents::Torn => Err(Error::new(ErrorKind::Truncated, "the first line is torn")

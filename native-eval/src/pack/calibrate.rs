@@ -134,7 +134,7 @@ pub(super) fn run(
         return Ok(());
     }
     let batches = batches(documents);
-    let mut recorder = Recorder::new(CpuBackend::new(None), source, store);
+    let mut recorder = Recorder::new(CpuBackend::new(None).map_err(|error| failed(&error))?, source, store);
     let model = model(&mut recorder, decoder, &inventory)?;
     let (mut done, total) = (0, (model.layers.len() * batches.len()) as u64);
     for batch in &batches {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use bitgauge_core::{Error, ErrorKind, Result};
 
-use super::storage::io_error;
+use crate::input::io_error;
 
 /// The files of an artifact on disk, as they were when it was opened.
 #[derive(Debug, Clone)]

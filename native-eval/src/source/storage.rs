@@ -11,6 +11,8 @@ use bitgauge_core::container::FileId;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tempfile::TempPath;
 
+use crate::input::{io_error, not_regular, open_regular};
+
 /// The files that a [`FileId`] counts.
 pub(super) enum Storage {
     /// Files on disk. One is kept open: reading mostly stays within a file.
@@ -43,7 +45,7 @@ impl Storage {
     pub(super) fn read(&mut self, file: FileId, offset: u64, out: &mut [u8]) -> Result<()> {
         match self {
             Self::Disk { paths, open, .. } => {
-                read_file(&paths[file], file, open, offset, out).map_err(|error| io_error(&error).at(offset))
+                read_file(&paths[file], file, open, offset, out).map_err(|error| error.at(offset))
             }
             Self::Memory(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -75,13 +77,13 @@ fn read_file(
     open: &mut Option<(FileId, File)>,
     offset: u64,
     out: &mut [u8],
-) -> io::Result<()> {
+) -> Result<()> {
     let mut handle = match open.take() {
         Some((last, handle)) if last == file => handle,
-        _ => File::open(path)?,
+        _ => open_regular(path)?,
     };
-    handle.seek(SeekFrom::Start(offset))?;
-    handle.read_exact(out)?;
+    let read = handle.seek(SeekFrom::Start(offset)).and_then(|_| handle.read_exact(out));
+    read.map_err(|error| io_error(&error))?;
     *open = Some((file, handle));
     Ok(())
 }
@@ -112,10 +114,12 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
                 let len = entry.metadata().map_err(fault)?.len();
                 files.push(((name, len), path));
             } else {
-                return Err(not_a_file(
-                    &path,
-                    if kind.is_symlink() { "a symbolic link" } else { "a special file" },
-                ));
+                let error = not_regular(kind).within(path.display());
+                return Err(if kind.is_symlink() {
+                    error.hint("copy what it points to into its place")
+                } else {
+                    error
+                });
             }
             if (files.len() + folders.len()) as u64 > limits::MEMBERS_COUNT {
                 return Err(Error::new(ErrorKind::TooLarge, "the folder has too many files")
@@ -126,24 +130,6 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
     }
     files.sort();
     Ok(files)
-}
-
-pub(super) fn not_a_file(path: &Path, found: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, "not a regular file")
-        .within(path.display())
-        .expected("a regular file", found)
-        .hint("copy what it points to into its place")
-}
-
-/// What the operating system said.
-pub(super) fn io_error(error: &io::Error) -> Error {
-    let io = Error::new(ErrorKind::Io, "the file cannot be read").expected("a readable file", error);
-    match error.kind() {
-        io::ErrorKind::NotFound => io.hint("check the path"),
-        io::ErrorKind::PermissionDenied => io.hint("check the permissions"),
-        io::ErrorKind::UnexpectedEof => io.hint("the file became shorter while it was read"),
-        _ => io,
-    }
 }
 
 /// What the operating system said of a temporary file.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
 use bitgauge_core::container::Compression;
@@ -12,7 +12,9 @@ use bitgauge_core::model::{ExpectedTensor, Presence};
 use bitgauge_core::{Error, Matrix};
 
 use super::{decode, read, stored_bytes, turned_heads};
+use crate::backend::BackendError;
 use crate::source::Source;
+use crate::threads::no_thread;
 
 /// Most threads.
 const READERS: usize = 12;
@@ -90,15 +92,27 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Starts the threads. Weights come as they are ready.
-    pub fn start<'f>(&'f self, scope: &'f Scope<'f, '_>, source: &Source) -> Receiver<Fed<'f>> {
+    /// Starts the threads, as many as the system has room for. Weights come as they are ready.
+    ///
+    /// # Errors
+    /// There is no room for one.
+    pub fn start<'f>(
+        &'f self,
+        scope: &'f Scope<'f, '_>,
+        source: &Source,
+    ) -> Result<Receiver<Fed<'f>>, BackendError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(READERS);
         let (sender, receiver) = channel();
-        for _ in 0..threads {
+        for number in 0..threads {
             let (mut own, sender) = (source.again(), sender.clone());
-            scope.spawn(move || self.feed(&mut own, &sender));
+            match Builder::new().spawn_scoped(scope, move || self.feed(&mut own, &sender)) {
+                Err(error) if number == 0 => return Err(no_thread(&error)),
+                // Those that there are do it all.
+                Err(_) => break,
+                Ok(_) => {}
+            }
         }
-        receiver
+        Ok(receiver)
     }
 
     /// No further weight is read.

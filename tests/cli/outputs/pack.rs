@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     MODEL, after, bitgauge, contents, copy_folder, expect_refused, is_fifo, make_fifo, mode, path, run,
-    set_mode, text,
+    run_mounted, set_mode, text,
 };
 
 /// A folder P that holds a copy of the model, P/M.

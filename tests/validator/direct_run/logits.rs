@@ -49,7 +49,7 @@ pub fn with_model<T>(
     name: &str,
     work: impl FnOnce(&mut CpuBackend, &Model<CpuBackend>) -> Result<T, String>,
 ) -> Result<T, String> {
-    let mut backend = CpuBackend::new(None);
+    let mut backend = CpuBackend::new(None).expect("threads");
     let model = open_model(&mut backend, &goldens.folder().join("direct_run").join(name))?;
     work(&mut backend, &model)
 }

@@ -1,7 +1,6 @@
 //! gzip (RFC 1952): members one after the other, each with its own checksum; zeros may follow.
 
-use flate2::{Decompress, FlushDecompress, Status};
-
+use super::super::deflate::Deflate;
 use super::Moved;
 use crate::crc32::Crc32;
 use crate::{Error, ErrorKind, Result};
@@ -39,7 +38,7 @@ pub(super) struct Gzip {
     field: Vec<u8>,
     /// Optional fields of the header that are still to come.
     flags: u8,
-    body: Decompress,
+    body: Deflate,
     crc: Crc32,
     /// Whether a whole member was read; only then may zeros follow.
     any: bool,
@@ -51,7 +50,7 @@ impl Gzip {
             state: State::Start,
             field: Vec::new(),
             flags: 0,
-            body: Decompress::new(false),
+            body: Deflate::new(),
             crc: Crc32::new(),
             any: false,
         }
@@ -65,17 +64,13 @@ impl Gzip {
             self.take(byte)?;
             taken += 1;
         }
-        let before = (self.body.total_in(), self.body.total_out());
-        let status = self.body.decompress(&input[taken..], output, FlushDecompress::None);
-        let status = status.map_err(|error| {
+        let moved = self.body.decode(&input[taken..], output).map_err(|fault| {
             Error::new(ErrorKind::Malformed, "the gzip file is damaged")
-                .expected("a deflate stream (RFC 1951)", error)
+                .expected("a deflate stream (RFC 1951)", fault)
         })?;
-        // Both differences are at most the lengths of the slices.
-        taken += (self.body.total_in() - before.0) as usize;
-        let written = (self.body.total_out() - before.1) as usize;
+        let (taken, written) = (taken + moved.taken, moved.written);
         self.crc.update(&output[..written]);
-        if status == Status::StreamEnd {
+        if self.body.has_ended() {
             self.state = State::Trailer;
         }
         Ok(Moved { taken, written })
@@ -133,7 +128,7 @@ impl Gzip {
             HAS_NAME | HAS_COMMENT => State::Text,
             HAS_CHECKSUM => State::Skip(2),
             _ => {
-                self.body.reset(false);
+                self.body.reset();
                 self.crc = Crc32::new();
                 State::Body
             }

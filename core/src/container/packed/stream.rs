@@ -3,7 +3,7 @@
 use super::super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::super::{Artifact, ContainerKind, Member, Packed, model, names, safetensors, tar};
 use super::{Packing, Unpacker};
-use crate::{Error, ErrorKind, Result, limits};
+use crate::{Error, ErrorKind, Rejection, Result, limits};
 
 /// A pass over a compressed tar that keeps what its structure is read from: headers of the tar, small files of
 /// JSON, headers of safetensors.
@@ -127,10 +127,15 @@ impl Picker {
             self.kept.push((start, std::mem::take(&mut self.collected)));
         } else {
             if start == 0 && !tar::looks_like(&self.collected) {
-                return Err(Error::new(ErrorKind::Unsupported, "the compressed file is no tar archive")
+                let error = Error::new(ErrorKind::Unsupported, "the compressed file is no tar archive")
                     .at(0)
                     .expected("a tar of a model folder", "other contents")
-                    .hint("give the model folder itself, or a zip or tar of it"));
+                    .hint("give the model folder itself, or a zip or tar of it");
+                let rejection = tar::rejection(&self.collected);
+                return Err(match rejection {
+                    Some(rejection) => error.rejected_as(rejection),
+                    None => error,
+                });
             }
             let member = self.walker.take(&self.collected)?.cloned();
             self.collected.clear();
@@ -178,7 +183,13 @@ impl Picker {
 
     /// The members of a tar of this many bytes, and what was kept of them, each with its offset.
     fn finish(self, bytes: u64) -> Result<(Vec<Member>, Kept)> {
-        Ok((self.walker.finish(bytes)?, self.kept))
+        let members = self.walker.finish(bytes);
+        Ok((
+            members.map_err(|error| {
+                if bytes < tar::BLOCK { error.rejected_as(Rejection::NoArchive) } else { error }
+            })?,
+            self.kept,
+        ))
     }
 }
 

@@ -47,6 +47,17 @@ pub(super) fn looks_like(block: &[u8]) -> bool {
     block.get(MAGIC).is_some_and(|magic| magic.starts_with(b"ustar")) || sums(block).is_ok()
 }
 
+/// Whether the validator's reader can't take a file that begins like this for a tar: it is too short for a header,
+/// or its checksum is no number in any of the spellings that Python's `int` takes.
+pub(super) fn is_refused_by_python(first: &[u8]) -> bool {
+    let Some(block) = first.get(..BLOCK as usize) else { return true };
+    let field = text(&block[CHECKSUM]);
+    let may_be_number = |byte: &u8| byte.is_ascii_digit() || b" \t\n\r\x0b\x0c_+-oO".contains(byte);
+    let is_spelled_otherwise = octal(field).is_err() && field.iter().all(may_be_number);
+    let is_binary = matches!(block[CHECKSUM.start], BINARY | 0xff);
+    !is_end(block) && !is_spelled_otherwise && !is_binary && sums(block).is_err()
+}
+
 /// Whether a block marks the end of the archive.
 pub(super) fn is_end(block: &[u8]) -> bool {
     block.iter().all(|byte| *byte == 0)

@@ -10,7 +10,7 @@ mod walker;
 
 use super::Member;
 use super::window::{FileId, Pause, Window};
-use crate::Result;
+use crate::{Rejection, Result};
 
 pub(super) use header::BLOCK;
 pub(super) use walker::Walker;
@@ -18,6 +18,16 @@ pub(super) use walker::Walker;
 /// Whether a file or stream that begins like this is meant as a tar.
 pub(super) fn looks_like(first: &[u8]) -> bool {
     first.get(..BLOCK as usize).is_some_and(header::looks_like)
+}
+
+/// What the validator makes of a file or stream that begins like this and is no tar here: it takes zeros for an empty
+/// tar. Nothing where its reader may see a tar.
+pub(super) fn rejection(first: &[u8]) -> Option<Rejection> {
+    let block = first.get(..BLOCK as usize);
+    if block.is_some_and(header::is_end) {
+        return Some(Rejection::NoConfig);
+    }
+    header::is_refused_by_python(first).then_some(Rejection::NoArchive)
 }
 
 /// The members of a plain tar in storage order, without folders.
@@ -29,7 +39,9 @@ fn read(window: &Window, file: FileId) -> Result<Vec<Member>, Pause> {
     let mut walker = Walker::new(file);
     let end = window.len(file);
     while let Some((offset, len)) = walker.wants().filter(|_| !walker.may_end_at(end)) {
-        walker.take(window.get(file, offset, len)?)?;
+        let bytes = window.get(file, offset, len)?;
+        let taken = walker.take(bytes);
+        taken.map_err(|error| Pause::from(error).rejected_as(rejection(bytes).filter(|_| offset == 0)))?;
     }
     Ok(walker.finish(end)?)
 }

@@ -18,6 +18,8 @@ pub(in crate::container) struct Walker {
     records: Option<Records>,
     members: Vec<Member>,
     folders: Vec<String>,
+    /// The first name that leaves the archive's folder. The validator looks at all headers before it says so.
+    leaving: Option<Error>,
     ended: bool,
 }
 
@@ -107,7 +109,7 @@ impl Walker {
             return Err(Error::new(ErrorKind::TooLarge, "the tar has too many members")
                 .expected(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
         }
-        names::check(&name)?;
+        self.check_name(&name)?;
         self.skip(data, bytes)?;
         let compression = Compression::Stored;
         let member = Member {
@@ -136,7 +138,7 @@ impl Walker {
         if name.is_empty() {
             return Ok(());
         }
-        names::check(&name)?;
+        self.check_name(&name)?;
         if self.folders.len() as u64 >= limits::TAR_MEMBERS_COUNT {
             return Err(Error::new(ErrorKind::TooLarge, "the tar has too many folders")
                 .expected(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
@@ -145,12 +147,18 @@ impl Walker {
         Ok(())
     }
 
+    /// Checks a name, unless the archive is refused for an earlier one anyway.
+    fn check_name(&self, name: &str) -> Result<()> {
+        if self.leaving.is_some() { Ok(()) } else { names::check(name) }
+    }
+
     /// The member's name without `.` components, as `tar -C folder .` writes them, and without a final slash.
     fn name(&mut self, header: &Header, path: Option<Vec<u8>>) -> Result<String> {
         let long_name = self.long_name.take();
         if long_name.is_some() && path.is_some() {
             return Err(named_twice("a GNU long name and a pax path"));
         }
+        let is_path = path.is_some();
         let stored = long_name.or(path).unwrap_or_else(|| header.name.clone());
         let name = String::from_utf8(stored).map_err(|error| {
             let shown = String::from_utf8_lossy(error.as_bytes()).escape_debug().to_string();
@@ -158,6 +166,12 @@ impl Walker {
                 .within(shown)
                 .expected("UTF-8", &error)
         })?;
+        // Where the validator's reader drops final slashes.
+        let drops_slash = is_path || header.kind == Kind::Folder;
+        let shown = if drops_slash { name.trim_end_matches('/') } else { &name };
+        if let Err(error) = names::check_stays(shown).map_err(|error| error.at(self.position)) {
+            self.leaving.get_or_insert(error);
+        }
         // An absolute path stays one, to be refused, and so does a file's final slash.
         if name.starts_with('/') || (header.kind == Kind::File && name.ends_with('/')) {
             return Ok(name);
@@ -180,6 +194,9 @@ impl Walker {
                 .at(self.position)
                 .expected("a header and what it announces", format!("the end after {bytes} bytes"))
                 .hint("the file was cut off: copy or pack it again"));
+        }
+        if let Some(error) = self.leaving {
+            return Err(error);
         }
         let files = self.members.iter().map(|member| (member.name.as_str(), false));
         names::check_all(files.chain(self.folders.iter().map(|name| (name.as_str(), true))))?;

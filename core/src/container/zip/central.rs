@@ -1,6 +1,6 @@
 //! The central directory: one header a member (APPNOTE 4.3.12).
 
-use super::super::{Compression, names};
+use super::super::Compression;
 use super::end_record::{CENTRAL_BYTES, EndRecord};
 use super::fields::{check_unicode_path, extend_from_zip64, signature_error, u16_at, u32_at};
 use super::{Central, FLAG_DEFLATE_LEVEL, FLAG_DESCRIPTOR};
@@ -60,7 +60,7 @@ fn read_central(bytes: &[u8]) -> Result<(Central, usize)> {
     Ok((entry, len))
 }
 
-/// Decodes and checks a name; a folder's keeps its `/`.
+/// Decodes a name; a folder's keeps its `/`.
 fn read_name(stored: &[u8], flags: u16) -> Result<&str> {
     let place = || String::from_utf8_lossy(stored).escape_debug().to_string();
     let name = std::str::from_utf8(stored).map_err(|error| {
@@ -71,7 +71,6 @@ fn read_name(stored: &[u8], flags: u16) -> Result<&str> {
             .within(place())
             .expected("ASCII, or flag 11 set", "other characters without the flag"));
     }
-    names::check(name.strip_suffix('/').unwrap_or(name))?;
     Ok(name)
 }
 
@@ -96,7 +95,7 @@ fn read_fields(header: &[u8], name: &str, extra: &[u8]) -> Result<Central> {
             .expected("disk 0", disk));
     }
     Ok(Central {
-        name: name.trim_end_matches('/').to_owned(),
+        name: name.strip_suffix('/').unwrap_or(name).to_owned(),
         name_bytes: name.len() as u64,
         is_folder,
         flags,

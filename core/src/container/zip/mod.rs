@@ -9,6 +9,8 @@ mod end_record;
 mod fields;
 mod local;
 
+use std::borrow::Cow;
+
 use super::window::{FileId, Pause, Window};
 use super::{Compression, Member, names};
 use crate::{Error, ErrorKind, Result, limits, order};
@@ -37,7 +39,7 @@ struct Central {
 pub(super) fn check_absent(window: &Window, file: FileId) -> Result<(), Pause> {
     match end_record::last_signature(window, file)? {
         None => Ok(()),
-        Some(offset) => Err(Error::new(ErrorKind::Malformed, "the tar may be taken for a zip")
+        Some(offset) => Err(Error::new(ErrorKind::Malformed, "the file may be taken for a zip")
             .within(window.name(file))
             .at(offset)
             .expected("no zip's end record in its last 65557 bytes", "PK\\x05\\x06")
@@ -55,7 +57,7 @@ fn read(window: &Window, file: FileId) -> Result<Option<Vec<Member>>, Pause> {
     let Some(end) = end_record::read(window, file)? else { return Ok(None) };
     let directory = window.get(file, end.directory_offset, end.directory_bytes)?;
     let mut entries = central::read_directory(directory, end)?;
-    names::check_all(entries.iter().map(|entry| (entry.name.as_str(), entry.is_folder)))?;
+    check_names(&entries)?;
     check_sizes(&entries)?;
     order::sort_by_key(&mut entries, |entry| entry.local_offset);
     let offsets = local::check_local_headers(window, file, &entries, end.directory_offset)?;
@@ -64,6 +66,11 @@ fn read(window: &Window, file: FileId) -> Result<Option<Vec<Member>>, Pause> {
 }
 
 impl Central {
+    /// The name as both headers spell it.
+    fn stored_name(&self) -> Cow<'_, str> {
+        if self.is_folder { format!("{}/", self.name).into() } else { self.name.as_str().into() }
+    }
+
     fn into_member(self, file: FileId, offset: u64) -> Member {
         Member {
             name: self.name,
@@ -75,6 +82,13 @@ impl Central {
             crc32: Some(self.crc32),
         }
     }
+}
+
+/// All names in the directory's order: first what the validator refuses, then what only this reader does.
+fn check_names(entries: &[Central]) -> Result<()> {
+    entries.iter().try_for_each(|entry| names::check_stays(&entry.stored_name()))?;
+    entries.iter().try_for_each(|entry| names::check(&entry.name))?;
+    names::check_all(entries.iter().map(|entry| (entry.name.as_str(), entry.is_folder)))
 }
 
 /// Caps on what the archive claims to unpack to, before anything is unpacked.

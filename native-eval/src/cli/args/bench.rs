@@ -8,6 +8,8 @@ use super::pack::fraction;
 
 /// Largest size of a product that can be timed.
 const MAX_PRODUCT_SIZE: usize = 1 << 20;
+/// Most elements of a matrix of such a product: 8 GiB of floats.
+const MAX_PRODUCT_ELEMENTS: usize = 1 << 31;
 
 #[derive(clap::Args)]
 pub struct BenchOptions {
@@ -53,10 +55,13 @@ impl FromStr for ProductSize {
     fn from_str(text: &str) -> Result<Self, String> {
         let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.trim().parse().ok()).collect();
         match sizes.as_deref() {
-            Some(&[tokens, rows, columns])
-                if [tokens, rows, columns].iter().all(|size| (1..=MAX_PRODUCT_SIZE).contains(size)) =>
-            {
-                Ok(Self([tokens, rows, columns]))
+            Some(&[t, n, k]) if [t, n, k].iter().all(|size| (1..=MAX_PRODUCT_SIZE).contains(size)) => {
+                if [t * n, n * k, t * k].iter().any(|&elements| elements > MAX_PRODUCT_ELEMENTS) {
+                    return Err(format!(
+                        "a matrix of `{text}` has more than {MAX_PRODUCT_ELEMENTS} elements"
+                    ));
+                }
+                Ok(Self([t, n, k]))
             }
             _ => Err(format!("`{text}` is not T,N,K: three numbers from 1 to {MAX_PRODUCT_SIZE}")),
         }

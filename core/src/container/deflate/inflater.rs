@@ -1,7 +1,6 @@
 //! Inflates one deflated archive member piece by piece, never past the length that it declares.
 
-use flate2::{Decompress, FlushDecompress, Status};
-
+use super::Deflate;
 use crate::{Error, ErrorKind, Result};
 
 /// A streaming inflater (RFC 1951, no zlib header) for a member of known lengths.
@@ -11,10 +10,9 @@ use crate::{Error, ErrorKind, Result};
 /// compared with [`crate::limits::INFLATE_RATIO`] and [`crate::limits::UNPACKED_BYTES`].
 #[derive(Debug)]
 pub struct Inflater {
-    stream: Decompress,
+    stream: Deflate,
     stored_bytes: u64,
     bytes: u64,
-    ended: bool,
 }
 
 /// What one call of [`Inflater::inflate`] did, in bytes.
@@ -29,7 +27,13 @@ pub struct Progress {
 impl Inflater {
     /// An inflater of `stored_bytes` compressed bytes that declare to unpack to `bytes`.
     pub fn new(stored_bytes: u64, bytes: u64) -> Self {
-        Self { stream: Decompress::new(false), stored_bytes, bytes, ended: false }
+        Self { stream: Deflate::new(), stored_bytes, bytes }
+    }
+
+    /// Begins with another member, in the same memory.
+    pub fn restart(&mut self, stored_bytes: u64, bytes: u64) {
+        self.stream.reset();
+        (self.stored_bytes, self.bytes) = (stored_bytes, bytes);
     }
 
     /// Bytes written so far.
@@ -52,21 +56,21 @@ impl Inflater {
         let probing = left == 0;
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(output.len());
         let output = if probing { &mut probe[..] } else { &mut output[..room] };
-        let (taken, written) = (self.taken(), self.written());
-        if !self.ended && !output.is_empty() {
-            let status = self.stream.decompress(input, output, FlushDecompress::None).map_err(|error| {
+        let progress = if output.is_empty() {
+            Progress { taken: 0, written: 0 }
+        } else {
+            self.stream.decode(input, output).map_err(|fault| {
                 Error::new(ErrorKind::Malformed, "the member is not valid deflate data")
                     .at(self.stream.total_in())
-                    .expected("a deflate stream (RFC 1951)", error)
-            })?;
-            self.ended = status == Status::StreamEnd;
-        }
+                    .expected("a deflate stream (RFC 1951)", fault)
+            })?
+        };
         if self.written() > self.bytes {
             return Err(Error::new(ErrorKind::TooLarge, "the member unpacks to more than it declares")
                 .at(self.taken())
                 .expected(format!("{} bytes", self.bytes), "at least one byte more"));
         }
-        if self.ended && self.taken() < self.stored_bytes {
+        if self.stream.has_ended() && self.taken() < self.stored_bytes {
             return Err(Error::new(ErrorKind::BadLayout, "bytes follow the end of the deflate stream")
                 .at(self.taken())
                 .expected(
@@ -74,16 +78,15 @@ impl Inflater {
                     format!("its end after {}", self.taken()),
                 ));
         }
-        // Both differences are at most the lengths of the slices.
-        Ok(Progress { taken: (self.taken() - taken) as usize, written: (self.written() - written) as usize })
+        Ok(progress)
     }
 
     /// Checks, after the last compressed byte, that the stream ended and gave what it declares.
     pub fn finish(&self) -> Result<()> {
-        if self.ended && self.written() == self.bytes {
+        if self.stream.has_ended() && self.written() == self.bytes {
             return Ok(());
         }
-        let found = if self.ended { "the stream ends" } else { "the compressed bytes end" };
+        let found = if self.stream.has_ended() { "the stream ends" } else { "the compressed bytes end" };
         Err(Error::new(ErrorKind::Truncated, "the member unpacks to less than it declares")
             .at(self.taken())
             .expected(format!("{} bytes", self.bytes), format!("{found} after {} bytes", self.written())))

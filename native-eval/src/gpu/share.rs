@@ -1,0 +1,191 @@
+//! One backend's share of an open device: its errors, and the bytes of its buffers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::open::{OpenDevice, describe, lock};
+use crate::BackendError;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+const FILTERS: [wgpu::ErrorFilter; 3] =
+    [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
+
+/// What one backend has of a device that others use, too.
+#[derive(Debug)]
+pub(super) struct Share {
+    open: Arc<OpenDevice>,
+    /// The adapter's name, for errors.
+    name: String,
+    /// The first error since the last look.
+    fault: Mutex<Option<String>>,
+    allocated: AtomicU64,
+    most_allocated: AtomicU64,
+}
+
+/// A buffer on the device, counted while it lives.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub buffer: wgpu::Buffer,
+    share: Arc<Share>,
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.share.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+    }
+}
+
+impl Share {
+    pub fn new(open: Arc<OpenDevice>, name: String) -> Arc<Self> {
+        let (allocated, most_allocated) = Default::default();
+        Arc::new(Self { open, name, fault: Mutex::default(), allocated, most_allocated })
+    }
+
+    /// Calls the device. An error that it reports of the call is kept for [`Share::check`] of this backend,
+    /// whatever others do meanwhile: error scopes belong to their thread.
+    pub fn call<T>(&self, call: impl FnOnce(&wgpu::Device, &wgpu::Queue) -> T) -> T {
+        let OpenDevice { device, queue, .. } = &*self.open;
+        let scopes = FILTERS.map(|filter| device.push_error_scope(filter));
+        let result = call(device, queue);
+        for scope in scopes.into_iter().rev() {
+            if let Some(error) = pollster::block_on(scope.pop()) {
+                lock(&self.fault).get_or_insert_with(|| describe(&error));
+            }
+        }
+        result
+    }
+
+    /// Fails if the device reported an error of this backend since the last call, or is lost.
+    pub fn check(&self) -> Result<()> {
+        let own = || lock(&self.fault).take();
+        match self.open.lost().or_else(own).or_else(|| self.open.take_stray()) {
+            Some(fault) => Err(self.error(&fault)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for a submission, or for all of every backend on the device.
+    pub fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.waited(|| self.open.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }))
+    }
+
+    fn waited(
+        &self,
+        poll: impl FnOnce() -> std::result::Result<wgpu::PollStatus, wgpu::PollError>,
+    ) -> Result<()> {
+        // wgpu 30 panics where the device is lost while it waits.
+        let result = catch_unwind(AssertUnwindSafe(poll));
+        self.check()?;
+        match result {
+            Ok(result) => result.map(drop).map_err(|error| self.error(&format!("waiting: {error}"))),
+            Err(_) => Err(self.error("the device was lost while waiting for it")),
+        }
+    }
+
+    /// A buffer of `size` bytes, a multiple of 4.
+    pub fn create(
+        self: &Arc<Self>,
+        size: u64,
+        usage: wgpu::BufferUsages,
+        mapped_at_creation: bool,
+    ) -> Result<Stored> {
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation };
+        let buffer = self.call(|device, _| device.create_buffer(&descriptor));
+        let before = self.allocated.fetch_add(size, Ordering::Relaxed);
+        self.most_allocated.fetch_max(before + size, Ordering::Relaxed);
+        let stored = Stored { buffer, share: Arc::clone(self) };
+        self.check()?;
+        Ok(stored)
+    }
+
+    /// Bytes of this backend's buffers that live.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Most bytes of this backend's buffers that lived at the same time.
+    pub fn most_allocated_bytes(&self) -> u64 {
+        self.most_allocated.load(Ordering::Relaxed)
+    }
+
+    /// An error that names the adapter.
+    pub fn error(&self, what: &str) -> BackendError {
+        BackendError(format!("{}: {what}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::gpu::adapters::{AdapterChoice, choose};
+    use crate::gpu::products::Products;
+
+    fn share() -> Arc<Share> {
+        let adapter = choose(&AdapterChoice::Best).expect("a GPU adapter; a software driver will do");
+        Share::new(OpenDevice::on(adapter, Products::F32).expect("a device"), "gpu".into())
+    }
+
+    /// A buffer that can't be had: what reads it back can't be a kernel's.
+    fn misuse(share: &Share) {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE;
+        let descriptor = wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false };
+        share.call(|device, _| drop(device.create_buffer(&descriptor)));
+    }
+
+    #[test]
+    fn an_error_is_told_to_whom_it_belongs_and_once() {
+        let [one, other] = [share(), share()];
+        assert!(Arc::ptr_eq(&one.open, &other.open));
+        misuse(&one);
+        other.check().expect("no error of this one");
+        let error = one.check().expect_err("an error").to_string();
+        assert!(error.starts_with("gpu: invalid use of the device: "), "{error}");
+        one.check().expect("no second error");
+    }
+
+    /// While one thread makes errors all the time, another makes none.
+    #[test]
+    fn threads_do_not_see_each_others_errors() {
+        let [one, other] = [share(), share()];
+        let both = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    both.wait();
+                    misuse(&one);
+                    one.check().expect_err("an error");
+                }
+            });
+            for _ in 0..200 {
+                both.wait();
+                other.create(64, wgpu::BufferUsages::STORAGE, false).expect("a buffer");
+            }
+        });
+    }
+
+    #[test]
+    fn bytes_are_counted_for_whom_they_belong_to() {
+        let [one, other] = [share(), share()];
+        let stored = one.create(64, wgpu::BufferUsages::STORAGE, false).expect("a buffer");
+        assert_eq!([one.allocated_bytes(), other.allocated_bytes()], [64, 0]);
+        drop(stored);
+        assert_eq!(
+            [one.allocated_bytes(), one.most_allocated_bytes(), other.most_allocated_bytes()],
+            [0, 64, 0]
+        );
+    }
+
+    /// What would otherwise end the process, if the device is lost while it is waited for.
+    #[test]
+    fn a_panic_while_waiting_is_an_error() {
+        let share = share();
+        let error =
+            share.waited(|| panic!("Error in Device::poll: Parent device is lost")).expect_err("an error");
+        assert_eq!(error.to_string(), "gpu: the device was lost while waiting for it");
+        share.waited(|| Ok(wgpu::PollStatus::QueueEmpty)).expect("no error");
+    }
+}

@@ -1,0 +1,157 @@
+//! Random models, whose losses are those of the f64 backend: what is caught on the golden models must be
+//! caught on any.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bitgauge_core::model::{Config, Manifest};
+use conformance::{Tally, fixtures};
+use native_eval::{Backend, Batch, ReferenceBackend, Task};
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::{flipped_weights, half, open_model};
+
+/// Whose config.json, with which sizes instead, and where the random numbers begin.
+const MODELS: [(&str, &[(&str, u64)], u64); 4] = [
+    ("qwen3_untied", &[("hidden_size", 80), ("intermediate_size", 136), ("num_hidden_layers", 2)], 11),
+    ("qwen3_5_text", &[("intermediate_size", 72)], 12),
+    ("llama", &[("hidden_size", 128), ("num_hidden_layers", 2)], 13),
+    ("llama_rope3_tied", &[("intermediate_size", 200), ("num_hidden_layers", 4)], 14),
+];
+/// Tokens of a document.
+const TOKENS: usize = 33;
+/// Lengths of the two documents, the second padded.
+const LENGTHS: [usize; 2] = [33, 20];
+
+/// The losses of each model on every device, and its flipped weights.
+pub fn cases(tally: &mut Tally) {
+    for (like, sizes, seed) in MODELS {
+        let name = format!("random, like {like}");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        match write(&fixtures().join("models").join(like), sizes, seed, folder.path()) {
+            Ok(()) => {
+                flipped_weights(tally, folder.path(), &name);
+                half::cases(tally, folder.path(), &name);
+            }
+            Err(why) => tally.case(&name, Err(why)),
+        }
+    }
+}
+
+/// Writes a model, and its losses as goldens hold them.
+fn write(like: &Path, sizes: &[(&str, u64)], seed: u64, to: &Path) -> Result<(), String> {
+    let config = std::fs::read_to_string(like.join("config.json")).map_err(|e| e.to_string())?;
+    let mut config: serde_json::Value = serde_json::from_str(&config).map_err(|e| e.to_string())?;
+    for (field, size) in sizes {
+        config[*field] = (*size).into();
+    }
+    let vocabulary = config["vocab_size"].as_u64().ok_or("no vocab_size")? as u32;
+    let is_tied = config["tie_word_embeddings"] == true;
+    let mut random = Random(seed);
+    let bytes = config.to_string();
+    let parsed = Config::parse(bytes.as_bytes()).map_err(|e| e.to_string())?;
+    let manifest = Manifest::new(parsed.architecture()).ok_or("no manifest")?;
+    let tensors = manifest.tensors().iter().map(|tensor| {
+        let values: Vec<f32> = (0..tensor.elements())
+            .map(|_| value(&tensor.name, tensor.shape.last().copied().unwrap_or(1), is_tied, &mut random))
+            .collect();
+        (tensor.name.clone(), (tensor.shape.iter().map(|&dim| dim as usize).collect(), floats(&values)))
+    });
+    let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors.collect();
+    std::fs::write(to.join("config.json"), bytes).map_err(|e| e.to_string())?;
+    save(&to.join("model.safetensors"), Dtype::F32, &tensors)?;
+
+    let ids: Vec<u32> = (0..LENGTHS.len() * TOKENS).map(|_| random.next() % vocabulary).collect();
+    let nll = Reference { folder: to, ids: &ids }.run(&mut ReferenceBackend)?;
+    let mask: Vec<u32> =
+        LENGTHS.iter().flat_map(|&len| (0..TOKENS).map(move |t| u32::from(t < len))).collect();
+    let words =
+        |words: &[u32]| (vec![LENGTHS.len(), TOKENS], words.iter().flat_map(|w| w.to_le_bytes()).collect());
+    let mut golden = BTreeMap::from([
+        ("s33.input_ids".to_owned(), (Dtype::I32, words(&ids))),
+        ("s33.attention_mask".to_owned(), (Dtype::I32, words(&mask))),
+    ]);
+    golden.insert("s33.nll".to_owned(), (Dtype::F32, (vec![LENGTHS.len(), TOKENS - 1], floats(&nll))));
+    save_mixed(&to.join("golden.safetensors"), &golden)
+}
+
+/// A value of a tensor whose rows are `width` long: matrices that keep the size of what they multiply, norms
+/// about their centre.
+fn value(name: &str, width: u64, is_tied: bool, random: &mut Random) -> f32 {
+    let scale = 1.0 / (width as f32).sqrt();
+    match name {
+        _ if name.ends_with("A_log") => random.uniform() * 6.0 - 4.0,
+        _ if name.ends_with("dt_bias") => random.normal(),
+        _ if name.ends_with("conv1d.weight") => 0.5 * random.normal(),
+        _ if name.contains("norm") => 1.0 + 0.3 * random.normal(),
+        _ if name.ends_with("embed_tokens.weight") && !is_tied => random.normal(),
+        _ if name.ends_with("embed_tokens.weight") || name.ends_with("lm_head.weight") => {
+            2.0 * scale * random.normal()
+        }
+        _ => scale * random.normal(),
+    }
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn save(to: &Path, dtype: Dtype, tensors: &BTreeMap<String, (Vec<usize>, Vec<u8>)>) -> Result<(), String> {
+    let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), (dtype, tensor.clone())));
+    save_mixed(to, &tensors.collect())
+}
+
+fn save_mixed(to: &Path, tensors: &BTreeMap<String, (Dtype, (Vec<usize>, Vec<u8>))>) -> Result<(), String> {
+    let views = tensors.iter().map(|(name, (dtype, (shape, bytes)))| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| e.to_string())?;
+        Ok((name.clone(), view))
+    });
+    let views: Vec<_> = views.collect::<Result<_, String>>()?;
+    safetensors::serialize_to_file(views, None, to).map_err(|e| e.to_string())
+}
+
+/// The losses of both documents, 0 where there is none, `[2, TOKENS - 1]`.
+struct Reference<'a> {
+    folder: &'a Path,
+    ids: &'a [u32],
+}
+
+impl Task for Reference<'_> {
+    type Output = Result<Vec<f32>, String>;
+
+    fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
+        let model = open_model(backend, self.folder)?;
+        let mut batch = Batch::default();
+        for (ids, length) in self.ids.chunks(TOKENS).zip(LENGTHS) {
+            batch.push(&ids[..length]);
+        }
+        let losses = model.losses(backend, &batch, &mut |_, _, _| Ok(())).map_err(|e| e.to_string())?;
+        let mut nll = vec![0.0; LENGTHS.len() * (TOKENS - 1)];
+        let mut first = 0;
+        for (row, length) in nll.chunks_mut(TOKENS - 1).zip(LENGTHS) {
+            row[..length - 1].copy_from_slice(&losses[first..][..length - 1]);
+            first += length;
+        }
+        Ok(nll)
+    }
+}
+
+/// A linear congruential generator (Knuth's MMIX constants).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32
+    }
+
+    /// Between 0 and 1.
+    fn uniform(&mut self) -> f32 {
+        self.next() as f32 / (1_u32 << 31) as f32
+    }
+
+    /// About normal: twelve uniform numbers have the variance 1.
+    fn normal(&mut self) -> f32 {
+        (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0
+    }
+}
