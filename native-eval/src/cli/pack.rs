@@ -2,8 +2,8 @@
 
 use native_eval::documents::read;
 use native_eval::{
-    Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, find_tokenizer, own_tokenizer, pack,
-    start_threads,
+    Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, check_pack_target, find_tokenizer,
+    own_tokenizer, pack, start_threads, tokenizer_files,
 };
 
 use super::args::{FitName, Format, PackOptions, ScaleGroup};
@@ -12,6 +12,10 @@ use super::{Exit, Failure, contract, interrupt, progress, text};
 
 /// Packs one model folder.
 pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
+    let mut inputs = vec![options.model.clone()];
+    inputs.extend(options.calibration.clone());
+    inputs.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
+    check_pack_target(&options.out, options.force, &inputs)?;
     let mut source = Source::open(&options.model)?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
     let mix = match options.budget {
