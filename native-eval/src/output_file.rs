@@ -88,11 +88,9 @@ impl OutputFile {
 /// Lets a write over the process's limit for a file's length (`ulimit -f`) fail like one to a full disk, so that it is
 /// said and the result printed. Otherwise the system would end the process.
 pub fn outlive_file_limits() {
+    // Nobody looks at the flag: that the signal has a handler is enough. Where it can't have one, it ends the process.
     #[cfg(unix)]
-    // SAFETY: `SIG_IGN` installs no handler, so no code of ours runs in a signal's context.
-    unsafe {
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-    }
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
 /// Finds out what is at a path, and whether it can be written.

@@ -75,7 +75,7 @@ impl Copy {
 
     /// Of each matrix the first flips that count, beginning with ordinary weights. Fails if it has none.
     pub fn flips(&self, noise: &Noise, bound: Bound) -> Result<Vec<Flip<'_>>, String> {
-        let mut exact = CpuBackend::new(None);
+        let mut exact = CpuBackend::new(None).expect("threads");
         let mut all = Vec::new();
         for matrix in &self.matrices {
             let before = all.len();
