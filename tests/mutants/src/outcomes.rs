@@ -68,7 +68,7 @@ fn try_mutant(suites: &Suites, number: usize) -> (Fate, String) {
         let program = &suites.programs[group[0].program];
         let names: Vec<&str> = group.iter().map(|test| test.name.as_str()).collect();
         let seconds: f64 = group.iter().map(|test| test.seconds).sum();
-        let cpu_s = (seconds * 8.0) as u64 + 5;
+        let cpu_s = (seconds * 2.0) as u64 + 2;
         let end = limited::run(program, &names, &[("MUTANT", &number.to_string())], cpu_s, 20 * cpu_s + 120);
         let by = || format!("{}: {}", program.name, names.first().unwrap_or(&""));
         match end {
