@@ -32,9 +32,8 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     let bytes = progress::bytes("packing", 0);
     start_threads()?;
     let out = options.out.display();
-    let kept = format!("what is done is kept beside {out}; the same command goes on from there");
+    interrupt::keep(format!("what is done is kept beside {out}; the same command goes on from there"));
     let summary = pack(&mut source, &options.out, &settings, &mut |step, done, all| {
-        interrupt::keep(kept.as_str());
         let bar = if step == PackStep::Calibrating { &layers } else { &bytes };
         bar.set_length(all);
         bar.set_position(done);
