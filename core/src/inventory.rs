@@ -8,8 +8,9 @@ use crate::model::{Config, ExpectedTensor, Manifest, Presence, Quantization};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, memory};
 
-/// Bytes that a tensor or a member takes here and in the report.
-const THING_BYTES: u64 = 1 << 10;
+/// Bytes that a tensor and a member take here and in the report.
+const TENSOR_BYTES: u64 = 1 << 10;
+const MEMBER_BYTES: u64 = 512;
 
 /// One weight of the artifact.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +79,8 @@ impl<'a> Inventory<'a> {
     /// No config.json in a folder or archive, a config.json that can't be read, a packed part of
     /// the wrong data type, a plain weight that is not floating-point.
     pub fn of(artifact: &'a Artifact) -> Result<Self> {
-        let things = (artifact.tensors.len() + artifact.members.len()) as u64;
-        memory::require(things * THING_BYTES, "the weights and the report")?;
+        let (tensors, members) = (artifact.tensors.len() as u64, artifact.members.len() as u64);
+        memory::require(tensors * TENSOR_BYTES + members * MEMBER_BYTES, "the weights and the report")?;
         let config = match &artifact.config {
             Some(bytes) => Some(Config::parse(bytes)?),
             None if artifact.kind == ContainerKind::Safetensors => None,

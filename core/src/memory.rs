@@ -8,13 +8,27 @@ const SMALL_BYTES: u64 = 1 << 20;
 /// Fails where `bytes` bytes of `what` can't be had at this moment. For structures that are built piece by piece, by
 /// code that can't fail: the bound on all of their pieces is asked for beforehand.
 pub(crate) fn require(bytes: u64, what: &str) -> Result<()> {
-    if bytes <= SMALL_BYTES {
+    // WebAssembly's memory never shrinks: there asking would be taking.
+    if bytes <= SMALL_BYTES || cfg!(target_arch = "wasm32") {
         return Ok(());
     }
     let room: Vec<u8> = with_room(bytes, what)?;
     // An allocation that nobody looks at may be left out by the compiler.
     std::hint::black_box(&room);
     Ok(())
+}
+
+/// Fails where the tree of values that `serde_json` has of a text can't be had.
+pub(crate) fn require_tree(text: &[u8], what: &str) -> Result<()> {
+    // Objects are B-trees, whose nodes have room for eleven members and are half full or more, but for the last one;
+    // vectors have room for twice what they hold.
+    let bytes_of = |byte: &u8| match byte {
+        b'{' => 700,
+        b':' => 160,
+        b'[' | b',' => 64,
+        _ => 2,
+    };
+    require(text.iter().map(bytes_of).sum(), what)
 }
 
 /// A vector with room for `count` items of `what`.

@@ -142,7 +142,9 @@ impl Benchmark<'_> {
 
         let artifact = source.artifact().clone();
         let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
-        let model = load(backend, source, &inventory, loading).map_err(|error| match error {
+        let model = load(backend, source, &inventory, loading);
+        source.expect_unchanged()?;
+        let model = model.map_err(|error| match error {
             LoadError::Artifact(error) => Halt::from(error.within(source.name())),
             // The validator loads such a model, and its loss is then not finite.
             LoadError::NotFinite(_) => Raised::runtime(NOT_FINITE).into(),

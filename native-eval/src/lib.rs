@@ -15,7 +15,9 @@ pub mod input;
 mod local_files;
 mod losses;
 mod memory;
+mod output_file;
 mod pack;
+mod places;
 mod reference;
 mod score;
 mod source;
@@ -35,12 +37,13 @@ pub use gpu::{
     Precision, ShaderPatch, adapters, devices_opened,
 };
 pub use local_files::LocalFiles;
-pub use losses::{LossFile, Merged, Run, Shard, merge};
+pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
-pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
+pub use output_file::{OutputFile, outlive_file_limits};
+pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;
 pub use threads::{MAX_THREADS, no_thread, start_threads};
-pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
+pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer, tokenizer_files};
 pub use weights::{LoadError, LoadTimes, load, prepare};

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind as IoKind, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::documents::{Files, HubSource, ReadError};
@@ -17,12 +18,19 @@ const FILE_BYTES: u64 = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct LocalFiles {
     current_dir: PathBuf,
+    /// Which files were read. Copies share it.
+    read: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl LocalFiles {
     /// Relative paths start at `current_dir`, which must be absolute.
     pub fn new(current_dir: &Path) -> Self {
-        Self { current_dir: current_dir.to_owned() }
+        Self { current_dir: current_dir.to_owned(), read: Arc::default() }
+    }
+
+    /// The files that were read so far.
+    pub fn paths_read(&self) -> Vec<PathBuf> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// An absolute path: `~` expanded, `.` dropped, nothing else resolved.
@@ -84,6 +92,7 @@ impl Files for LocalFiles {
         if !metadata.is_file() || metadata.len() > FILE_BYTES {
             return Err(ReadError::Other(format!("no regular file of at most {FILE_BYTES} bytes")));
         }
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).push(path.into());
         let file =
             input::open_regular(Path::new(path)).map_err(|error| ReadError::Other(error.to_string()))?;
         let mut bytes = Vec::new();

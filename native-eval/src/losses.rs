@@ -1,8 +1,10 @@
 //! Files of finished documents: what `--resume` continues and `merge` joins.
 //!
 //! JSON lines: first the [`Run`], then one [`Finished`] for each document that is done, in any order. A
-//! file grows by whole lines, so a killed run leaves at most its last line torn, which is dropped.
+//! file grows by whole lines, so a killed run leaves at most its last line torn, which is dropped. A power cut may do
+//! more: torn lines and blocks of NULs are left out wherever they are.
 
+mod contents;
 mod file;
 mod merge;
 mod shard;
@@ -14,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::evaluate::EvaluateOptions;
 
-pub use file::LossFile;
+pub use file::{LossFile, Resumed};
 pub use merge::{Merged, merge};
 pub use shard::Shard;
 

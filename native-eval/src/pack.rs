@@ -22,18 +22,18 @@ mod progress;
 mod resume_tests;
 mod safetensors;
 mod stage;
+mod target;
 #[cfg(test)]
 mod tests;
 mod work;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bitgauge_core::codec::{Bits, Fit, Settings};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;
-use archive::Form;
 use calibrate::MomentStore;
 use plan::Plan;
 use progress::{Progress, Tell};
@@ -45,7 +45,8 @@ pub(crate) use files::SmallFile;
 pub(crate) use plan::part_name;
 pub use progress::PackStep;
 pub(crate) use safetensors::{TensorSpec, Writer};
-pub(crate) use stage::{Stage, check_target, write_error};
+pub(crate) use stage::{Stage, write_error};
+pub(crate) use target::Target;
 
 /// How to pack.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +57,7 @@ pub struct PackSettings {
     pub fit: Fit,
     /// Which tokens say what the weights' outputs are, which are then to err least instead of the weights.
     pub calibration: Calibration,
-    /// Replace what is at the target.
+    /// Replace an artifact that is at the target.
     pub force: bool,
 }
 
@@ -121,24 +122,34 @@ pub struct PackSummary {
 ///
 /// # Errors
 /// A source that is packed already, of a family that is not known, or whose tensors are not those
-/// of its family; a target that exists (unless `force`), or whose name asks for another kind of file; settings out of
-/// range; a model that is over the budget in any form; weights that are NaN or infinite; and what the operating system
+/// of its family; a target that [`check_pack_target`] refuses; a source that changes meanwhile; settings out of range; a model that is over the budget in any form; weights that are NaN or infinite; and what the operating system
 /// says.
 pub fn pack(source: &mut Source, out: &Path, settings: &PackSettings, progress: Tell) -> Result<PackSummary> {
-    stage::check_target(out, settings.force)?;
-    let mut work = Work::open(source, out, settings)?;
-    let packed = pack_into(source, out, settings, &mut work, progress);
+    let inputs: Vec<PathBuf> = source.path().map(Path::to_owned).into_iter().collect();
+    let target = Target::check(out, settings.force, &inputs)?;
+    let mut work = Work::open(source, &target, settings)?;
+    let packed = pack_into(source, &target, settings, &mut work, progress);
     match &packed {
-        // A full disk or an unreachable file is no reason to begin anew.
-        Err(error) if error.kind == ErrorKind::Io => {}
+        // A full disk or an unreachable file is no reason to begin anew, a model that changed is one.
+        Err(error) if error.kind == ErrorKind::Io && source.expect_unchanged().is_ok() => {}
         _ => work.discard()?,
     }
     packed
 }
 
+/// Checks that [`pack`] can write to `out`, before there is anything to write.
+///
+/// # Errors
+/// A name that asks for a form that is not written; a folder that does not exist or takes no new files; what is one of
+/// the `inputs`, lies in one or holds one, links and mounts included; what exists, unless `force` is set and it is
+/// empty or an artifact that `pack` wrote.
+pub fn check_pack_target(out: &Path, force: bool, inputs: &[PathBuf]) -> Result<()> {
+    Target::check(out, force, inputs).map(drop)
+}
+
 fn pack_into(
     source: &mut Source,
-    out: &Path,
+    target: &Target,
     settings: &PackSettings,
     work: &mut Work,
     progress: Tell,
@@ -146,31 +157,18 @@ fn pack_into(
     let mut progress =
         Progress::new(source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum(), progress);
     let mut moments = work.moments();
-    let target = Target { path: out, form: Form::of(out)? };
-    let ready = prepare(source, &target, settings, (work, &mut moments), &mut progress)?;
+    let ready = prepare(source, target, settings, (work, &mut moments), &mut progress)?;
     let Ready { plan, files, scale_group, budget_bytes } = ready;
     let weights_bytes = safetensors::file_bytes(plan.output());
     let planned = target.bytes(&files, weights_bytes)?;
 
     let stage = work.stage();
     model::write(source, &plan, settings.fit, &stage.weights(), (work, &mut moments), &mut progress)?;
-    let bytes = stage.publish(out, &files, Some(planned), settings.force)?;
+    source.expect_unchanged()?;
+    let bytes = stage.publish(target, &files, Some(planned))?;
     let summary = plan.summary();
     let bits_per_parameter = 8.0 * bytes as f64 / summary.parameters as f64;
     Ok(PackSummary { bytes, budget_bytes, bits_per_parameter, scale_group, ..summary })
-}
-
-/// Where the artifact goes.
-struct Target<'a> {
-    path: &'a Path,
-    form: Form,
-}
-
-impl Target<'_> {
-    /// Exact bytes of the artifact with these small files and weights of this length.
-    fn bytes(&self, files: &[SmallFile], weights_bytes: u64) -> Result<u64> {
-        self.form.bytes(files, weights_bytes).map_err(|error| stage::write_error(self.path, &error))
-    }
 }
 
 /// All that is settled before the first weight is written.

@@ -1,5 +1,6 @@
 //! Opens artifacts and reads their bytes: from a folder, a file, or memory.
 
+mod origin;
 mod reader;
 mod storage;
 
@@ -15,6 +16,7 @@ use bitgauge_core::container::{
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::{Error, ErrorKind, Rejection, Result};
+use origin::Origin;
 use reader::Reader;
 use storage::{Storage, allocate, list_folder, no_room, reserve, resize};
 
@@ -38,6 +40,8 @@ pub struct Source {
     place: Option<String>,
     artifact: Artifact,
     storage: Storage,
+    /// The files on disk that it is read from; none in memory.
+    origin: Option<Origin>,
     /// What a compressed tar unpacks to, from the first time that a member is read.
     tar: Option<Storage>,
     /// The deflated member that tensors are being read from.
@@ -55,20 +59,23 @@ impl Source {
         let shown = path.display().to_string();
         let metadata = fs::metadata(path).map_err(|error| io_error(&error).within(&shown))?;
         if metadata.is_dir() {
-            let (files, paths) = list_folder(path)?.into_iter().unzip();
+            let (files, paths): (Vec<_>, Vec<_>) = list_folder(path)?.into_iter().unzip();
+            let origin = Some(Origin::new(path, &paths)?);
             let storage = Storage::disk(paths);
             let source = Self::read(Window::new(files), Root::Folder, storage);
             let source = source.map_err(|error| error.within(&shown))?;
             let name =
                 path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
-            return Ok(Self { name, place: Some(shown), ..source });
+            return Ok(Self { name, place: Some(shown), origin, ..source });
         }
         if !metadata.is_file() {
             return Err(not_regular(metadata.file_type()).within(&shown));
         }
         let name = path.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
+        let origin = Some(Origin::new(path, &[path.to_owned()])?);
         let window = Window::new(vec![(name, metadata.len())]);
-        Self::read(window, Root::File, Storage::disk(vec![path.to_owned()]))
+        let source = Self::read(window, Root::File, Storage::disk(vec![path.to_owned()]))?;
+        Ok(Self { origin, ..source })
     }
 
     /// Opens a model as the validator finds it in a folder, a zip, or a plain or compressed tar, and reads all of an
@@ -125,6 +132,7 @@ impl Source {
             place: self.place.clone(),
             artifact: self.artifact.clone(),
             storage: self.storage.again(),
+            origin: self.origin.clone(),
             tar: self.tar.as_ref().map(Storage::again),
             inflating: None,
             piece: Vec::new(),
@@ -141,12 +149,41 @@ impl Source {
         })?;
         let is_archive = matches!(artifact.kind, ContainerKind::Zip | ContainerKind::Tar);
         let place = is_archive.then(|| window.name(0).to_owned());
-        Ok(Self { name, lengths, place, artifact, storage, tar: None, inflating: None, piece: Vec::new() })
+        Ok(Self {
+            name,
+            lengths,
+            place,
+            artifact,
+            storage,
+            origin: None,
+            tar: None,
+            inflating: None,
+            piece: Vec::new(),
+        })
     }
 
     /// File or folder name, without its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it is on disk: a folder or a file.
+    pub fn path(&self) -> Option<&Path> {
+        self.origin.as_ref().map(Origin::path)
+    }
+
+    /// How long each file on disk is and when it was written to. A copy that keeps its times has the same.
+    pub(crate) fn times(&self) -> Vec<String> {
+        self.origin.as_ref().map(Origin::times).unwrap_or_default()
+    }
+
+    /// Fails where a file that was read is no longer the one that was opened, so that what was read first and last may
+    /// not belong together.
+    ///
+    /// # Errors
+    /// A file that was written to, replaced or removed since.
+    pub fn expect_unchanged(&self) -> Result<()> {
+        self.origin.as_ref().map_or(Ok(()), Origin::expect_unchanged)
     }
 
     /// Number of files that [`FileId`] counts: 1 for an archive.

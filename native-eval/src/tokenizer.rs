@@ -52,15 +52,21 @@ pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> R
                 "name one with --tokenizer, or set AUTORESEARCH_EVAL_TOKENIZER_ID to a folder that holds one",
             )
     })?;
-    let file = if path.is_dir() { path.join(FILE) } else { path };
+    let [file, config] = tokenizer_files(&path);
     let tokenizer = TextTokenizer::from_file(&file)?;
-    let config = file.with_file_name(CONFIG);
     let read = |config: &PathBuf| {
         let bytes = input::read_bytes(config, "the tokenizer's settings", limits::CONFIG_BYTES);
         bytes.map_err(|error| error.within(config.display()))
     };
     let config = Some(config).filter(|config| config.exists()).as_ref().map(read).transpose()?;
     Ok(ValidatorTokenizer { id: id.into(), pad_id: pad_id(&tokenizer, config.as_deref()), tokenizer })
+}
+
+/// The files that a tokenizer on this machine is read from, if `path` names one.
+pub fn tokenizer_files(path: &Path) -> [PathBuf; 2] {
+    let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
+    let config = file.with_file_name(CONFIG);
+    [file, config]
 }
 
 /// Whether an id is one of the built-in byte tokenizer.

@@ -37,6 +37,8 @@ fn main() {
     let golden = conformance::fixtures().join("models/qwen3_tied");
     convert::convert(&golden, &folder.join("model.gguf"), convert::Target::F32, None).expect("a GGUF file");
     write_proxies(&folder);
+    // A distance that reaches back before the beginning: decoders differ in whether they notice.
+    fs::write(folder.join("deflate-far.zip"), include_bytes!("../fixtures/deflate-far.zip")).expect("a file");
     fs::write(folder.join("poem.txt"), "So much depends upon a red wheel barrow\n".repeat(20))
         .expect("a file");
 }

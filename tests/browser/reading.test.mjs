@@ -6,7 +6,7 @@ import { createReadStream, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { artifacts, check, finish, large, memory, open, patience, pick } from "./harness.mjs";
-import { goOn, reading, told } from "./watch.mjs";
+import { goOn, inWorkers, reading, told } from "./watch.mjs";
 
 const headers = { ranges: 8, bytes: 512_000 };
 // Bytes that are read at once, and so between two returns of a worker to its messages.
@@ -46,15 +46,18 @@ function holdToOnePass({ size, before, after, passed }) {
   assert.deepEqual(passed, [0, 0, 0, size, size, size], "bytes that each worker passed on");
 }
 
+function holdToMemory(peak) {
+  console.log(`# renderer's peak ${(peak / 1e6).toFixed(0)} MB`);
+  assert.ok(peak <= peakBytes, `${peak} bytes of memory`);
+}
+
 test("4.4 GB: the headers' verdict before the pass, every byte read once, in 300 MB", async () => {
   const path = large();
   const hash = await sha256(path);
   const opened = await open({ script: reading() });
   holdToOnePass(await readingOf(opened.page, path));
   assert.equal(await opened.page.locator(".hash__value").first().textContent(), hash);
-  const peak = await memory();
-  console.log(`# renderer's peak ${(peak / 1e6).toFixed(0)} MB`);
-  assert.ok(peak <= peakBytes, `${peak} bytes of memory`);
+  holdToMemory(await memory());
   await check(opened);
 });
 
@@ -103,6 +106,15 @@ for (const [what, [fault, words]] of Object.entries(faults)) {
     await check(opened);
   });
 }
+
+test("a worker that keeps 300 MB is caught", async () => {
+  const opened = await open({ script: inWorkers(`self.kept = new Uint8Array(${peakBytes}).fill(1);`) });
+  await pick(opened.page, join(artifacts, "eligible.zip"));
+  await finish(opened.page);
+  const peak = await memory();
+  assert.throws(() => holdToMemory(peak), /bytes of memory/);
+  await check(opened);
+});
 
 test("of a small file, too, every byte is read once", async () => {
   const opened = await open({ script: reading() });

@@ -19,31 +19,31 @@ fn documents(artifact: &Artifact) -> PathBuf {
     artifact.beside("documents.json", &serde_json::to_vec(&texts).expect("JSON"))
 }
 
-struct Setting {
-    artifact: Artifact,
-    documents: PathBuf,
+pub(super) struct Setting {
+    pub artifact: Artifact,
+    pub documents: PathBuf,
 }
 
 impl Setting {
-    fn new(changes: &[Change]) -> Self {
+    pub fn new(changes: &[Change]) -> Self {
         let artifact = Artifact::demo(changes);
         let documents = documents(&artifact);
         Self { artifact, documents }
     }
 
-    fn eval(&self, extra: &[&str]) -> Output {
+    pub fn eval(&self, extra: &[&str]) -> Output {
         let own =
             ["--format", "json", "eval", path(&self.artifact.path), "--documents", path(&self.documents)];
         bitgauge(&[&own, extra].concat())
     }
 
-    fn on_cpu(&self, extra: &[&str]) -> Output {
+    pub fn on_cpu(&self, extra: &[&str]) -> Output {
         let output = self.eval(&[&["--device", "cpu"], extra].concat());
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         output
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.documents.with_file_name(name)
     }
 
@@ -61,18 +61,18 @@ impl Setting {
     }
 }
 
-fn merge(files: &[&Path]) -> Output {
+pub(super) fn merge(files: &[&Path]) -> Output {
     let files: Vec<&str> = files.iter().map(|file| path(file)).collect();
     bitgauge(&[&["--format", "json", "merge"], &files[..]].concat())
 }
 
 /// What must come out the same to the bit.
-fn figures(report: &Value) -> (u64, Value) {
+pub(super) fn figures(report: &Value) -> (u64, Value) {
     (number(&report["evaluation"]["heldout_ppl"]).to_bits(), report["evaluation"]["documents"].clone())
 }
 
 /// Replaces a piece of a file's text, which must be there.
-fn replace(file: &Path, from: &str, to: &str) {
+pub(super) fn replace(file: &Path, from: &str, to: &str) {
     let old = fs::read_to_string(file).expect("the file");
     assert!(old.contains(from), "{from} is not in {old}");
     fs::write(file, old.replacen(from, to, 1)).expect("the file");

@@ -4,6 +4,8 @@ mod artifacts;
 mod compare;
 mod distributed;
 mod loading;
+#[cfg(unix)]
+mod outputs;
 mod proxy;
 #[cfg(target_os = "linux")]
 mod terminal;

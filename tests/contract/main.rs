@@ -1,7 +1,10 @@
 //! Properties of the validator's twin that hold for any input, not only for the recorded ones.
 
 mod budgets;
+mod direct;
 mod documents;
+mod hub;
+mod proxy;
 mod reading;
 
 use bitgauge_core::contract::Environment;

@@ -93,3 +93,14 @@ fn metadata_is_repeated_up_to_its_cap() {
     let odd = kept(&[("a", "é".repeat(most))]);
     assert_eq!(odd[0].1, "é".repeat((most - 1) / 2));
 }
+
+#[test]
+fn the_most_files_are_not_too_many() {
+    let of = |count: u64| {
+        let files: Vec<_> = (0..count).map(|number| (format!("{number}"), Vec::new())).collect();
+        open(&files, Root::Folder).map(|artifact| artifact.members.len() as u64)
+    };
+    assert_eq!(of(limits::MEMBERS_COUNT), Ok(limits::MEMBERS_COUNT));
+    let error = of(limits::MEMBERS_COUNT + 1).expect_err("one too many");
+    assert_eq!((error.kind, error.what.as_str()), (ErrorKind::TooLarge, "the folder has too many files"));
+}

@@ -6,6 +6,8 @@ mod caps;
 mod differences;
 mod figures;
 mod files;
+mod gates;
 mod matching;
 mod model;
 mod readme;
+mod words;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind};
-use native_eval::{EvaluateOptions, Finished, LossFile, Run, Shard, Tally, merge};
+use native_eval::{EvaluateOptions, Finished, LossFile, Resumed, Run, Shard, Tally, merge};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -50,7 +50,7 @@ impl Folder {
     /// A file of a shard with these documents finished.
     fn file(&self, name: &str, shard: Shard, documents: &[u64]) -> PathBuf {
         let path = self.path(name);
-        let (mut file, ..) = LossFile::open(&path, &run(shard), &ids()).expect("a new file");
+        let mut file = LossFile::open(&path, &run(shard), &ids()).expect("a new file").file;
         let documents: Vec<_> = documents.iter().map(|&document| finished(document)).collect();
         file.append(&documents).expect("room");
         path
@@ -58,7 +58,7 @@ impl Folder {
 }
 
 fn open(path: &PathBuf, run: &Run) -> bitgauge_core::Result<(Tally, bool)> {
-    LossFile::open(path, run, &ids()).map(|(_, tally, torn)| (tally, torn))
+    LossFile::open(path, run, &ids()).map(|resumed| (resumed.tally, !resumed.warnings.is_empty()))
 }
 
 fn missing(tally: &Tally) -> Vec<usize> {
@@ -80,8 +80,9 @@ fn a_run_goes_on_where_it_stopped() {
     let line = serde_json::to_string(&finished(4)).expect("JSON");
     for cut in [1, line.len() / 2, line.len()] {
         fs::write(&path, format!("{text}{}", &line[..cut])).expect("the file");
-        let (mut file, tally, torn) = LossFile::open(&path, &run(Shard::WHOLE), &ids()).expect("torn");
-        assert_eq!((missing(&tally), torn), (vec![2, 4, 5], true));
+        let Resumed { mut file, tally, warnings } =
+            LossFile::open(&path, &run(Shard::WHOLE), &ids()).expect("torn");
+        assert_eq!((missing(&tally), warnings.len()), (vec![2, 4, 5], 1));
         file.append(&[finished(5)]).expect("room");
         drop(file);
         let (tally, torn) = open(&path, &run(Shard::WHOLE)).expect("whole again");
@@ -225,7 +226,7 @@ fn shards_merge_to_the_whole() {
     let even = folder.file("even", shard(0), &[4, 0, 2]);
     let odd = folder.file("odd", shard(1), &[3, 5]);
     let merged = merge(&[odd.clone(), even.clone()]).expect("shards of one run");
-    assert!(merged.incomplete().is_none() && merged.torn.is_empty());
+    assert!(merged.incomplete().is_none() && merged.warnings.is_empty());
     let evaluation = merged.report().expect("something is scored").evaluation.expect("an evaluation");
     assert_eq!((evaluation.cross_entropy_nats, evaluation.scored_documents), (2.0, 5));
     assert_eq!((evaluation.scored_tokens, evaluation.max_tokens), (4 + 2 + 3 + 1 + 7, 8));
@@ -248,7 +249,7 @@ fn shards_merge_to_the_whole() {
     let text = fs::read_to_string(&even).expect("the file");
     fs::write(&even, &text[..text.len() - 1]).expect("the file");
     let merged = merge(&[odd, even.clone()]).expect("a torn line is left out");
-    assert_eq!(merged.torn, [even]);
+    assert!(matches!(merged.warnings.as_slice(), [(path, _)] if *path == even), "{:?}", merged.warnings);
     let error = merged.incomplete().expect("one is missing");
     assert_eq!((error.expected.as_str(), error.found.as_str()), ("all 6", "1 missing: 2"));
     assert!(error.hint.as_ref().is_some_and(|hint| hint.ends_with("shards 0/2")), "{error}");

@@ -11,3 +11,4 @@ mod support;
 mod sweeps;
 mod tar_streams;
 mod tars;
+mod validator;

@@ -20,7 +20,7 @@ pub struct Noise(Vec<f64>);
 /// Most that the losses of a run may be off, in units of each loss's noise.
 #[derive(Clone, Copy)]
 pub struct Bound {
-    /// What is added to the noise before: what no f16 factor causes, in nats.
+    /// What f32 rounds, in nats: added to the noise.
     pub floor: f64,
     /// How much more noise there is than that of the factors alone.
     pub noise: f64,
@@ -37,7 +37,8 @@ impl Noise {
         for way in 1..=ROUNDINGS {
             // Neither 1 nor a power of 2, which round like 1.
             let scale = 1.0 + way as f32 / (ROUNDINGS + 1) as f32;
-            let mut twin = HalfTwin { inner: CpuBackend::new(None), rounds_attention, scale };
+            let mut twin =
+                HalfTwin { inner: CpuBackend::new(None).expect("threads"), rounds_attention, scale };
             let [got, want] = Losses { folder, sequence }.run(&mut twin)?;
             squares.resize(want.len(), 0.0);
             for (square, error) in squares.iter_mut().zip(errors(&got, &want)) {

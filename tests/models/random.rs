@@ -4,15 +4,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bitgauge_core::model::{Config, Manifest};
+use bitgauge_core::model::{Config, Manifest, Presence};
 use conformance::{Tally, fixtures};
 use native_eval::{Backend, Batch, ReferenceBackend, Task};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::{flipped_weights, half, open_model};
 
+/// Fields of config.json and what they are instead.
+type Sizes = &'static [(&'static str, u64)];
+/// A file's tensors: types, shapes and bytes.
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
 /// Whose config.json, with which sizes instead, and where the random numbers begin.
-const MODELS: [(&str, &[(&str, u64)], u64); 4] = [
+const MODELS: [(&str, Sizes, u64); 4] = [
     ("qwen3_untied", &[("hidden_size", 80), ("intermediate_size", 136), ("num_hidden_layers", 2)], 11),
     ("qwen3_5_text", &[("intermediate_size", 72)], 12),
     ("llama", &[("hidden_size", 128), ("num_hidden_layers", 2)], 13),
@@ -39,7 +44,7 @@ pub fn cases(tally: &mut Tally) {
 }
 
 /// Writes a model, and its losses as goldens hold them.
-fn write(like: &Path, sizes: &[(&str, u64)], seed: u64, to: &Path) -> Result<(), String> {
+fn write(like: &Path, sizes: Sizes, seed: u64, to: &Path) -> Result<(), String> {
     let config = std::fs::read_to_string(like.join("config.json")).map_err(|e| e.to_string())?;
     let mut config: serde_json::Value = serde_json::from_str(&config).map_err(|e| e.to_string())?;
     for (field, size) in sizes {
@@ -47,48 +52,59 @@ fn write(like: &Path, sizes: &[(&str, u64)], seed: u64, to: &Path) -> Result<(),
     }
     let vocabulary = config["vocab_size"].as_u64().ok_or("no vocab_size")? as u32;
     let is_tied = config["tie_word_embeddings"] == true;
+    let centre = if config["model_type"] == "qwen3_5_text" { 0.0 } else { 1.0 };
     let mut random = Random(seed);
     let bytes = config.to_string();
     let parsed = Config::parse(bytes.as_bytes()).map_err(|e| e.to_string())?;
     let manifest = Manifest::new(parsed.architecture()).ok_or("no manifest")?;
-    let tensors = manifest.tensors().iter().map(|tensor| {
-        let values: Vec<f32> = (0..tensor.elements())
-            .map(|_| value(&tensor.name, tensor.shape.last().copied().unwrap_or(1), is_tied, &mut random))
-            .collect();
-        (tensor.name.clone(), (tensor.shape.iter().map(|&dim| dim as usize).collect(), floats(&values)))
+    let stored = manifest.tensors().iter().filter(|tensor| tensor.presence == Presence::Required);
+    let tensors = stored.map(|tensor| {
+        let width = tensor.shape.last().copied().unwrap_or(1);
+        let value = |_| value(&tensor.name, width, (is_tied, centre), &mut random);
+        let values: Vec<f32> = (0..tensor.elements()).map(value).collect();
+        let shape = tensor.shape.iter().map(|&dim| dim as usize).collect();
+        (tensor.name.clone(), (Dtype::F32, shape, floats(&values)))
     });
-    let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors.collect();
+    let tensors: Tensors = tensors.collect();
     std::fs::write(to.join("config.json"), bytes).map_err(|e| e.to_string())?;
-    save(&to.join("model.safetensors"), Dtype::F32, &tensors)?;
+    save(&to.join("model.safetensors"), &tensors)?;
 
     let ids: Vec<u32> = (0..LENGTHS.len() * TOKENS).map(|_| random.next() % vocabulary).collect();
+    let mask = LENGTHS.iter().flat_map(|&length| (0..TOKENS).map(move |t| u32::from(t < length)));
     let nll = Reference { folder: to, ids: &ids }.run(&mut ReferenceBackend)?;
-    let mask: Vec<u32> =
-        LENGTHS.iter().flat_map(|&len| (0..TOKENS).map(move |t| u32::from(t < len))).collect();
-    let words =
-        |words: &[u32]| (vec![LENGTHS.len(), TOKENS], words.iter().flat_map(|w| w.to_le_bytes()).collect());
-    let mut golden = BTreeMap::from([
-        ("s33.input_ids".to_owned(), (Dtype::I32, words(&ids))),
-        ("s33.attention_mask".to_owned(), (Dtype::I32, words(&mask))),
+    let words = |words: Vec<u32>| {
+        let bytes = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        (Dtype::I32, vec![LENGTHS.len(), TOKENS], bytes)
+    };
+    let golden = Tensors::from([
+        ("s33.attention_mask".to_owned(), words(mask.collect())),
+        ("s33.input_ids".to_owned(), words(ids)),
+        ("s33.nll".to_owned(), (Dtype::F32, vec![LENGTHS.len(), TOKENS - 1], floats(&nll))),
     ]);
-    golden.insert("s33.nll".to_owned(), (Dtype::F32, (vec![LENGTHS.len(), TOKENS - 1], floats(&nll))));
-    save_mixed(&to.join("golden.safetensors"), &golden)
+    save(&to.join("golden.safetensors"), &golden)
 }
 
 /// A value of a tensor whose rows are `width` long: matrices that keep the size of what they multiply, norms
 /// about their centre.
-fn value(name: &str, width: u64, is_tied: bool, random: &mut Random) -> f32 {
+fn value(name: &str, width: u64, (is_tied, centre): (bool, f32), random: &mut Random) -> f32 {
     let scale = 1.0 / (width as f32).sqrt();
-    match name {
-        _ if name.ends_with("A_log") => random.uniform() * 6.0 - 4.0,
-        _ if name.ends_with("dt_bias") => random.normal(),
-        _ if name.ends_with("conv1d.weight") => 0.5 * random.normal(),
-        _ if name.contains("norm") => 1.0 + 0.3 * random.normal(),
-        _ if name.ends_with("embed_tokens.weight") && !is_tied => random.normal(),
-        _ if name.ends_with("embed_tokens.weight") || name.ends_with("lm_head.weight") => {
-            2.0 * scale * random.normal()
-        }
-        _ => scale * random.normal(),
+    let ends = |end: &str| name.ends_with(end);
+    if ends("A_log") {
+        random.uniform() * 6.0 - 4.0
+    } else if ends("dt_bias") {
+        random.normal()
+    } else if ends("conv1d.weight") {
+        0.5 * random.normal()
+    } else if ends("linear_attn.norm.weight") {
+        1.0 + 0.3 * random.normal()
+    } else if name.contains("norm") {
+        centre + 0.3 * random.normal()
+    } else if ends("embed_tokens.weight") && !is_tied {
+        random.normal()
+    } else if ends("embed_tokens.weight") || ends("lm_head.weight") {
+        2.0 * scale * random.normal()
+    } else {
+        scale * random.normal()
     }
 }
 
@@ -96,13 +112,8 @@ fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn save(to: &Path, dtype: Dtype, tensors: &BTreeMap<String, (Vec<usize>, Vec<u8>)>) -> Result<(), String> {
-    let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), (dtype, tensor.clone())));
-    save_mixed(to, &tensors.collect())
-}
-
-fn save_mixed(to: &Path, tensors: &BTreeMap<String, (Dtype, (Vec<usize>, Vec<u8>))>) -> Result<(), String> {
-    let views = tensors.iter().map(|(name, (dtype, (shape, bytes)))| {
+fn save(to: &Path, tensors: &Tensors) -> Result<(), String> {
+    let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
         let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| e.to_string())?;
         Ok((name.clone(), view))
     });

@@ -72,8 +72,8 @@ pub struct Window {
     files: Vec<(String, u64)>,
     /// Per file: start -> bytes. The ranges neither overlap nor touch, because `feed` joins them.
     known: Vec<BTreeMap<u64, Vec<u8>>>,
-    /// How far the tar, the only file, was walked through before the last pause.
-    pub(super) walked: Cell<Option<Box<Walker>>>,
+    /// How far the tar, the only file, was walked through before the last pause, and where the last header ended.
+    pub(super) walked: Cell<Option<(Box<Walker>, u64)>>,
 }
 
 impl std::fmt::Debug for Window {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::arch::{Architecture, Decoder, Family};
 use super::fields::Fields;
 use crate::tensor::RESCUE_GROUP;
-use crate::{Error, ErrorKind, Result, json, limits};
+use crate::{Error, ErrorKind, Result, json, limits, memory};
 
 /// Scale groups that the packed format knows: 128 columns, or 0 for one scale per row.
 const SCALE_GROUPS: [u64; 2] = [0, 128];
@@ -65,6 +65,7 @@ impl Config {
             return Err(Error::new(ErrorKind::TooLarge, "the configuration is too long")
                 .expected(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
         }
+        memory::require_tree(bytes, "config.json")?;
         let value = json::parse(bytes).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the configuration is not valid JSON")
                 .expected("a JSON object", error)

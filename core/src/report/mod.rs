@@ -17,7 +17,7 @@ use crate::accounting::Accounting;
 use crate::container::ContainerKind;
 use crate::contract::Pack;
 use crate::json::{self, FromJson, fields, names};
-use crate::{Error, ErrorKind, Result, limits};
+use crate::{Error, ErrorKind, Result, limits, memory};
 
 pub use layers::{LayerSummary, Octave, ValueSummary};
 pub use manifest::{ManifestSummary, MisshapenSummary};
@@ -342,6 +342,7 @@ impl Report {
         if text.len() as u64 > limits::REPORT_BYTES {
             return Err(Self::too_long(text.len() as u64));
         }
+        memory::require_tree(text.as_bytes(), "the report")?;
         let report =
             json::parse(text.as_bytes()).and_then(<Self as FromJson>::from_json).map_err(|error| {
                 Error::new(ErrorKind::Malformed, "the text is no report of an artifact")

@@ -10,7 +10,7 @@ use bitgauge_core::{Dtype, Error, ErrorKind, Matrix, Result};
 use serde_json::{Value, json};
 
 use super::{BenchOptions, Random, SCALE_GROUP, random_weight};
-use crate::pack::{SmallFile, Stage, TensorSpec, Writer, add_packing, check_target, part_name, write_error};
+use crate::pack::{SmallFile, Stage, Target, TensorSpec, Writer, add_packing, part_name, write_error};
 use crate::source::Source;
 
 /// Opens the artifact at `path`, which is written first if it is not there: the model of `options` with
@@ -39,8 +39,8 @@ fn sizes(model: &Decoder) -> impl PartialEq {
 
 /// Writes the model one weight at a time.
 fn write(options: &BenchOptions, path: &Path) -> Result<()> {
-    check_target(path, false)?;
-    let stage = Stage::beside(path)?;
+    let target = Target::check(path, false, &[])?;
+    let stage = Stage::beside(&target)?;
     let text = serde_json::to_vec_pretty(&config_json(&options.model))
         .map_err(|error| write_error(path, &error.into()))?;
     let config = SmallFile { name: "config.json".into(), bytes: add_packing(&text, SCALE_GROUP)? };
@@ -83,7 +83,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
         }
     }
     writer.finish().map_err(failed)?;
-    stage.publish(path, &[config], None, false).map(drop)
+    stage.publish(&target, &[config], None).map(drop)
 }
 
 /// The config.json of a model.

@@ -118,7 +118,7 @@ pub struct InspectOptions {
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,
-    /// Also write the report as JSON to this file.
+    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Also print a link that carries the report, to an inspector page at this address. The report
@@ -161,11 +161,12 @@ pub struct EvalOptions {
     /// Whose limits the verdict uses.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
-    /// Also write the report as JSON to this file.
+    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     pub report: Option<PathBuf>,
     /// Add the loss of each document to this file as soon as it is known, and leave out the documents that it
-    /// holds already: a killed run goes on where it was. The file is made if it does not exist.
+    /// holds already: a killed run goes on where it was. The file is made if it does not exist; one whose first
+    /// line is torn is kept as FILE.jsonl.damaged, and the run begins anew.
     #[arg(long, value_name = "FILE.jsonl")]
     pub resume: Option<PathBuf>,
     /// Evaluate only every N-th document, from number I on (from 0): one of N jobs. `bitgauge merge` joins
@@ -186,7 +187,7 @@ pub struct MergeOptions {
     /// The files.
     #[arg(required = true, value_name = "FILE.jsonl")]
     pub files: Vec<PathBuf>,
-    /// Also write the report as JSON to this file.
+    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }

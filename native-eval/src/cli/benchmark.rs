@@ -4,7 +4,8 @@ use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
 use native_eval::{
-    Backend, Benchmark, LogitLimits, Opened, Prepared, ReferenceBackend, Source, Task, start_threads,
+    Backend, Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, Task,
+    start_threads,
 };
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
@@ -14,9 +15,10 @@ use super::{Exit, Failure, contract, device, interrupt, progress, text};
 /// Runs the benchmark that the environment describes.
 pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
     interrupt::keep("nothing is kept, and no result is written");
+    let (environment, files) = (contract::environment(), contract::files()?);
+    let result = options.contract.check_result(&environment, &files, options.tokenizer.as_deref())?;
     let config = options.contract.config.read()?;
     let corpus = options.contract.read_corpus()?;
-    let (environment, files) = (contract::environment(), contract::files()?);
     let benchmark = Benchmark {
         config: &config,
         environment: &environment,
@@ -28,7 +30,7 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
         logits: LogitLimits { positions: options.limit_positions, vocabulary: options.limit_vocabulary },
     };
     let device = device_options(&options.device, environment.get("AUTORESEARCH_EVAL_DEVICE"));
-    let verdict = match score(&benchmark, &device?) {
+    let verdict = match score(&benchmark, &device?, &result) {
         Ok(verdict) => verdict,
         Err(Stopped::Halt(halt)) => return contract::halted(halt),
         Err(Stopped::Failure(failure)) => return Err(failure),
@@ -37,7 +39,7 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
         let name = benchmark.revision.name();
         eprintln!("{}", text::faint(&format!("scored as the validator's revision {name}")));
     }
-    options.contract.finish(&verdict, format)
+    options.contract.finish(&result, &verdict, format)
 }
 
 /// Why a run ended early: with the validator's words, or for want of a device.
@@ -52,8 +54,9 @@ impl<E: Into<Halt>> From<E> for Stopped {
     }
 }
 
-fn score(benchmark: &Benchmark, device: &DeviceOptions) -> Result<Verdict, Stopped> {
+fn score(benchmark: &Benchmark, device: &DeviceOptions, result: &OutputFile) -> Result<Verdict, Stopped> {
     let run = benchmark.prepare()?;
+    result.expect_apart(&benchmark.files.paths_read())?;
     let measured = match benchmark.open(&run)? {
         Opened::Stub(measured) => measured,
         Opened::Model(mut source) => {

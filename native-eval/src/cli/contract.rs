@@ -7,11 +7,11 @@ use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::python::Value;
 use bitgauge_core::contract::{Config, Environment, Halt, Pack};
 use bitgauge_core::{Error, ErrorKind};
-use native_eval::{LocalFiles, input};
+use native_eval::{LocalFiles, OutputFile, input, tokenizer_files};
 
 use super::args::{ConfigOptions, ContractOptions, Format};
 use super::print::{eprintln, print, println};
-use super::{Exit, Failure, output};
+use super::{Exit, Failure};
 
 /// Longest settings or corpus file.
 const FILE_BYTES: u64 = 64 << 20;
@@ -45,15 +45,34 @@ impl ContractOptions {
         Ok(self.corpus.as_ref().map(parse).transpose()?)
     }
 
-    /// Writes the result's file and prints what the validator prints.
-    pub fn finish(&self, verdict: &Verdict, format: Format) -> Result<Exit, Failure> {
+    /// Checks that the result can be written, and that its file is none of those that are read.
+    pub fn check_result(
+        &self,
+        environment: &Environment,
+        files: &LocalFiles,
+        tokenizer: Option<&Path>,
+    ) -> Result<OutputFile, Error> {
+        let absolute = |path: &str| Some(files.absolute_path(path)).filter(|_| !path.is_empty());
+        let named =
+            [environment.artifact_path(), environment.trimmed("AUTORESEARCH_PRIVATE_HELDOUT_MANIFEST")];
+        let named = named.into_iter().filter_map(absolute);
+        let given = self.corpus.iter().chain(&self.config.config).cloned();
+        let own = absolute(environment.trimmed("AUTORESEARCH_EVAL_TOKENIZER_ID"));
+        let tokenizer = tokenizer.map(Path::to_owned).into_iter().chain(own);
+        let tokenizer = tokenizer.flat_map(|path| tokenizer_files(&path));
+        OutputFile::check(&self.result, &named.chain(given).chain(tokenizer).collect::<Vec<_>>())
+    }
+
+    /// Writes the result's file and prints what the validator prints, even when there can be no file.
+    pub fn finish(&self, file: &OutputFile, verdict: &Verdict, format: Format) -> Result<Exit, Failure> {
         let json = verdict.report.to_pretty();
-        output::write_file(&self.result, &json)?;
+        let written = file.write(json.as_bytes());
         match format {
             Format::Human => print!("{}", verdict.stdout),
             Format::Json => println!("{json}"),
             Format::Quiet => println!("{}", verdict.stdout.lines().next().unwrap_or_default()),
         }
+        written?;
         Ok(Exit::Done)
     }
 }

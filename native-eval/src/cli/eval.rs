@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
+use bitgauge_core::Error;
 use bitgauge_core::contract::Pack;
 use bitgauge_core::contract::documents::documents_sha256;
 use bitgauge_core::inventory::Inventory;
@@ -14,8 +15,8 @@ use bitgauge_core::report::Report;
 use indicatif::ProgressBar;
 use native_eval::documents::{self, TextTokenizer};
 use native_eval::{
-    Backend, EvaluateOptions, Finished, LossFile, Queue, Run, Shard, Source, Tally, Task, find_tokenizer,
-    load, no_thread, own_tokenizer, prepare, work,
+    Backend, EvaluateOptions, Finished, LossFile, OutputFile, Queue, Resumed, Run, Shard, Source, Tally,
+    Task, find_tokenizer, load, no_thread, own_tokenizer, prepare, tokenizer_files, work,
 };
 
 use super::args::{DeviceOptions, EvalOptions, Format};
@@ -27,6 +28,7 @@ use super::{Exit, Failure, contract, device, inspect, interrupt, output, progres
 /// Evaluates one artifact and prints its report with the perplexity.
 pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     interrupt::keep("nothing is kept; --resume FILE keeps the documents that are finished");
+    let Outputs { report: file, resume } = Outputs::check(options)?;
     let documents = documents::read(&options.documents)?;
     let mut source = Source::open(&options.artifact)?;
     let tokenizer = match options.tokenizer.as_deref() {
@@ -38,19 +40,38 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
         tokenizer: &tokenizer.tokenizer,
         max_tokens: options.max_tokens as usize,
         device: &options.device,
-        resume: options.resume.as_deref(),
+        resume: resume.as_deref(),
         shard: options.shard.unwrap_or(Shard::WHOLE),
     };
-    let Outcome { report, tally } = job.run(&mut source, options.pack.into())?;
+    let Outcome { report, tally, kept } = job.run(&mut source, options.pack.into())?;
     if job.shard != Shard::WHOLE {
+        kept?;
         print_shard(job.shard, &tally, format);
         return Ok(Exit::Done);
     }
-    if let Some(path) = &options.report {
-        output::write_report(&report, path)?;
-    }
+    let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, false);
+    kept?;
+    written?;
     Ok(Exit::Done)
+}
+
+/// The files that an evaluation writes.
+struct Outputs {
+    report: Option<OutputFile>,
+    resume: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Checks that they can be written and are none of those that are read.
+    fn check(options: &EvalOptions) -> Result<Self, Error> {
+        let mut taken = vec![options.artifact.clone(), options.documents.clone()];
+        taken.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
+        let resume = output::check_file(options.resume.as_deref(), &taken)?;
+        let resume = resume.map(|file| file.expect_regular().map(Path::to_owned)).transpose()?;
+        taken.extend(resume.clone());
+        Ok(Self { report: output::check_file(options.report.as_deref(), &taken)?, resume })
+    }
 }
 
 /// What to evaluate an artifact on.
@@ -75,6 +96,8 @@ pub struct Outcome {
     pub report: Report,
     /// The documents evaluated.
     pub tally: Tally,
+    /// Whether all of them are in the file of finished documents, if there is one.
+    pub kept: Result<(), Error>,
 }
 
 impl Job<'_> {
@@ -97,7 +120,7 @@ impl Job<'_> {
             documents_sha256: documents_sha256(self.documents),
         };
         let mut ledger = match self.resume {
-            None => Ledger { tally: Tally::of(&ids), file: None, kept: None },
+            None => Ledger { tally: Tally::of(&ids), file: None, behind: 0, kept: None },
             Some(path) => {
                 Ledger::open(path, &Run::new(self.shard, &ids, &options, precision, report.clone())?, &ids)?
             }
@@ -117,11 +140,11 @@ impl Job<'_> {
             };
             seconds = shared.evaluate(&mut devices, source, &inventory, &options)?;
         }
-        let tally = ledger.tally;
+        let (tally, kept) = ledger.finish();
         if self.shard == Shard::WHOLE {
             report.evaluation = Some(tally.evaluation(&options, precision, earlier + seconds)?);
         }
-        Ok(Outcome { report, tally })
+        Ok(Outcome { report, tally, kept })
     }
 }
 
@@ -145,6 +168,8 @@ fn common_precision(devices: &[Device]) -> Result<&'static str, Failure> {
 struct Ledger {
     tally: Tally,
     file: Option<LossFile>,
+    /// How many finished documents the file lacks.
+    behind: usize,
     /// What is in the file.
     kept: Option<Kept>,
 }
@@ -158,28 +183,41 @@ struct Kept {
 
 impl Ledger {
     fn open(path: &Path, run: &Run, ids: &[Vec<u32>]) -> Result<Self, Failure> {
-        let (file, tally, was_torn) = LossFile::open(path, run, ids)?;
-        if was_torn {
-            eprintln!("{}", text::faint(&format!("{}: the torn last line was dropped", path.display())));
+        let Resumed { file, tally, warnings } = LossFile::open(path, run, ids)?;
+        for warning in warnings {
+            eprintln!("{}", text::faint(&format!("{}: {warning}", path.display())));
         }
         let finished = tally.finished().filter(|finished| finished.tokens > 0).count();
         if finished > 0 {
             eprintln!("{}", text::faint(&format!("{}: {finished} documents are finished", path.display())));
         }
         let kept = Some(Kept { path: path.to_owned(), finished, waiting: 0 });
-        Ok(Self { tally, file: Some(file), kept })
+        Ok(Self { tally, file: Some(file), behind: 0, kept })
     }
 
+    /// Adds finished documents. A file that can't be written, as on a full disk, ends nothing: it is tried again with
+    /// the next documents.
     fn add(&mut self, finished: Vec<Finished>) -> Result<(), Failure> {
         // An interrupt waits for whole lines.
         let uninterrupted = interrupt::kept();
         if let Some(file) = &mut self.file {
-            file.append(&finished)?;
+            let added = file.append(&finished);
+            if let (Err(error), 0) = (&added, self.behind) {
+                eprintln!("{}: the evaluation goes on without it: {error}", text::unsure("warning"));
+            }
+            let unkept = self.behind + finished.len();
+            self.behind = if added.is_ok() { 0 } else { unkept };
+            drop(uninterrupted);
+            self.keep(unkept - self.behind, 0);
         }
-        drop(uninterrupted);
-        self.keep(finished.len(), 0);
         self.tally.extend(finished);
         Ok(())
+    }
+
+    /// The documents, and whether all of them are on disk.
+    fn finish(mut self) -> (Tally, Result<(), Error>) {
+        let kept = self.file.as_mut().map_or(Ok(()), LossFile::finish);
+        (self.tally, kept)
     }
 
     /// Tells what an interrupt is to say, with so many documents more in the file, and so many more that wait.
@@ -259,8 +297,10 @@ impl Task for LoadAndEvaluate<'_, '_> {
 
     fn run<B: Backend>(mut self, backend: &mut B) -> Self::Output {
         let Shared { queue, ledger, loading, evaluating } = self.shared;
-        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.inc(bytes))
-            .inspect_err(|_| queue.stop())?;
+        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.inc(bytes));
+        // What was loaded is what was inspected, so every loss from here on is of that artifact.
+        self.source.expect_unchanged().inspect_err(|_| queue.stop())?;
+        let model = model.inspect_err(|_| queue.stop())?;
         loading.finish_and_clear();
         let start = Instant::now();
         let finished = &mut |batch| ledger.lock().unwrap_or_else(PoisonError::into_inner).add(batch);

@@ -16,15 +16,15 @@ use super::{Exit, Failure, output, progress};
 /// Inspects one artifact.
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let reading = Reading::of(options.headers_only, options.hash_tensors);
+    let file = output::check_file(options.report.as_deref(), std::slice::from_ref(&options.artifact))?;
     let mut report = inspected(&options.artifact, options.pack.into(), reading)?;
     report.artifact.source = options.source.clone();
-    if let Some(path) = &options.report {
-        output::write_report(&report, path)?;
-    }
+    let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, options.weights);
     if let Some(base) = &options.share {
         output::print_link(&report, base, format);
     }
+    written?;
     Ok(report.verdict.into())
 }
 
@@ -40,6 +40,7 @@ pub fn inspected(path: &Path, pack: Pack, reading: Reading) -> Result<Report, Er
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
     let findings = read(&mut source, &inventory, reading)?;
+    source.expect_unchanged()?;
     Ok(report(&source, &inventory, pack, findings.as_ref()))
 }
 
@@ -119,5 +120,6 @@ pub fn scan(source: &mut Source, inventory: &Inventory, reading: Reading) -> Res
         })?;
     }
     bar.finish_and_clear();
+    source.expect_unchanged()?;
     scan.finish().map_err(|error| error.within(source.name()))
 }

@@ -8,18 +8,18 @@ use super::{Exit, Failure, output, text};
 
 /// Prints the report of all shards together.
 pub fn run(options: &MergeOptions, format: Format) -> Result<Exit, Failure> {
+    let file = output::check_file(options.report.as_deref(), &options.files)?;
     let merged = merge(&options.files)?;
-    for path in &merged.torn {
-        eprintln!("{}", text::faint(&format!("{}: the torn last line was left out", path.display())));
+    for (path, warning) in &merged.warnings {
+        eprintln!("{}", text::faint(&format!("{}: {warning}", path.display())));
     }
     if let Some(missing) = merged.incomplete() {
         eprintln!("{}: {missing}", text::error("error"));
         return Ok(Exit::Inconclusive);
     }
     let report = merged.report()?;
-    if let Some(path) = &options.report {
-        output::write_report(&report, path)?;
-    }
+    let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, false);
+    written?;
     Ok(Exit::Done)
 }

@@ -67,6 +67,7 @@ impl<E: std::error::Error> From<E> for Failure {
 
 /// Parses the arguments, runs the command, reports its failure. Wrong usage exits with 2.
 pub fn main() -> ExitCode {
+    native_eval::outlive_file_limits();
     interrupt::watch();
     let exit = match Args::try_parse() {
         Ok(args) => run(args).unwrap_or_else(|Failure(message)| {

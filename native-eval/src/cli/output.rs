@@ -1,10 +1,11 @@
 //! Prints results: tables for people, JSON for programs, one line for scripts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bitgauge_core::Error;
 use bitgauge_core::report::{Evaluation, Gate, Outcome, Report, WeightSummary, link};
-use bitgauge_core::{Error, ErrorKind};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use native_eval::OutputFile;
 
 use super::args::Format;
 use super::print::{self, print, println};
@@ -207,21 +208,12 @@ fn weight_table(report: &Report) -> Table {
     table(&header, report.weights.iter().map(row).collect(), 2)
 }
 
-/// Writes a report to a file.
-pub fn write_report(report: &Report, path: &Path) -> Result<(), Error> {
-    write_file(path, &report.to_json())
+/// The file that a report goes to, if it is to go to one, checked before there is a report.
+pub fn check_file(path: Option<&Path>, inputs: &[PathBuf]) -> Result<Option<OutputFile>, Error> {
+    path.map(|path| OutputFile::check(path, inputs)).transpose()
 }
 
-/// Writes a file atomically: all of it appears under the name, or nothing.
-pub fn write_file(path: &Path, text: &str) -> Result<(), Error> {
-    let fail = |error: std::io::Error| {
-        Error::new(ErrorKind::Io, "the result can't be written")
-            .within(path.display())
-            .expected("a writable file in an existing folder", error)
-    };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(fail)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
-    Ok(())
+/// Writes a report to its file, if it has one. Print the report all the same when this fails: it would be lost.
+pub fn write_report(report: &Report, file: Option<&OutputFile>) -> Result<(), Error> {
+    file.map_or(Ok(()), |file| file.write(report.to_json().as_bytes()))
 }

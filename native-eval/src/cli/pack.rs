@@ -2,8 +2,8 @@
 
 use native_eval::documents::read;
 use native_eval::{
-    Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, find_tokenizer, own_tokenizer, pack,
-    start_threads,
+    Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, check_pack_target, find_tokenizer,
+    own_tokenizer, pack, start_threads, tokenizer_files,
 };
 
 use super::args::{FitName, Format, PackOptions, ScaleGroup};
@@ -12,6 +12,10 @@ use super::{Exit, Failure, contract, interrupt, progress, text};
 
 /// Packs one model folder.
 pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
+    let mut inputs = vec![options.model.clone()];
+    inputs.extend(options.calibration.clone());
+    inputs.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
+    check_pack_target(&options.out, options.force, &inputs)?;
     let mut source = Source::open(&options.model)?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
     let mix = match options.budget {
@@ -28,9 +32,8 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     let bytes = progress::bytes("packing", 0);
     start_threads()?;
     let out = options.out.display();
-    let kept = format!("what is done is kept beside {out}; the same command goes on from there");
+    interrupt::keep(format!("what is done is kept beside {out}; the same command goes on from there"));
     let summary = pack(&mut source, &options.out, &settings, &mut |step, done, all| {
-        interrupt::keep(kept.as_str());
         let bar = if step == PackStep::Calibrating { &layers } else { &bytes };
         bar.set_length(all);
         bar.set_position(done);

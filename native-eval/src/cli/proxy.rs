@@ -8,9 +8,10 @@ use super::{Exit, Failure, contract, text};
 
 /// Runs the proxy that the environment describes.
 pub fn run(options: &ProxyOptions, format: Format) -> Result<Exit, Failure> {
+    let (environment, files) = (contract::environment(), contract::files()?);
+    let result = options.contract.check_result(&environment, &files, None)?;
     let config = options.contract.config.read()?;
     let corpus = options.contract.read_corpus()?;
-    let (environment, files) = (contract::environment(), contract::files()?);
     let proxy = Proxy { config: &config, environment: &environment, corpus: corpus.as_ref(), files: &files };
     let mut build = || default_submission(&Teacher::default(), &config.quant_mode);
     let submission = match environment.artifact_path() {
@@ -21,7 +22,10 @@ pub fn run(options: &ProxyOptions, format: Format) -> Result<Exit, Failure> {
         path => Submission::File { path, files: &files },
     };
     match run_proxy(&proxy, submission) {
-        Ok(verdict) => options.contract.finish(&verdict, format),
+        Ok(verdict) => {
+            result.expect_apart(&files.paths_read())?;
+            options.contract.finish(&result, &verdict, format)
+        }
         Err(halt) => contract::halted(halt),
     }
 }

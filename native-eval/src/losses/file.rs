@@ -1,95 +1,160 @@
-//! Reading, checking and extending a file of finished documents.
+//! Extending a file of finished documents.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::Run;
+use super::contents::{Contents, Losses, io_error, read};
 use crate::evaluate::{Finished, Tally};
-
-/// Longest file that is read.
-const FILE_BYTES: u64 = 1 << 30;
-
-/// What a file holds.
-pub(super) struct Contents {
-    pub run: Run,
-    pub finished: Vec<Finished>,
-    /// Bytes of its whole lines.
-    pub whole_bytes: u64,
-    /// Whether a torn line follows them.
-    pub is_torn: bool,
-}
 
 /// A file that finished documents are added to. No other process can open it meanwhile.
 #[derive(Debug)]
 pub struct LossFile {
     file: File,
     path: PathBuf,
+    /// Bytes of the whole lines that are in it.
+    whole_bytes: u64,
+    /// Lines that could not be written yet.
+    pending: String,
+}
+
+/// A run that goes on, or begins.
+#[derive(Debug)]
+pub struct Resumed {
+    /// Where further documents are added.
+    pub file: LossFile,
+    /// Those that are finished.
+    pub tally: Tally,
+    /// What was lost of the file, for people.
+    pub warnings: Vec<String>,
 }
 
 impl LossFile {
-    /// Opens a file to go on with a run over documents of these ids, or begins one. Gives the documents
-    /// that are finished, and whether a torn line was dropped.
+    /// Opens a file to go on with a run over documents of these ids, or begins one. A file whose first line is torn is
+    /// kept under another name, and the run begins anew; other torn lines are left out.
     ///
     /// # Errors
     /// A file that can't be read or written, that another process has open, or that is of another run.
-    pub fn open(path: &Path, run: &Run, ids: &[Vec<u32>]) -> Result<(Self, Tally, bool)> {
-        let fail = |error| io_error(path, &error);
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
+    pub fn open(path: &Path, run: &Run, ids: &[Vec<u32>]) -> Result<Resumed> {
+        let mut losses = Self::locked(path)?;
+        let mut warnings = Vec::new();
+        if losses.file.metadata().map_err(|error| io_error(path, &error))?.len() > 0 {
+            match read(&mut losses.file, path)? {
+                Contents::Losses(found) => return losses.go_on(*found, run, ids),
+                Contents::Torn => {
+                    let kept = set_aside(path).map_err(|error| io_error(path, &error))?;
+                    warnings.push(format!(
+                        "the first line is torn, so the run begins anew; the old file is {}",
+                        kept.display()
+                    ));
+                    losses = Self::locked(path)?;
+                }
+            }
+        }
+        let tally = Tally::of(ids);
+        losses.begin(run, &tally)?;
+        Ok(Resumed { file: losses, tally, warnings })
+    }
+
+    /// Opens a file, or makes one, and keeps other processes out.
+    fn locked(path: &Path) -> Result<Self> {
+        let open = OpenOptions::new().read(true).append(true).create(true).open(path);
+        let file = open.map_err(|error| io_error(path, &error))?;
         // A file system without locks is no reason not to run.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(Error::new(ErrorKind::Io, "another process is adding to the file")
                 .within(path.display())
                 .hint("give each process a file of its own"));
         }
-        let mut losses = Self { file, path: path.to_owned() };
-        let mut tally = Tally::of(ids);
-        if losses.file.metadata().map_err(fail)?.len() == 0 {
-            losses.begin(run, &tally)?;
-            return Ok((losses, tally, false));
-        }
-        let contents = read(&mut losses.file, path)?;
-        let fits = run.expect_same(&contents.run).and_then(|()| {
-            if run.shard == contents.run.shard {
+        Ok(Self { file, path: path.to_owned(), whole_bytes: 0, pending: String::new() })
+    }
+
+    fn go_on(mut self, found: Losses, run: &Run, ids: &[Vec<u32>]) -> Result<Resumed> {
+        let fits = run.expect_same(&found.run).and_then(|()| {
+            if run.shard == found.run.shard {
                 return Ok(());
             }
             Err(Error::new(ErrorKind::BadValue, "the losses are of another shard")
-                .expected(run.shard, contents.run.shard)
+                .expected(run.shard, found.run.shard)
                 .hint("give each shard a file of its own"))
         });
-        fits.and_then(|()| expect_lengths(&contents.finished, ids))
-            .map_err(|error| error.within(path.display()))?;
-        if contents.is_torn {
-            losses.file.set_len(contents.whole_bytes).map_err(fail)?;
+        fits.and_then(|()| expect_lengths(&found.finished, ids))
+            .map_err(|error| error.within(self.path.display()))?;
+        self.whole_bytes = found.whole_bytes;
+        if found.is_torn {
+            self.file.set_len(self.whole_bytes).map_err(|error| io_error(&self.path, &error))?;
         }
-        tally.extend(contents.finished);
-        Ok((losses, tally, contents.is_torn))
+        let warnings = found.warnings();
+        let mut tally = Tally::of(ids);
+        tally.extend(found.finished);
+        Ok(Resumed { file: self, tally, warnings })
     }
 
     /// Writes the run, and the documents of its shard in which there is nothing to score.
     fn begin(&mut self, run: &Run, unscored: &Tally) -> Result<()> {
         let unscored: Vec<_> = unscored.finished().filter(|f| run.shard.has(f.document)).cloned().collect();
-        let text = line(run)? + &lines(&unscored)?;
-        self.write(&text).inspect_err(|_| {
-            // A file without its first line would be refused; an empty one is not.
-            let _ = self.file.set_len(0);
-        })
+        self.pending = line(run)? + &lines(&unscored)?;
+        self.write_pending()
     }
 
-    /// Adds finished documents.
+    /// Adds finished documents. What can't be written is kept and tried again with the next ones.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn append(&mut self, finished: &[Finished]) -> Result<()> {
-        let text = lines(finished)?;
-        self.write(&text)
+        self.pending += &lines(finished)?;
+        self.write_pending()
     }
 
-    fn write(&mut self, text: &str) -> Result<()> {
-        self.file.write_all(text.as_bytes()).map_err(|error| io_error(&self.path, &error))
+    /// Writes what could not be written before, if there is anything.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn finish(&mut self) -> Result<()> {
+        if self.pending.is_empty() { Ok(()) } else { self.write_pending() }
     }
+
+    fn write_pending(&mut self) -> Result<()> {
+        let written = self.file.write_all(self.pending.as_bytes()).and_then(|()| sync(&self.file));
+        if let Err(error) = written {
+            // A part of a line may have been written. Where it can't be taken away it is a torn line.
+            let _ = self.file.set_len(self.whole_bytes);
+            return Err(io_error(&self.path, &error)
+                .hint("what is in the file is kept: the same command goes on from there"));
+        }
+        self.whole_bytes += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
+}
+
+/// Waits until the file is on disk, where the file system can.
+fn sync(file: &File) -> io::Result<()> {
+    match file.sync_data() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Renames a damaged file to a name that is free. Links to it stay, and lead to the next file at its place.
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let path = path.canonicalize()?;
+    let mut kept = path.clone().into_os_string();
+    kept.push(".damaged");
+    let names = std::iter::once(PathBuf::from(&kept)).chain((2..).map(|number: u32| {
+        let mut kept = kept.clone();
+        kept.push(format!("-{number}"));
+        PathBuf::from(kept)
+    }));
+    let free = names.into_iter().find(|name| fs::symlink_metadata(name).is_err());
+    let free = free.ok_or(io::ErrorKind::AlreadyExists)?;
+    fs::rename(&path, &free)?;
+    Ok(free)
 }
 
 /// Fails where a document was finished with another number of tokens.
@@ -104,74 +169,6 @@ fn expect_lengths(finished: &[Finished], ids: &[Vec<u32>]) -> Result<()> {
     }
 }
 
-/// Reads and checks a whole file. `path` is for messages.
-pub(super) fn read(file: &mut File, path: &Path) -> Result<Contents> {
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| io_error(path, &error))?;
-    parse(&bytes).map_err(|error| error.within(path.display()))
-}
-
-fn parse(bytes: &[u8]) -> Result<Contents> {
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(Error::new(ErrorKind::TooLarge, "the file is too long")
-            .expected(format!("at most {FILE_BYTES} bytes"), "more"));
-    }
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    let text = std::str::from_utf8(&bytes[..whole])
-        .map_err(|error| malformed(&error).at(error.valid_up_to() as u64))?;
-    let mut lines = (1..).zip(text.lines());
-    let first = lines.next().map_or("", |(_, line)| line);
-    let run: Run = serde_json::from_str(first).map_err(|error| malformed(&error).within("line 1"))?;
-    if run.losses_version != super::VERSION {
-        return Err(Error::new(ErrorKind::Unsupported, "the file is of another version")
-            .expected(format!("losses_version {}", super::VERSION), run.losses_version));
-    }
-    run.check_size()?;
-    let mut seen = vec![false; run.documents as usize];
-    let mut finished = Vec::new();
-    for (number, line) in lines {
-        let place = |error: Error| error.within(format!("line {number}"));
-        let entry: Finished = serde_json::from_str(line).map_err(|error| place(malformed(&error)))?;
-        check(&run, &entry, &mut seen).map_err(place)?;
-        finished.push(entry);
-    }
-    Ok(Contents { run, finished, whole_bytes: whole as u64, is_torn: whole < bytes.len() })
-}
-
-/// Checks one document, and marks it as seen.
-fn check(run: &Run, entry: &Finished, seen: &mut [bool]) -> Result<()> {
-    let bad = |what: &str, expected: String, found: String| {
-        Err(Error::new(ErrorKind::BadValue, what).expected(expected, found))
-    };
-    let Finished { document, tokens, nats, .. } = *entry;
-    match seen.get_mut(document as usize) {
-        Some(seen) if run.shard.has(document) => {
-            if std::mem::replace(seen, true) {
-                return bad(
-                    "a document is there twice",
-                    "each once".into(),
-                    format!("document {document} again"),
-                );
-            }
-        }
-        _ => {
-            let expected = format!("documents of shard {} below {}", run.shard, run.documents);
-            return bad("a document does not belong to the run", expected, format!("document {document}"));
-        }
-    }
-    if tokens >= run.max_tokens.max(1) {
-        return bad(
-            "a document is too long",
-            format!("fewer than {} tokens", run.max_tokens),
-            tokens.to_string(),
-        );
-    }
-    if !nats.is_finite() || tokens == 0 && nats != 0.0 {
-        return bad("a loss is no loss", "a finite number".into(), format!("{nats} over {tokens} tokens"));
-    }
-    Ok(())
-}
-
 fn line(value: &impl serde::Serialize) -> Result<String> {
     let mut text = serde_json::to_string(value).map_err(|error| {
         Error::new(ErrorKind::BadValue, "a result can't be written").expected("JSON", error)
@@ -182,17 +179,6 @@ fn line(value: &impl serde::Serialize) -> Result<String> {
 
 fn lines(finished: &[Finished]) -> Result<String> {
     finished.iter().map(line).collect()
-}
-
-fn malformed(error: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Malformed, "the file holds no losses of documents")
-        .expected("what `bitgauge eval --resume` writes", error)
-}
-
-fn io_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, "the losses can't be read or written")
-        .within(path.display())
-        .expected("a file in an existing folder", error)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::Run;
-use super::file::{Contents, read};
+use super::contents::{Contents, Losses, read};
 use crate::backend::BackendError;
 use crate::evaluate::Tally;
 use crate::input;
@@ -20,8 +20,8 @@ const NAMED_COUNT: usize = 8;
 pub struct Merged {
     run: Run,
     tally: Tally,
-    /// Files whose last line is torn, as a killed run leaves it.
-    pub torn: Vec<PathBuf>,
+    /// What is lost of which file, as a killed run leaves it.
+    pub warnings: Vec<(PathBuf, String)>,
 }
 
 /// Joins files of finished documents.
@@ -33,6 +33,8 @@ pub fn merge(paths: &[PathBuf]) -> Result<Merged> {
     let mut sources: Vec<Option<usize>> = Vec::new();
     for (number, path) in paths.iter().enumerate() {
         let contents = open(path)?;
+        let warnings = contents.warnings().into_iter().map(|warning| (path.clone(), warning));
+        let warnings: Vec<_> = warnings.collect();
         let merged = match &mut merged {
             Some(merged) => {
                 merged.run.expect_same(&contents.run).map_err(|error| error.within(path.display()))?;
@@ -41,12 +43,10 @@ pub fn merge(paths: &[PathBuf]) -> Result<Merged> {
             empty => {
                 let documents = contents.run.documents as usize;
                 sources.resize(documents, None);
-                empty.insert(Merged { run: contents.run, tally: Tally::new(documents), torn: Vec::new() })
+                empty.insert(Merged { run: contents.run, tally: Tally::new(documents), warnings: Vec::new() })
             }
         };
-        if contents.is_torn {
-            merged.torn.push(path.clone());
-        }
+        merged.warnings.extend(warnings);
         for finished in &contents.finished {
             let source = &mut sources[finished.document as usize];
             if let Some(first) = source.replace(number) {
@@ -62,9 +62,15 @@ pub fn merge(paths: &[PathBuf]) -> Result<Merged> {
         .ok_or_else(|| Error::new(ErrorKind::Missing, "there is nothing to merge").expected("a file", "none"))
 }
 
-fn open(path: &Path) -> Result<Contents> {
+fn open(path: &Path) -> Result<Losses> {
     let mut file = input::open_text(path).map_err(|error| error.within(path.display()))?;
-    read(&mut file, path)
+    match read(&mut file, path)? {
+        Contents::Losses(losses) => Ok(*losses),
+        Contents::Torn => Err(Error::new(ErrorKind::Truncated, "the first line is torn")
+            .within(path.display())
+            .expected("the run that the losses belong to", "a part of it")
+            .hint("the `bitgauge eval` that began the file begins it anew when it is run again")),
+    }
 }
 
 impl Merged {

@@ -110,9 +110,9 @@ fn search(
 ) -> Result<Option<Mix>> {
     // What the archive adds to the weights never falls with their length, so a length that is
     // surely enough bounds it; between there and the result it is the same but for the step to zip64.
-    let around = target.bytes(files, caps.artifact_bytes)? - target.form.padded(caps.artifact_bytes);
+    let around = target.bytes(files, caps.artifact_bytes)? - target.form().padded(caps.artifact_bytes);
     let artifact_bytes =
-        |layouts: &[Layout]| around + target.form.padded(file_bytes(plan.output_with(layouts)));
+        |layouts: &[Layout]| around + target.form().padded(file_bytes(plan.output_with(layouts)));
     let scale_group = scale_group as u64;
     Search { matrices: surveyed, scale_group, caps, artifact_bytes: &artifact_bytes }.run()
 }

@@ -3,6 +3,7 @@
 use bitgauge_core::codec::{LOADER, LOADER_FILE};
 use bitgauge_core::{Result, limits};
 
+use super::archive::WEIGHTS;
 use crate::source::Source;
 
 /// What belongs to a tokenizer, if the source has it.
@@ -16,6 +17,11 @@ const TOKENIZER_FILES: [&str; 8] = [
     "tokenizer_config.json",
     "vocab.json",
 ];
+
+/// Whether a packed model may have a file of this name.
+pub(super) fn is_written(name: &str) -> bool {
+    ["config.json", LOADER_FILE, WEIGHTS].contains(&name) || TOKENIZER_FILES.contains(&name)
+}
 
 /// A file of the packed model, in memory.
 #[derive(Debug, Clone, PartialEq)]

@@ -129,3 +129,20 @@ fn work_of_something_else_is_refused() {
     model.pack("out.zip", &PackSettings { force: true, ..settings }).unwrap();
     assert_eq!(model.listing(), ["out.zip", "source"]);
 }
+
+/// A change where nothing is compared: what was done before it is not taken over.
+#[test]
+fn work_of_a_model_that_was_written_to_begins_anew() {
+    let (model, [settings, _]) = (model(), settings());
+    let weights = model.path("source/model.safetensors");
+    assert!(is_cut_off(&model, "out.zip", &settings, 16));
+    let mut bytes = fs::read(&weights).unwrap();
+    let middle = bytes.len() / 2;
+    // The signs of rows of the embedding, which is written by then.
+    bytes[middle..][..2000].iter_mut().for_each(|byte| *byte ^= 0x80);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    fs::write(&weights, bytes).unwrap();
+    assert!(!is_cut_off(&model, "out.zip", &settings, usize::MAX));
+    assert!(!is_cut_off(&model, "anew.zip", &settings, usize::MAX));
+    assert!(fs::read(model.path("out.zip")).unwrap() == fs::read(model.path("anew.zip")).unwrap());
+}

@@ -1,7 +1,7 @@
 //! Builds the output beside its target and moves it there when it is complete.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::{Error, ErrorKind, Result};
@@ -9,6 +9,15 @@ use tempfile::TempDir;
 
 use super::archive::{Archive, Form, WEIGHTS};
 use super::files::SmallFile;
+use super::target::Target;
+use crate::places::parent_of;
+
+/// What was at the target, until the new artifact is there.
+pub(super) const REPLACED: &str = "replaced";
+/// The folder with the weights.
+pub(super) const MODEL: &str = "model";
+/// The archive, until it is complete.
+pub(super) const ARCHIVE: &str = "archive";
 
 /// A hidden folder beside the target.
 pub(crate) struct Stage {
@@ -17,54 +26,36 @@ pub(crate) struct Stage {
     _temporary: Option<TempDir>,
 }
 
-/// Refuses a target of a form that is not written, and one that exists, unless it may be replaced.
-pub(crate) fn check_target(out: &Path, force: bool) -> Result<()> {
-    if out.file_name().is_none() {
-        return Err(Error::new(ErrorKind::BadName, "the target has no name")
-            .expected("a folder, a .zip or a .tar file", out.display()));
-    }
-    Form::of(out)?;
-    if force || fs::symlink_metadata(out).is_err() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Io, "the target exists already")
-        .within(out.display())
-        .expected("nothing there", if out.is_dir() { "a folder" } else { "a file" })
-        .hint("give another name, or replace it with --force"))
-}
-
-/// The folder that holds `out`.
-pub(super) fn parent_of(out: &Path) -> &Path {
-    match out.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => out,
-    }
-}
-
 /// The error for a file that can't be written.
 pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
-    Error::new(ErrorKind::Io, "the output cannot be written")
+    let failed = Error::new(ErrorKind::Io, "the output cannot be written")
         .within(path.display())
-        .expected("a writable file", error)
+        .expected("a writable file in an existing folder", error);
+    match error.kind() {
+        _ if !parent_of(path).is_dir() => failed.hint("make the folder first"),
+        io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
+            failed.hint("make room: the same command goes on from there")
+        }
+        _ => failed,
+    }
 }
 
 impl Stage {
-    /// A stage in the folder that will hold `out`, so that the last step is a rename. Removed with all that is still
+    /// A stage in the folder that will hold the target, so that the last step is a rename. Removed with all that is still
     /// in it when dropped.
-    pub(crate) fn beside(out: &Path) -> Result<Self> {
-        let parent = parent_of(out);
+    pub(crate) fn beside(target: &Target) -> Result<Self> {
+        let parent = parent_of(target.path());
         let failed = |error| write_error(parent, &error);
         let root = tempfile::Builder::new().prefix(".bitgauge-pack-").tempdir_in(parent).map_err(failed)?;
         // The temporary folder itself is private to the user; what is inside has normal rights.
-        let folder = root.path().join("model");
+        let folder = root.path().join(MODEL);
         fs::create_dir(&folder).map_err(failed)?;
         Ok(Self { root: root.path().to_owned(), folder, _temporary: Some(root) })
     }
 
-    /// A stage in a folder that is kept, with a folder `model` in it.
+    /// A stage in a folder that is kept, with the folder [`MODEL`] in it.
     pub(super) fn at(root: PathBuf) -> Self {
-        Self { folder: root.join("model"), root, _temporary: None }
+        Self { folder: root.join(MODEL), root, _temporary: None }
     }
 
     /// Where the weights are to be written.
@@ -72,17 +63,11 @@ impl Stage {
         self.folder.join(WEIGHTS)
     }
 
-    /// Moves the weights with `files`, as a folder or an archive, to `out`. Returns the bytes of the artifact,
+    /// Moves the weights with `files`, as a folder or an archive, to the target. Returns the bytes of the artifact,
     /// which must be those that were `planned`, if they were.
-    pub(crate) fn publish(
-        self,
-        out: &Path,
-        files: &[SmallFile],
-        planned: Option<u64>,
-        force: bool,
-    ) -> Result<u64> {
-        let failed = |error| write_error(out, &error);
-        let complete = match Form::of(out)? {
+    pub(crate) fn publish(self, target: &Target, files: &[SmallFile], planned: Option<u64>) -> Result<u64> {
+        let failed = |error| write_error(target.path(), &error);
+        let complete = match target.form() {
             Form::Archive(archive) => self.archive(archive, files),
             Form::Folder => self.fill_folder(files),
         };
@@ -91,24 +76,37 @@ impl Stage {
             let wrong = format!("the artifact has {size_bytes} bytes instead of {planned}");
             return Err(failed(io::Error::other(wrong)));
         }
-        // It may have appeared while the model was packed.
-        check_target(out, force)?;
-        let replaced = self.root.join("replaced");
-        let had_target = fs::symlink_metadata(out).is_ok();
-        if had_target {
-            fs::rename(out, &replaced).map_err(failed)?;
-        }
-        if let Err(error) = fs::rename(&complete, out) {
-            if had_target {
-                fs::rename(&replaced, out).map_err(failed)?;
-            }
-            return Err(failed(error));
-        }
+        target.check_again()?;
+        self.put_in_place(&complete, target.path()).map_err(failed)?;
         Ok(size_bytes)
     }
 
+    /// Renames what is complete to `out`. A file takes a file's place at once. With a folder there are two steps, and
+    /// what is cut off between them is put right by [`restore`].
+    fn put_in_place(&self, complete: &Path, out: &Path) -> io::Result<()> {
+        let old = fs::symlink_metadata(out).ok();
+        let replaced = self.root.join(REPLACED);
+        match &old {
+            Some(old) if old.is_file() && complete.is_file() => {
+                fs::set_permissions(complete, old.permissions())?
+            }
+            Some(_) => fs::rename(out, &replaced)?,
+            None => {}
+        }
+        if let Err(error) = fs::rename(complete, out) {
+            restore(&self.root, out)?;
+            return Err(error);
+        }
+        if let Some(old) = old.filter(|old| old.is_dir() && out.is_dir()) {
+            fs::set_permissions(out, old.permissions())?;
+        }
+        // Not every file system can wait for its folders.
+        let _ = File::open(parent_of(out)).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
     fn archive(&self, archive: Archive, files: &[SmallFile]) -> io::Result<(PathBuf, u64)> {
-        let path = self.root.join("archive");
+        let path = self.root.join(ARCHIVE);
         let weights = File::open(self.weights())?;
         let weights_bytes = weights.metadata()?.len();
         let sink = io::BufWriter::new(File::create(&path)?);
@@ -122,9 +120,18 @@ impl Stage {
     fn fill_folder(&self, files: &[SmallFile]) -> io::Result<(PathBuf, u64)> {
         let mut bytes = fs::metadata(self.weights())?.len();
         for file in files {
-            fs::write(self.folder.join(&file.name), &file.bytes)?;
+            let mut written = File::create(self.folder.join(&file.name))?;
+            written.write_all(&file.bytes)?;
+            written.sync_all()?;
             bytes += file.bytes.len() as u64;
         }
         Ok((self.folder.clone(), bytes))
     }
+}
+
+/// Puts back what was at the target, where a pack was cut off before the new artifact was there.
+pub(super) fn restore(root: &Path, out: &Path) -> io::Result<()> {
+    let replaced = root.join(REPLACED);
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    if is_there(&replaced) && !is_there(out) { fs::rename(replaced, out) } else { Ok(()) }
 }

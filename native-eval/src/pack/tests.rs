@@ -377,9 +377,17 @@ fn a_target_is_replaced_only_by_force() {
         model.pack(out, &forced).unwrap();
         read(&model.path(out));
     }
-    fs::write(model.path("folder/stale.txt"), "gone after packing").unwrap();
+    // A file that a packed model may have goes with the rest, any other keeps the folder as it is.
+    fs::write(model.path("folder/vocab.json"), "gone after packing").unwrap();
     model.pack("folder", &forced).unwrap();
-    assert!(!model.path("folder/stale.txt").exists());
+    assert!(!model.path("folder/vocab.json").exists());
+    fs::write(model.path("folder/notes.txt"), "mine").unwrap();
+    let error = model.pack("folder", &forced).unwrap_err();
+    assert!(error.found.contains("notes.txt"), "{error}");
+    for out in ["source", "source/out.zip", "."] {
+        let error = model.pack(out, &forced).unwrap_err();
+        assert!(error.what.contains("not apart"), "{error}");
+    }
     assert_eq!(model.listing(), ["folder", "model.tar", "model.zip", "source"], "nothing temporary is left");
 }
 
@@ -389,15 +397,39 @@ fn a_failure_leaves_nothing_behind() {
     let mut bad = tensors();
     bad[5].2[7] = bf16::NAN;
     write_model(&model.path("bad"), CONFIG, &bad, 100);
-    fs::write(model.path("old.zip"), "untouched").unwrap();
+    model.pack("old.zip", &SETTINGS).unwrap();
+    let untouched = fs::read(model.path("old.zip")).unwrap();
     let forced = PackSettings { force: true, ..uniform(128, 0.0, 1) };
     let error = model.pack_from("bad", "old.zip", &forced).unwrap_err();
     assert_eq!(
         (error.kind, error.place.as_str()),
         (ErrorKind::BadValue, "model.layers.0.mlp.up_proj.weight")
     );
-    assert_eq!(fs::read_to_string(model.path("old.zip")).unwrap(), "untouched");
+    assert!(fs::read(model.path("old.zip")).unwrap() == untouched);
     assert_eq!(model.listing(), ["bad", "old.zip", "source"]);
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_read_is_not_packed() {
+    let model = Model::new();
+    let weights = model.path("source/model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    let mut other = whole.clone();
+    // In the middle of a tensor, where nothing is compared when work is gone on with.
+    other[whole.len() / 2] ^= 1;
+    // The clock of a file system may tick only every few milliseconds.
+    let tick = || std::thread::sleep(std::time::Duration::from_millis(20));
+    tick();
+    let mut source = Source::open(&model.path("source")).unwrap();
+    let mut changed = false;
+    let error = pack(&mut source, &model.path("out.zip"), &SETTINGS, &mut |_, _, _| {
+        if !std::mem::replace(&mut changed, true) {
+            fs::write(&weights, &other).unwrap();
+        }
+    });
+    let error = error.unwrap_err();
+    assert!(error.what.contains("changed while it was read"), "{error}");
+    assert_eq!(model.listing(), ["source"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a pack has done so far, in a folder beside its target, so that one that is cut off goes on where it was.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::codec::RowErrors;
@@ -10,10 +10,24 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PackSettings;
+use super::archive::WEIGHTS;
 use super::calibrate::MomentStore;
-use super::stage::{Stage, parent_of, write_error};
+use super::stage::{ARCHIVE, MODEL, REPLACED, Stage, restore, write_error};
+use super::target::Target;
 use crate::source::Source;
 
+/// What is being packed.
+const JOB: &str = "job.json";
+/// Held by the process at work.
+const LOCK: &str = "lock";
+/// A `1` for each tensor that is written.
+const WRITTEN: &str = "written";
+/// The moments of inputs.
+const MOMENTS: &str = "moments";
+/// The errors of each tensor's rows.
+const SURVEY: &str = "survey";
+/// What belongs to one job.
+const OWN_NAMES: [&str; 7] = [JOB, "job.partial", MOMENTS, SURVEY, WRITTEN, MODEL, ARCHIVE];
 /// Bytes at either end of a tensor that identify it.
 const SAMPLE_BYTES: u64 = 4096;
 
@@ -26,6 +40,8 @@ struct Job {
     /// SHA-256 of the names, types and shapes of the source's tensors, of 4 KiB at either end of each, and of its
     /// config.json.
     source: String,
+    /// How long the source's files are and when they were written to.
+    times: Vec<String>,
 }
 
 /// The work of one pack. Dropped it stays on disk, until it is published or discarded.
@@ -33,8 +49,8 @@ pub(super) struct Work {
     root: PathBuf,
     /// Keeps a second pack to the same target away.
     _lock: File,
-    /// Which tensors are written, in order.
-    written: Vec<bool>,
+    /// How many tensors are written: the first of them.
+    written: usize,
     written_log: File,
 }
 
@@ -54,7 +70,32 @@ impl Job {
             hash.update(source.read_tensor_range(tensor, tensor.bytes - count, count)?);
         }
         let version = env!("CARGO_PKG_VERSION").into();
-        Ok(Self { version, settings, source: hex(hash.finalize()) })
+        Ok(Self { version, settings, source: hex(hash.finalize()), times: source.times() })
+    }
+}
+
+impl Job {
+    /// Whether its work has begun there. A job that was cut off before its file was written has done nothing yet, and
+    /// what was done before the model's files were written to counts for nothing.
+    ///
+    /// # Errors
+    /// Another job's work.
+    fn is_begun_in(&self, root: &Path) -> Result<bool> {
+        let known =
+            fs::read(root.join(JOB)).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        let what = match known {
+            None => return Ok(false),
+            Some(known) if known == *self => return Ok(true),
+            Some(known) if known.version != self.version => "another version of bitgauge",
+            Some(known) if known.source != self.source => "another model",
+            Some(known) if known.settings != self.settings => "other options",
+            // It may differ where it was not compared.
+            Some(_) => return Ok(false),
+        };
+        Err(Error::new(ErrorKind::Io, "there is unfinished work of something else")
+            .within(root.display())
+            .expected("the same model and options as when it was cut off", what)
+            .hint("finish it as it was begun, or delete that folder"))
     }
 }
 
@@ -63,62 +104,26 @@ fn hex(digest: impl AsRef<[u8]>) -> String {
 }
 
 impl Work {
-    /// Goes on with the work beside `out`, or begins it.
+    /// Goes on with the work beside the target, or begins it.
     ///
     /// # Errors
-    /// Work of another model, of other settings or of another version; another process at the same work.
-    pub(super) fn open(source: &mut Source, out: &Path, settings: &PackSettings) -> Result<Self> {
-        let name = out.file_name().unwrap_or_default().to_string_lossy();
-        let root = parent_of(out).join(format!(".{name}.bitgauge-pack"));
+    /// Work of another model, of other settings or of another version; another process at the same work; a folder of
+    /// somebody else that has the name of the work's.
+    pub(super) fn open(source: &mut Source, target: &Target, settings: &PackSettings) -> Result<Self> {
+        let root = target.work();
         let failed = |error| write_error(&root, &error);
         let job = Job::of(source, settings)?;
-        fs::create_dir_all(root.join("model")).map_err(failed)?;
-        let lock = File::create(root.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::new(ErrorKind::Io, "another process packs to the same target")
-                    .within(root.display())
-                    .expected("one process", "two"));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        let lock = enter(&root)?;
+        restore(&root, target.path()).map_err(failed)?;
+        if !job.is_begun_in(&root)? {
+            clear(&root, &OWN_NAMES).map_err(failed)?;
+            put(&root.join(JOB), &serde_json::to_vec_pretty(&job).map_err(|error| failed(error.into()))?)?;
         }
-        let file = root.join("job.json");
-        // A job that was cut off while this file was written has done nothing yet.
-        match fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Job>(&bytes).ok()) {
-            Some(known) if known == job => {}
-            Some(known) => {
-                let what = match &known {
-                    _ if known.version != job.version => "another version of bitgauge",
-                    _ if known.source != job.source => "another model",
-                    _ => "other options",
-                };
-                return Err(Error::new(ErrorKind::Io, "there is unfinished work of something else")
-                    .within(root.display())
-                    .expected("the same model and options as when it was cut off", what)
-                    .hint("finish it as it was begun, or delete that folder"));
-            }
-            None => {
-                for old in ["moments", "survey", "model", "written"] {
-                    let old = root.join(old);
-                    let removed = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
-                    removed
-                        .or_else(|error| if old.exists() { Err(error) } else { Ok(()) })
-                        .map_err(failed)?;
-                }
-                fs::create_dir(root.join("model")).map_err(failed)?;
-                put(&file, &serde_json::to_vec_pretty(&job).map_err(|error| failed(error.into()))?)?;
-            }
-        }
-        let log = root.join("written");
-        let written = fs::read(&log).unwrap_or_default();
-        let written_log = File::options().create(true).append(true).open(&log).map_err(failed)?;
-        Ok(Self {
-            root,
-            _lock: lock,
-            written: written.iter().map(|&mark| mark == b'1').collect(),
-            written_log,
-        })
+        // What an earlier run had done when it was cut off.
+        clear(&root, &[REPLACED, ARCHIVE]).map_err(failed)?;
+        fs::create_dir_all(root.join(MODEL)).map_err(failed)?;
+        let (written, written_log) = open_log(&root).map_err(failed)?;
+        Ok(Self { root, _lock: lock, written, written_log })
     }
 
     /// Where the artifact is built.
@@ -128,11 +133,11 @@ impl Work {
 
     /// What calibration finds.
     pub(super) fn moments(&self) -> MomentStore {
-        MomentStore::new(self.root.join("moments"))
+        MomentStore::new(self.root.join(MOMENTS))
     }
 
     fn survey_path(&self, tensor: usize) -> PathBuf {
-        self.root.join("survey").join(format!("{tensor}.f32"))
+        self.root.join(SURVEY).join(format!("{tensor}.f32"))
     }
 
     /// The errors of a tensor's rows, if they were found before.
@@ -148,13 +153,13 @@ impl Work {
     pub(super) fn keep_survey(&self, tensor: usize, errors: &RowErrors) -> Result<()> {
         let path = self.survey_path(tensor);
         let all: Vec<f32> = errors.binary.iter().chain([&errors.rescue]).flatten().copied().collect();
-        fs::create_dir_all(self.root.join("survey")).map_err(|error| write_error(&path, &error))?;
+        fs::create_dir_all(self.root.join(SURVEY)).map_err(|error| write_error(&path, &error))?;
         put(&path, bytemuck::cast_slice(&all))
     }
 
-    /// Whether the next tensors from the first on are written.
+    /// Whether a tensor is written.
     pub(super) fn is_written(&self, tensor: usize) -> bool {
-        self.written.get(tensor).copied().unwrap_or(false)
+        tensor < self.written
     }
 
     /// Notes that a tensor, the first that was not, is written and on disk.
@@ -165,13 +170,85 @@ impl Work {
 
     /// Removes all of it.
     pub(super) fn discard(self) -> Result<()> {
-        fs::remove_dir_all(&self.root).map_err(|error| write_error(&self.root, &error))
+        // What is left of it, if this is cut off, is no work that can be gone on with.
+        let removed = fs::remove_file(self.root.join(JOB)).and_then(|()| fs::remove_dir_all(&self.root));
+        removed.map_err(|error| write_error(&self.root, &error))
     }
 }
 
-/// Writes a file that is complete or not there.
+/// Makes the folder of the work, or takes over the one that is there, and keeps other processes out.
+fn enter(root: &Path) -> Result<File> {
+    let failed = |error| write_error(root, &error);
+    match fs::create_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => expect_own(root)?,
+        made => made.map_err(failed)?,
+    }
+    let lock = File::create(root.join(LOCK)).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::new(ErrorKind::Io, "another process packs to the same target")
+                .within(root.display())
+                .expected("one process", "two"))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Fails where something has the name of the work's folder, but holds what no pack writes.
+fn expect_own(root: &Path) -> Result<()> {
+    let refused = |found: String| {
+        Error::new(ErrorKind::Io, "the folder to work in holds something else")
+            .within(root.display())
+            .expected("nothing, or what `pack` left when it was cut off", found)
+            .hint("move it away")
+    };
+    if !fs::symlink_metadata(root).is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(refused("no folder".into()));
+    }
+    for entry in fs::read_dir(root).map_err(|error| write_error(root, &error))? {
+        let name = entry.map_err(|error| write_error(root, &error))?.file_name();
+        if !name.to_str().is_some_and(|name| OWN_NAMES.contains(&name) || [LOCK, REPLACED].contains(&name)) {
+            return Err(refused(format!("{name:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Removes files and folders of these names.
+fn clear(root: &Path, names: &[&str]) -> io::Result<()> {
+    for name in names {
+        let path = root.join(name);
+        let removed = match fs::symlink_metadata(&path) {
+            Err(_) => continue,
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+        };
+        removed?;
+    }
+    Ok(())
+}
+
+/// How many tensors are written, and the log that the next ones are noted in: a `1` for each.
+fn open_log(root: &Path) -> io::Result<(usize, File)> {
+    let mut log = File::options().read(true).append(true).create(true).open(root.join(WRITTEN))?;
+    let mut marks = Vec::new();
+    log.read_to_end(&mut marks)?;
+    // A power cut may have left something else at the end; without the weights none of it counts.
+    let has_weights = root.join(MODEL).join(WEIGHTS).is_file();
+    let written = if has_weights { marks.iter().take_while(|&&mark| mark == b'1').count() } else { 0 };
+    log.set_len(written as u64)?;
+    Ok((written, log))
+}
+
+/// Writes a file that is complete and on disk, or not there.
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     let partial = path.with_extension("partial");
-    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
-    written.map_err(|error| write_error(path, &error))
+    let write = || {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().map_err(|error| write_error(path, &error))
 }

@@ -111,12 +111,11 @@ fn an_evaluation_that_keeps_nothing_says_so() {
     let workplace = Workplace::new();
     // Its documents never come, so it can't be done before it is interrupted.
     let mut command = workplace.command("bash");
-    let script = r#"exec "$0" eval "$1" --documents <(exec sleep 120)"#;
-    command
-        .args(["-c", script, env!("CARGO_BIN_EXE_bitgauge"), DEMO])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let running = Running::start(&mut command);
+    let script = r#"exec 5< <(exec sleep 60 2>/dev/null); exec "$0" eval "$1" --documents /dev/fd/5"#;
+    command.args(["-c", script, env!("CARGO_BIN_EXE_bitgauge"), DEMO]);
+    let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let opened = format!("/proc/{}/fd/3", running.0.id());
+    wait_for("the documents", || Path::new(&opened).exists());
     running.send("-INT");
     let (status, stderr) = running.end();
     assert_eq!(status.signal(), Some(2), "{stderr}");

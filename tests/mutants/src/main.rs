@@ -17,7 +17,12 @@ fn main() {
         ["instrument", project, tree, list] => {
             let mutants = list::read(Path::new(list));
             let absent = tree::instrument(Path::new(project), Path::new(tree), &mutants);
-            println!("{} mutants, {} unviable, {} left out", mutants.len(), absent.unviable.len(), absent.left_out.len());
+            println!(
+                "{} mutants, {} unviable, {} left out",
+                mutants.len(),
+                absent.unviable.len(),
+                absent.left_out.len()
+            );
             write_json(&Path::new(tree).join("absent.json"), &absent);
         }
         ["trace", tree, ref chosen @ ..] => {
@@ -25,13 +30,31 @@ fn main() {
             println!("{} tests, {} broken", suites.tests.len(), suites.broken.len());
             write_json(&Path::new(tree).join("suites.json"), &suites);
         }
-        ["run", tree, list, outcomes] => outcomes::run(Path::new(tree), &list::read(Path::new(list)), Path::new(outcomes)),
-        ["summary", outcomes] => outcomes::summary(Path::new(outcomes)),
-        _ => {
-            eprintln!("usage: mutants instrument PROJECT TREE LIST | trace TREE [SUITE...] | run TREE LIST OUTCOMES | summary OUTCOMES");
-            std::process::exit(2);
+        ["run", tree, list, outcomes, ref shard @ ..] => {
+            let shard = match shard {
+                [] => (0, 1),
+                [shard] => read_shard(shard).expect("a shard is K/N, with K below N"),
+                _ => return usage(),
+            };
+            outcomes::run(Path::new(tree), &list::read(Path::new(list)), Path::new(outcomes), shard);
         }
+        ["summary", outcomes] => outcomes::summary(Path::new(outcomes)),
+        _ => usage(),
     }
+}
+
+fn usage() {
+    eprintln!(
+        "usage: mutants instrument PROJECT TREE LIST | trace TREE [SUITE...] | run TREE LIST OUTCOMES [K/N] \
+         | summary OUTCOMES"
+    );
+    std::process::exit(2);
+}
+
+fn read_shard(text: &str) -> Option<(usize, usize)> {
+    let (index, count) = text.split_once('/')?;
+    let shard = (index.parse().ok()?, count.parse().ok()?);
+    (shard.0 < shard.1).then_some(shard)
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) {

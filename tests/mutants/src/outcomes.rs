@@ -36,13 +36,15 @@ struct Outcome {
     by: String,
 }
 
-/// Runs every mutant that `outcomes` does not name yet, and appends what became of it.
-pub fn run(tree: &Path, mutants: &[Mutant], outcomes: &Path) {
+/// Runs each `count`-th mutant from number `index` on that `outcomes` does not name yet, and appends what became
+/// of it.
+pub fn run(tree: &Path, mutants: &[Mutant], outcomes: &Path, (index, count): (usize, usize)) {
     let suites: Suites = read_json(&tree.join("suites.json"));
     let absent: Absent = read_json(&tree.join("absent.json"));
     let done: BTreeSet<String> = read(outcomes).into_iter().map(|outcome| outcome.name).collect();
     let mut file = OpenOptions::new().create(true).append(true).open(outcomes).expect("the outcomes open");
-    for (number, mutant) in mutants.iter().enumerate().filter(|(_, mutant)| !done.contains(&mutant.name)) {
+    let of_shard = mutants.iter().enumerate().skip(index).step_by(count);
+    for (number, mutant) in of_shard.filter(|(_, mutant)| !done.contains(&mutant.name)) {
         let (fate, by) = if absent.unviable.contains(&number) {
             (Fate::Unviable, String::new())
         } else if absent.left_out.contains(&number) {
@@ -53,7 +55,8 @@ pub fn run(tree: &Path, mutants: &[Mutant], outcomes: &Path) {
         if fate == Fate::Missed {
             println!("missed: {} ({by})", mutant.name);
         }
-        let line = serde_json::to_string(&Outcome { name: mutant.name.clone(), fate, by }).expect("it is plain data");
+        let line = serde_json::to_string(&Outcome { name: mutant.name.clone(), fate, by })
+            .expect("it is plain data");
         writeln!(file, "{line}").expect("the outcomes take a line");
     }
 }
@@ -65,7 +68,7 @@ fn try_mutant(suites: &Suites, number: usize) -> (Fate, String) {
         let program = &suites.programs[group[0].program];
         let names: Vec<&str> = group.iter().map(|test| test.name.as_str()).collect();
         let seconds: f64 = group.iter().map(|test| test.seconds).sum();
-        let cpu_s = (seconds * 8.0) as u64 + 5;
+        let cpu_s = (seconds * 2.0) as u64 + 2;
         let end = limited::run(program, &names, &[("MUTANT", &number.to_string())], cpu_s, 20 * cpu_s + 120);
         let by = || format!("{}: {}", program.name, names.first().unwrap_or(&""));
         match end {
@@ -79,7 +82,8 @@ fn try_mutant(suites: &Suites, number: usize) -> (Fate, String) {
 
 /// Tests that run in one process each: the quick ones of a program together, the others alone.
 fn groups<'a>(tests: &[&'a Test]) -> Vec<Vec<&'a Test>> {
-    let (quick, slow): (Vec<&Test>, Vec<&Test>) = tests.iter().partition(|test| test.seconds <= QUICK_SECONDS);
+    let (quick, slow): (Vec<&Test>, Vec<&Test>) =
+        tests.iter().partition(|test| test.seconds <= QUICK_SECONDS);
     let mut by_program: BTreeMap<usize, Vec<&Test>> = BTreeMap::new();
     for test in quick {
         by_program.entry(test.program).or_default().push(test);
@@ -105,10 +109,16 @@ pub fn summary(path: &Path) {
         *total.entry(outcome.fate).or_default() += 1;
     }
     by_file.iter().for_each(|(file, fates)| println!("{file}: {fates:?}"));
-    outcomes.iter().filter(|o| o.fate == Fate::Missed).for_each(|o| println!("missed: {} ({})", o.name, o.by));
+    outcomes
+        .iter()
+        .filter(|o| o.fate == Fate::Missed)
+        .for_each(|o| println!("missed: {} ({})", o.name, o.by));
     let of = |fate| total.get(&fate).copied().unwrap_or(0);
     let caught = of(Fate::Caught) + of(Fate::TimedOut);
-    println!("{total:?}; caught: {:.1} % of the viable", 100.0 * caught as f64 / (caught + of(Fate::Missed)) as f64);
+    println!(
+        "{total:?}; caught: {:.1} % of the viable",
+        100.0 * caught as f64 / (caught + of(Fate::Missed)) as f64
+    );
 }
 
 fn read(path: &Path) -> Vec<Outcome> {

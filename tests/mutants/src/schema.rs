@@ -74,7 +74,9 @@ fn change(source: &str, lines: &Lines, nodes: &Nodes, number: usize, mutant: &Mu
             kind: Kind::Return(mutant.replacement.clone()),
         }),
         Genre::MatchArmGuard => Some(instead((start, end))),
-        Genre::BinaryOperator | Genre::UnaryOperator => nodes.operators.get(&start).map(|&root| instead(root)),
+        Genre::BinaryOperator | Genre::UnaryOperator => {
+            nodes.operators.get(&start).map(|&root| instead(root))
+        }
         Genre::StructField => nodes.fields.get(&start).map(|&range| {
             // The comma goes with the field, whether or not the list counts it.
             let rest = &source[end..range.1];
@@ -82,11 +84,9 @@ fn change(source: &str, lines: &Lines, nodes: &Nodes, number: usize, mutant: &Mu
             let text = format!("{}{rest}", &source[range.0..start]);
             Change { number, range, kind: Kind::Instead(text) }
         }),
-        Genre::MatchArm => nodes.arms.get(&start).map(|&(guard, range)| Change {
-            number,
-            range,
-            kind: Kind::Skip { guard },
-        }),
+        Genre::MatchArm => {
+            nodes.arms.get(&start).map(|&(guard, range)| Change { number, range, kind: Kind::Skip { guard } })
+        }
     }
 }
 
@@ -266,7 +266,8 @@ impl Writer<'_> {
     }
 
     fn site(&mut self, range: Range, changes: &[Change]) {
-        let (skips, others): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|c| matches!(c.kind, Kind::Skip { .. }));
+        let (skips, others): (Vec<&Change>, Vec<&Change>) =
+            changes.iter().partition(|c| matches!(c.kind, Kind::Skip { .. }));
         for skip in &skips {
             let Kind::Skip { guard } = skip.kind else { unreachable!("parted above") };
             let (before, after) = if guard { ("", " && (") } else { (" if ", "") };
@@ -281,7 +282,8 @@ impl Writer<'_> {
     }
 
     fn values(&mut self, range: Range, changes: &[&Change]) {
-        let (returns, instead): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|c| matches!(c.kind, Kind::Return(_)));
+        let (returns, instead): (Vec<&Change>, Vec<&Change>) =
+            changes.iter().partition(|c| matches!(c.kind, Kind::Return(_)));
         for change in returns {
             let Kind::Return(value) = &change.kind else { unreachable!("parted above") };
             let marked = marked(change.number, value);

@@ -14,7 +14,8 @@ use crate::limited::{self, End};
 /// Suites with a main of their own: each is one test.
 const WHOLE: &[&str] = &["gguf", "packed", "models"];
 /// Suites that are left out: what they hold is not what is mutated, and they take long.
-const LEFT_OUT: &[&str] = &["gpu", "inspector_web", "inspector_bundle", "bitgauge_shaders", "conformance", "corpus", "large"];
+const LEFT_OUT: &[&str] =
+    &["gpu", "inspector_web", "inspector_bundle", "bitgauge_shaders", "conformance", "corpus", "large"];
 
 /// One test program.
 #[derive(Serialize, Deserialize, Clone)]
@@ -82,7 +83,9 @@ fn build(tree: &Path, chosen: &[&str]) -> Vec<Program> {
     let mut programs = Vec::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
-        let (Some(path), true) = (line["executable"].as_str(), line["profile"]["test"] == true) else { continue };
+        let (Some(path), true) = (line["executable"].as_str(), line["profile"]["test"] == true) else {
+            continue;
+        };
         let name = line["target"]["name"].as_str().expect("a target has a name").replace('-', "_");
         let manifest = Path::new(line["manifest_path"].as_str().expect("a target has a manifest"));
         let folder = manifest.parent().expect("a manifest is in a folder").to_owned();

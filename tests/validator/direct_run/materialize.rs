@@ -1,7 +1,5 @@
 //! `materialize.json`: what is in an archive, and which folder is the model's.
 
-use std::path::Path;
-
 use bitgauge_core::ErrorKind;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::{Raised, Value};

@@ -40,16 +40,15 @@ const FAR_AHEAD_BYTES: u64 = 4 << 10;
 
 /// Goes on where the last pause left off: from the beginning each time, the work would be quadratic.
 fn read(window: &Window, file: FileId) -> Result<Vec<Member>, Pause> {
-    let mut walker = window.walked.take().unwrap_or_else(|| Box::new(Walker::new(file)));
+    let (mut walker, mut known) = window.walked.take().unwrap_or_else(|| (Box::new(Walker::new(file)), 0));
     let end = window.len(file);
-    let mut known = 0;
     while let Some((offset, len)) = walker.wants().filter(|_| !walker.may_end_at(end)) {
         let is_near = offset - known <= READ_AHEAD_BYTES;
         let ahead = if is_near { READ_AHEAD_BYTES } else { FAR_AHEAD_BYTES };
         let bytes = match window.get_ahead(file, offset, len, ahead) {
             Ok(bytes) => bytes,
             Err(pause) => {
-                window.walked.set(Some(walker));
+                window.walked.set(Some((walker, known)));
                 return Err(pause);
             }
         };

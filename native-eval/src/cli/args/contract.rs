@@ -57,7 +57,7 @@ pub struct ProxyOptions {
 pub struct PrepareOptions {
     #[command(flatten)]
     pub config: ConfigOptions,
-    /// Where the report is written.
+    /// Where the report is written. A file that exists is replaced, a link's target is written.
     #[arg(long, value_name = "FILE.json", default_value = "baseline_manifest.json")]
     pub result: PathBuf,
 }
@@ -70,7 +70,7 @@ pub struct ContractOptions {
     /// The validator's built-in texts, {group: [texts]}, which public datasets are made of.
     #[arg(long, value_name = "FILE.json")]
     pub corpus: Option<PathBuf>,
-    /// Where the result is written.
+    /// Where the result is written. A file that exists is replaced, a link's target is written.
     #[arg(long, value_name = "FILE.json", default_value = "last_run.json")]
     pub result: PathBuf,
 }

@@ -38,7 +38,8 @@ pub struct PackOptions {
     /// A tokenizer.json, a folder that holds one, or `byte-utf8`, for --calibration. Default: the model's own.
     #[arg(long, value_name = "DIR|FILE|byte-utf8", requires = "calibration")]
     pub tokenizer: Option<PathBuf>,
-    /// Replace OUT if it exists.
+    /// Replace OUT if it exists and is an artifact that `pack` wrote, or empty. Anything else stays, and is an error;
+    /// so is a place that is, holds or lies in the model.
     #[arg(long)]
     pub force: bool,
 }

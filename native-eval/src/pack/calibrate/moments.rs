@@ -56,10 +56,11 @@ impl MomentStore {
         Ok(false)
     }
 
-    /// Notes that all moments are here.
+    /// Notes that all moments are here and on disk.
     pub(super) fn finish(&self) -> Result<()> {
         let (list, partial) = (self.list(), self.folder.join("partial"));
         let write = || {
+            (0..self.sets.cols.len()).try_for_each(|set| fs::File::open(self.path(set))?.sync_all())?;
             fs::write(&partial, serde_json::to_vec(&self.sets)?).and_then(|()| fs::rename(&partial, &list))
         };
         write().map_err(|error| write_error(&list, &error))

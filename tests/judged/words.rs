@@ -1,0 +1,37 @@
+//! Words and identifiers that outputs carry.
+
+use bitgauge_core::container::Packing;
+use bitgauge_core::report::compare::Reason;
+
+#[test]
+fn reasons_have_stable_identifiers_and_words() {
+    let expected = [
+        (Reason::OnlyEligible, "only-eligible", "the other is not eligible"),
+        (Reason::LowerPerplexity, "lower-perplexity", "its perplexity is lower by 0.02 nats or more"),
+        (
+            Reason::Tie,
+            "tie",
+            "the perplexities are within 0.02 nats of each other, and the sizes are the same",
+        ),
+        (Reason::NoneEligible, "none-eligible", "neither is eligible"),
+        (Reason::OtherLimits, "other-limits", "they were held against the limits of different packs"),
+        (Reason::NotJudged, "not-judged", "not every gate has run"),
+        (Reason::NoPerplexity, "no-perplexity", "no perplexity is known of both"),
+        (Reason::OtherDocuments, "other-documents", "the perplexities are of different documents"),
+        (
+            Reason::SmallerWithinBand,
+            "smaller-within-band",
+            "the perplexities are within 0.02 nats of each other, and it is smaller",
+        ),
+    ];
+    for (reason, id, words) in expected {
+        assert_eq!((reason.id(), reason.words()), (id, words));
+    }
+}
+
+#[test]
+fn compressions_have_names() {
+    for (packing, name) in [(Packing::Gzip, "gzip"), (Packing::Bzip2, "bzip2"), (Packing::Xz, "xz")] {
+        assert_eq!((packing.name(), packing.is_read_here()), (name, true));
+    }
+}
