@@ -1,7 +1,7 @@
 //! What a file of losses must say to be continued, and to be merged.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind};
@@ -57,7 +57,7 @@ impl Folder {
     }
 }
 
-fn open(path: &PathBuf, run: &Run) -> bitgauge_core::Result<(Tally, bool)> {
+fn open(path: &Path, run: &Run) -> bitgauge_core::Result<(Tally, bool)> {
     LossFile::open(path, run, &ids()).map(|(_, tally, torn)| (tally, torn))
 }
 
