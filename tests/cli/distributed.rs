@@ -188,7 +188,9 @@ fn a_file_of_another_run_is_refused_and_stays_as_it_is() {
     refused(&setting, &file, &["--shard", "0/7"], "number of shards differs");
     refused(&setting, &file, &["--shard", "0/8", "--max-tokens", "20"], "--max-tokens differs");
     refused(&setting, &file, &["--shard", "0/8", "--pack", "ternary"], "the limits differs");
-    refused(&setting, &setting.documents, &[], "no losses of documents");
+    let other = setting.file("other.json");
+    fs::copy(&setting.documents, &other).expect("a file");
+    refused(&setting, &other, &[], "no losses of documents");
     replace(&file, "\"document\":0,\"tokens\":", "\"document\":0,\"tokens\":1");
     refused(&setting, &file, &["--shard", "0/8"], "document 0");
     fs::write(&file, bytes).expect("the file");

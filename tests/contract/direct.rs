@@ -39,6 +39,16 @@ fn the_environment_names_the_artifact_and_its_size() {
     for (text, wanted) in cases {
         assert_eq!(bytes(text), wanted, "{text}");
     }
+    let unset = environment(&[]);
+    assert_eq!((unset.dataset(), unset.split()), ("pack-local-proxy", "validator-heldout"));
+    assert_eq!((unset.rotation_key(), unset.document_count()), ("default-rotation", 16));
+    assert_eq!((unset.max_tokens(), unset.dataset_mix()), (512, ""));
+    let set = environment(&[
+        ("HELDOUT_SPLIT", " own "),
+        ("HELDOUT_ROTATION_KEY", "key"),
+        ("HELDOUT_DATASET", "math"),
+    ]);
+    assert_eq!((set.dataset(), set.split().trim(), set.rotation_key()), ("math", "own", "key"));
     assert_eq!(environment(&[]).batch_size(), 8);
     assert_eq!(environment(&[("EVAL_BATCH_SIZE", "3")]).batch_size(), 3);
     assert_eq!(environment(&[("EVAL_BATCH_SIZE", "0")]).batch_size(), 8);

@@ -94,9 +94,12 @@ fn numbered(count: usize) -> Hub {
     Hub { rows: (0..count).map(row).collect(), ..Hub::default() }
 }
 
+/// How many rows there are, the entry's fields, the pages that are asked for, and how many texts come of them.
+type Paged = (usize, serde_json::Value, &'static [(u64, u64)], usize);
+
 #[test]
 fn rows_are_asked_for_page_by_page() {
-    let cases: [(usize, serde_json::Value, &[(u64, u64)], usize); 13] = [
+    let cases: [Paged; 13] = [
         (300, json!({"limit": 5, "page_size": 2}), &[(0, 2), (2, 2), (4, 1)], 5),
         (300, json!({"limit": 4, "page_size": 2}), &[(0, 2), (2, 2)], 4),
         (300, json!({"limit": 5, "page_size": 5, "offset": 3}), &[(3, 5)], 5),

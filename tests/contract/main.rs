@@ -4,6 +4,7 @@ mod budgets;
 mod direct;
 mod documents;
 mod hub;
+mod json;
 mod proxy;
 mod reading;
 

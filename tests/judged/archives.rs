@@ -65,6 +65,9 @@ struct Wide {
     plain: ([u16; 4], [u32; 2]),
 }
 
+/// A change of a zip64 end record or of what belongs to it.
+type Change = fn(&mut Wide);
+
 /// The model as a zip with a zip64 end record, changed.
 fn wide(change: impl FnOnce(&mut Wide)) -> bitgauge_core::Result<Artifact> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
@@ -108,7 +111,7 @@ fn wide(change: impl FnOnce(&mut Wide)) -> bitgauge_core::Result<Artifact> {
 fn a_zip64_end_record_and_the_plain_one_say_the_same() {
     let sound = wide(|_| ()).expect("all fields saturated");
     assert_eq!((sound.members.len(), sound.tensors.len()), (2, 25));
-    let fine: [fn(&mut Wide); 6] = [
+    let fine: [Change; 6] = [
         |wide| wide.plain.0 = [0, 0, 2, 2],
         |wide| wide.plain.0[2] = 2,
         |wide| wide.plain.1 = wide.directory.map(|field| field as u32),
@@ -120,7 +123,7 @@ fn a_zip64_end_record_and_the_plain_one_say_the_same() {
     for (number, change) in fine.into_iter().enumerate() {
         assert!(wide(change).is_ok(), "change {number}: {:?}", wide(change).err());
     }
-    let cases: [(fn(&mut Wide), ErrorKind, &str); 21] = [
+    let cases: [(Change, ErrorKind, &str); 21] = [
         (|wide| wide.plain.0[0] = 1, ErrorKind::Malformed, "differ in disk number"),
         (|wide| wide.plain.0[1] = 1, ErrorKind::Malformed, "differ in directory disk number"),
         (|wide| wide.plain.0[2] = 1, ErrorKind::Malformed, "differ in entries on this disk"),

@@ -104,3 +104,24 @@ fn the_most_files_are_not_too_many() {
     let error = of(limits::MEMBERS_COUNT + 1).expect_err("one too many");
     assert_eq!((error.kind, error.what.as_str()), (ErrorKind::TooLarge, "the folder has too many files"));
 }
+
+#[test]
+fn of_many_missing_shards_a_few_are_named() {
+    let missing = |count: usize| {
+        let names: Map<String, Value> = (0..count)
+            .map(|number| (format!("t{number}"), format!("s{number}.safetensors").into()))
+            .collect();
+        let index = json!({ "weight_map": names }).to_string().into_bytes();
+        let files =
+            [("model.safetensors.index.json".to_owned(), index), ("config.json".to_owned(), b"{}".to_vec())];
+        open(&files, Root::Folder).expect_err("no shard is there").found.clone()
+    };
+    let named = |found: &str| found.matches(".safetensors").count();
+    let (few, many) = (missing(2), missing(40));
+    assert!(named(&few) == 2 && !few.contains("more"), "{few}");
+    assert!(named(&many) < 40 && many.ends_with(&format!(" and {} more", 40 - named(&many))), "{many}");
+    // The longest list without a remainder.
+    let most = named(&many);
+    assert!(named(&missing(most)) == most && !missing(most).contains("more"));
+    assert!(missing(most + 1).ends_with(" and 1 more"));
+}

@@ -43,6 +43,9 @@ fn missing_unknown_and_doubled_weights_add_up() {
                 let found =
                     [&manifest.missing, &manifest.unknown, &manifest.doubled].map(|names| names.len() as u64);
                 assert_eq!(found, [missing, unknown, twice], "{what}");
+                // A repeated weight of 33 x 70 and an unknown one of 2 x 2 are other tensors.
+                let other = report.accounting.buckets.iter().find(|e| e.bucket.name() == "other tensors");
+                assert_eq!(other.expect("listed").bits, 16 * (33 * 70 * twice + 4 * unknown), "{what}");
             }
         }
     }

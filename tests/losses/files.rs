@@ -1,7 +1,7 @@
 //! What a file of losses must say to be continued, and to be merged.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind};
@@ -57,7 +57,7 @@ impl Folder {
     }
 }
 
-fn open(path: &PathBuf, run: &Run) -> bitgauge_core::Result<(Tally, bool)> {
+fn open(path: &Path, run: &Run) -> bitgauge_core::Result<(Tally, bool)> {
     LossFile::open(path, run, &ids()).map(|resumed| (resumed.tally, !resumed.warnings.is_empty()))
 }
 
@@ -135,6 +135,21 @@ fn a_file_of_another_run_is_refused() {
     }
     fs::write(&path, &text).expect("the file");
     assert!(open(&path, &run(Shard::WHOLE)).is_ok());
+    // Documents of the same lengths, one token of them another, and lengths that shift between two.
+    let of = |change: fn(&mut Vec<Vec<u32>>)| {
+        let mut other = ids();
+        change(&mut other);
+        let run = Run::new(Shard::WHOLE, &other, &options(), "f32", report()).expect("few documents");
+        open(&path, &run).map(drop)
+    };
+    assert!(of(|_| ()).is_ok());
+    assert!(of(|ids| ids[5][7] = 9).expect_err("another token").what.contains("the token ids"));
+    assert!(of(|ids| ids[2].swap(0, 1)).expect_err("another order").what.contains("the token ids"));
+    let shifted = of(|ids| {
+        let last = ids[2].remove(2);
+        ids[3].insert(0, last);
+    });
+    assert!(shifted.expect_err("another cut").what.contains("the token ids"));
 }
 
 #[test]

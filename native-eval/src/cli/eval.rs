@@ -129,7 +129,9 @@ impl Job<'_> {
         let wanted: Vec<_> =
             ledger.tally.missing().filter(|&document| self.shard.has(document as u64)).collect();
         let queue = Queue::new(&ids, wanted, devices.len());
-        ledger.keep(0, queue.len());
+        if let Some(words) = ledger.kept_words(0, queue.len()) {
+            interrupt::keep(words);
+        }
         let mut seconds = 0.0;
         if queue.tokens() > 0 {
             let shared = Shared {
@@ -198,8 +200,8 @@ impl Ledger {
     /// Adds finished documents. A file that can't be written, as on a full disk, ends nothing: it is tried again with
     /// the next documents.
     fn add(&mut self, finished: Vec<Finished>) -> Result<(), Failure> {
-        // An interrupt waits for whole lines.
-        let uninterrupted = interrupt::kept();
+        // An interrupt waits for whole lines, and counts them.
+        let mut uninterrupted = interrupt::kept();
         if let Some(file) = &mut self.file {
             let added = file.append(&finished);
             if let (Err(error), 0) = (&added, self.behind) {
@@ -207,8 +209,7 @@ impl Ledger {
             }
             let unkept = self.behind + finished.len();
             self.behind = if added.is_ok() { 0 } else { unkept };
-            drop(uninterrupted);
-            self.keep(unkept - self.behind, 0);
+            *uninterrupted = self.kept_words(unkept - self.behind, 0);
         }
         self.tally.extend(finished);
         Ok(())
@@ -220,16 +221,14 @@ impl Ledger {
         (self.tally, kept)
     }
 
-    /// Tells what an interrupt is to say, with so many documents more in the file, and so many more that wait.
-    fn keep(&mut self, finished: usize, waiting: usize) {
-        let Some(kept) = &mut self.kept else { return };
+    /// What an interrupt is to say, with so many documents more in the file, and so many more that wait.
+    fn kept_words(&mut self, finished: usize, waiting: usize) -> Option<String> {
+        let kept = self.kept.as_mut()?;
         kept.waiting = kept.waiting + waiting - finished;
         kept.finished += finished;
         let (finished, all) = (kept.finished, kept.finished + kept.waiting);
         let path = kept.path.display();
-        interrupt::keep(format!(
-            "{finished} of {all} documents are kept in {path}; the same command goes on from there"
-        ));
+        Some(format!("{finished} of {all} documents are kept in {path}; the same command goes on from there"))
     }
 }
 

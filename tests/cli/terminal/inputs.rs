@@ -15,7 +15,7 @@ fn named_pipe(at: &Path) {
 }
 
 /// Every place of a command line where a file is read; `@` is the file.
-const READING: [&[&str]; 19] = [
+const READING: [&[&str]; 20] = [
     &["inspect", "@"],
     &["inspect", "@", "--headers-only"],
     &["show", "@"],
@@ -24,6 +24,7 @@ const READING: [&[&str]; 19] = [
     &["eval", "@", "--documents", DOCUMENTS, "--device", "cpu"],
     &["eval", DEMO, "--documents", "@", "--device", "cpu"],
     &["eval", DEMO, "--documents", DOCUMENTS, "--device", "cpu", "--tokenizer", "@"],
+    &["eval", DEMO, "--documents", DOCUMENTS, "--device", "cpu", "--resume", "@"],
     &["merge", "@"],
     &["merge", "losses.jsonl", "@"],
     &["pack", "@", "out.zip"],
