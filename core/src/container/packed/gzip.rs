@@ -22,12 +22,10 @@ enum State {
     Start,
     /// Length of the extra field.
     ExtraLength,
-    /// What is left of it, to be passed over.
+    /// What is left of it, or of the header's checksum, to be passed over.
     Skip(usize),
     /// A text that ends with a NUL.
     Text,
-    /// The lower half of the CRC-32 of all header bytes in front.
-    HeaderChecksum,
     Body,
     Trailer,
 }
@@ -41,7 +39,6 @@ pub(super) struct Gzip {
     /// Optional fields of the header that are still to come.
     flags: u8,
     body: Deflate,
-    /// Of the header, then of what the body unpacks to.
     crc: Crc32,
     /// Whether a whole member was read; only then may zeros follow.
     any: bool,
@@ -82,12 +79,6 @@ impl Gzip {
     /// Takes a byte outside the deflate stream.
     fn take(&mut self, byte: u8) -> Result<()> {
         let state = self.state;
-        if state == State::Start && self.field.is_empty() {
-            self.crc = Crc32::new();
-        }
-        if !matches!(state, State::HeaderChecksum | State::Trailer) {
-            self.crc.update(&[byte]);
-        }
         match state {
             State::Start if self.any && self.field.is_empty() && byte == 0 => {}
             State::Start if self.has(byte, FIXED_BYTES) => {
@@ -107,7 +98,6 @@ impl Gzip {
             }
             State::Skip(left) => self.skip(left - 1),
             State::Text if byte == 0 => self.next_field(),
-            State::HeaderChecksum if self.has(byte, 2) => self.check_header()?,
             State::Trailer if self.has(byte, TRAILER_BYTES) => self.check()?,
             _ => {}
         }
@@ -136,27 +126,13 @@ impl Gzip {
         self.state = match next {
             HAS_EXTRA => State::ExtraLength,
             HAS_NAME | HAS_COMMENT => State::Text,
-            HAS_CHECKSUM => State::HeaderChecksum,
+            HAS_CHECKSUM => State::Skip(2),
             _ => {
                 self.body.reset();
                 self.crc = Crc32::new();
                 State::Body
             }
         };
-    }
-
-    /// Compares the header's checksum.
-    fn check_header(&mut self) -> Result<()> {
-        let found = (self.crc.sum() as u16).to_le_bytes();
-        if self.field != found {
-            return Err(Error::new(
-                ErrorKind::Checksum,
-                "the gzip header's checksum does not match its bytes",
-            )
-            .expected(format!("{:02x?}", self.field), format!("{found:02x?}")));
-        }
-        self.next_field();
-        Ok(())
     }
 
     /// Compares the checksum and the length, modulo 2^32, of a member that ended.
