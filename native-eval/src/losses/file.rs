@@ -146,12 +146,12 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let path = path.canonicalize()?;
     let mut kept = path.clone().into_os_string();
     kept.push(".damaged");
-    let names = std::iter::once(PathBuf::from(&kept)).chain((2..).map(|number: u32| {
+    let mut names = std::iter::once(PathBuf::from(&kept)).chain((2..).map(|number: u32| {
         let mut kept = kept.clone();
         kept.push(format!("-{number}"));
         PathBuf::from(kept)
     }));
-    let free = names.into_iter().find(|name| fs::symlink_metadata(name).is_err());
+    let free = names.find(|name| fs::symlink_metadata(name).is_err());
     let free = free.ok_or(io::ErrorKind::AlreadyExists)?;
     fs::rename(&path, &free)?;
     Ok(free)
