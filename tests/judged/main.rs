@@ -7,6 +7,7 @@ mod differences;
 mod figures;
 mod files;
 mod gates;
+mod gguf;
 mod matching;
 mod model;
 mod readme;
