@@ -7,6 +7,7 @@ mod hub;
 mod json;
 mod proxy;
 mod reading;
+mod runs;
 
 use bitgauge_core::contract::Environment;
 
