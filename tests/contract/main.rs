@@ -5,6 +5,7 @@ mod direct;
 mod documents;
 mod hub;
 mod json;
+mod limits;
 mod proxy;
 mod reading;
 mod runs;

@@ -189,7 +189,10 @@ fn each_limit_of_the_proxy_is_the_last_that_passes() {
         run_on(&config, &environment(&[]), || default_artifact("binary"))
     };
     assert!(raised(non_native(fraction)).starts_with("validator_rejection=compressed_size"));
-    assert!(raised(non_native(fraction.next_down() - 2e-12)).starts_with("validator_rejection=high_precision_fraction"));
+    assert!(
+        raised(non_native(fraction.next_down() - 2e-12))
+            .starts_with("validator_rejection=high_precision_fraction")
+    );
 }
 
 /// What compiling the default artifact with these changes says.

@@ -10,5 +10,6 @@ mod gates;
 mod gguf;
 mod matching;
 mod model;
+mod packed;
 mod readme;
 mod words;
