@@ -430,6 +430,8 @@ fn a_file_ends_with_its_last_tensor_and_padding() {
         bytes.resize(bytes.len() + padding, 0);
         open_bytes(bytes)
     };
+    let second = &odd.open().expect("sound").tensors[1];
+    assert_eq!((second.offset, second.bytes), (odd.bytes().len() as u64 - 4, 4));
     assert!(with_padding(0).is_ok() && with_padding(7).is_ok() && with_padding(28).is_ok());
     let error = refused(with_padding(29), ErrorKind::BadLayout, "bytes follow the last tensor");
     assert_eq!(error.offset, Some(odd.bytes().len() as u64));

@@ -46,6 +46,43 @@ fn codes_stop_at_minus_seven() {
     assert_value(&fault(Part::RescueCode, |b| b[71] = b[71] & 0x0f | 0x80), "-8", 71);
 }
 
+/// Pushes a part's bytes in pieces that end at these places.
+fn pushed(part: Part, cuts: &[usize], change: impl Fn(&mut Vec<u8>)) -> Result<(), Error> {
+    let (_, layout, mut bytes) = small();
+    change(&mut bytes[part]);
+    let mut check = PayloadCheck::new("w", part, &layout);
+    let ends = cuts.iter().copied().chain([bytes[part].len()]);
+    let mut start = 0;
+    ends.into_iter().try_for_each(|end| {
+        check.push(&bytes[part][start..end])?;
+        start = end;
+        Ok(())
+    })?;
+    check.finish().map(|_| ())
+}
+
+#[test]
+fn a_row_that_begins_in_another_piece_is_checked_to_its_end() {
+    // 67 bytes of codes a row; the first piece ends within a row.
+    for cut in [1, 10, 66, 68, 100] {
+        for at in [66, 133] {
+            let error = pushed(Part::RescueCode, &[cut], |b| b[at] |= 0x10).unwrap_err();
+            assert_value(&error, "padding nibble", at as u64);
+        }
+        assert_eq!(pushed(Part::RescueCode, &[cut], |_| ()), Ok(()));
+    }
+    // More bytes than the part has, in the second piece.
+    let longer = |b: &mut Vec<u8>| b.push(0);
+    assert!(pushed(Part::RescueCode, &[10], longer).is_err() && pushed(Part::Sign, &[10], longer).is_err());
+}
+
+#[test]
+fn two_faults_do_not_cancel() {
+    // At the same place of two words of sixteen codes.
+    let twice = |b: &mut Vec<u8>| [0, 8].iter().for_each(|&at| b[at] = b[at] & 0xf0 | 8);
+    assert_value(&pushed(Part::RescueCode, &[], twice).unwrap_err(), "-8", 0);
+}
+
 #[test]
 fn scales_are_finite_and_positive() {
     let cases = [("0", 0x0000u16), ("-0", 0x8000), ("-1", 0xbc00), ("inf", 0x7c00), ("NaN", 0x7e00)];
