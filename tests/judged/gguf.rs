@@ -390,6 +390,18 @@ fn types_of_tensors_and_their_blocks() {
 }
 
 #[test]
+fn versions_and_the_other_byte_order() {
+    let of = |version: [u8; 4]| {
+        let mut bytes = File::hybrid().bytes();
+        bytes[4..8].copy_from_slice(&version);
+        refused(open_bytes(bytes), ErrorKind::Unsupported, "version of GGUF").found.clone()
+    };
+    assert_eq!(of([2, 0, 0, 0]), "2");
+    assert_eq!(of([0, 0, 0, 3]), "a big-endian file");
+    assert_eq!(of([0, 0, 0, 2]), "33554432");
+}
+
+#[test]
 fn an_alignment_is_a_power_of_two() {
     let aligned = |alignment: u32| {
         let mut file = File { alignment: alignment.max(1) as usize, ..File::hybrid() };
@@ -507,6 +519,10 @@ fn control_tokens_and_own_ones_are_matched_first() {
     // Tokens behind the end of the list are plain ones.
     assert_eq!(added(Some(array(0, 2, &types[..2]))), wanted[..1]);
     assert_eq!(added(Some(number(3))), []);
+    // Three letters follow: their count is not taken for a type.
+    let followed =
+        with_tokens().with("tokenizer.ggml.token_type", array(0, 2, &types[..2])).with("abc", number(0));
+    assert_eq!(followed.tokenizer()["added_tokens"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]

@@ -15,4 +15,5 @@ mod opaque;
 mod packed;
 mod places;
 mod readme;
+mod tars;
 mod words;

@@ -66,6 +66,10 @@ fn errors_say_how_far_the_file_was_read() {
             let cut = unpack(packing, &file[..file.len() - 1], piece).1.expect_err("cut off");
             assert_eq!((cut.kind, cut.offset), (ErrorKind::Truncated, Some(len - 1)), "{cut}");
         }
+        // The beginning of another member behind a whole one.
+        let another = [&file[..], &file[..5]].concat();
+        let cut = unpack(packing, &another, 1 << 20).1.expect_err("cut off");
+        assert_eq!((cut.kind, cut.offset), (ErrorKind::Truncated, Some(len + 5)), "{cut}");
         let empty = unpack(packing, b"", 1).1.expect_err("nothing");
         assert_eq!((empty.kind, empty.offset), (ErrorKind::Truncated, Some(0)), "{empty}");
     }
