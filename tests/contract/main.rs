@@ -9,6 +9,7 @@ mod limits;
 mod proxy;
 mod reading;
 mod runs;
+mod sums;
 
 use bitgauge_core::contract::Environment;
 

@@ -17,3 +17,4 @@ mod places;
 mod readme;
 mod tars;
 mod words;
+mod zips;
