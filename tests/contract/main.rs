@@ -6,6 +6,7 @@ mod documents;
 mod hub;
 mod json;
 mod limits;
+mod matrices;
 mod proxy;
 mod reading;
 mod runs;
