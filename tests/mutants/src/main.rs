@@ -37,14 +37,14 @@ fn main() {
             write_json(&file, &suites);
         }
         ["run", tree, list, outcomes, seconds, ref more @ ..] => {
-            let (shard, again) = match more {
-                [] => ((0, 1), false),
-                ["again"] => ((0, 1), true),
-                [shard] => (read_shard(shard).expect("a shard is K/N, with K below N"), false),
+            let (shard, again, suites) = match more {
+                [] => ((0, 1), false, more),
+                ["again", suites @ ..] => ((0, 1), true, suites),
+                [shard] => (read_shard(shard).expect("a shard is K/N, with K below N"), false, &more[1..]),
                 _ => return usage(),
             };
             let most = seconds.parse().expect("the longest test's seconds are a number");
-            let plan = outcomes::Plan { shard, again, most_seconds: most };
+            let plan = outcomes::Plan { shard, again, most_seconds: most, suites };
             outcomes::run(Path::new(tree), &list::read(Path::new(list)), Path::new(outcomes), plan);
         }
         ["summary", outcomes] => outcomes::summary(Path::new(outcomes)),
@@ -54,7 +54,7 @@ fn main() {
 
 fn usage() {
     eprintln!(
-        "usage: mutants instrument PROJECT TREE LIST | trace TREE [SUITE...] | run TREE LIST OUTCOMES SECONDS [K/N | again] \
+        "usage: mutants instrument PROJECT TREE LIST | trace TREE [SUITE...] | run TREE LIST OUTCOMES SECONDS [K/N | again [SUITE...]] \
          | summary OUTCOMES"
     );
     std::process::exit(2);

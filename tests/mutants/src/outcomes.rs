@@ -42,13 +42,15 @@ struct Outcome {
 }
 
 /// What is run.
-pub struct Plan {
+pub struct Plan<'a> {
     /// Each N-th mutant from number K on: (K, N).
     pub shard: (usize, usize),
     /// Those that were missed, not those that have no outcome yet.
     pub again: bool,
     /// Tests that take longer are passed over.
     pub most_seconds: f64,
+    /// The suites that are run; none stands for all.
+    pub suites: &'a [&'a str],
 }
 
 /// What the workers share.
@@ -66,7 +68,9 @@ struct Shared<'a> {
 /// Runs the mutants of the plan, and appends to `outcomes` what became of each.
 pub fn run(tree: &Path, mutants: &[Mutant], outcomes: &Path, plan: Plan) {
     let mut suites: Suites = read_json(&tree.join("suites.json"));
-    suites.tests.retain(|test| test.seconds <= plan.most_seconds);
+    let is_chosen =
+        |test: &Test| plan.suites.is_empty() || plan.suites.contains(&&*suites.programs[test.program].name);
+    suites.tests.retain(|test| test.seconds <= plan.most_seconds && is_chosen(test));
     suites.tests.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let done = latest(outcomes);
     let wanted = |mutant: &Mutant| match done.get(&mutant.name) {
