@@ -11,10 +11,10 @@ fn documents() -> Vec<Vec<u32>> {
     [7, 1, 2, 12, 0, 5].iter().map(|&len| (0..len).map(|i| i * 17 % VOCABULARY).collect()).collect()
 }
 
-fn evaluated(
-    documents: &[Vec<u32>],
-    tokens_in_flight: Option<usize>,
-) -> Result<(Vec<(u64, f64)>, Vec<(u64, u64)>), String> {
+/// Tokens and nats of each document, and what progress was told: how much is done, of how much.
+type Evaluated = (Vec<(u64, f64)>, Vec<(u64, u64)>);
+
+fn evaluated(documents: &[Vec<u32>], tokens_in_flight: Option<usize>) -> Result<Evaluated, String> {
     let mut backend = CpuBackend::new(Some(1)).expect("a thread");
     let model = open_model(&mut backend, &fixtures().join("models/qwen3_tied")).expect("a sound model");
     let options = EvaluateOptions { max_tokens: 12, tokens_in_flight, documents_sha256: String::new() };

@@ -52,7 +52,7 @@ fn a_torn_first_line_is_kept_aside_and_the_run_begins_anew() {
     let torn: [&[u8]; 7] = [
         b"{",
         b"{\"losses_ver",
-        first[..first.len() / 2].as_bytes(),
+        &first.as_bytes()[..first.len() / 2],
         first.as_bytes(),
         b"\0\0\0\0\0\0",
         b"{\"losses_version\":\0\0\0\0\n",
