@@ -7,6 +7,7 @@ mod hub;
 mod json;
 mod limits;
 mod matrices;
+mod nodes;
 mod proxy;
 mod reading;
 mod runs;

@@ -378,6 +378,11 @@ fn a_direct_run_says_how_it_ran() {
     for revision in [Revision::R06fbbef, Revision::D899b08, Revision::B2f0ffc] {
         let named = (revision != Revision::default()).then(|| Plain::from(revision.name()));
         assert_eq!(runtime(revision).get("validator_revision"), named.as_ref(), "{}", revision.name());
+        let has = |key: &str| runtime(revision).get(key).is_some();
+        assert_eq!(has("batch_size"), revision != Revision::R06fbbef, "{}", revision.name());
+        for key in ["chunked_eval", "eval_chunk_tokens", "eval_chunk_count"] {
+            assert_eq!(has(key), revision != Revision::B2f0ffc, "{key} of {}", revision.name());
+        }
     }
 }
 

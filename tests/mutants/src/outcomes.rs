@@ -81,7 +81,9 @@ pub fn run(tree: &Path, mutants: &[Mutant], outcomes: &Path, plan: Plan) {
     let of_shard = mutants.iter().enumerate().skip(index).step_by(count);
     let mut left: Vec<usize> =
         of_shard.filter(|(_, mutant)| wanted(mutant)).map(|(number, _)| number).collect();
-    left.reverse();
+    if !plan.again {
+        left.reverse();
+    }
     println!("{} mutants, {} tests", left.len(), suites.tests.len());
     let file = OpenOptions::new().create(true).append(true).open(outcomes).expect("the outcomes open");
     let shared = Shared {
