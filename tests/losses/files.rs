@@ -206,17 +206,19 @@ fn a_line_that_is_no_loss_of_the_run_is_refused() {
         (line(5, 0, 0.5), "a loss is no loss"),
         (line(5, 7, 1.0).replace("1.0", "1e999"), "holds no losses"),
         ("{}".into(), "holds no losses"),
-        (String::new(), "holds no losses"),
         (line(5, 7, 1.0).replace('}', ",\"more\":1}"), "holds no losses"),
     ];
     for (line, what) in cases {
         let error = with(&line).expect_err(what);
         assert!(error.what.contains(what), "not {what}: {error}");
     }
+    let (tally, torn) = with("").expect("a line of which all is lost");
+    assert_eq!((missing(&tally), torn), (vec![0, 2, 4, 5], true));
     let bytes = [text.as_bytes(), b"\xff\n"].concat();
     fs::write(&path, bytes).expect("the file");
     let error = open(&path, &run(second)).expect_err("no text");
-    assert_eq!((error.kind, error.offset), (ErrorKind::Malformed, Some(text.len() as u64)));
+    let place = format!("line {}", text.lines().count() + 1);
+    assert!(error.kind == ErrorKind::Malformed && error.place.contains(&place), "{error}");
 }
 
 #[test]
