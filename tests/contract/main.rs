@@ -5,8 +5,10 @@ mod direct;
 mod documents;
 mod hub;
 mod json;
+mod limits;
 mod proxy;
 mod reading;
+mod runs;
 
 use bitgauge_core::contract::Environment;
 

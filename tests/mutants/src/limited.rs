@@ -1,17 +1,21 @@
 //! Runs tests within limits: a mutant may loop for ever or ask for all memory.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use crate::suites::Program;
 
 /// Virtual memory of one program, in KiB.
-const MEMORY_KIB: u64 = 12 << 20;
+const MEMORY_KIB: u64 = 6 << 20;
+const SIGXCPU: i32 = 24;
+const SIGKILL: i32 = 9;
 
 /// How a run ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
     Passed,
-    Failed,
+    /// The tests that failed, as far as the program could still say.
+    Failed(Vec<String>),
     TimedOut,
 }
 
@@ -23,23 +27,26 @@ pub fn run(program: &Program, tests: &[&str], environment: &[(&str, &str)], cpu_
     if tests != [""] {
         command.arg("--exact").args(tests);
     }
-    let status = command
+    let output = command
         .current_dir(&program.folder)
         .env("CARGO_MANIFEST_DIR", &program.folder)
         .env("RUST_MIN_STACK", (16 << 20).to_string())
+        .env("RUST_TEST_THREADS", "1")
         .env("RUST_BACKTRACE", "0")
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .output()
         .expect("the test starts");
-    use std::os::unix::process::ExitStatusExt;
-    const SIGXCPU: i32 = 24;
-    const SIGKILL: i32 = 9;
-    match (status.code(), status.signal()) {
+    match (output.status.code(), output.status.signal()) {
         (Some(0), _) => End::Passed,
         (Some(124 | 137 | 152), _) | (None, Some(SIGXCPU | SIGKILL)) => End::TimedOut,
-        _ => End::Failed,
+        _ => End::Failed(failed(&String::from_utf8_lossy(&output.stdout))),
     }
+}
+
+/// The names in lines such as `test gates::size ... FAILED`.
+fn failed(output: &str) -> Vec<String> {
+    let name = |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.to_owned());
+    output.lines().filter_map(name).collect()
 }

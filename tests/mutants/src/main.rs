@@ -16,7 +16,12 @@ fn main() {
     match arguments[..] {
         ["instrument", project, tree, list] => {
             let mutants = list::read(Path::new(list));
-            let absent = tree::instrument(Path::new(project), Path::new(tree), &mutants);
+            let known = Path::new(tree).join("list.json");
+            let same = fs::read(&known).ok() == fs::read(list).ok();
+            let earlier = same.then(|| read_json(&Path::new(tree).join("absent.json"))).flatten();
+            let absent =
+                tree::instrument(Path::new(project), Path::new(tree), &mutants, earlier.unwrap_or_default());
+            fs::copy(list, known).expect("the list can be copied");
             println!(
                 "{} mutants, {} unviable, {} left out",
                 mutants.len(),
@@ -26,17 +31,21 @@ fn main() {
             write_json(&Path::new(tree).join("absent.json"), &absent);
         }
         ["trace", tree, ref chosen @ ..] => {
-            let suites = suites::trace(Path::new(tree), chosen);
-            println!("{} tests, {} broken", suites.tests.len(), suites.broken.len());
-            write_json(&Path::new(tree).join("suites.json"), &suites);
+            let file = Path::new(tree).join("suites.json");
+            let suites = suites::trace(Path::new(tree), chosen, read_json(&file));
+            println!("{} tests, {} not used", suites.tests.len(), suites.broken.len());
+            write_json(&file, &suites);
         }
-        ["run", tree, list, outcomes, ref shard @ ..] => {
-            let shard = match shard {
-                [] => (0, 1),
-                [shard] => read_shard(shard).expect("a shard is K/N, with K below N"),
+        ["run", tree, list, outcomes, seconds, ref more @ ..] => {
+            let (shard, again) = match more {
+                [] => ((0, 1), false),
+                ["again"] => ((0, 1), true),
+                [shard] => (read_shard(shard).expect("a shard is K/N, with K below N"), false),
                 _ => return usage(),
             };
-            outcomes::run(Path::new(tree), &list::read(Path::new(list)), Path::new(outcomes), shard);
+            let most = seconds.parse().expect("the longest test's seconds are a number");
+            let plan = outcomes::Plan { shard, again, most_seconds: most };
+            outcomes::run(Path::new(tree), &list::read(Path::new(list)), Path::new(outcomes), plan);
         }
         ["summary", outcomes] => outcomes::summary(Path::new(outcomes)),
         _ => usage(),
@@ -45,7 +54,7 @@ fn main() {
 
 fn usage() {
     eprintln!(
-        "usage: mutants instrument PROJECT TREE LIST | trace TREE [SUITE...] | run TREE LIST OUTCOMES [K/N] \
+        "usage: mutants instrument PROJECT TREE LIST | trace TREE [SUITE...] | run TREE LIST OUTCOMES SECONDS [K/N | again] \
          | summary OUTCOMES"
     );
     std::process::exit(2);
@@ -60,4 +69,8 @@ fn read_shard(text: &str) -> Option<(usize, usize)> {
 fn write_json(path: &Path, value: &impl serde::Serialize) {
     let text = serde_json::to_string(value).expect("it is plain data");
     fs::write(path, text).expect("the file can be written");
+}
+
+fn read_json<T: for<'de> serde::Deserialize<'de>>(path: &Path) -> Option<T> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +19,9 @@ const WHOLE: &[&str] = &["gguf", "packed", "models"];
 const LEFT_OUT: &[&str] =
     &["gpu", "inspector_web", "inspector_bundle", "bitgauge_shaders", "conformance", "corpus", "large"];
 
+/// A test that computes for longer is not used.
+const LONGEST_S: u64 = 30;
+
 /// One test program.
 #[derive(Serialize, Deserialize, Clone)]
 pub struct Program {
@@ -24,6 +29,8 @@ pub struct Program {
     pub path: PathBuf,
     /// Where cargo would run it.
     pub folder: PathBuf,
+    /// When it was linked.
+    pub linked: SystemTime,
 }
 
 /// One test, and what it reaches.
@@ -46,27 +53,71 @@ pub struct Suites {
 }
 
 /// Builds the tests and runs each alone: those inside the crates and of these suites, or all if none is named.
-pub fn trace(tree: &Path, chosen: &[&str]) -> Suites {
+/// What `earlier` says of programs that were not linked again is taken from there.
+pub fn trace(tree: &Path, chosen: &[&str], earlier: Option<Suites>) -> Suites {
     let mut suites = Suites { programs: build(tree, chosen), tests: Vec::new(), broken: Vec::new() };
+    let mut left = Vec::new();
     for (index, program) in suites.programs.iter().enumerate() {
-        println!("tracing {}", program.name);
-        for name in names(program) {
-            let trace = tree.join("trace.txt");
-            _ = fs::remove_file(&trace);
-            let begun = Instant::now();
-            let trace_text = trace.to_str().expect("the path is text");
-            let end = limited::run(program, &[&name], &[("MUTANT_TRACE", trace_text)], 600, 900);
-            if end != End::Passed {
-                println!("fails without a mutant: {} {name}", program.name);
-                suites.broken.push(format!("{} {name}", program.name));
-                continue;
-            }
-            let lines = fs::read_to_string(&trace).unwrap_or_default();
-            let reached = lines.lines().map(|line| line.parse().expect("a trace holds numbers")).collect();
-            suites.tests.push(Test { program: index, name, seconds: begun.elapsed().as_secs_f64(), reached });
+        let known = earlier.as_ref().and_then(|earlier| earlier.of(program, index));
+        match known {
+            Some(known) => suites.tests.extend(known),
+            None => left.extend(names(program).into_iter().map(|name| (index, name))),
         }
     }
+    left.reverse();
+    println!("{} tests to trace, {} are known", left.len(), suites.tests.len());
+    let (left, programs) = (Mutex::new(left), suites.programs.clone());
+    let found = Mutex::new((suites.tests, suites.broken));
+    thread::scope(|scope| {
+        for worker in 0..jobs() {
+            let (left, programs, found) = (&left, &programs, &found);
+            scope.spawn(move || {
+                let next = || left.lock().expect("no worker panics").pop();
+                while let Some((index, name)) = next() {
+                    let test = trace_test(tree, worker, &programs[index], index, &name);
+                    let mut found = found.lock().expect("no worker panics");
+                    match test {
+                        Some(test) => found.0.push(test),
+                        None => found.1.push(format!("{} {name}", programs[index].name)),
+                    }
+                }
+            });
+        }
+    });
+    (suites.tests, suites.broken) = found.into_inner().expect("no worker panics");
     suites
+}
+
+/// Runs one test alone. `None` if it fails without any mutant, or takes too long.
+fn trace_test(tree: &Path, worker: usize, program: &Program, index: usize, name: &str) -> Option<Test> {
+    let trace = tree.join(format!("trace-{worker}.txt"));
+    _ = fs::remove_file(&trace);
+    let begun = Instant::now();
+    let path = trace.to_str().expect("the path is text");
+    let end = limited::run(program, &[name], &[("MUTANT_TRACE", path)], LONGEST_S, 2 * LONGEST_S);
+    let seconds = begun.elapsed().as_secs_f64();
+    if end != End::Passed {
+        println!("not used: {} {name}: {end:?} without a mutant", program.name);
+        return None;
+    }
+    let lines = fs::read_to_string(&trace).unwrap_or_default();
+    let reached = lines.lines().map(|line| line.parse().expect("a trace holds numbers")).collect();
+    Some(Test { program: index, name: name.to_owned(), seconds, reached })
+}
+
+/// How much runs at once.
+pub fn jobs() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl Suites {
+    /// The tests of a program, if it is the very one that was traced, under its number of now.
+    fn of(&self, program: &Program, index: usize) -> Option<Vec<Test>> {
+        let same = |known: &&Program| known.path == program.path && known.linked == program.linked;
+        let known = self.programs.iter().find(same)?;
+        let of_it = self.tests.iter().filter(|test| self.programs[test.program].path == known.path);
+        Some(of_it.map(|test| Test { program: index, ..test.clone() }).collect())
+    }
 }
 
 fn build(tree: &Path, chosen: &[&str]) -> Vec<Program> {
@@ -90,7 +141,8 @@ fn build(tree: &Path, chosen: &[&str]) -> Vec<Program> {
         let manifest = Path::new(line["manifest_path"].as_str().expect("a target has a manifest"));
         let folder = manifest.parent().expect("a manifest is in a folder").to_owned();
         if !LEFT_OUT.contains(&name.as_str()) {
-            programs.push(Program { name, path: path.into(), folder });
+            let linked = fs::metadata(path).and_then(|file| file.modified()).expect("the program is there");
+            programs.push(Program { name, path: path.into(), folder, linked });
         }
     }
     programs

@@ -20,11 +20,12 @@ pub struct Absent {
     pub left_out: BTreeSet<usize>,
 }
 
-/// Writes every mutant into the copy at `tree`, leaving out those that the compiler refuses.
-pub fn instrument(project: &Path, tree: &Path, mutants: &[Mutant]) -> Absent {
+/// Writes every mutant into the copy at `tree`, leaving out those that the compiler refuses. It is known to
+/// refuse those that `earlier` names.
+pub fn instrument(project: &Path, tree: &Path, mutants: &[Mutant], earlier: Absent) -> Absent {
     copy(project, tree, mutants);
     adapt_manifest(project, tree);
-    let (mut absent, mut left_out) = (BTreeSet::new(), BTreeSet::new());
+    let Absent { unviable: mut absent, mut left_out } = earlier;
     // Some errors come only once code is generated.
     for command in ["check", "build"] {
         loop {

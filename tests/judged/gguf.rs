@@ -1,0 +1,542 @@
+//! What a GGUF file says of its model, by ggml's specification and llama.cpp's keys.
+
+use bitgauge_core::container::{Artifact, Root};
+use bitgauge_core::{ErrorKind, Result};
+use serde_json::{Value, json};
+
+use crate::model::open;
+
+/// A value of the metadata: ggml's number of its type, and its bytes.
+#[derive(Clone)]
+struct Typed(u32, Vec<u8>);
+
+fn number(value: u32) -> Typed {
+    Typed(4, value.to_le_bytes().to_vec())
+}
+
+fn float(value: f32) -> Typed {
+    Typed(6, value.to_le_bytes().to_vec())
+}
+
+fn flag(value: u8) -> Typed {
+    Typed(7, vec![value])
+}
+
+fn counted(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+fn text(value: &str) -> Typed {
+    Typed(8, counted(value))
+}
+
+fn array(kind: u32, count: usize, elements: &[u8]) -> Typed {
+    Typed(9, [&kind.to_le_bytes()[..], &(count as u64).to_le_bytes(), elements].concat())
+}
+
+fn texts(values: &[&str]) -> Typed {
+    array(8, values.len(), &values.iter().flat_map(|value| counted(value)).collect::<Vec<u8>>())
+}
+
+/// A tensor: its name, dimensions (innermost first, as the file has them), ggml's number of its type, its offset.
+type Info = (String, Vec<u64>, u32, u64);
+
+/// A file that is being put together.
+#[derive(Clone)]
+struct File {
+    keys: Vec<(String, Typed)>,
+    infos: Vec<Info>,
+    alignment: usize,
+    /// Bytes of the tensors' data.
+    data: usize,
+}
+
+impl File {
+    /// A qwen35 of four layers, and one that predicts a further token, as far as its metadata go.
+    fn hybrid() -> Self {
+        let mut file = Self { keys: Vec::new(), infos: Vec::new(), alignment: 32, data: 0 };
+        file.set("general.architecture", text("qwen35"));
+        let numbers = [
+            ("block_count", 5),
+            ("nextn_predict_layers", 1),
+            ("embedding_length", 768),
+            ("feed_forward_length", 1_000),
+            ("attention.head_count", 6),
+            ("attention.head_count_kv", 2),
+            ("rope.dimension_count", 32),
+            ("context_length", 4_096),
+            ("ssm.time_step_rank", 8),
+            ("ssm.inner_size", 1_024),
+            ("ssm.group_count", 2),
+            ("ssm.state_size", 64),
+            ("ssm.conv_kernel", 3),
+            ("full_attention_interval", 2),
+        ];
+        numbers.into_iter().for_each(|(key, value)| file.set(&format!("qwen35.{key}"), number(value)));
+        file.set("qwen35.attention.layer_norm_rms_epsilon", float(1e-6));
+        file.set("qwen35.rope.freq_base", float(1e7));
+        file.add("token_embd.weight", &[768, 10], 1, 768 * 10 * 2);
+        file
+    }
+
+    /// The same model without DeltaNet.
+    fn plain() -> Self {
+        let mut file = Self::hybrid();
+        for (key, _) in &mut file.keys {
+            *key = key.replace("qwen35", "qwen3");
+        }
+        file.set("general.architecture", text("qwen3"));
+        file.set("qwen3.rope.dimension_count", number(128));
+        file
+    }
+
+    /// Gives a key this value.
+    fn set(&mut self, key: &str, value: Typed) {
+        self.keys.retain(|(name, _)| name != key);
+        self.keys.push((key.to_owned(), value));
+    }
+
+    fn with(mut self, key: &str, value: Typed) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    fn without(mut self, key: &str) -> Self {
+        let count = self.keys.len();
+        self.keys.retain(|(name, _)| name != key);
+        assert_eq!(self.keys.len(), count - 1, "{key}");
+        self
+    }
+
+    /// Adds a tensor behind the others.
+    fn add(&mut self, name: &str, dims: &[u64], kind: u32, bytes: usize) {
+        let offset = self.data.next_multiple_of(self.alignment);
+        self.infos.push((name.to_owned(), dims.to_vec(), kind, offset as u64));
+        self.data = offset + bytes;
+    }
+
+    /// All in front of the tensors' data, without padding.
+    fn header(&self) -> Vec<u8> {
+        let mut out = [&b"GGUF"[..], &3_u32.to_le_bytes()].concat();
+        out.extend((self.infos.len() as u64).to_le_bytes());
+        out.extend((self.keys.len() as u64).to_le_bytes());
+        for (key, Typed(kind, value)) in &self.keys {
+            out.extend([&counted(key)[..], &kind.to_le_bytes(), value].concat());
+        }
+        for (name, dims, kind, offset) in &self.infos {
+            out.extend(counted(name));
+            out.extend((dims.len() as u32).to_le_bytes());
+            dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
+            out.extend(kind.to_le_bytes());
+            out.extend(offset.to_le_bytes());
+        }
+        out
+    }
+
+    /// The file, without padding behind the last tensor.
+    fn bytes(&self) -> Vec<u8> {
+        let mut out = self.header();
+        out.resize(out.len().next_multiple_of(self.alignment) + self.data, 0);
+        out
+    }
+
+    fn open(&self) -> Result<Artifact> {
+        open_bytes(self.bytes())
+    }
+
+    fn config(&self) -> Result<Value> {
+        let config = self.open()?.config.expect("a GGUF file has one");
+        Ok(serde_json::from_slice(&config).expect("it is JSON"))
+    }
+
+    /// Its tokenizer.json.
+    fn tokenizer(&self) -> Value {
+        let artifact = self.open().expect("a sound file");
+        let json = artifact.gguf.expect("metadata").tokenizer().expect("a tokenizer").expect("a known one");
+        serde_json::from_slice(&json).expect("it is JSON")
+    }
+}
+
+fn open_bytes(bytes: Vec<u8>) -> Result<Artifact> {
+    open(&[("m.gguf".to_owned(), bytes)], Root::File)
+}
+
+/// The error, whose kind and words are these.
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, what: &str) -> bitgauge_core::Error {
+    let error = result.expect_err(what);
+    assert!(error.kind == kind && error.what.contains(what), "not {what}: {error}");
+    error
+}
+
+#[test]
+fn metadata_say_what_config_json_says() {
+    let sound = json!({
+        "model_type": "qwen3_5_text", "hidden_size": 768, "intermediate_size": 1_000, "num_hidden_layers": 4,
+        "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 128, "vocab_size": 10,
+        "max_position_embeddings": 4_096, "rms_norm_eps": 1e-6, "rope_theta": 1e7,
+        "tie_word_embeddings": true, "attention_bias": false,
+        "quantization_config": {"quant_method": "gguf"},
+        // 32 of 128 channels turn, whatever rounding does.
+        "partial_rotary_factor": 32.5 / 128.0,
+        "linear_num_key_heads": 2, "linear_num_value_heads": 8, "linear_key_head_dim": 64,
+        "linear_value_head_dim": 128, "linear_conv_kernel_dim": 3, "full_attention_interval": 2,
+    });
+    assert_eq!(File::hybrid().config().as_ref(), Ok(&sound));
+    let changed = |file: File, field: &str, value: Value| {
+        let mut wanted = sound.clone();
+        wanted[field] = value;
+        assert_eq!(file.config(), Ok(wanted), "{field}");
+    };
+    let without = |key: &str| File::hybrid().without(&format!("qwen35.{key}"));
+    let with = |key: &str, value| File::hybrid().with(&format!("qwen35.{key}"), value);
+    // What llama.cpp takes where a file does not say.
+    changed(without("full_attention_interval"), "full_attention_interval", json!(4));
+    changed(without("nextn_predict_layers"), "num_hidden_layers", json!(5));
+    changed(without("attention.head_count_kv"), "num_key_value_heads", json!(6));
+    changed(without("context_length"), "max_position_embeddings", Value::Null);
+    changed(without("rope.freq_base"), "rope_theta", json!(10_000.0));
+    // At most all of them.
+    changed(without("rope.dimension_count"), "partial_rotary_factor", json!(1.0));
+    // What is there counts.
+    changed(with("attention.layer_norm_rms_epsilon", float(1e-5)), "rms_norm_eps", json!(1e-5));
+    changed(
+        with("attention.layer_norm_rms_epsilon", Typed(12, 0.125_f64.to_le_bytes().to_vec())),
+        "rms_norm_eps",
+        json!(0.125),
+    );
+    changed(
+        with("ssm.time_step_rank", Typed(10, 8_u64.to_le_bytes().to_vec())),
+        "linear_num_value_heads",
+        json!(8),
+    );
+    changed(with("nextn_predict_layers", number(9)), "num_hidden_layers", json!(0));
+    for (key, value) in [
+        ("split.count", number(0)),
+        ("split.count", number(1)),
+        ("qwen35.rope.scaling.type", text("none")),
+        ("qwen35.attention.value_length", number(128)),
+    ] {
+        assert_eq!(File::hybrid().with(key, value).config().as_ref(), Ok(&sound), "{key}");
+    }
+    let mut file = File::hybrid();
+    file.add("output.weight", &[768, 10], 1, 768 * 10 * 2);
+    changed(file, "tie_word_embeddings", json!(false));
+    let mut file = File::hybrid();
+    file.add("blk.0.attn_output.bias", &[768], 0, 768 * 4);
+    changed(file, "attention_bias", json!(true));
+    // Half a channel more than 16 of 32 is 16, too.
+    let narrow = with("attention.key_length", number(32)).with("qwen35.rope.dimension_count", number(16));
+    let config = narrow.config().expect("sound");
+    assert_eq!((&config["head_dim"], &config["partial_rotary_factor"]), (&json!(32), &json!(16.5 / 32.0)));
+
+    let plain = File::plain().config().expect("sound");
+    assert_eq!((&plain["model_type"], &plain["num_hidden_layers"]), (&json!("qwen3"), &json!(4)));
+    assert!(plain.get("partial_rotary_factor").is_none() && plain.get("linear_num_key_heads").is_none());
+}
+
+#[test]
+fn metadata_that_can_not_be_used() {
+    let with = |key: &str, value| File::hybrid().with(&format!("qwen35.{key}"), value).config();
+    for key in [
+        "block_count",
+        "embedding_length",
+        "feed_forward_length",
+        "attention.head_count",
+        "attention.layer_norm_rms_epsilon",
+        "ssm.time_step_rank",
+        "ssm.inner_size",
+        "ssm.group_count",
+        "ssm.state_size",
+        "ssm.conv_kernel",
+    ] {
+        let key = format!("qwen35.{key}");
+        let error = refused(File::hybrid().without(&key).config(), ErrorKind::Missing, "incomplete");
+        assert!(error.place.ends_with(&key), "{key}: {error}");
+    }
+    let negative = Typed(5, (-1_i32).to_le_bytes().to_vec());
+    refused(with("block_count", negative), ErrorKind::Malformed, "can't be used");
+    refused(with("block_count", float(5.0)), ErrorKind::Malformed, "can't be used");
+    refused(with("rope.freq_base", number(5)), ErrorKind::Malformed, "can't be used");
+    refused(with("rope.scaling.type", text("linear")), ErrorKind::Unsupported, "can't be used");
+    refused(with("rope.scaling.type", number(0)), ErrorKind::Unsupported, "can't be used");
+    refused(with("attention.value_length", number(64)), ErrorKind::Unsupported, "differ in width");
+    // A long value is named by its beginning.
+    let found = refused(with("block_count", text(&"é".repeat(99))), ErrorKind::Malformed, "can't be used");
+    assert_eq!(found.found.chars().count(), 60, "{found}");
+    // The value heads share 1,024 channels evenly.
+    refused(with("ssm.time_step_rank", number(0)), ErrorKind::BadValue, "share the width evenly");
+    refused(with("ssm.time_step_rank", number(7)), ErrorKind::BadValue, "share the width evenly");
+    assert!(with("ssm.time_step_rank", number(1)).is_ok());
+    let turning = File::plain().with("qwen3.rope.dimension_count", number(64)).config();
+    refused(turning, ErrorKind::Unsupported, "only some channels");
+    let mut stretched = File::hybrid();
+    stretched.add("rope_freqs.weight", &[64], 0, 256);
+    refused(stretched.config(), ErrorKind::Unsupported, "stretched rotary frequencies");
+    refused(File::hybrid().with("split.count", number(2)).config(), ErrorKind::Unsupported, "several files");
+}
+
+#[test]
+fn tensors_have_the_names_of_a_checkpoint() {
+    let named = |mut file: File, name: &str| {
+        file.add(name, &[3, 4], 0, 48);
+        let artifact = file.open().expect("sound");
+        let tensor = artifact.tensors.last().expect("two tensors");
+        (tensor.name.clone(), tensor.shape.clone())
+    };
+    let hybrid = |name| named(File::hybrid(), name).0;
+    assert_eq!(hybrid("blk.0.ffn_down.weight"), "model.layers.0.mlp.down_proj.weight");
+    assert_eq!(hybrid("blk.3.ssm_a"), "model.layers.3.linear_attn.A_log");
+    assert_eq!(hybrid("blk.3.post_attention_norm.weight"), "model.layers.3.post_attention_layernorm.weight");
+    // The layer that predicts a further token.
+    assert_eq!(hybrid("blk.4.ffn_down.weight"), "mtp.blk.4.ffn_down.weight");
+    assert_eq!(hybrid("blk.5.anything"), "mtp.blk.5.anything");
+    assert_eq!(hybrid("blk.0.ffn_norm.weight"), "blk.0.ffn_norm.weight");
+    let plain = |name| named(File::plain(), name).0;
+    assert_eq!(plain("blk.4.ffn_norm.weight"), "model.layers.4.post_attention_layernorm.weight");
+    assert_eq!(plain("blk.0.ssm_a"), "blk.0.ssm_a");
+    // The convolution's channels have one input each.
+    assert_eq!(
+        named(File::hybrid(), "blk.0.ssm_conv1d.weight"),
+        ("model.layers.0.linear_attn.conv1d.weight".to_owned(), vec![4, 1, 3])
+    );
+}
+
+#[test]
+fn values_of_every_type() {
+    let scalars: [(u32, usize); 12] =
+        [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 1), (10, 8), (11, 8), (12, 8), (8, 8)];
+    let mut file = File::hybrid();
+    for (kind, bytes) in scalars {
+        file.set(&format!("own.{kind}"), Typed(kind, vec![0; bytes]));
+        file.set(&format!("own.array.{kind}"), array(kind, 3, &vec![0; 3 * bytes]));
+        file.set(&format!("own.empty.{kind}"), array(kind, 0, &[]));
+    }
+    file.set("last", number(1));
+    assert!(file.open().is_ok(), "{:?}", file.open());
+    for kind in [13, 14, 255, u32::MAX] {
+        let file = File { keys: Vec::new(), ..File::hybrid() }.with("own", Typed(kind, vec![0; 8]));
+        let error = refused(file.open(), ErrorKind::Malformed, "unknown type");
+        // Behind 24 bytes and the key.
+        assert_eq!(error.offset, Some(24 + 11));
+    }
+    let alone = |value| File { keys: Vec::new(), ..File::hybrid() }.with("own", value).open();
+    let error = refused(alone(flag(2)), ErrorKind::Malformed, "neither true nor false");
+    assert_eq!(error.offset, Some(24 + 11 + 4));
+    refused(alone(array(9, 0, &[])), ErrorKind::Unsupported, "arrays of arrays");
+    let not_utf8 = Typed(8, [&3_u64.to_le_bytes()[..], b"a\xff\xff"].concat());
+    let error = refused(alone(not_utf8), ErrorKind::Malformed, "not UTF-8");
+    assert_eq!(error.offset, Some(24 + 11 + 4 + 8 + 1));
+    let mut twice = File::hybrid();
+    twice.keys.push(twice.keys[1].clone());
+    refused(twice.open(), ErrorKind::Malformed, "key occurs twice");
+}
+
+#[test]
+fn names_and_counts_up_to_their_caps() {
+    let named = |len: usize| File::hybrid().with(&"k".repeat(len), number(0)).open();
+    assert!(named(65_535).is_ok());
+    refused(named(65_536), ErrorKind::TooLarge, "string is too long");
+    let tensor = |len: usize| {
+        let mut file = File::hybrid();
+        file.add(&"t".repeat(len), &[1], 0, 4);
+        file.open()
+    };
+    assert!(tensor(65_535).is_ok());
+    refused(tensor(65_536), ErrorKind::TooLarge, "string is too long");
+    let shaped = |dims: &[u64]| {
+        let mut file = File::hybrid();
+        file.add("t", dims, 0, 4);
+        file.open()
+    };
+    assert!(shaped(&[1]).is_ok() && shaped(&[1, 1, 1, 1]).is_ok());
+    refused(shaped(&[]), ErrorKind::TooLarge, "number of dimensions");
+    refused(shaped(&[1; 5]), ErrorKind::TooLarge, "number of dimensions");
+    let counts = |tensors: u64, keys: u64| {
+        let head = [&b"GGUF"[..], &3_u32.to_le_bytes(), &tensors.to_le_bytes(), &keys.to_le_bytes()].concat();
+        open_bytes(head).expect_err("nothing follows").what.clone()
+    };
+    let ends = "the file ends within its metadata";
+    assert_eq!(counts(0, 65_536), ends);
+    assert_eq!(counts(0, 65_537), "too many metadata keys");
+    assert_eq!(counts(1_000_000, 0), ends);
+    assert_eq!(counts(1_000_001, 0), "too many tensors");
+}
+
+#[test]
+fn types_of_tensors_and_their_blocks() {
+    // ggml's number, elements of a block, bytes of a block.
+    for (kind, block, bytes) in [(0, 1, 4), (1, 1, 2), (2, 32, 18), (8, 32, 34), (30, 1, 2), (41, 128, 18)] {
+        let mut file = File::hybrid();
+        file.add("t", &[2 * block, 3], kind, 6 * bytes);
+        let artifact = file.open().unwrap_or_else(|error| panic!("type {kind}: {error}"));
+        let tensor = artifact.tensors.last().expect("two tensors");
+        assert_eq!((tensor.bytes, &tensor.shape[..]), (6 * bytes as u64, &[3, 2 * block][..]), "type {kind}");
+        if block > 1 {
+            let mut file = File::hybrid();
+            file.add("t", &[block / 2, 4], kind, 2 * bytes);
+            refused(file.open(), ErrorKind::WrongShape, "does not fit its data type");
+        }
+    }
+    let mut file = File::hybrid();
+    file.add("t", &[32], 3, 20);
+    refused(file.open(), ErrorKind::Unsupported, "data type is not read");
+    let mut file = File::hybrid();
+    file.add("t", &[0, 4], 0, 0);
+    refused(file.open(), ErrorKind::WrongShape, "does not fit its data type");
+    let mut file = File::hybrid();
+    file.add("token_embd.weight", &[4], 0, 16);
+    refused(file.open(), ErrorKind::Malformed, "tensor occurs twice");
+}
+
+#[test]
+fn an_alignment_is_a_power_of_two() {
+    let aligned = |alignment: u32| {
+        let mut file = File { alignment: alignment.max(1) as usize, ..File::hybrid() };
+        file.set("general.alignment", number(alignment));
+        (file.infos, file.data) = (Vec::new(), 0);
+        file.add("token_embd.weight", &[768, 1], 1, 768 * 2);
+        file.add("output_norm.weight", &[1], 0, 4);
+        file.open().map(|artifact| artifact.tensors[1].offset)
+    };
+    for alignment in [1, 2, 8, 64, 4_096, 1 << 20] {
+        let offset = aligned(alignment).unwrap_or_else(|error| panic!("{alignment}: {error}"));
+        assert!(offset.is_multiple_of(alignment.into()), "{alignment}");
+    }
+    for alignment in [0, 3, 48, 1 << 21] {
+        refused(aligned(alignment), ErrorKind::BadValue, "alignment is not usable");
+    }
+    let flagged = File::hybrid().with("general.alignment", flag(1)).open();
+    refused(flagged, ErrorKind::BadValue, "alignment is not usable");
+}
+
+#[test]
+fn a_file_ends_with_its_last_tensor_and_padding() {
+    let file = File::hybrid();
+    let mut bytes = file.bytes();
+    let sound = open_bytes(bytes.clone()).expect("sound");
+    let header = file.header().len().next_multiple_of(32) as u64;
+    assert_eq!((sound.tensors[0].offset, sound.tensors[0].bytes), (header, 768 * 10 * 2));
+    assert_eq!(sound.header_bytes, [(0, header)]);
+    // 15,360 bytes of data end at a multiple of 32 already.
+    bytes.push(0);
+    refused(open_bytes(bytes.clone()), ErrorKind::BadLayout, "bytes follow the last tensor");
+    bytes.truncate(bytes.len() - 2);
+    refused(open_bytes(bytes), ErrorKind::Truncated, "past the end of the file");
+    let mut odd = File::hybrid();
+    odd.add("output_norm.weight", &[1], 0, 4);
+    let with_padding = |padding: usize| {
+        let mut bytes = odd.bytes();
+        bytes.resize(bytes.len() + padding, 0);
+        open_bytes(bytes)
+    };
+    assert!(with_padding(0).is_ok() && with_padding(7).is_ok() && with_padding(28).is_ok());
+    let error = refused(with_padding(29), ErrorKind::BadLayout, "bytes follow the last tensor");
+    assert_eq!(error.offset, Some(odd.bytes().len() as u64));
+}
+
+#[test]
+fn metadata_longer_than_the_first_read_and_cut_off() {
+    // Longer than two reads ahead.
+    let file = File::hybrid().with("own", text(&"x".repeat(300_000)));
+    assert_eq!(file.config(), File::hybrid().config());
+    let header = file.header();
+    for len in [4, 8, 23, 24, 200, 70_000, header.len() - 1] {
+        let error =
+            refused(open_bytes(header[..len].to_vec()), ErrorKind::Truncated, "ends within its metadata");
+        assert!(error.offset.is_some_and(|at| at <= len as u64), "{len}: {error}");
+    }
+}
+
+/// A file with a vocabulary of four tokens.
+fn with_tokens() -> File {
+    File::hybrid()
+        .with("tokenizer.ggml.model", text("gpt2"))
+        .with("tokenizer.ggml.pre", text("qwen35"))
+        .with("tokenizer.ggml.tokens", texts(&["a", "<begin>", "b", "<own>"]))
+        .with("tokenizer.ggml.merges", texts(&[]))
+}
+
+#[test]
+fn a_start_token_is_put_in_front_where_the_file_asks_for_it() {
+    let start = |wanted: Option<Typed>, id: Option<Typed>| {
+        let mut file = with_tokens();
+        wanted.into_iter().for_each(|wanted| file.set("tokenizer.ggml.add_bos_token", wanted));
+        id.into_iter().for_each(|id| file.set("tokenizer.ggml.bos_token_id", id));
+        file.tokenizer()["post_processor"].clone()
+    };
+    let found = start(Some(flag(1)), Some(number(1)));
+    assert_eq!(found["single"][0], json!({"SpecialToken": {"id": "<begin>", "type_id": 0}}));
+    assert_eq!(
+        found["special_tokens"],
+        json!({"<begin>": {"id": "<begin>", "ids": [1], "tokens": ["<begin>"]}})
+    );
+    assert_eq!(start(Some(flag(0)), Some(number(1))), Value::Null);
+    assert_eq!(start(None, Some(number(1))), Value::Null);
+    assert_eq!(start(Some(number(1)), Some(number(1))), Value::Null);
+    assert_eq!(start(Some(flag(1)), None), Value::Null);
+    assert_eq!(start(Some(flag(1)), Some(number(4))), Value::Null, "there is no such token");
+    assert_eq!(start(Some(flag(1)), Some(text("1"))), Value::Null);
+}
+
+#[test]
+fn control_tokens_and_own_ones_are_matched_first() {
+    let added = |types: Option<Typed>| {
+        let mut file = with_tokens();
+        types.into_iter().for_each(|types| file.set("tokenizer.ggml.token_type", types));
+        let added = file.tokenizer()["added_tokens"].as_array().expect("a list").clone();
+        let of = |token: &Value| (token["id"].as_u64(), token["special"].as_bool());
+        added.iter().map(of).collect::<Vec<_>>()
+    };
+    let wanted = [(Some(1), Some(true)), (Some(3), Some(false))];
+    let types = [1_u8, 3, 1, 4];
+    let spread = |width: usize| {
+        types.iter().flat_map(|n| (0..width).map(move |i| if i == 0 { *n } else { 0 })).collect::<Vec<u8>>()
+    };
+    for (kind, width) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (10, 8), (11, 8)] {
+        assert_eq!(added(Some(array(kind, 4, &spread(width)))), wanted, "type {kind}");
+    }
+    let floats: Vec<u8> = types.iter().flat_map(|n| f32::from(*n).to_le_bytes()).collect();
+    assert_eq!(added(Some(array(6, 4, &floats))), wanted);
+    let floats: Vec<u8> = types.iter().flat_map(|n| f64::from(*n).to_le_bytes()).collect();
+    assert_eq!(added(Some(array(12, 4, &floats))), wanted);
+    assert_eq!(added(None), []);
+    assert_eq!(added(Some(array(7, 4, &[1, 1, 0, 1]))), []);
+    // Tokens behind the end of the list are plain ones.
+    assert_eq!(added(Some(array(0, 2, &types[..2]))), wanted[..1]);
+    assert_eq!(added(Some(number(3))), []);
+}
+
+#[test]
+fn tokenizers_that_are_not_read() {
+    let tokenizer = |file: File| file.open().expect("sound").gguf.expect("metadata").tokenizer();
+    assert!(tokenizer(File::hybrid()).is_none());
+    assert!(tokenizer(with_tokens().with("tokenizer.ggml.model", text("none"))).is_none());
+    let fault = |file: File, kind, key: &str| {
+        let error = tokenizer(file).expect("a tokenizer").expect_err(key);
+        assert!(error.kind == kind && error.place.ends_with(key), "{key}: {error}");
+        error.found.clone()
+    };
+    let spm = with_tokens().with("tokenizer.ggml.model", text("llama"));
+    assert_eq!(fault(spm, ErrorKind::Unsupported, "tokenizer.ggml.model"), "llama");
+    let typed = with_tokens().with("tokenizer.ggml.model", number(1));
+    assert_eq!(fault(typed, ErrorKind::Unsupported, "tokenizer.ggml.model"), "another type");
+    let other = with_tokens().with("tokenizer.ggml.pre", text("other"));
+    assert_eq!(fault(other, ErrorKind::Unsupported, "tokenizer.ggml.pre"), "other");
+    assert_eq!(
+        fault(with_tokens().without("tokenizer.ggml.pre"), ErrorKind::Unsupported, "tokenizer.ggml.pre"),
+        "none"
+    );
+    fault(with_tokens().without("tokenizer.ggml.tokens"), ErrorKind::Missing, "tokenizer.ggml.tokens");
+    fault(with_tokens().without("tokenizer.ggml.merges"), ErrorKind::Missing, "tokenizer.ggml.merges");
+    // llama merges nothing inside a known word, and normalizes nothing.
+    let ways = |file: File| {
+        let json = file.tokenizer();
+        (json["normalizer"].clone(), json["model"]["ignore_merges"].clone())
+    };
+    assert_eq!(ways(with_tokens()), (json!({"type": "NFC"}), json!(false)));
+    let mut llama = with_tokens();
+    llama.keys.iter_mut().for_each(|(key, _)| *key = key.replace("qwen35", "llama"));
+    llama = llama.with("general.architecture", text("llama")).with("llama.rope.dimension_count", number(128));
+    assert_eq!(ways(llama), (Value::Null, json!(true)));
+}
