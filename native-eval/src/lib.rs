@@ -44,6 +44,6 @@ pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, check_
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;
-pub use threads::{MAX_THREADS, no_thread, start_threads};
+pub use threads::{MAX_THREADS, spawn_scoped, start_threads};
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer, tokenizer_files};
 pub use weights::{LoadError, LoadTimes, load, prepare};

@@ -1,10 +1,9 @@
 //! `bitgauge eval`: perplexity on held-out documents.
 
-use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use bitgauge_core::Error;
@@ -15,8 +14,8 @@ use bitgauge_core::report::Report;
 use indicatif::ProgressBar;
 use native_eval::documents::{self, TextTokenizer};
 use native_eval::{
-    Backend, EvaluateOptions, Finished, LossFile, OutputFile, Queue, Resumed, Run, Shard, Source, Tally,
-    Task, find_tokenizer, load, no_thread, own_tokenizer, prepare, tokenizer_files, work,
+    Backend, BackendError, EvaluateOptions, Finished, LossFile, OutputFile, Queue, Resumed, Run, Shard,
+    Source, Tally, Task, find_tokenizer, load, own_tokenizer, prepare, spawn_scoped, tokenizer_files, work,
 };
 
 use super::args::{DeviceOptions, EvalOptions, Format};
@@ -256,12 +255,12 @@ impl Shared<'_> {
             let mut threads = Vec::new();
             for device in devices {
                 let task = LoadAndEvaluate { shared: self, source: source.again(), inventory, options };
-                let thread = thread::Builder::new().spawn_scoped(scope, move || device.run(task));
+                let thread = spawn_scoped(scope, move || device.run(task));
                 threads.push(thread.inspect_err(|_| self.queue.stop()));
             }
-            let join = |thread: io::Result<ScopedJoinHandle<_>>| match thread {
+            let join = |thread: Result<ScopedJoinHandle<_>, BackendError>| match thread {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                Err(error) => Err(no_thread(&error).into()),
+                Err(error) => Err(error.into()),
             };
             threads.into_iter().map(join).collect()
         });

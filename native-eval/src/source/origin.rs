@@ -95,7 +95,8 @@ mod tests {
     fn every_way_of_changing_a_file_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model.zip");
-        let changes: [(&str, fn(&Path)); 5] = [
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 5] = [
             ("it was written to", |file| {
                 // Even where the old times are put back.
                 let modified = fs::metadata(file).unwrap().modified().unwrap();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, Scope};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use bitgauge_core::container::Compression;
@@ -14,7 +14,7 @@ use bitgauge_core::{Error, Matrix};
 use super::{decode, read, stored_bytes, turned_heads};
 use crate::backend::BackendError;
 use crate::source::Source;
-use crate::threads::no_thread;
+use crate::threads::spawn_scoped;
 
 /// Most threads.
 const READERS: usize = 12;
@@ -105,8 +105,8 @@ impl<'a> Feed<'a> {
         let (sender, receiver) = channel();
         for number in 0..threads {
             let (mut own, sender) = (source.again(), sender.clone());
-            match Builder::new().spawn_scoped(scope, move || self.feed(&mut own, &sender)) {
-                Err(error) if number == 0 => return Err(no_thread(&error)),
+            match spawn_scoped(scope, move || self.feed(&mut own, &sender)) {
+                Err(error) if number == 0 => return Err(error),
                 // Those that there are do it all.
                 Err(_) => break,
                 Ok(_) => {}

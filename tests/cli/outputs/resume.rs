@@ -134,7 +134,8 @@ fn what_is_no_file_of_losses_is_refused_and_stays() {
 fn torn_lines_and_nuls_cost_only_what_they_hold() {
     let done = Done::new();
     let lines = done.lines();
-    let damage: [(&str, &dyn Fn(&mut Vec<Vec<u8>>)); 6] = [
+    type Damage<'a> = &'a dyn Fn(&mut Vec<Vec<u8>>);
+    let damage: [(&str, Damage); 6] = [
         ("line 4 is torn", &|lines| lines[3].truncate(20)),
         ("line 4 is torn", &|lines| {
             // The next line was added to the torn one.
