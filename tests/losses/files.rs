@@ -196,7 +196,6 @@ fn a_line_that_is_no_loss_of_the_run_is_refused() {
         open(&path, &run(second))
     };
     assert!(with(&line(5, 7, 0.0)).is_ok(), "the longest document, without any loss");
-    assert!(with("").is_ok(), "nothing is left of a torn line");
     let cases = [
         (line(3, 3, 1.0), "a document is there twice"),
         (line(1, 0, 0.0), "a document is there twice"),

@@ -93,10 +93,10 @@ impl Target {
                 Relation::LiesIn => "it lies in",
                 Relation::Holds => "it holds",
             };
-            Err(Error::new(ErrorKind::Io, "the target and what is packed are not apart")
+            Err(Error::new(ErrorKind::Io, "the artifact would be written over what it is made from")
                 .within(path.display())
-                .expected("a place of its own", format!("{relation} {}", input.path().display()))
-                .hint("give a target outside of the model's folder"))
+                .expected("a place outside of it", format!("{relation} {}", input.path().display()))
+                .hint("name another place: nothing was changed"))
         };
         if let Some(relation) = input.relation_of(&self.path) {
             return refused(&self.named, relation);
@@ -150,9 +150,12 @@ impl Target {
         for input in inputs {
             for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
                 if input.relation_of(&entry.path()).is_some() {
-                    return Err(Error::new(ErrorKind::Io, "the target and what is packed are not apart")
-                        .within(entry.path().display())
-                        .expected("a file of its own", format!("a file of {}", input.path().display())));
+                    return Err(Error::new(
+                        ErrorKind::Io,
+                        "the artifact would be written over what it is made from",
+                    )
+                    .within(entry.path().display())
+                    .expected("a file of its own", format!("a file of {}", input.path().display())));
                 }
             }
         }
