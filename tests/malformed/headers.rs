@@ -6,7 +6,9 @@ use bitgauge_core::{Dtype, ErrorKind, Result};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 
-use crate::support::{Random, assert_fault, open_file, safetensors as file, two_tensors};
+use crate::support::{
+    Random, assert_fault, open_file, open_folder, patched, safetensors as file, two_tensors,
+};
 
 fn open(bytes: &[u8]) -> Result<Artifact> {
     open_file("m.safetensors", bytes)
@@ -62,6 +64,31 @@ fn one_fault_each() {
     let overlap = r#"{"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}}"#;
     let error = assert_fault(open(&file(overlap, &[1, 2, 3, 4])), BadLayout, "overlaps");
     assert_eq!(error.place, "m.safetensors: b");
+}
+
+/// serde_json passes over other bytes in members that nobody asked for; the reference crate and Python do not.
+#[test]
+fn headers_and_indexes_are_utf8_throughout() {
+    let whole = file(r#"{"t":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"more":"?"}}"#, &[1, 2, 3, 4]);
+    let index = br#"{"weight_map":{"t":"s.safetensors"},"more":"?"}"#;
+    let folder = |index: &[u8]| {
+        open_folder(&[
+            ("config.json", b"{}"),
+            ("model.safetensors.index.json", index),
+            ("s.safetensors", whole.as_slice()),
+        ])
+    };
+    assert_eq!(open(&whole).unwrap().tensors.len(), 1);
+    assert_eq!(folder(index).unwrap().tensors.len(), 1);
+    let damaged = |bytes: &[u8]| {
+        let at = bytes.iter().position(|byte| *byte == b'?').unwrap();
+        (patched(bytes, &[(at, b"\xff")]), Some(at as u64))
+    };
+    let (bytes, at) = damaged(&whole);
+    assert_eq!(assert_fault(open(&bytes), Malformed, "the safetensors header").offset, at);
+    assert!(SafeTensors::deserialize(&bytes).is_err());
+    let (bytes, at) = damaged(index);
+    assert_eq!(assert_fault(folder(&bytes), Malformed, "the shard index").offset, at);
 }
 
 #[test]

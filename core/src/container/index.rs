@@ -28,9 +28,10 @@ impl ShardIndex {
     /// Parses the file. Keys may occur once, shards must be plain relative paths.
     pub(super) fn parse(text: &[u8]) -> Result<Self> {
         memory::require(text.len() as u64 * PARSED_FACTOR, "the shard index")?;
-        let file: File = serde_json::from_slice(text).map_err(|error| {
+        let what = "the shard index is damaged";
+        let file: File = serde_json::from_str(json::utf8(what, text, 0)?).map_err(|error| {
             let expected = "an object whose weight_map names the shard of each tensor";
-            json::error("the shard index is damaged", expected, text, 0, &error)
+            json::error(what, expected, text, 0, &error)
         })?;
         let mut shard_of = file.weight_map.0;
         order::sort_by(&mut shard_of, Ord::cmp);

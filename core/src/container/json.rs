@@ -45,6 +45,16 @@ pub(super) fn check_unique<'k, E: serde::de::Error>(keys: impl Iterator<Item = &
     }
 }
 
+/// A text that begins at byte `start` of its file, as UTF-8. `serde_json` itself passes over other bytes where they stand
+/// in a member that nobody asked for; the libraries that load a model do not.
+pub(super) fn utf8<'t>(what: &str, text: &'t [u8], start: u64) -> Result<&'t str, Error> {
+    str::from_utf8(text).map_err(|error| {
+        Error::new(ErrorKind::Malformed, what)
+            .at(start + error.valid_up_to() as u64)
+            .expected("UTF-8", "other bytes")
+    })
+}
+
 /// An error of `serde_json` about a text that begins at byte `start` of its file.
 pub(super) fn error(what: &str, expected: &str, text: &[u8], start: u64, error: &serde_json::Error) -> Error {
     let lines_before = text.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));

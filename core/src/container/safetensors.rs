@@ -142,9 +142,11 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
             .expected("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
     }
     memory::require(text.len() as u64 * PARSED_FACTOR, "a safetensors header")?;
-    let Header(mut infos, metadata) = serde_json::from_slice(text).map_err(|error| {
+    let what = "the safetensors header is damaged";
+    let characters = json::utf8(what, text, LENGTH_BYTES)?;
+    let Header(mut infos, metadata) = serde_json::from_str(characters).map_err(|error| {
         let expected = "an object of {dtype, shape, data_offsets}, each tensor once";
-        json::error("the safetensors header is damaged", expected, text, LENGTH_BYTES, &error)
+        json::error(what, expected, text, LENGTH_BYTES, &error)
     })?;
     if infos.len() > limits::TENSORS_COUNT {
         return Err(Error::new(ErrorKind::TooLarge, "too many tensors")
