@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { artifacts, check, cli, examine, looks, open, temporary } from "./harness.mjs";
+import { artifacts, check, cli, examine, looks, open, settled, temporary } from "./harness.mjs";
 
 const [eligible, over] = ["eligible.zip", "over-budget.zip"].map((name) => join(artifacts, name));
 
@@ -50,8 +50,8 @@ test("two files: their weights are compared", async () => {
   await page.locator("#pick-first").setInputFiles(eligible);
   await page.locator("#pick-second").setInputFiles(join(artifacts, "missing-weight.zip"));
   const rows = page.locator("section[aria-labelledby=weights-differ] tbody th");
-  await rows.first().waitFor();
-  assert.deepEqual(await rows.allTextContents(), ["model.norm.weight", "model.gone.weight"]);
+  // The rows are drawn anew when the weights' hashes are there: between the two drawings there are none.
+  await settled(async () => assert.deepEqual(await rows.allTextContents(), ["model.norm.weight", "model.gone.weight"]));
   await page.locator("#pick-second").setInputFiles(eligible);
   await page.locator("section[aria-labelledby=weights-differ]").getByText("None.").waitFor();
   await check(opened);
@@ -92,7 +92,7 @@ test("figures of a report are read to the bit, however they are written", async 
   await page.locator("#pick-first").setInputFiles(other(short));
   await page.locator("#pick-second").setInputFiles(other("22.954477492535322"));
   await word(page).getByText("Undecided").waitFor();
-  assert.deepEqual(await differ.allTextContents(), ["Held-out perplexity"]);
+  await settled(async () => assert.deepEqual(await differ.allTextContents(), ["Held-out perplexity"]));
   await page.locator("#pick-second").setInputFiles(other(long));
   await page.getByText(`written-${long}`).first().waitFor();
   await word(page).getByText("Undecided").waitFor();

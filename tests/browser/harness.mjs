@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
 import axe from "axe-core";
-import { site, start, stop, target } from "./driver.mjs";
+import { patience, site, start, stop, target } from "./driver.mjs";
 
 export { artifacts, cli, dist, finish, idle, large, memory, open, patience, pick, saveReport, temporary } from "./driver.mjs";
 
@@ -40,4 +40,17 @@ export async function examine(page, name, look) {
   const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
   const list = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
   assert.deepEqual(list, [], `${name}: what axe finds serious`);
+}
+
+// Holds once `assertion` does: what is drawn anew is not there for a moment.
+export async function settled(assertion) {
+  const end = Date.now() + patience.step;
+  for (;;) {
+    try {
+      return await assertion();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
 }
