@@ -50,11 +50,11 @@ pub fn watch() {
         return;
     }
     for signal in [SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal)) {
-        // In this order: the first does nothing unless the second was here before. What the system refuses to watch
-        // for ends the process without a word.
+        // In this order: from the first on no signal is lost, and the second does nothing unless the third was here before.
+        // What the system refuses to watch for ends the process without a word.
+        let _ = flag::register_usize(signal, Arc::clone(&caught), signal.unsigned_abs() as usize);
         let _ = flag::register_conditional_shutdown(signal, SIGNAL_STATUS + signal, Arc::clone(&is_second));
         let _ = flag::register(signal, Arc::clone(&is_second));
-        let _ = flag::register_usize(signal, Arc::clone(&caught), signal.unsigned_abs() as usize);
     }
 }
 

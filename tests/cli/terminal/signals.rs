@@ -36,15 +36,21 @@ impl Running {
     /// Starts it, and waits until it watches for signals.
     fn start(command: &mut Command) -> Self {
         let running = Self(command.spawn().expect("bitgauge starts"));
-        let status = format!("/proc/{}/status", running.0.id());
-        wait_for("the watch", || {
-            let status = fs::read_to_string(&status).unwrap_or_default();
-            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-            // SIGTERM, the last that is registered.
-            caught.is_some_and(|mask| mask >> 14 & 1 == 1)
-        });
+        // SIGTERM, the last that is registered.
+        wait_for("the watch", || running.signals("SigCgt:").is_some_and(|mask| mask >> 14 & 1 == 1));
         running
+    }
+
+    /// A set of signals, a bit for each, by the name that it has in the process's status.
+    fn signals(&self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    }
+
+    /// Whether a signal was sent that it did not get yet.
+    fn has_signal_waiting(&self) -> bool {
+        ["SigPnd:", "ShdPnd:"].iter().any(|name| self.signals(name).is_some_and(|mask| mask != 0))
     }
 
     fn send(&self, signal: &str) {
@@ -155,9 +161,11 @@ fn a_second_interrupt_ends_at_once() {
     writer.write_all(&[b' '; 65_536]).expect("a full pipe");
     let mut running = Running::start(bench(&workplace).stderr(writer));
     running.send("-INT");
-    sleep(Duration::from_millis(300));
+    // Two that wait at the same time are one.
+    wait_for("the first signal", || !running.has_signal_waiting());
     assert!(running.0.try_wait().expect("a process").is_none(), "it is still saying so");
     running.send("-INT");
+    wait_for("the end", || running.0.try_wait().expect("a process").is_some());
     assert_eq!(running.0.wait().expect("an end").code(), Some(130));
 }
 
