@@ -1,14 +1,12 @@
 //! The one trait that separates the forward pass from the hardware.
 //!
-//! Activations are f32 and row-major, one row per token. The documents of a batch are laid end to
-//! end without padding; `positions` holds each token's index within its own document, so token
-//! `t` may attend to rows `t - positions[t] ..= t`. Operations may be queued; only
-//! [`Backend::head_loss`] and [`Backend::read`] wait for results.
+//! Activations are f32 and row-major, one row per token of a [`Batch`]. Token `t` of a document that begins at row
+//! `s` may attend to rows `s ..= t`. Operations may be queued; only [`Backend::head_loss`] and [`Backend::read`] wait
+//! for results.
 
 use bitgauge_core::Matrix;
 
-/// Marks a row of [`Backend::head_loss`] that has no next token to predict.
-pub const NO_TARGET: u32 = u32::MAX;
+use crate::batch::Batch;
 
 /// A backend failed: out of memory, device lost, a shape that it can't handle.
 #[derive(Debug)]
@@ -103,8 +101,8 @@ pub trait Backend {
     type Matrix;
     /// A short f32 vector: norm weights, rotary frequencies.
     type Vector;
-    /// One u32 per token: ids, positions, targets.
-    type Indices;
+    /// What the operations need to know of a [`Batch`]: ids, positions, targets, documents.
+    type Batch;
 
     /// What runs, for people: `CPU, AVX2 + FMA, 2 threads` or the adapter's name and driver.
     fn describe(&self) -> String;
@@ -147,13 +145,13 @@ pub trait Backend {
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
     /// Takes a vector.
     fn upload_vector(&mut self, values: &[f32]) -> Result<Self::Vector>;
-    /// Takes one u32 per token.
-    fn upload_indices(&mut self, values: &[u32]) -> Result<Self::Indices>;
+    /// Takes what the operations need to know of a batch.
+    fn upload_batch(&mut self, batch: &Batch) -> Result<Self::Batch>;
     /// A buffer `[rows, cols]` with unspecified contents.
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<Self::Buffer>;
 
     /// `out[t, :] = table[ids[t], :]`. table is `[V, H]`, out is `[T, H]`.
-    fn embed(&mut self, table: &Self::Matrix, ids: &Self::Indices, out: &mut Self::Buffer) -> Result<()>;
+    fn embed(&mut self, table: &Self::Matrix, batch: &Self::Batch, out: &mut Self::Buffer) -> Result<()>;
     /// `out = x / sqrt(mean(x²) + eps) ∘ weight` over each row. x and out are `[T, H]`, weight is `[H]`.
     fn rms_norm(
         &mut self,
@@ -171,7 +169,7 @@ pub trait Backend {
     fn rotary(
         &mut self,
         x: &mut Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         frequencies: &Self::Vector,
         head_dim: usize,
     ) -> Result<()>;
@@ -182,7 +180,7 @@ pub trait Backend {
         q: &Self::Buffer,
         k: &Self::Buffer,
         v: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: Attention,
         out: &mut Self::Buffer,
     ) -> Result<()>;
@@ -209,7 +207,7 @@ pub trait Backend {
         &mut self,
         x: &Self::Buffer,
         weight: &Self::Vector,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         out: &mut Self::Buffer,
     ) -> Result<()>;
     /// `x = x / sqrt(Σ x² + eps)` over the channels of each of a row's first `heads` heads, in place.
@@ -232,7 +230,7 @@ pub trait Backend {
         mixed: &Self::Buffer,
         decay: &Self::Buffer,
         beta: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: DeltaRule,
         out: &mut Self::Buffer,
     ) -> Result<()>;
@@ -246,13 +244,8 @@ pub trait Backend {
         gate: &Self::Buffer,
     ) -> Result<()>;
     /// Per row, `ln Σ_v exp(x · head[v]) - x · head[target]` in nats, and 0 where the target is
-    /// [`NO_TARGET`]. The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
-    fn head_loss(
-        &mut self,
-        x: &Self::Buffer,
-        head: &Self::Matrix,
-        targets: &Self::Indices,
-    ) -> Result<Vec<f32>>;
+    /// [`NO_TARGET`](crate::batch::NO_TARGET). The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
+    fn head_loss(&mut self, x: &Self::Buffer, head: &Self::Matrix, batch: &Self::Batch) -> Result<Vec<f32>>;
     /// The buffer's values, row-major.
     fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>>;
 }

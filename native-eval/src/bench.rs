@@ -373,7 +373,7 @@ fn peak_resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CpuBackend;
+    use crate::cpu::CpuBackend;
 
     #[test]
     fn work_is_counted_as_published() {

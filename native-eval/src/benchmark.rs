@@ -14,10 +14,11 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
 use crate::backend::{Backend, BackendError};
+use crate::local_files::LocalFiles;
 use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
+use crate::source::Source;
 use crate::tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 use crate::weights::{LoadError, load};
-use crate::{LocalFiles, Source};
 
 /// Longest stub that is read.
 const STUB_BYTES: u64 = 16 << 20;

@@ -10,8 +10,9 @@ use bitgauge_core::contract::direct::Scorer;
 use bitgauge_core::contract::python::{Exception, Raised};
 
 use crate::backend::{Backend, BackendError};
+use crate::batch::Batch;
 use crate::evaluate::MAX_MEAN_NATS;
-use crate::forward::{Batch, Model};
+use crate::forward::Model;
 
 /// What the validator says of a loss that is NaN or infinite.
 pub(crate) const NOT_FINITE: &str = "direct model evaluation produced non-finite cross entropy";
@@ -224,12 +225,7 @@ fn losses<B: Backend>(
             None => model.losses(backend, &batch, &mut |_, _, _| Ok(()))?,
             Some(columns) => narrow_losses(backend, model, &batch, columns)?,
         };
-        let mut losses = losses.as_slice();
-        for window in &rest[..taken] {
-            let (own, others) = losses.split_at(window.len());
-            nats.push(own.iter().map(|&loss| f64::from(loss)).sum());
-            losses = others;
-        }
+        nats.extend(batch.nats(&losses));
         done += batch.tokens();
         progress(done as u64, total as u64);
         rest = &rest[taken..];

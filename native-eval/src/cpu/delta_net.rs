@@ -3,8 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::{CpuBackend, CpuBuffer, Result, agree, attention, delta_rule, rows};
+use super::{CpuBackend, CpuBuffer, Result, agree, delta_rule, rows};
 use crate::backend::{BackendError, DeltaRule};
+use crate::batch::Batch;
 
 /// Refuses buffers that are not of the same shape.
 fn same_shape(operation: &str, x: &CpuBuffer, y: &CpuBuffer) -> Result<()> {
@@ -47,13 +48,13 @@ impl CpuBackend {
         &self,
         x: &CpuBuffer,
         weight: &[f32],
-        positions: &[u32],
+        batch: &Batch,
         out: &mut CpuBuffer,
     ) -> Result<()> {
         same_shape("causal_conv", x, out)?;
         agree("causal_conv: weights past whole taps", 0, weight.len() % x.cols.max(1))?;
-        check_documents("causal_conv", positions, x.rows())?;
-        let isa = self.isa;
+        agree("causal_conv: positions", x.rows(), batch.tokens())?;
+        let (isa, positions) = (self.isa, batch.positions());
         let convolve = |(t, out): (usize, &mut [f32])| {
             out.fill(0.0);
             // The last tap meets the token itself.
@@ -107,7 +108,7 @@ impl CpuBackend {
         &self,
         mixed: &CpuBuffer,
         (decay, beta): (&CpuBuffer, &CpuBuffer),
-        positions: &[u32],
+        batch: &Batch,
         shape: DeltaRule,
         out: &mut CpuBuffer,
     ) -> Result<()> {
@@ -122,12 +123,11 @@ impl CpuBackend {
             (&*out, "delta_rule: output columns", shape.value_width()),
         ] {
             agree(what, columns, buffer.cols)?;
-            agree("delta_rule: rows", positions.len(), buffer.rows())?;
+            agree("delta_rule: rows", batch.tokens(), buffer.rows())?;
         }
-        let documents = check_documents("delta_rule", positions, mixed.rows())?;
         let [mixed, decay, beta] = [mixed, decay, beta].map(|buffer| buffer.values.as_slice());
         let inputs = delta_rule::Inputs { mixed, decay, beta, shape };
-        self.run(|| delta_rule::delta_rule(self.isa, inputs, &documents, out.values.as_mut_slice()));
+        self.run(|| delta_rule::delta_rule(self.isa, inputs, batch.documents(), out.values.as_mut_slice()));
         Ok(())
     }
 
@@ -144,11 +144,4 @@ impl CpuBackend {
         self.run(|| x.par_rows().for_each(|(t, row)| rows::gated_norm(isa, row, weight, eps, gate.row(t))));
         Ok(())
     }
-}
-
-/// The documents, or an error where a position reaches back before the batch.
-fn check_documents(operation: &str, positions: &[u32], rows: usize) -> Result<Vec<std::ops::Range<usize>>> {
-    agree(&format!("{operation}: positions"), rows, positions.len())?;
-    attention::documents(positions)
-        .map_err(|t| BackendError(format!("{operation}: position {} at row {t}", positions[t])))
 }

@@ -4,7 +4,7 @@ use bitgauge_core::{Matrix, Packed, RESCUE_GROUP, RowSlot};
 use std::ops::Range;
 
 use super::isa::Isa;
-use super::micro::{DEPTH, MOST_COLS};
+use super::micro::{self, DEPTH, MOST_COLS};
 
 /// A weight matrix `[N, K]` in its stored form, with the place of each row.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>,
             let end = cols.end.min(scaled_until).min((start / 32 + 1) * 32);
             let part = &mut panel[(start - cols.start) * nr..(end - cols.start) * nr];
             let sign = &signs[(start - cols.start) / 32];
-            isa.expand(sign, &negated, start as u32 % 32, basis > 0, part);
+            micro::expand(isa, sign, &negated, start as u32 % 32, basis > 0, part);
             start = end;
         }
     }

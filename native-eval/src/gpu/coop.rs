@@ -11,7 +11,7 @@ use super::linear::Columns;
 use super::memory::{ROW_BLOCK, spans};
 use super::products::Products;
 use super::recorder::{Dispatch, Range};
-use super::weights::{Part, whole};
+use super::weights::Part;
 use super::{GpuBackend, GpuBuffer, GpuMatrix};
 use crate::backend::BackendError;
 
@@ -105,7 +105,7 @@ impl GpuBackend {
                         out_start: columns.quad as u32 * 4,
                         out_stride: out.stride() as u32,
                     },
-                    ranges: &[products.range(&(0..tokens.len())), whole(&rescue.places), out.range(out_rows)],
+                    ranges: &[products.range(&(0..tokens.len())), rescue.places.range(), out.range(out_rows)],
                     weights: None,
                     grid: [tokens.len(), 1, 1],
                     flops: 0,

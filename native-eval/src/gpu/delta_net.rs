@@ -6,7 +6,7 @@ use bitgauge_shaders::{Kernel, params};
 use super::memory::spans;
 use super::recorder::Dispatch;
 use super::rows::heads;
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
 use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -61,10 +61,10 @@ impl GpuBackend {
         &mut self,
         x: &GpuBuffer,
         weight: &GpuVector,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         out: &GpuBuffer,
     ) -> Result<()> {
-        x.expect("causal_conv: input", positions.values.len(), x.cols)?;
+        x.expect("causal_conv: input", batch.host.tokens(), x.cols)?;
         out.expect("causal_conv: output", x.rows, x.cols)?;
         if x.cols == 0 || weight.values.is_empty() || !weight.values.len().is_multiple_of(x.cols) {
             return Err(BackendError(format!(
@@ -90,7 +90,7 @@ impl GpuBackend {
                 ranges: &[
                     x.range(&(span.start - before..span.end)),
                     weight.range(),
-                    positions.range(),
+                    batch.positions.range(),
                     out.range(&span),
                 ],
                 weights: None,

@@ -8,8 +8,9 @@ use super::memory::spans;
 use super::products::Products;
 use super::recorder::{Dispatch, Range};
 use super::weights::Part;
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuMatrix};
-use crate::backend::{BackendError, NO_TARGET};
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuMatrix};
+use crate::backend::BackendError;
+use crate::batch::NO_TARGET;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -27,9 +28,9 @@ pub(super) struct Columns {
 }
 
 impl GpuBackend {
-    pub(super) fn run_embed(&mut self, table: &GpuMatrix, ids: &GpuIndices, out: &GpuBuffer) -> Result<()> {
-        out.expect("embed: output", ids.values.len(), table.cols)?;
-        if let Some((t, id)) = ids.values.iter().enumerate().find(|(_, id)| **id as usize >= table.rows) {
+    pub(super) fn run_embed(&mut self, table: &GpuMatrix, batch: &GpuBatch, out: &GpuBuffer) -> Result<()> {
+        out.expect("embed: output", batch.host.tokens(), table.cols)?;
+        if let Some((t, id)) = batch.host.ids.iter().enumerate().find(|(_, id)| **id as usize >= table.rows) {
             let rows = table.rows;
             return Err(BackendError(format!("embed: token {t} has id {id}, the table has {rows} rows")));
         }
@@ -44,7 +45,7 @@ impl GpuBackend {
                         quads: table.cols.div_ceil(4) as u32,
                         stride: out.stride_quads() as u32,
                     },
-                    ranges: &[ids.range(), out.range(&span)],
+                    ranges: &[batch.ids.range(), out.range(&span)],
                     weights: Some(&part.group),
                     grid: [span.len(), 1, 1],
                     flops: (span.len() * table.cols) as u64,
@@ -125,12 +126,13 @@ impl GpuBackend {
         &mut self,
         x: &GpuBuffer,
         head: &GpuMatrix,
-        targets: &GpuIndices,
+        batch: &GpuBatch,
     ) -> Result<Vec<f32>> {
-        x.expect("head_loss: input", targets.values.len(), head.cols)?;
+        let targets = &batch.host.targets;
+        x.expect("head_loss: input", targets.len(), head.cols)?;
         let out_of_range =
             |(_, target): &(usize, &u32)| **target != NO_TARGET && **target as usize >= head.rows;
-        if let Some((t, target)) = targets.values.iter().enumerate().find(out_of_range) {
+        if let Some((t, target)) = targets.iter().enumerate().find(out_of_range) {
             let rows = head.rows;
             return Err(BackendError(format!(
                 "head_loss: token {t} has target {target}, the head {rows} rows"
@@ -147,16 +149,15 @@ impl GpuBackend {
                 .min(head.rows.next_multiple_of(TILE) as u64);
             let logits = self.pool.take(&self.device.handle, span.len(), block as usize / TILE * TILE)?;
             let state = self.pool.take(&self.device.handle, 1, span.len() * 4)?;
-            self.fold_vocabulary((x, &span), head, targets, &logits, &state)?;
+            self.fold_vocabulary((x, &span), head, batch, &logits, &state)?;
             states.push((span, state));
         }
         self.recorder.flush(&mut self.device)?;
-        let mut losses = Vec::with_capacity(targets.values.len());
+        let mut losses = Vec::with_capacity(targets.len());
         for (span, state) in states {
             let bytes = self.device.download(&state.stored, span.len() as u64 * 16)?;
             let (state, _) = bytes.as_chunks::<16>();
-            losses
-                .extend(state.iter().zip(&targets.values[span]).map(|(state, target)| loss(state, *target)));
+            losses.extend(state.iter().zip(&targets[span]).map(|(state, target)| loss(state, *target)));
         }
         Ok(losses)
     }
@@ -166,7 +167,7 @@ impl GpuBackend {
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
         head: &GpuMatrix,
-        targets: &GpuIndices,
+        batch: &GpuBatch,
         logits: &GpuBuffer,
         state: &GpuBuffer,
     ) -> Result<()> {
@@ -188,7 +189,7 @@ impl GpuBackend {
                     },
                     ranges: &[
                         logits.range(&all),
-                        targets.range(),
+                        batch.targets.range(),
                         Range { buffer: &state.stored, offset: 0, bytes: tokens.len() as u64 * 16 },
                     ],
                     weights: None,

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod attention;
+mod batch;
 mod coop;
 mod delta_net;
 mod delta_rule;
@@ -21,6 +22,7 @@ mod timing;
 mod weights;
 
 pub use adapters::{AdapterChoice, AdapterInfo, adapters};
+pub use batch::GpuBatch;
 pub use memory::GpuBuffer;
 pub use open::devices_opened;
 pub use products::Precision;
@@ -30,13 +32,12 @@ use bitgauge_core::Matrix;
 use bitgauge_shaders::Kernel;
 
 use crate::backend::{Attention, Backend, BackendError, DeltaRule, KernelTime};
+use crate::batch::Batch;
 use coop::Tiles;
-use delta_rule::Chunks;
 use device::Device;
 use handle::Stored;
 use memory::Pool;
 use recorder::{Range, Recorder};
-use rows::Turns;
 use timing::Timing;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -89,11 +90,8 @@ pub struct GpuBackend {
     device: Device,
     recorder: Recorder,
     pool: Pool,
-    turns: Option<Turns>,
-    chunks: Option<Chunks>,
     tiles: Option<Tiles>,
     limit: u64,
-    next_id: u64,
 }
 
 /// A short f32 vector on the device.
@@ -101,26 +99,11 @@ pub struct GpuBackend {
 pub struct GpuVector {
     values: Vec<f32>,
     stored: Stored,
-    id: u64,
-}
-
-/// One u32 per token on the device.
-#[derive(Debug)]
-pub struct GpuIndices {
-    values: Vec<u32>,
-    stored: Stored,
-    id: u64,
 }
 
 impl GpuVector {
     fn range(&self) -> Range<'_> {
-        Range { buffer: &self.stored, offset: 0, bytes: self.stored.buffer.size() }
-    }
-}
-
-impl GpuIndices {
-    fn range(&self) -> Range<'_> {
-        Range { buffer: &self.stored, offset: 0, bytes: self.stored.buffer.size() }
+        self.stored.range()
     }
 }
 
@@ -136,16 +119,7 @@ impl GpuBackend {
         }
         let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);
         let recorder = Recorder::new(&device, options.patch, options.timed)?;
-        Ok(Self {
-            device,
-            recorder,
-            pool: Pool::default(),
-            turns: None,
-            chunks: None,
-            tiles: None,
-            limit,
-            next_id: 0,
-        })
+        Ok(Self { device, recorder, pool: Pool::default(), tiles: None, limit })
     }
 
     /// The adapter that runs.
@@ -158,7 +132,7 @@ impl GpuBackend {
         self.device.handle.allocated_bytes()
     }
 
-    fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<(Stored, u64)> {
+    fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<Stored> {
         let len = bytes.len() as u64;
         if len > self.limit {
             return Err(BackendError(format!(
@@ -166,8 +140,7 @@ impl GpuBackend {
                 self.limit
             )));
         }
-        self.next_id += 1;
-        Ok((self.device.upload(bytes, wgpu::BufferUsages::STORAGE)?, self.next_id))
+        self.device.upload(bytes, wgpu::BufferUsages::STORAGE)
     }
 }
 
@@ -175,7 +148,7 @@ impl Backend for GpuBackend {
     type Buffer = GpuBuffer;
     type Matrix = GpuMatrix;
     type Vector = GpuVector;
-    type Indices = GpuIndices;
+    type Batch = GpuBatch;
 
     fn describe(&self) -> String {
         self.device.handle.info.to_string()
@@ -259,21 +232,20 @@ impl Backend for GpuBackend {
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<GpuVector> {
-        let (stored, id) = self.upload_words("a vector", bytemuck::cast_slice(values))?;
-        Ok(GpuVector { values: values.to_vec(), stored, id })
+        let stored = self.upload_words("a vector", bytemuck::cast_slice(values))?;
+        Ok(GpuVector { values: values.to_vec(), stored })
     }
 
-    fn upload_indices(&mut self, values: &[u32]) -> Result<GpuIndices> {
-        let (stored, id) = self.upload_words("one number per token", bytemuck::cast_slice(values))?;
-        Ok(GpuIndices { values: values.to_vec(), stored, id })
+    fn upload_batch(&mut self, batch: &Batch) -> Result<GpuBatch> {
+        self.run_upload_batch(batch)
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<GpuBuffer> {
         self.pool.take(&self.device.handle, rows, cols)
     }
 
-    fn embed(&mut self, table: &GpuMatrix, ids: &GpuIndices, out: &mut GpuBuffer) -> Result<()> {
-        self.run_embed(table, ids, out)
+    fn embed(&mut self, table: &GpuMatrix, batch: &GpuBatch, out: &mut GpuBuffer) -> Result<()> {
+        self.run_embed(table, batch, out)
     }
 
     fn rms_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32, out: &mut GpuBuffer) -> Result<()> {
@@ -291,11 +263,11 @@ impl Backend for GpuBackend {
     fn rotary(
         &mut self,
         x: &mut GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         frequencies: &GpuVector,
         head_dim: usize,
     ) -> Result<()> {
-        self.run_rotary(x, positions, frequencies, head_dim)
+        self.run_rotary(x, batch, frequencies, head_dim)
     }
 
     fn attention(
@@ -303,11 +275,11 @@ impl Backend for GpuBackend {
         q: &GpuBuffer,
         k: &GpuBuffer,
         v: &GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: Attention,
         out: &mut GpuBuffer,
     ) -> Result<()> {
-        self.run_attention((q, k, v), positions, shape, out)
+        self.run_attention((q, k, v), batch, shape, out)
     }
 
     fn swiglu(&mut self, gate: &mut GpuBuffer, up: &GpuBuffer) -> Result<()> {
@@ -340,10 +312,10 @@ impl Backend for GpuBackend {
         &mut self,
         x: &GpuBuffer,
         weight: &GpuVector,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         out: &mut GpuBuffer,
     ) -> Result<()> {
-        self.run_causal_conv(x, weight, positions, out)
+        self.run_causal_conv(x, weight, batch, out)
     }
 
     fn l2_norm(&mut self, x: &mut GpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
@@ -365,11 +337,11 @@ impl Backend for GpuBackend {
         mixed: &GpuBuffer,
         decay: &GpuBuffer,
         beta: &GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: DeltaRule,
         out: &mut GpuBuffer,
     ) -> Result<()> {
-        self.run_delta_rule(mixed, (decay, beta), positions, shape, out)
+        self.run_delta_rule(mixed, (decay, beta), batch, shape, out)
     }
 
     fn gated_norm(
@@ -382,8 +354,8 @@ impl Backend for GpuBackend {
         self.run_gated_norm(x, weight, eps, gate)
     }
 
-    fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, targets: &GpuIndices) -> Result<Vec<f32>> {
-        self.run_head_loss(x, head, targets)
+    fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, batch: &GpuBatch) -> Result<Vec<f32>> {
+        self.run_head_loss(x, head, batch)
     }
 
     fn read(&mut self, x: &GpuBuffer) -> Result<Vec<f32>> {

@@ -34,6 +34,13 @@ pub(super) struct Range<'a> {
     pub bytes: u64,
 }
 
+impl Stored {
+    /// A whole buffer, to be bound.
+    pub fn range(&self) -> Range<'_> {
+        Range { buffer: self, offset: 0, bytes: self.buffer.size() }
+    }
+}
+
 /// One dispatch.
 pub(super) struct Dispatch<'a, P> {
     pub kernel: Kernel,

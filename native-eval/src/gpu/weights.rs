@@ -12,7 +12,7 @@ use half::slice::HalfFloatSliceExt;
 use super::device::Device;
 use super::handle::Stored;
 use super::products::Products;
-use super::recorder::{MAX_WORKGROUPS, Range, Recorder, bind};
+use super::recorder::{MAX_WORKGROUPS, Recorder, bind};
 use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -93,7 +93,7 @@ pub(super) fn upload(
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
         let layout = recorder.weight_layout(&device.handle, codec);
-        let group = bind(&device.handle, layout, &buffers.iter().map(whole).collect::<Vec<_>>());
+        let group = bind(&device.handle, layout, &buffers.iter().map(Stored::range).collect::<Vec<_>>());
         let staging = staging(matrix);
         let rescue = match staging {
             Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
@@ -110,11 +110,6 @@ pub(super) fn upload(
     }
     device.handle.check()?;
     Ok(GpuMatrix { rows, cols, codec, parts })
-}
-
-/// A whole buffer, to be bound.
-pub(super) fn whole(buffer: &Stored) -> Range<'_> {
-    Range { buffer, offset: 0, bytes: buffer.buffer.size() }
 }
 
 /// The kernels that will multiply by a matrix.
@@ -163,7 +158,8 @@ fn rescue_rows(
     let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
-    let ranges = buffers.iter().enumerate().map(|(i, buffer)| whole(if i == 1 { &slots } else { buffer }));
+    let ranges =
+        buffers.iter().enumerate().map(|(i, buffer)| if i == 1 { slots.range() } else { buffer.range() });
     let group = bind(&device.handle, layout, &ranges.collect::<Vec<_>>());
     Ok(Some(RescueRows { numbers, places, group, _slots: slots }))
 }

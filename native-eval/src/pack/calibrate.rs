@@ -11,8 +11,9 @@ use bitgauge_core::model::{Architecture, Decoder, Presence, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};
 
 use crate::backend::{Backend, BackendError};
+use crate::batch::Batch;
 use crate::cpu::CpuBackend;
-use crate::forward::{Batch, Model, Stage};
+use crate::forward::{Model, Stage};
 use crate::pack::progress::Progress;
 use crate::source::Source;
 use crate::weights::{Convention, LoadError, ModelBuilder};

@@ -6,6 +6,7 @@ use bitgauge_core::{Dense, Matrix, Values};
 
 use super::MomentStore;
 use crate::backend::{Attention, Backend, BackendError, DeltaRule};
+use crate::batch::Batch;
 use crate::source::Source;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -29,10 +30,10 @@ pub(super) struct Stamped<T> {
     stamp: u64,
 }
 
-/// Token ids, positions or targets; ids are needed to read their rows.
-pub(super) struct Indices<T> {
+/// A batch whose ids are known: their rows are read.
+pub(super) struct Known<T> {
     inner: T,
-    values: Vec<u32>,
+    batch: Batch,
 }
 
 /// Which of the model's matrices.
@@ -106,7 +107,7 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     type Buffer = Stamped<B::Buffer>;
     type Matrix = OnDisk;
     type Vector = B::Vector;
-    type Indices = Indices<B::Indices>;
+    type Batch = Known<B::Batch>;
 
     fn describe(&self) -> String {
         self.inner.describe()
@@ -133,8 +134,8 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         self.inner.upload_vector(values)
     }
 
-    fn upload_indices(&mut self, values: &[u32]) -> Result<Self::Indices> {
-        Ok(Indices { inner: self.inner.upload_indices(values)?, values: values.to_vec() })
+    fn upload_batch(&mut self, batch: &Batch) -> Result<Self::Batch> {
+        Ok(Known { inner: self.inner.upload_batch(batch)?, batch: batch.clone() })
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<Self::Buffer> {
@@ -143,14 +144,14 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     }
 
     /// Reads only the rows that occur.
-    fn embed(&mut self, table: &OnDisk, ids: &Self::Indices, out: &mut Self::Buffer) -> Result<()> {
-        let mut rows = ids.values.clone();
+    fn embed(&mut self, table: &OnDisk, batch: &Self::Batch, out: &mut Self::Buffer) -> Result<()> {
+        let ids = &batch.batch.ids;
+        let mut rows = ids.clone();
         rows.sort_unstable();
         rows.dedup();
         let table = self.load(table, Some(&rows))?;
-        let places: Vec<u32> =
-            ids.values.iter().map(|id| rows.partition_point(|row| row < id) as u32).collect();
-        let places = self.inner.upload_indices(&places)?;
+        let places: Vec<u32> = ids.iter().map(|id| rows.partition_point(|row| row < id) as u32).collect();
+        let places = self.inner.upload_batch(&Batch::of([&places[..]]))?;
         let (inner, out) = self.written(out);
         inner.embed(&table, &places, out)
     }
@@ -163,9 +164,9 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     }
 
     /// Only records: nobody asks for the loss.
-    fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, targets: &Self::Indices) -> Result<Vec<f32>> {
+    fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, batch: &Self::Batch) -> Result<Vec<f32>> {
         self.record(x, head)?;
-        Ok(vec![0.0; targets.values.len()])
+        Ok(vec![0.0; batch.batch.tokens()])
     }
 
     fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>> {
@@ -191,12 +192,12 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     fn rotary(
         &mut self,
         x: &mut Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         frequencies: &B::Vector,
         head_dim: usize,
     ) -> Result<()> {
         let (inner, x) = self.written(x);
-        inner.rotary(x, &positions.inner, frequencies, head_dim)
+        inner.rotary(x, &batch.inner, frequencies, head_dim)
     }
 
     fn attention(
@@ -204,12 +205,12 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         q: &Self::Buffer,
         k: &Self::Buffer,
         v: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: Attention,
         out: &mut Self::Buffer,
     ) -> Result<()> {
         let (inner, out) = self.written(out);
-        inner.attention(&q.inner, &k.inner, &v.inner, &positions.inner, shape, out)
+        inner.attention(&q.inner, &k.inner, &v.inner, &batch.inner, shape, out)
     }
 
     fn swiglu(&mut self, gate: &mut Self::Buffer, up: &Self::Buffer) -> Result<()> {
@@ -248,11 +249,11 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         &mut self,
         x: &Self::Buffer,
         weight: &B::Vector,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         out: &mut Self::Buffer,
     ) -> Result<()> {
         let (inner, out) = self.written(out);
-        inner.causal_conv(&x.inner, weight, &positions.inner, out)
+        inner.causal_conv(&x.inner, weight, &batch.inner, out)
     }
 
     fn l2_norm(&mut self, x: &mut Self::Buffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
@@ -277,12 +278,12 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         mixed: &Self::Buffer,
         decay: &Self::Buffer,
         beta: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: DeltaRule,
         out: &mut Self::Buffer,
     ) -> Result<()> {
         let (inner, out) = self.written(out);
-        inner.delta_rule(&mixed.inner, &decay.inner, &beta.inner, &positions.inner, shape, out)
+        inner.delta_rule(&mixed.inner, &decay.inner, &beta.inner, &batch.inner, shape, out)
     }
 
     fn gated_norm(
