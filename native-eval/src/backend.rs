@@ -4,23 +4,51 @@
 //! `s` may attend to rows `s ..= t`. Operations may be queued; only [`Backend::head_loss`] and [`Backend::read`] wait
 //! for results.
 
-use bitgauge_core::Matrix;
+use std::fmt;
+
+use bitgauge_core::{Error, ErrorKind, Matrix};
 
 use crate::batch::Batch;
 
 /// A backend failed: out of memory, device lost, a shape that it can't handle.
-#[derive(Debug)]
-pub struct BackendError(pub String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendError(pub Error);
 
-impl std::fmt::Display for BackendError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+/// Result of what a backend does.
+pub type Result<T, E = BackendError> = std::result::Result<T, E>;
+
+impl From<Error> for BackendError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
 impl std::error::Error for BackendError {}
 
-type Result<T> = std::result::Result<T, BackendError>;
+/// Operands of an operation that do not fit each other; `operand` names both: `matmul: input`.
+pub(crate) fn wrong_shape(
+    operand: impl fmt::Display,
+    expected: impl fmt::Display,
+    found: impl fmt::Display,
+) -> BackendError {
+    let error = Error::new(ErrorKind::WrongShape, "the operands of an operation do not fit each other");
+    error.within(operand).expected(expected, found).into()
+}
+
+/// Fails unless rows of `cols` channels are whole heads of `head_dim`; gives how many heads.
+pub(crate) fn whole_heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
+    if head_dim == 0 || !cols.is_multiple_of(head_dim) {
+        let expected = format!("rows of whole heads of {head_dim} channels");
+        return Err(wrong_shape(operation, expected, format!("{cols} channels")));
+    }
+    Ok(cols / head_dim)
+}
 
 /// Shape of grouped-query attention: query head `j` uses key/value head `j / (heads / kv_heads)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +59,18 @@ pub struct Attention {
     pub kv_heads: usize,
     /// Channels of one head. The softmax scale is `head_dim^(-1/2)`.
     pub head_dim: usize,
+}
+
+impl Attention {
+    /// Fails unless query heads share key/value heads in whole groups.
+    pub(crate) fn check(self) -> Result<()> {
+        let Self { heads, kv_heads, head_dim } = self;
+        if kv_heads == 0 || head_dim == 0 || !heads.is_multiple_of(kv_heads) {
+            let found = format!("{heads} query heads, {kv_heads} key/value heads of {head_dim} channels");
+            return Err(wrong_shape("attention: heads", "a multiple of the key/value heads", found));
+        }
+        Ok(())
+    }
 }
 
 /// What one kernel did, over all its dispatches.
@@ -72,6 +112,19 @@ pub struct DeltaRule {
 }
 
 impl DeltaRule {
+    /// Fails unless value heads share key heads in whole groups.
+    pub(crate) fn check(self) -> Result<()> {
+        let Self { key_heads, value_heads, key_dim, value_dim, .. } = self;
+        if [key_heads, value_heads, key_dim, value_dim].contains(&0) || !value_heads.is_multiple_of(key_heads)
+        {
+            let found = format!(
+                "{key_heads} key heads of {key_dim} channels, {value_heads} value heads of {value_dim}"
+            );
+            return Err(wrong_shape("delta_rule: heads", "a multiple of the key heads", found));
+        }
+        Ok(())
+    }
+
     /// Channels of all query heads, and of all key heads.
     pub fn key_width(self) -> usize {
         self.key_heads * self.key_dim
@@ -93,7 +146,8 @@ impl DeltaRule {
     }
 }
 
-/// What the forward pass needs of a device. The CPU backend defines what is right.
+/// What the forward pass needs of a device. What each operation computes is defined by its twin in
+/// `bitgauge_shaders::twins`, to which every backend's kernels are held.
 pub trait Backend {
     /// Activations `[rows, cols]`, f32.
     type Buffer;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bitgauge_core::{Error, ErrorKind, Result};
+
 /// Marks a token that has no next one to predict.
 pub const NO_TARGET: u32 = u32::MAX;
 
@@ -48,11 +50,30 @@ impl Batch {
         &self.documents
     }
 
+    /// Fails unless every id is one of the rows of an embedding.
+    pub(crate) fn check_ids(&self, rows: usize) -> Result<()> {
+        check("embed", self.ids.iter(), rows)
+    }
+
+    /// Fails unless every target is one of the rows of a head.
+    pub(crate) fn check_targets(&self, rows: usize) -> Result<()> {
+        check("head_loss", self.targets.iter().filter(|target| **target != NO_TARGET), rows)
+    }
+
     /// The sum of each document's losses in nats, given one per token.
     pub fn nats<'a>(&'a self, losses: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
         self.documents
             .iter()
             .map(|document| losses[document.clone()].iter().map(|&loss| f64::from(loss)).sum())
+    }
+}
+
+fn check<'a>(operation: &str, mut ids: impl Iterator<Item = &'a u32>, rows: usize) -> Result<()> {
+    match ids.find(|id| **id as usize >= rows) {
+        None => Ok(()),
+        Some(id) => Err(Error::new(ErrorKind::BadValue, "a token id is not one of the matrix's rows")
+            .within(operation)
+            .expected(format!("an id below {rows}"), format!("id {id}"))),
     }
 }
 

@@ -273,7 +273,7 @@ pub fn run<B: Backend>(
 fn failed(error: LoadError) -> BackendError {
     match error {
         LoadError::Backend(error) => error,
-        LoadError::Artifact(error) | LoadError::NotFinite(error) => BackendError(error.to_string()),
+        LoadError::Artifact(error) | LoadError::NotFinite(error) => error.into(),
     }
 }
 

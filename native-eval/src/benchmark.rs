@@ -13,7 +13,7 @@ use bitgauge_core::contract::{Config, Environment, Halt, Limits, choose_document
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::Backend;
 use crate::local_files::LocalFiles;
 use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
 use crate::source::Source;
@@ -149,7 +149,7 @@ impl Benchmark<'_> {
             LoadError::Artifact(error) => Halt::from(error.within(source.name())),
             // The validator loads such a model, and its loss is then not finite.
             LoadError::NotFinite(_) => Raised::runtime(NOT_FINITE).into(),
-            LoadError::Backend(error) => device_fault(&error).into(),
+            LoadError::Backend(error) => error.0.into(),
         })?;
         let parameters = inventory.parameters().unwrap_or(0);
         let batch_size = self.environment.batch_size();
@@ -161,7 +161,7 @@ impl Benchmark<'_> {
         };
         let result = score(backend, &model, &ids, &settings, scoring).map_err(|error| match error {
             ScoreError::Raised(raised) => Halt::Raised(raised),
-            ScoreError::Backend(error) => device_fault(&error).into(),
+            ScoreError::Backend(error) => error.0.into(),
         })?;
         let device = backend.runtime_name();
         Ok(self.measured(&result, parameters, device, tokenizer.id))
@@ -240,9 +240,4 @@ fn io_fault(error: &std::io::Error, path: &Path) -> Error {
     Error::new(ErrorKind::Io, "the artifact can't be read")
         .within(path.display())
         .expected("a file or folder", error)
-}
-
-fn device_fault(error: &BackendError) -> Error {
-    Error::new(ErrorKind::Unsupported, "the device can't score this model")
-        .expected("a working device", error)
 }

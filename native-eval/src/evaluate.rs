@@ -6,6 +6,7 @@ mod tally;
 use std::time::Instant;
 
 use bitgauge_core::report::Evaluation;
+use bitgauge_core::{Error, ErrorKind};
 
 use crate::backend::{Backend, BackendError};
 use crate::batch::Batch;
@@ -99,11 +100,11 @@ pub fn work<B: Backend, E: From<BackendError>>(
 fn check_ids(queue: &Queue<'_>, vocabulary: usize) -> Result<(), BackendError> {
     for (number, ids) in queue.documents().iter().enumerate() {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-            return Err(BackendError(format!(
-                "document {} has the token id {id}, but the model's vocabulary has {vocabulary} rows: \
-                 the tokenizer belongs to another model (see --tokenizer)",
-                number + 1
-            )));
+            let what = format!("document {} has the token id {id}", number + 1);
+            return Err(Error::new(ErrorKind::BadValue, what)
+                .expected(format!("ids below the {vocabulary} rows of the model's vocabulary"), id)
+                .hint("the tokenizer belongs to another model (see --tokenizer)")
+                .into());
         }
     }
     Ok(())
@@ -129,7 +130,8 @@ fn find_first_non_finite<B: Backend>(
         Some(Stage::FinalNorm) => "in the final norm".to_owned(),
         None => "in the output head".to_owned(),
     };
-    Ok(BackendError(format!("the loss is not finite: values became infinite or NaN {place}")))
+    let what = format!("the loss is not finite: values became infinite or NaN {place}");
+    Ok(Error::new(ErrorKind::BadValue, what).into())
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod delta_net;
 pub use attention::AttentionLayer;
 pub use delta_net::DeltaNetLayer;
 
+use bitgauge_core::{Error, ErrorKind};
+
 use crate::backend::{Attention, Backend, BackendError, DeltaRule};
 use crate::batch::Batch;
 
@@ -218,9 +220,9 @@ impl<B: Backend> Mixers<B> {
                 mixer.apply(b, shape, (batch, frequencies), normed, scratch, out)
             }
             Mixer::DeltaNet(mixer) => {
-                let rule = shape
-                    .delta_rule
-                    .ok_or_else(|| BackendError("a DeltaNet layer in a model without its sizes".into()))?;
+                let rule = shape.delta_rule.ok_or_else(|| {
+                    Error::new(ErrorKind::Missing, "a DeltaNet layer in a model without its sizes")
+                })?;
                 let scratch = match &mut self.delta_net {
                     Some(scratch) => scratch,
                     empty => empty.insert(delta_net::Scratch::new(b, rule, self.tokens)?),

@@ -1,4 +1,5 @@
-//! A backend in f64, for models so small that its speed does not matter.
+//! A backend in f64, for models so small that its speed does not matter. It defines nothing: the twins of
+//! `bitgauge-shaders` do. It tells the rounding of f32 from a fault.
 //!
 //! With few scored tokens the rounding of f32 does not average out: two implementations that are both
 //! right differ in the sixth digit of the perplexity. In f64 what remains is the other side's rounding.

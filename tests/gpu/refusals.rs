@@ -21,14 +21,14 @@ const CASES: [Case; 8] = [
     ("a product of unequal widths", |b| {
         let (x, w) = (text(b.buffer(2, 12))?, text(b.upload_matrix(dense(3, 8)))?);
         let mut out = text(b.buffer(2, 3))?;
-        refused(b.matmul(&x, &w, &mut out), "[2, 8], found [2, 12]")
+        refused(b.matmul(&x, &w, &mut out), "expected: [2, 8]\n  found:    [2, 12]")
     }),
     ("a batch of other rows", |b| {
         let q = text(b.buffer(2, 8))?;
         let batch = text(b.upload_batch(&Batch::of([&[0, 1, 2][..]])))?;
         let mut out = text(b.buffer(2, 8))?;
         let shape = Attention { heads: 1, kv_heads: 1, head_dim: 8 };
-        refused(b.attention(&q, &q, &q, &batch, shape, &mut out), "[3, 8], found [2, 8]")
+        refused(b.attention(&q, &q, &q, &batch, shape, &mut out), "expected: [3, 8]\n  found:    [2, 8]")
     }),
     ("heads of 257 channels", |b| {
         let q = text(b.buffer(1, 257))?;
@@ -40,7 +40,7 @@ const CASES: [Case; 8] = [
     ("a target past the head", |b| {
         let (x, head) = (text(b.buffer(1, 8))?, text(b.upload_matrix(dense(3, 8)))?);
         let batch = text(b.upload_batch(&with_targets(&[3])))?;
-        refused(b.head_loss(&x, &head, &batch).map(drop), "target 3")
+        refused(b.head_loss(&x, &head, &batch).map(drop), "expected: an id below 3\n  found:    id 3")
     }),
     ("a buffer over the device's limit", |b| {
         refused(b.buffer(1 << 40, 1 << 10).map(drop), "over the device's limit")

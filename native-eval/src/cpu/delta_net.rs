@@ -3,8 +3,8 @@
 
 use rayon::prelude::*;
 
-use super::{CpuBackend, CpuBuffer, Result, agree, delta_rule, rows};
-use crate::backend::{BackendError, DeltaRule};
+use super::{CpuBackend, CpuBuffer, agree, delta_rule, rows};
+use crate::backend::{DeltaRule, Result, whole_heads, wrong_shape};
 use crate::batch::Batch;
 
 /// Refuses buffers that are not of the same shape.
@@ -21,7 +21,7 @@ impl CpuBackend {
         first: &mut CpuBuffer,
         second: &mut CpuBuffer,
     ) -> Result<()> {
-        agree("split_heads: channels past whole heads", 0, x.cols % (2 * head_dim).max(1))?;
+        whole_heads("split_heads: input", x.cols, 2 * head_dim)?;
         same_shape("split_heads", first, second)?;
         agree("split_heads: output columns", x.cols / 2, first.cols)?;
         agree("split_heads: rows", x.rows(), first.rows())?;
@@ -77,10 +77,8 @@ impl CpuBackend {
     ) -> Result<()> {
         let width = heads * head_dim;
         if width > x.cols || head_dim == 0 {
-            let cols = x.cols;
-            return Err(BackendError(format!(
-                "l2_norm: {heads} heads of {head_dim} channels in rows of {cols}"
-            )));
+            let expected = format!("{heads} heads of {head_dim} channels");
+            return Err(wrong_shape("l2_norm: input", expected, format!("{} channels", x.cols)));
         }
         let isa = self.isa;
         self.run(|| x.par_rows().for_each(|(_, row)| rows::l2_norm(isa, &mut row[..width], head_dim, eps)));
@@ -112,10 +110,7 @@ impl CpuBackend {
         shape: DeltaRule,
         out: &mut CpuBuffer,
     ) -> Result<()> {
-        let dims = [shape.key_heads, shape.key_dim, shape.value_heads, shape.value_dim];
-        if dims.contains(&0) || !shape.value_heads.is_multiple_of(shape.key_heads) {
-            return Err(BackendError(format!("delta_rule: {shape:?} has no whole groups of heads")));
-        }
+        shape.check()?;
         for (buffer, what, columns) in [
             (mixed, "delta_rule: columns of queries, keys and values", shape.mixed_width()),
             (decay, "delta_rule: decays", shape.value_heads),
@@ -139,7 +134,7 @@ impl CpuBackend {
         gate: &CpuBuffer,
     ) -> Result<()> {
         same_shape("gated_norm", x, gate)?;
-        agree("gated_norm: channels past whole heads", 0, x.cols % weight.len().max(1))?;
+        whole_heads("gated_norm: input", x.cols, weight.len())?;
         let isa = self.isa;
         self.run(|| x.par_rows().for_each(|(t, row)| rows::gated_norm(isa, row, weight, eps, gate.row(t))));
         Ok(())

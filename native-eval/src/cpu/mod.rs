@@ -1,4 +1,5 @@
-//! The CPU backend: complete, f32 throughout, and the definition of right for every other one.
+//! The CPU backend: complete, and f32 throughout. Its kernels are held to the twins of `bitgauge-shaders`, which define
+//! the operations. It is what whole models on other devices are compared with, for which the twins are too slow.
 
 mod aligned;
 mod attention;
@@ -17,19 +18,17 @@ mod weights;
 
 use std::time::Instant;
 
-use bitgauge_core::Matrix;
+use bitgauge_core::{Error, ErrorKind, Matrix};
 use rayon::prelude::*;
 
 pub use isa::InstructionSet;
 pub use weights::Weights;
 
-use crate::backend::{Attention, Backend, BackendError, DeltaRule};
-use crate::batch::{Batch, NO_TARGET};
+use crate::backend::{Attention, Backend, DeltaRule, Result, whole_heads, wrong_shape};
+use crate::batch::Batch;
 use crate::threads::{own_threads, start_threads};
 use aligned::Aligned;
 use isa::Isa;
-
-type Result<T> = std::result::Result<T, BackendError>;
 
 /// Tokens in flight: enough to hide the unpacking of weights many times over, few enough that
 /// activations stay small beside the weights.
@@ -76,7 +75,7 @@ fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
     if expected == found {
         return Ok(());
     }
-    Err(BackendError(format!("{what}: expected {expected}, found {found}")))
+    Err(wrong_shape(what, expected, found))
 }
 
 impl CpuBackend {
@@ -95,7 +94,7 @@ impl CpuBackend {
 
     /// Uses the kernels for `set` instead; fails where the CPU can't run them.
     pub fn with_instruction_set(self, set: InstructionSet) -> Result<Self> {
-        let missing = || BackendError(format!("this CPU has no {}", set.name()));
+        let missing = || Error::new(ErrorKind::Unsupported, format!("this CPU has no {}", set.name()));
         Ok(Self { isa: Isa::new(set).ok_or_else(missing)?, ..self })
     }
 
@@ -165,9 +164,8 @@ impl Backend for CpuBackend {
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<CpuBuffer> {
         let values = rows.checked_mul(cols).and_then(Aligned::try_zeros);
-        let values = values.ok_or_else(|| {
-            BackendError(format!("there is not enough memory for activations of {rows} x {cols} floats"))
-        })?;
+        let bytes = (4 * rows as u64).saturating_mul(cols as u64);
+        let values = values.ok_or_else(|| Error::no_memory("activations", bytes))?;
         Ok(CpuBuffer { cols, values })
     }
 
@@ -175,10 +173,7 @@ impl Backend for CpuBackend {
         agree("embed: columns", table.cols(), out.cols)?;
         let ids = &batch.ids;
         agree("embed: rows", ids.len(), out.rows())?;
-        if let Some(id) = ids.iter().find(|id| **id as usize >= table.rows()) {
-            let rows = table.rows();
-            return Err(BackendError(format!("embed: token id {id} is outside a table of {rows} rows")));
-        }
+        batch.check_ids(table.rows())?;
         self.run(|| out.par_rows().for_each(|(t, row)| table.read_row(ids[t] as usize, row)));
         Ok(())
     }
@@ -194,7 +189,7 @@ impl Backend for CpuBackend {
     }
 
     fn head_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32) -> Result<()> {
-        agree("head_norm: channels past whole heads", 0, x.cols % weight.len().max(1))?;
+        whole_heads("head_norm: input", x.cols, weight.len())?;
         let isa = self.isa;
         self.run(|| x.par_rows().for_each(|(_, row)| rows::head_norm(isa, row, weight, eps)));
         Ok(())
@@ -229,10 +224,13 @@ impl Backend for CpuBackend {
     ) -> Result<()> {
         let positions = batch.positions();
         agree("rotary: rows", positions.len(), x.rows())?;
-        agree("rotary: channels past whole heads", 0, x.cols % head_dim.max(1))?;
+        whole_heads("rotary: input", x.cols, head_dim)?;
         if 2 * frequencies.len() > head_dim {
-            let pairs = frequencies.len();
-            return Err(BackendError(format!("rotary: {pairs} pairs do not fit a head of {head_dim}")));
+            return Err(wrong_shape(
+                "rotary: frequencies",
+                format!("at most {}", head_dim / 2),
+                frequencies.len(),
+            ));
         }
         let isa = self.isa;
         let rotate = |(cos, sin): &mut (Vec<f32>, Vec<f32>), (t, row): (usize, &mut [f32])| {
@@ -254,9 +252,7 @@ impl Backend for CpuBackend {
         shape: Attention,
         out: &mut CpuBuffer,
     ) -> Result<()> {
-        if shape.kv_heads == 0 || shape.head_dim == 0 || !shape.heads.is_multiple_of(shape.kv_heads) {
-            return Err(BackendError(format!("attention: {shape:?} has no whole groups of heads")));
-        }
+        shape.check()?;
         for (buffer, what, heads) in [
             (q, "attention: query columns", shape.heads),
             (k, "attention: key columns", shape.kv_heads),
@@ -358,9 +354,7 @@ impl Backend for CpuBackend {
         let targets = &batch.targets;
         agree("head_loss: rows", targets.len(), x.rows())?;
         let vocabulary = head.rows();
-        if let Some(id) = targets.iter().find(|id| **id != NO_TARGET && **id as usize >= vocabulary) {
-            return Err(BackendError(format!("head_loss: target {id} is outside {vocabulary} rows")));
-        }
+        batch.check_targets(vocabulary)?;
         if targets.is_empty() || vocabulary == 0 {
             return Ok(vec![0.0; targets.len()]);
         }

@@ -5,13 +5,11 @@ use std::ops;
 use bitgauge_shaders::{Kernel, params};
 
 use super::coop::tiles_across;
-use super::memory::ROW_BLOCK;
+use super::memory::{ROW_BLOCK, over_limit};
 use super::products::Products;
 use super::recorder::Dispatch;
 use super::{GpuBackend, GpuBatch, GpuBuffer};
-use crate::backend::{Attention, BackendError};
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{Attention, Result, wrong_shape};
 
 /// Queries of one workgroup of attention.wgsl.
 const BLOCK: usize = 32;
@@ -33,11 +31,13 @@ impl GpuBackend {
         out: &GpuBuffer,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
-        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || !(1..=MAX_HEAD_DIM).contains(&head_dim) {
-            return Err(BackendError(format!(
-                "attention: {heads} query heads, {kv_heads} key/value heads of {head_dim} channels; \
-                 expected a multiple, and at most {MAX_HEAD_DIM} channels"
-            )));
+        shape.check()?;
+        if head_dim > MAX_HEAD_DIM {
+            return Err(wrong_shape(
+                "attention: channels of a head",
+                format!("at most {MAX_HEAD_DIM}"),
+                head_dim,
+            ));
         }
         let (tokens, positions) = (batch.host.tokens(), batch.host.positions());
         q.expect("attention: q", tokens, heads * head_dim)?;
@@ -169,12 +169,8 @@ impl GpuBackend {
         let keys = (self.limit / k.row_bytes()) as usize;
         let mut most = queries.min(keys.saturating_sub(before)).min(positions.len() - start);
         if most == 0 {
-            return Err(BackendError(format!(
-                "attention: the keys of token {start}, {} rows of {} bytes, are over the binding limit of {} bytes",
-                before + 1,
-                k.row_bytes(),
-                self.limit
-            )));
+            let what = format!("attention: the keys of token {start}");
+            return Err(over_limit(&what, (before as u64 + 1) * k.row_bytes(), self.limit));
         }
         let mut left = self.recorder.flops_limit;
         for (i, position) in positions[start..start + most].iter().enumerate() {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::GpuBackend;
 use super::handle::Stored;
 use super::memory::GpuBuffer;
-use crate::backend::BackendError;
+use crate::backend::Result;
 use crate::batch::Batch;
 
 /// Tokens of a chunk in delta_chunk.wgsl and delta_rule.wgsl.
@@ -45,7 +45,7 @@ pub(super) struct Turns {
 }
 
 impl GpuBackend {
-    pub(super) fn run_upload_batch(&mut self, batch: &Batch) -> Result<GpuBatch, BackendError> {
+    pub(super) fn run_upload_batch(&mut self, batch: &Batch) -> Result<GpuBatch> {
         let documents = documents(batch.documents());
         let table = |range: Range<usize>| [range.start as u32, range.len() as u32];
         let by_document: Vec<_> = documents.iter().map(|document| table(document.tokens.clone())).collect();

@@ -13,9 +13,7 @@ use super::products::Products;
 use super::recorder::{Dispatch, Range};
 use super::weights::Part;
 use super::{GpuBackend, GpuBuffer, GpuMatrix};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::Result;
 
 /// Tokens, and rows of weights, of one workgroup of matmul_coop.wgsl.
 const TILE: [usize; 2] = [128, 64];

@@ -5,11 +5,10 @@ use std::ops::Range;
 use bitgauge_shaders::{Heads, Kernel, params};
 
 use super::batch::{CHUNK, Document};
+use super::memory::over_limit;
 use super::recorder::{Dispatch, MAX_WORKGROUPS};
 use super::{GpuBackend, GpuBatch, GpuBuffer};
-use crate::backend::{BackendError, DeltaRule};
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{DeltaRule, Result, wrong_shape};
 
 /// Channels of the values that one workgroup of delta_rule.wgsl takes.
 const BLOCK: usize = 32;
@@ -25,7 +24,14 @@ impl GpuBackend {
         shape: DeltaRule,
         out: &GpuBuffer,
     ) -> Result<()> {
-        check(shape)?;
+        shape.check()?;
+        if shape.key_dim > MAX_KEY_DIM {
+            return Err(wrong_shape(
+                "delta_rule: channels of a key",
+                format!("at most {MAX_KEY_DIM}"),
+                shape.key_dim,
+            ));
+        }
         let tokens = batch.host.tokens();
         mixed.expect("delta_rule: queries, keys and values", tokens, shape.mixed_width())?;
         decay.expect("delta_rule: decays", tokens, shape.value_heads)?;
@@ -54,11 +60,8 @@ impl GpuBackend {
         for (i, document) in documents.iter().enumerate() {
             let length = document.tokens.len();
             if length > most {
-                return Err(BackendError(format!(
-                    "delta_rule: a document of {length} tokens, {row_bytes} bytes each, is over the binding limit \
-                     of {} bytes",
-                    self.limit
-                )));
+                let what = format!("delta_rule: a document of {length} tokens");
+                return Err(over_limit(&what, length as u64 * row_bytes, self.limit));
             }
             tokens += length;
             let fits = tokens <= most && tokens as u64 <= flops;
@@ -178,17 +181,4 @@ fn tokens_of(documents: &[Document]) -> Range<usize> {
 /// Floating-point operations for one token in delta_rule.wgsl.
 fn flops_per_token(shape: DeltaRule) -> u64 {
     (2 * shape.value_width() * (3 * shape.key_dim + 2 * CHUNK)) as u64
-}
-
-fn check(shape: DeltaRule) -> Result<()> {
-    let dims = [shape.key_heads, shape.value_heads, shape.key_dim, shape.value_dim];
-    if dims.contains(&0) || !shape.value_heads.is_multiple_of(shape.key_heads) || shape.key_dim > MAX_KEY_DIM
-    {
-        return Err(BackendError(format!(
-            "delta_rule: {} key heads of {} channels, {} value heads of {}; expected a multiple, and at most \
-             {MAX_KEY_DIM} channels of a key",
-            shape.key_heads, shape.key_dim, shape.value_heads, shape.value_dim
-        )));
-    }
-    Ok(())
 }

@@ -9,9 +9,7 @@ use super::handle::{Handle, Stored};
 use super::open::OpenDevice;
 use super::products::{Precision, Products};
 use super::staging::Staging;
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::Result;
 
 /// Uploads of fewer bytes are left to wgpu.
 const STAGED_BYTES: usize = 16 << 10;

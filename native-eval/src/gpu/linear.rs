@@ -9,10 +9,8 @@ use super::products::Products;
 use super::recorder::{Dispatch, Range};
 use super::weights::Part;
 use super::{GpuBackend, GpuBatch, GpuBuffer, GpuMatrix};
-use crate::backend::BackendError;
+use crate::backend::Result;
 use crate::batch::NO_TARGET;
-
-type Result<T> = std::result::Result<T, BackendError>;
 
 /// Tokens, and rows of weights, of one workgroup of matmul.wgsl.
 const TILE: usize = 64;
@@ -30,10 +28,7 @@ pub(super) struct Columns {
 impl GpuBackend {
     pub(super) fn run_embed(&mut self, table: &GpuMatrix, batch: &GpuBatch, out: &GpuBuffer) -> Result<()> {
         out.expect("embed: output", batch.host.tokens(), table.cols)?;
-        if let Some((t, id)) = batch.host.ids.iter().enumerate().find(|(_, id)| **id as usize >= table.rows) {
-            let rows = table.rows;
-            return Err(BackendError(format!("embed: token {t} has id {id}, the table has {rows} rows")));
-        }
+        batch.host.check_ids(table.rows)?;
         for part in &table.parts {
             for span in spans(out.rows, out.row_bytes(), self.limit, usize::MAX)? {
                 let dispatch = Dispatch {
@@ -130,14 +125,7 @@ impl GpuBackend {
     ) -> Result<Vec<f32>> {
         let targets = &batch.host.targets;
         x.expect("head_loss: input", targets.len(), head.cols)?;
-        let out_of_range =
-            |(_, target): &(usize, &u32)| **target != NO_TARGET && **target as usize >= head.rows;
-        if let Some((t, target)) = targets.iter().enumerate().find(out_of_range) {
-            let rows = head.rows;
-            return Err(BackendError(format!(
-                "head_loss: token {t} has target {target}, the head {rows} rows"
-            )));
-        }
+        batch.host.check_targets(head.rows)?;
 
         // The tokens of a chunk share a scratch of logits that is at least a tile wide.
         let bytes = self.limit.min(LOGIT_BYTES);

@@ -3,11 +3,11 @@
 use std::ops;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bitgauge_core::{Error, ErrorKind};
+
 use super::handle::{Handle, Stored};
 use super::recorder::{MAX_WORKGROUPS, Range};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{BackendError, Result, wrong_shape};
 
 /// Idle buffers kept: about as many as a layer uses at once.
 const IDLE_COUNT: usize = 12;
@@ -37,7 +37,10 @@ impl Pool {
         let bytes = (rows as u64)
             .checked_next_multiple_of(ROW_BLOCK as u64)
             .and_then(|rows| rows.checked_mul(stride * 4))
-            .ok_or_else(|| BackendError(format!("a buffer of {rows} x {cols} values is too large")))?
+            .ok_or_else(|| {
+                Error::new(ErrorKind::TooLarge, "a buffer is too large")
+                    .expected("at most 2^64 bytes", format!("{rows} x {cols} values"))
+            })?
             .max(16);
         let stored = match self.reuse(bytes) {
             Some(stored) => stored,
@@ -108,8 +111,16 @@ impl GpuBuffer {
         if (self.rows, self.cols) == (rows, cols) {
             return Ok(());
         }
-        Err(BackendError(format!("{what}: expected [{rows}, {cols}], found [{}, {}]", self.rows, self.cols)))
+        Err(wrong_shape(what, format!("[{rows}, {cols}]"), format!("[{}, {}]", self.rows, self.cols)))
     }
+}
+
+/// What would have to be bound as a whole, and is over the limit in bytes.
+pub(super) fn over_limit(what: &str, bytes: u64, limit: u64) -> BackendError {
+    Error::new(ErrorKind::TooLarge, "a binding is over the device's limit")
+        .within(what)
+        .expected(format!("at most {limit} bytes"), bytes)
+        .into()
 }
 
 /// Cuts `rows` rows into spans of at most `most` rows that also fit a binding of `limit` bytes and
@@ -123,9 +134,7 @@ pub(super) fn spans(
 ) -> Result<impl Iterator<Item = ops::Range<usize>>> {
     let fitting = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX);
     if fitting == 0 {
-        return Err(BackendError(format!(
-            "a row of {row_bytes} bytes is over the binding limit of {limit} bytes"
-        )));
+        return Err(over_limit("a row of activations", row_bytes, limit));
     }
     let step = fitting.min(most.max(1)).min(MAX_WORKGROUPS);
     let step = if step > ROW_BLOCK { step / ROW_BLOCK * ROW_BLOCK } else { step };

@@ -21,26 +21,24 @@ mod staging;
 mod timing;
 mod weights;
 
-pub use adapters::{AdapterChoice, AdapterInfo, adapters};
+pub use adapters::{AdapterChoice, AdapterClass, AdapterInfo, adapters};
 pub use batch::GpuBatch;
 pub use memory::GpuBuffer;
 pub use open::devices_opened;
 pub use products::Precision;
 pub use weights::GpuMatrix;
 
-use bitgauge_core::Matrix;
+use bitgauge_core::{Error, ErrorKind, Matrix};
 use bitgauge_shaders::Kernel;
 
-use crate::backend::{Attention, Backend, BackendError, DeltaRule, KernelTime};
+use crate::backend::{Attention, Backend, DeltaRule, KernelTime, Result};
 use crate::batch::Batch;
 use coop::Tiles;
 use device::Device;
 use handle::Stored;
-use memory::Pool;
+use memory::{Pool, over_limit};
 use recorder::{Range, Recorder};
 use timing::Timing;
-
-type Result<T> = std::result::Result<T, BackendError>;
 
 /// Tokens in flight where memory allows.
 const PREFERRED_TOKENS: u64 = 8_192;
@@ -78,9 +76,10 @@ impl ShaderPatch {
     fn apply(&self, source: &str) -> Result<String> {
         match source.matches(self.from).count() {
             1 => Ok(source.replace(self.from, self.to)),
-            count => {
-                Err(BackendError(format!("`{}` occurs {count} times in {}", self.from, self.kernel.label())))
-            }
+            count => Err(Error::new(ErrorKind::BadValue, "a shader's text can't be replaced")
+                .within(self.kernel.label())
+                .expected(format!("`{}` once", self.from), format!("it occurs {count} times"))
+                .into()),
         }
     }
 }
@@ -113,9 +112,9 @@ impl GpuBackend {
         let device = Device::open(choice, options.precision)?;
         let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
         if limit < MIN_BINDING_BYTES {
-            return Err(BackendError(format!(
-                "a binding limit of {limit} bytes, expected {MIN_BINDING_BYTES} or more"
-            )));
+            return Err(Error::new(ErrorKind::BadValue, "the binding limit is too low")
+                .expected(format!("{MIN_BINDING_BYTES} or more bytes"), limit)
+                .into());
         }
         let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);
         let recorder = Recorder::new(&device, options.patch, options.timed)?;
@@ -135,10 +134,7 @@ impl GpuBackend {
     fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<Stored> {
         let len = bytes.len() as u64;
         if len > self.limit {
-            return Err(BackendError(format!(
-                "{what} of {len} bytes, over the binding limit of {} bytes",
-                self.limit
-            )));
+            return Err(over_limit(what, len, self.limit));
         }
         self.device.upload(bytes, wgpu::BufferUsages::STORAGE)
     }
@@ -176,7 +172,7 @@ impl Backend for GpuBackend {
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
         let (hidden, intermediate) = (hidden as u64, intermediate as u64);
         let budget: u64 =
-            if self.device.handle.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
+            if self.device.handle.info.class == AdapterClass::Discrete { 4 << 30 } else { 1 << 30 };
         // What a token of Qwen3.6-27B takes, f16 copies included; others take less.
         let all = 4 * (14 * hidden + 4 * intermediate);
         let longest = 4 * hidden.max(intermediate);

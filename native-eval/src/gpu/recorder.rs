@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use bitgauge_core::{Error, ErrorKind};
 use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
 
 use super::ShaderPatch;
+use super::adapters::AdapterClass;
 use super::device::Device;
 use super::handle::{Handle, Stored};
 use super::products::Products;
 use super::timing::{Timing, Work};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::Result;
 
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
 const UNIFORM_STRIDE: u64 = 256;
@@ -135,10 +135,10 @@ impl Recorder {
             return Ok(());
         }
         if let Some(over) = dispatch.grid.iter().find(|n| **n > MAX_WORKGROUPS) {
-            let name = dispatch.kernel.name();
-            return Err(BackendError(format!(
-                "{name}: {over} workgroups along one axis, {MAX_WORKGROUPS} at most"
-            )));
+            return Err(Error::new(ErrorKind::TooLarge, "too many workgroups along one axis")
+                .within(dispatch.kernel.name())
+                .expected(format!("at most {MAX_WORKGROUPS}"), over)
+                .into());
         }
         if self.recorded.len() == SUBMISSION_DISPATCHES
             || self.flops.saturating_add(dispatch.flops) > self.flops_limit
@@ -250,7 +250,9 @@ impl Recorder {
         let made = self.in_the_making.remove(&kernel).map(JoinHandle::join);
         let pipeline = match made {
             Some(Ok(pipeline)) => pipeline,
-            Some(Err(_)) => return Err(BackendError(format!("building {} panicked", kernel.label()))),
+            Some(Err(_)) => {
+                return Err(device.handle.error(&format!("building {} panicked", kernel.label())));
+            }
             None => {
                 let plan = self.plan(&device.handle, kernel)?;
                 device.handle.call(|device, _| plan.build(device))
@@ -343,9 +345,9 @@ impl Plan {
 
 /// A few milliseconds on a fast GPU, half a second on a slow one, a second or two on a software driver.
 fn flops_limit(device: &Device) -> u64 {
-    let plain = match device.handle.info.device_type {
-        "discrete GPU" => 400_000_000_000,
-        "CPU" => 20_000_000_000,
+    let plain = match device.handle.info.class {
+        AdapterClass::Discrete => 400_000_000_000,
+        AdapterClass::Cpu => 20_000_000_000,
         _ => 50_000_000_000,
     };
     if device.products == Products::Cooperative { 8 * plain } else { plain }

@@ -6,9 +6,7 @@ use super::batch::Turns;
 use super::memory::spans;
 use super::recorder::Dispatch;
 use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{Result, whole_heads, wrong_shape};
 
 impl GpuBackend {
     pub(super) fn run_rms_norm(
@@ -35,7 +33,7 @@ impl GpuBackend {
     }
 
     pub(super) fn run_head_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
-        let heads = heads("head_norm", x.cols, weight.values.len())?;
+        let heads = whole_heads("head_norm: input", x.cols, weight.values.len())?;
         for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
             let dispatch = Dispatch {
                 kernel: Kernel::HeadNorm,
@@ -63,12 +61,10 @@ impl GpuBackend {
         head_dim: usize,
     ) -> Result<()> {
         x.expect("rotary: input", batch.host.tokens(), x.cols)?;
-        let heads = heads("rotary", x.cols, head_dim)?;
+        let heads = whole_heads("rotary: input", x.cols, head_dim)?;
         let pairs = frequencies.values.len();
         if 2 * pairs > head_dim {
-            return Err(BackendError(format!(
-                "rotary: {pairs} frequencies for heads of {head_dim} channels"
-            )));
+            return Err(wrong_shape("rotary: frequencies", format!("at most {}", head_dim / 2), pairs));
         }
         let turns = match batch.turns.take() {
             Some(turns) if turns.frequencies == frequencies.stored.buffer => turns,
@@ -161,14 +157,4 @@ impl GpuBackend {
         }
         Ok(())
     }
-}
-
-/// Heads of `head_dim` channels in a row of `cols`.
-pub(super) fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
-    if head_dim == 0 || !cols.is_multiple_of(head_dim) {
-        return Err(BackendError(format!(
-            "{operation}: rows of {cols} values are not whole heads of {head_dim}"
-        )));
-    }
-    Ok(cols / head_dim)
 }

@@ -7,9 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::handle::{Handle, Stored};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::Result;
 
 /// Bytes of one staging buffer.
 pub(super) const STAGING_BYTES: u64 = 16 << 20;
@@ -115,14 +113,12 @@ impl Staging {
 
     /// A mapped buffer: a new one, or the one that was submitted first.
     fn next(&mut self, handle: &Arc<Handle>) -> Result<Stored> {
-        if self.submitted.len() < STAGING_COUNT {
+        let is_full = self.submitted.len() >= STAGING_COUNT;
+        let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front_if(|_| is_full) else {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
             return handle.create_mapped(STAGING_BYTES, usage);
-        }
-        let start = Instant::now();
-        let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front() else {
-            return Err(BackendError("a ring without buffers".into()));
         };
+        let start = Instant::now();
         handle.wait(Some(submission))?;
         let failed =
             |error: &dyn std::fmt::Display| handle.error(&format!("mapping a staging buffer: {error}"));

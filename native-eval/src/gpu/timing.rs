@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bitgauge_core::{Error, ErrorKind};
 use bitgauge_shaders::Kernel;
 
 use super::device::Device;
 use super::handle::{Handle, Stored};
-use crate::backend::{BackendError, KernelTime};
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{KernelTime, Result};
 
 /// Bytes of one timestamp.
 const TIMESTAMP: u64 = 8;
@@ -34,10 +33,8 @@ impl Timing {
     /// Room for the timestamps of one submission of at most `dispatches` dispatches. Fails where the device has none.
     pub fn new(handle: &Arc<Handle>, dispatches: usize) -> Result<Self> {
         if !handle.call(|device, _| device.features()).contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Err(BackendError(format!(
-                "{} has no timestamps, so kernels can't be timed",
-                handle.info
-            )));
+            let what = format!("{} has no timestamps, so kernels can't be timed", handle.info);
+            return Err(Error::new(ErrorKind::Unsupported, what).into());
         }
         let count = 2 * dispatches as u32;
         let ty = wgpu::QueryType::Timestamp;

@@ -11,11 +11,10 @@ use half::slice::HalfFloatSliceExt;
 
 use super::device::Device;
 use super::handle::Stored;
+use super::memory::over_limit;
 use super::products::Products;
 use super::recorder::{MAX_WORKGROUPS, Recorder, bind};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{Result, wrong_shape};
 
 /// Parts begin at a multiple of this many rows, so that a quad of outputs lies within one part; or, with
 /// cooperative matrices, a whole matrix of them.
@@ -173,9 +172,7 @@ fn part_rows(
     let most = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX).min(MAX_WORKGROUPS * 64);
     let step = most / multiple * multiple;
     if step == 0 {
-        return Err(BackendError(format!(
-            "{multiple} rows of weights, {row_bytes} bytes each, are over the binding limit of {limit} bytes"
-        )));
+        return Err(over_limit(&format!("{multiple} rows of weights"), multiple as u64 * row_bytes, limit));
     }
     Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))
 }
@@ -220,10 +217,7 @@ fn dense_part(
 /// Bytes that one row takes in whichever of the five buffers it takes most.
 fn longest_row(packed: &Packed) -> Result<u64> {
     if !packed.scale_group.is_multiple_of(4) {
-        return Err(BackendError(format!(
-            "scale groups of {} columns, expected a multiple of 4",
-            packed.scale_group
-        )));
+        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", packed.scale_group));
     }
     let bases = packed.bases as u64;
     let sign = bases * packed.sign_words().next_multiple_of(SIGN_WORDS) as u64 * 4;

@@ -2,7 +2,7 @@
 
 use bitgauge_core::codec::decode_dense;
 use bitgauge_core::container::TensorEntry;
-use bitgauge_core::{Dense, Matrix, Values};
+use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Values};
 
 use super::MomentStore;
 use crate::backend::{Attention, Backend, BackendError, DeltaRule};
@@ -39,10 +39,6 @@ pub(super) struct Known<T> {
 /// Which of the model's matrices.
 pub(super) struct OnDisk(usize);
 
-fn unreadable(error: impl std::fmt::Display) -> BackendError {
-    BackendError(error.to_string())
-}
-
 impl<'a, B: Backend> Recorder<'a, B> {
     pub(super) fn new(inner: B, source: &'a mut Source, store: &'a mut MomentStore) -> Self {
         Self { inner, source, store, tensors: Vec::new(), writes: 0, last: None }
@@ -76,7 +72,7 @@ impl<'a, B: Backend> Recorder<'a, B> {
             self.store.share(name, set);
             return Ok(());
         }
-        let set = self.store.add(name, cols, &self.inner.read(&x.inner)?).map_err(unreadable)?;
+        let set = self.store.add(name, cols, &self.inner.read(&x.inner)?)?;
         self.last = Some((x.stamp, set));
         Ok(())
     }
@@ -87,18 +83,18 @@ impl<'a, B: Backend> Recorder<'a, B> {
         let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
         let row_bytes = cols * tensor.dtype.bytes();
         let bytes = match rows {
-            None => self.source.read_tensor(tensor).map_err(unreadable)?,
+            None => self.source.read_tensor(tensor)?,
             Some(rows) => {
                 let mut bytes = Vec::with_capacity(rows.len() * row_bytes as usize);
                 for &row in rows {
                     let row = self.source.read_tensor_range(tensor, u64::from(row) * row_bytes, row_bytes);
-                    bytes.extend(row.map_err(unreadable)?);
+                    bytes.extend(row?);
                 }
                 bytes
             }
         };
         let rows = bytes.len() as u64 / row_bytes;
-        let dense = decode_dense(&tensor.name, tensor.dtype, [rows, cols], &bytes).map_err(unreadable)?;
+        let dense = decode_dense(&tensor.name, tensor.dtype, [rows, cols], &bytes)?;
         self.inner.upload_matrix(Matrix::Dense(dense))
     }
 }
@@ -127,7 +123,7 @@ impl<B: Backend> Backend for Recorder<'_, B> {
             .len()
             .checked_sub(1)
             .map(OnDisk)
-            .ok_or_else(|| BackendError("no matrix was announced".into()))
+            .ok_or_else(|| Error::new(ErrorKind::Missing, "no matrix was announced").into())
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<B::Vector> {
