@@ -30,7 +30,7 @@ mod work;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::codec::{Bits, Fit, Settings};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;
@@ -76,7 +76,7 @@ pub enum PackMix {
     /// As good as it gets within a pack's size budgets and its limit for parameters that are not binary.
     Budget {
         /// Whose limits.
-        pack: Pack,
+        pack: Rules,
         /// 128 or 0 as above; `None` takes the better of the two.
         scale_group: Option<usize>,
     },

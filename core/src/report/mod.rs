@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::accounting::Accounting;
 use crate::container::ContainerKind;
-use crate::contract::Pack;
+use crate::contract::Rules;
 use crate::json::{self, FromJson, fields, names};
 use crate::{Error, ErrorKind, Result, limits, memory};
 
@@ -36,7 +36,7 @@ pub struct Report {
     /// What was inspected.
     pub artifact: ArtifactSummary,
     /// Whose limits were applied.
-    pub pack: Pack,
+    pub pack: Rules,
     /// The outcome of all gates together.
     pub verdict: Verdict,
     /// Every gate, in the validator's order.

@@ -1,7 +1,7 @@
 //! Packs under a competition pack's limits.
 
 use bitgauge_core::codec::{Layout, RowErrors, Settings};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::calibrate::{self, MomentStore};
@@ -20,7 +20,7 @@ use crate::source::Source;
 /// As [`super::pack`]; that even one basis without rescue rows is over the budget.
 pub(super) fn prepare(
     source: &mut Source,
-    pack: Pack,
+    pack: Rules,
     scale_group: Option<usize>,
     settings: &PackSettings,
     (work, moments): (&Work, &mut MomentStore),

@@ -8,7 +8,7 @@ use super::totals::ceil_bytes;
 use crate::contract::direct::DatasetHandle;
 use crate::contract::python::{Raised, Value, fixed6, to_float};
 use crate::contract::report_fields::{METRIC, with_proxy};
-use crate::contract::{Config, Limits, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
+use crate::contract::{Limits, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP, RuleSet};
 
 /// A run that passed every gate.
 pub(super) struct Outcome<'a> {
@@ -52,7 +52,7 @@ pub(super) fn stdout(outcome: &Outcome) -> String {
 
 /// last_run.json.
 pub(super) fn report(
-    config: &Config,
+    config: &RuleSet,
     limits: &Limits,
     dataset: &DatasetHandle,
     outcome: &Outcome,
