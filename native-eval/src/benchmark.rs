@@ -238,10 +238,10 @@ fn size_of(path: &Path) -> std::io::Result<u64> {
 fn io_fault(error: &std::io::Error, path: &Path) -> Error {
     Error::new(ErrorKind::Io, "the artifact can't be read")
         .within(path.display())
-        .expected("a file or folder", error)
+        .expected_found("a file or folder", error)
 }
 
 fn device_fault(error: &BackendError) -> Error {
     Error::new(ErrorKind::Unsupported, "the device can't score this model")
-        .expected("a working device", error)
+        .expected_found("a working device", error)
 }

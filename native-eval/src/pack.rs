@@ -191,7 +191,7 @@ fn prepare(
             let files = side_files(source, scale_group)?;
             if !(0.0..=1.0).contains(&rescue_fraction) {
                 return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
-                    .expected("a number from 0 to 1", rescue_fraction));
+                    .expected_found("a number from 0 to 1", rescue_fraction));
             }
             let mut plan = Plan::new(source, scale_group, progress)?;
             let codec = Settings { scale_group, bases, fit: settings.fit };

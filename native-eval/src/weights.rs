@@ -143,7 +143,7 @@ fn lap(since: &mut Instant) -> f64 {
 fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     let unsupported = |why: String| {
         Error::new(ErrorKind::Unsupported, "the artifact holds no model that bitgauge can evaluate")
-            .expected("dense or bitpack weights of a known architecture", why)
+            .expected_found("dense or bitpack weights of a known architecture", why)
             .hint("`bitgauge inspect` shows what can be judged without evaluating it")
     };
     if let Some(why) = &inventory.opaque {
@@ -154,7 +154,7 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     }
     if let Some(name) = inventory.missing.first() {
         return Err(Error::new(ErrorKind::Missing, "a weight is missing")
-            .expected(name, format!("{} weights missing", inventory.missing.len())));
+            .expected_found(name, format!("{} weights missing", inventory.missing.len())));
     }
     match inventory.config.as_ref().map(|config| config.architecture()) {
         Some(Architecture::Decoder(decoder)) => Ok(decoder),

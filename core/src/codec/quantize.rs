@@ -69,7 +69,7 @@ pub fn quantize_block(
 ) -> Result<Packed> {
     if let Some(carry) = carry.filter(|carry| carry.cols != block.cols) {
         return Err(Error::new(ErrorKind::WrongShape, "the moments are of another weight")
-            .expected(format!("{} columns", block.cols), carry.cols));
+            .expected_found(format!("{} columns", block.cols), carry.cols));
     }
     let mut packed = Packed {
         rows: block.rows,
@@ -185,7 +185,7 @@ pub fn row_errors(
 pub fn choose_rescue_rows(binary: &[f32], rescue: &[f32], fraction: f64) -> Result<Vec<u32>> {
     if !(0.0..=1.0).contains(&fraction) {
         return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
-            .expected("a number from 0 to 1", fraction));
+            .expected_found("a number from 0 to 1", fraction));
     }
     let gains = binary.iter().zip(rescue).zip(0..).map(|((binary, rescue), row)| (binary - rescue, row));
     let mut gains: Vec<(f32, u32)> = gains.filter(|&(gain, _)| gain > 0.0).collect();
@@ -201,7 +201,7 @@ fn read_finite_row(block: &Dense, first_row: usize, r: usize, row: &mut [f32]) -
     match row.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(c) => Err(Error::new(ErrorKind::BadValue, "a weight is not a finite number")
-            .expected("finite weights", format!("{} in row {}, column {c}", row[c], first_row + r))),
+            .expected_found("finite weights", format!("{} in row {}, column {c}", row[c], first_row + r))),
     }
 }
 
@@ -211,5 +211,5 @@ fn check_rows(rescue_rows: &[u32], rows: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::BadValue, "the rescue rows can't be used")
-        .expected(format!("strictly increasing rows below {rows}"), format!("{rescue_rows:?}")))
+        .expected_found(format!("strictly increasing rows below {rows}"), format!("{rescue_rows:?}")))
 }

@@ -105,14 +105,17 @@ impl DeltaNet {
         };
         if !sizes.value_heads.is_multiple_of(sizes.key_heads) {
             return Err(Error::new(ErrorKind::BadValue, "the value heads can't share the key heads evenly")
-                .expected("`linear_num_value_heads` a multiple of `linear_num_key_heads`", {
+                .expected_found("`linear_num_value_heads` a multiple of `linear_num_key_heads`", {
                     format!("{} and {}", sizes.value_heads, sizes.key_heads)
                 }));
         }
         // Every factor is at most 2^24, so the sum fits u64.
         if sizes.mixed_width() > limits::MODEL_DIMENSION {
             return Err(Error::new(ErrorKind::TooLarge, "the linear-attention heads together are too wide")
-                .expected(format!("at most {} channels", limits::MODEL_DIMENSION), sizes.mixed_width()));
+                .expected_found(
+                    format!("at most {} channels", limits::MODEL_DIMENSION),
+                    sizes.mixed_width(),
+                ));
         }
         Ok(sizes)
     }
@@ -196,14 +199,14 @@ impl Decoder {
     fn check_heads(&self) -> Result<()> {
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(Error::new(ErrorKind::BadValue, "the query heads can't share the key heads evenly")
-                .expected("`num_attention_heads` a multiple of `num_key_value_heads`", {
+                .expected_found("`num_attention_heads` a multiple of `num_key_value_heads`", {
                     format!("{} and {}", self.heads, self.kv_heads)
                 }));
         }
         let gates = 1 + u64::from(self.output_gate());
         match self.heads.checked_mul(gates * self.head_dim) {
             Some(width) if width <= limits::MODEL_DIMENSION => Ok(()),
-            _ => Err(Error::new(ErrorKind::TooLarge, "the heads together are too wide").expected(
+            _ => Err(Error::new(ErrorKind::TooLarge, "the heads together are too wide").expected_found(
                 format!("`num_attention_heads` * `head_dim` at most {}", limits::MODEL_DIMENSION / gates),
                 format!("{} * {}", self.heads, self.head_dim),
             )),
@@ -218,11 +221,12 @@ fn head_dim(family: Family, fields: &Fields<'_>, hidden: u64, heads: u64) -> Res
         (None, Family::Qwen3) => Ok(QWEN3_HEAD_DIM),
         (None, Family::Qwen35) => Err(fields.missing("head_dim", "a positive whole number")),
         (None, Family::Llama) if hidden.is_multiple_of(heads) => Ok(hidden / heads),
-        (None, Family::Llama) => Err(Error::new(
-            ErrorKind::BadValue,
-            "the heads can't share the width evenly",
-        )
-        .expected("`hidden_size` a multiple of `num_attention_heads`", format!("{hidden} and {heads}"))),
+        (None, Family::Llama) => {
+            Err(Error::new(ErrorKind::BadValue, "the heads can't share the width evenly").expected_found(
+                "`hidden_size` a multiple of `num_attention_heads`",
+                format!("{hidden} and {heads}"),
+            ))
+        }
     }
 }
 

@@ -63,16 +63,16 @@ impl Config {
     fn parse_fields(bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > limits::CONFIG_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "the configuration is too long")
-                .expected(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
+                .expected_found(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
         }
         memory::require_tree(bytes, "config.json")?;
         let value = json::parse(bytes).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the configuration is not valid JSON")
-                .expected("a JSON object", error)
+                .expected_found("a JSON object", error)
         })?;
         let Value::Object(map) = &value else {
             return Err(Error::new(ErrorKind::Malformed, "the configuration is not a JSON object")
-                .expected("an object", json_type(&value)));
+                .expected_found("an object", json_type(&value)));
         };
         let fields = Fields::new(map, "");
         let model_type =

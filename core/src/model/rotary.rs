@@ -60,7 +60,7 @@ impl Rotary {
             return Ok(Self { theta, channels, scaling });
         }
         Err(Error::new(ErrorKind::BadValue, "rotary embedding needs channels in pairs")
-            .expected("an even `head_dim` (times `partial_rotary_factor`)", channels))
+            .expected_found("an even `head_dim` (times `partial_rotary_factor`)", channels))
     }
 
     /// Radians per position of each pair of channels, `[channels / 2]`, in f32 as the models were
@@ -115,7 +115,7 @@ impl Llama3Scaling {
             return Ok(scaling);
         }
         Err(Error::new(ErrorKind::BadValue, "the wavelengths of the rotary scaling are not in order")
-            .expected("`high_freq_factor` above `low_freq_factor`", {
+            .expected_found("`high_freq_factor` above `low_freq_factor`", {
                 format!("{} and {}", scaling.high, scaling.low)
             }))
     }

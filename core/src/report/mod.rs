@@ -346,11 +346,11 @@ impl Report {
         let report =
             json::parse(text.as_bytes()).and_then(<Self as FromJson>::from_json).map_err(|error| {
                 Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
-                    .expected("JSON as `bitgauge inspect --report` writes it", error)
+                    .expected_found("JSON as `bitgauge inspect --report` writes it", error)
             })?;
         if report.schema_version != SCHEMA_VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "the report is of another version")
-                .expected(format!("schema_version {SCHEMA_VERSION}"), report.schema_version)
+                .expected_found(format!("schema_version {SCHEMA_VERSION}"), report.schema_version)
                 .hint("inspect the artifact again, or open the report with a newer bitgauge"));
         }
         Ok(report)
@@ -365,6 +365,6 @@ impl Report {
     /// The error for a text of more than [`limits::REPORT_BYTES`], for who can tell before reading it.
     pub fn too_long(bytes: u64) -> Error {
         Error::new(ErrorKind::TooLarge, "the report is too long")
-            .expected(format!("at most {} bytes", limits::REPORT_BYTES), bytes)
+            .expected_found(format!("at most {} bytes", limits::REPORT_BYTES), bytes)
     }
 }

@@ -290,7 +290,7 @@ impl Session {
 
 fn broken(said: String) -> Error {
     Error::new(bitgauge_core::ErrorKind::Io, "the inspection broke off")
-        .expected("an answer of the page's worker", said)
+        .expected_found("an answer of the page's worker", said)
         .hint("reload the page; if it happens again, please report the file's structure as a bug")
 }
 

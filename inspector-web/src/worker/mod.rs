@@ -164,7 +164,7 @@ async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Optio
             "a compressed tar shows its files only from end to end",
         )
         .within(name)
-        .expected("a zip, a safetensors file, a GGUF file or a plain tar", packing.name())
+        .expected_found("a zip, a safetensors file, a GGUF file or a plain tar", packing.name())
         .hint("download the file and open it here"));
     }
     if !packing.is_read_here() {
@@ -259,5 +259,5 @@ fn send_report() -> Result<()> {
 fn browser_error(what: &str, error: &JsValue) -> Error {
     let said = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.to_string()));
     let said = said.or_else(|| JSON::stringify(error).ok().map(String::from)).unwrap_or_default();
-    Error::new(ErrorKind::Io, what).expected("a readable file", said)
+    Error::new(ErrorKind::Io, what).expected_found("a readable file", said)
 }

@@ -26,7 +26,7 @@ pub(super) fn open(options: &BenchOptions, path: &Path) -> Result<Source> {
         _ => {
             return Err(Error::new(ErrorKind::WrongShape, "the artifact holds another model")
                 .within(path.display())
-                .expected(format!("the shape {}", options.name), "another")
+                .expected_found(format!("the shape {}", options.name), "another")
                 .hint("name a file that does not exist yet, and it is written"));
         }
     }

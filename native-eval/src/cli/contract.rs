@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<String, Error> {
 fn malformed(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Malformed, "the settings can't be used")
         .within(path.display())
-        .expected("a JSON object with the fields of the validator's config", why)
+        .expected_found("a JSON object with the fields of the validator's config", why)
 }
 
 /// Ends a run that gave no result. The validator's own words go to stderr as they are.

@@ -52,7 +52,7 @@ fn inspected_json(path: &Path, rules: Rules) -> Result<Option<Report>, Error> {
     let fault = |error: std::io::Error| {
         Error::new(ErrorKind::Io, "the file cannot be read")
             .within(path.display())
-            .expected("a readable file", error)
+            .expected_found("a readable file", error)
     };
     let mut text = Vec::new();
     (&bytes).take(BEGINNING_BYTES).read_to_end(&mut text).map_err(fault)?;

@@ -58,7 +58,7 @@ fn report_text(path: &Path) -> Result<Option<String>, Error> {
     let fault = |error: std::io::Error| {
         Error::new(ErrorKind::Io, "the report cannot be read")
             .within(path.display())
-            .expected("a readable file in UTF-8", error)
+            .expected_found("a readable file in UTF-8", error)
     };
     if path.is_dir() || !path.exists() {
         return Ok(None);

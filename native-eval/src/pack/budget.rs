@@ -85,7 +85,7 @@ fn too_small(plan: &Plan, caps: Caps, least: Option<u64>) -> Error {
     let found = least.map_or_else(|| "more".into(), |least| format!("at least {least} bytes"));
     let wanted = format!("{} bytes for {} parameters", caps.artifact_bytes, plan.parameters);
     Error::new(ErrorKind::TooLarge, "the model does not fit the budget in one bit per weight")
-        .expected(wanted, found)
+        .expected_found(wanted, found)
         .hint("tokenizer files, config.json and tensors that are not matrices count as well: make those smaller")
 }
 

@@ -200,7 +200,7 @@ fn finite(expected: &ExpectedTensor, matrix: Matrix) -> std::result::Result<Vec<
         Some(i) => Err(LoadError::NotFinite(
             Error::new(ErrorKind::BadValue, "a weight is not a finite number")
                 .within(&expected.name)
-                .expected("finite numbers", format!("{} at index {i}", values[i])),
+                .expected_found("finite numbers", format!("{} at index {i}", values[i])),
         )),
     }
 }
@@ -209,7 +209,7 @@ fn finite(expected: &ExpectedTensor, matrix: Matrix) -> std::result::Result<Vec<
 fn growing(expected: &ExpectedTensor) -> Error {
     Error::new(ErrorKind::BadValue, "a decay rate is above 0, so the state would grow")
         .within(&expected.name)
-        .expected("-e^A_log, below 0", "a positive number")
+        .expected_found("-e^A_log, below 0", "a positive number")
 }
 
 /// The inventory has been checked for missing weights, so this happens only if it was not.

@@ -30,7 +30,7 @@ pub(super) fn config(header: &Header) -> Result<Config> {
     if !matches!(header.metadata.get("split.count"), None | Some(Value::Integer(0 | 1))) {
         return Err(Error::new(ErrorKind::Unsupported, "the model is split into several files")
             .within("split.count")
-            .expected("one file", "several")
+            .expected_found("one file", "several")
             .hint("join them with llama.cpp's gguf-split"));
     }
     let (family, model_type) = match architecture.as_str() {
@@ -63,7 +63,7 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
             "stretched rotary frequencies are not read from GGUF",
         )
         .within("rope_freqs.weight")
-        .expected("no such tensor", "one")
+        .expected_found("no such tensor", "one")
         .hint("evaluate the model's own folder instead"));
     }
     match keys.find("rope.scaling.type") {
@@ -82,7 +82,7 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
     if keys.optional("attention.value_length")?.is_some_and(|value| value != head_dim) {
         return Err(Error::new(ErrorKind::Unsupported, "keys and values differ in width")
             .within("attention.value_length")
-            .expected(head_dim, "another length"));
+            .expected_found(head_dim, "another length"));
     }
     let fields = json!({
         "model_type": model_type,
@@ -109,7 +109,7 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
     } else if turning != head_dim {
         return Err(Error::new(ErrorKind::Unsupported, "only some channels of a head turn")
             .within("rope.dimension_count")
-            .expected(head_dim, turning));
+            .expected_found(head_dim, turning));
     }
     Ok((layers, fields))
 }
@@ -121,7 +121,7 @@ fn delta_net(keys: &Keys, fields: &mut Map<String, Json>) -> Result<()> {
     if value_heads == 0 || !width.is_multiple_of(value_heads) {
         return Err(Error::new(ErrorKind::BadValue, "the value heads can't share the width evenly")
             .within("ssm.inner_size")
-            .expected(format!("a multiple of {value_heads}"), width));
+            .expected_found(format!("a multiple of {value_heads}"), width));
     }
     let more = [
         ("linear_num_key_heads", keys.integer("ssm.group_count")?),
@@ -181,10 +181,10 @@ impl Keys<'_> {
         }
         Error::new(kind, "a metadata key has a value that can't be used")
             .within(self.name(key))
-            .expected(wanted, found)
+            .expected_found(wanted, found)
     }
 }
 
 fn missing(key: &str, wanted: &str) -> Error {
-    Error::new(ErrorKind::Missing, "the metadata is incomplete").within(key).expected(wanted, "nothing")
+    Error::new(ErrorKind::Missing, "the metadata is incomplete").within(key).expected_found(wanted, "nothing")
 }

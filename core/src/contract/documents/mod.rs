@@ -49,7 +49,7 @@ pub fn select_documents(
     if count > limits::HELDOUT_DOCUMENTS {
         return Err(Error::new(ErrorKind::TooLarge, "too many documents are asked for")
             .within("AUTORESEARCH_HELDOUT_DOCUMENT_COUNT")
-            .expected(format!("at most {}", limits::HELDOUT_DOCUMENTS), count)
+            .expected_found(format!("at most {}", limits::HELDOUT_DOCUMENTS), count)
             .into());
     }
     let Selection { dataset, split, rotation_key, mix, .. } = selection;

@@ -152,7 +152,10 @@ pub(super) fn text_of(bytes: Vec<u8>, path: &str) -> Result<String, Halt> {
         Error::new(ErrorKind::BadValue, "a held-out document is not UTF-8")
             .within(path)
             .at(at as u64)
-            .expected("UTF-8", format!("the byte {:#04x}", error.as_bytes().get(at).copied().unwrap_or(0)))
+            .expected_found(
+                "UTF-8",
+                format!("the byte {:#04x}", error.as_bytes().get(at).copied().unwrap_or(0)),
+            )
     })?;
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
@@ -170,7 +173,7 @@ pub(super) fn os_error(error: &ReadError, path: &str) -> Halt {
         }
         ReadError::Other(why) => Error::new(ErrorKind::Io, "a held-out document can't be read")
             .within(path)
-            .expected("a file", why)
+            .expected_found("a file", why)
             .into(),
     }
 }
@@ -190,7 +193,7 @@ pub(in crate::contract) fn missing_corpus(user: &str, place: &str) -> Error {
     let what = format!("{user} the validator's built-in texts, which bitgauge does not ship");
     Error::new(ErrorKind::Missing, what)
         .within(place)
-        .expected("--corpus FILE.json with {group: [texts]}", "no corpus")
+        .expected_found("--corpus FILE.json with {group: [texts]}", "no corpus")
         .hint(
             "in a checkout of the task, save the six groups of texts of its shared benchmark module as JSON",
         )

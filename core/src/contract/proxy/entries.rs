@@ -96,7 +96,7 @@ pub(super) fn read_entries(artifact: Node, rows: &Rows, config: &RuleSet) -> Res
             if entries.len() >= limits::PROXY_ENTRIES {
                 return Err(Error::new(ErrorKind::TooLarge, "too many accounting entries")
                     .within(source)
-                    .expected(format!("at most {}", limits::PROXY_ENTRIES), "more")
+                    .expected_found(format!("at most {}", limits::PROXY_ENTRIES), "more")
                     .into());
             }
             let declared = Declared { fields, source: &source, layer };

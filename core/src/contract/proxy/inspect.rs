@@ -25,7 +25,7 @@ pub fn looks_like_json(first: &[u8]) -> bool {
 /// The error for an artifact of more than [`limits::PROXY_BYTES`], for who can tell before reading it.
 pub fn too_long(bytes: u64) -> Error {
     Error::new(ErrorKind::TooLarge, "the JSON artifact is too long")
-        .expected(format!("at most {} bytes", limits::PROXY_BYTES), bytes)
+        .expected_found(format!("at most {} bytes", limits::PROXY_BYTES), bytes)
 }
 
 /// Judges a JSON artifact without documents: all gates of a run but the quality floor.

@@ -123,7 +123,7 @@ impl Settings {
         let bases = bases.ok_or_else(|| {
             Error::new(ErrorKind::TooLarge, "too many additive bases")
                 .within("binary_basis_count")
-                .expected(format!("at most {}", limits::PROXY_BASES), "more")
+                .expected_found(format!("at most {}", limits::PROXY_BASES), "more")
         })?;
         let keep = (elements as f64 * clamped).round_ties_even() as usize;
         Ok(Self { keep, scale_multiplier, threshold_multiplier, bases })

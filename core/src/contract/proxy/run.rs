@@ -100,7 +100,10 @@ fn words(corpus: Option<&Corpus>) -> Result<Vec<String>, Halt> {
     }
     Err(Error::new(ErrorKind::Malformed, "the corpus is not the validator's")
         .within("--corpus")
-        .expected(format!("texts of {VOCABULARY} distinct words"), format!("{} distinct words", words.len()))
+        .expected_found(
+            format!("texts of {VOCABULARY} distinct words"),
+            format!("{} distinct words", words.len()),
+        )
         .into())
 }
 

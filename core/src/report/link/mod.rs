@@ -87,24 +87,24 @@ pub fn decode(fragment: &str) -> Result<Option<Report>> {
 fn read(text: &str) -> Result<Report> {
     if text.len() > limits::LINK_CHARACTERS {
         return Err(Error::new(ErrorKind::TooLarge, "the link is too long")
-            .expected(format!("at most {} characters", limits::LINK_CHARACTERS), text.len()));
+            .expected_found(format!("at most {} characters", limits::LINK_CHARACTERS), text.len()));
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| {
         Error::new(ErrorKind::Malformed, "the link's text is damaged")
-            .expected("letters, digits, - and _ (base64url)", error)
+            .expected_found("letters, digits, - and _ (base64url)", error)
             .hint("copy the whole link again")
     })?;
     let (&version, _) = bytes.split_first().ok_or_else(|| truncated(0))?;
     if ![VERSION, VERSION_WITH_SOURCE].contains(&version) {
         return Err(Error::new(ErrorKind::Unsupported, "the link is of another version")
-            .expected(format!("version {VERSION} or {VERSION_WITH_SOURCE}"), version)
+            .expected_found(format!("version {VERSION} or {VERSION_WITH_SOURCE}"), version)
             .hint("open it with a newer bitgauge"));
     }
     let split = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| truncated(bytes.len()))?;
     let (content, checksum) = bytes.split_at(split);
     if crc32(content) != checksum {
         return Err(Error::new(ErrorKind::Checksum, "the link is damaged")
-            .expected(format!("checksum {checksum:02x?}"), format!("{:02x?}", crc32(content)))
+            .expected_found(format!("checksum {checksum:02x?}"), format!("{:02x?}", crc32(content)))
             .hint("copy the whole link again"));
     }
     // The version stays in, so that offsets in errors are those of the whole.
@@ -126,7 +126,7 @@ fn crc32(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
 
 fn truncated(found: usize) -> Error {
     Error::new(ErrorKind::Truncated, "the link ends too early")
-        .expected("a report", format!("{found} bytes"))
+        .expected_found("a report", format!("{found} bytes"))
         .hint("copy the whole link again")
 }
 
