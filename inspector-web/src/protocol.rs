@@ -139,7 +139,12 @@ mod tests {
     fn what_is_sent_is_received() {
         let name = || "m.zip".to_owned();
         let rules = Rules::Ternary;
-        comes_back(Request::Open { name: name(), folder: true, paths: vec!["a".into(), "b/c".into()], rules });
+        comes_back(Request::Open {
+            name: name(),
+            folder: true,
+            paths: vec!["a".into(), "b/c".into()],
+            rules,
+        });
         comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), rules });
         comes_back(Request::Hash);
         comes_back(Request::ReadAll { hash_tensors: true });
