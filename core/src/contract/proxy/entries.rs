@@ -1,11 +1,11 @@
 //! What an artifact declares beside its matrices: residuals, scales, side tables, more rescue.
 
 use num_bigint::BigInt;
-use num_traits::{Signed, Zero};
+use num_traits::Zero;
 
-use super::totals::{ceil_bytes, quotient};
 use crate::contract::python::{
-    Exception, Node, Raised, Value, lower, object, significant12, to_float, to_int, trim,
+    Exception, Node, Raised, Value, ceil_bytes, lower, non_negative, object, quotient, significant12,
+    to_float, to_int, trim,
 };
 use crate::contract::{Halt, RuleSet};
 use crate::{Error, ErrorKind, limits};
@@ -218,15 +218,6 @@ fn read_bits(
         return ceil_times(config.rescue_bits_per_parameter);
     }
     Err(Raised::value(format!("{place} must declare compressed_bits, size_bytes, or bits_per_parameter")))
-}
-
-/// `int(value)`, not negative. Infinity is an overflow, which the validator does not catch.
-pub(super) fn non_negative(value: &Value, place: &str) -> Result<BigInt, Raised> {
-    match to_int(value) {
-        Ok(int) if !int.is_negative() => Ok(int),
-        Err(raised) if raised.exception == Exception::OverflowError => Err(raised),
-        _ => Err(Raised::value(format!("{place} must be a non-negative integer"))),
-    }
 }
 
 #[cfg(test)]

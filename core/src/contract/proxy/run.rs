@@ -4,12 +4,11 @@ use num_bigint::BigInt;
 
 use super::candidate::{Candidate, compile};
 use super::model::{Metrics, Teacher, VOCABULARY, vocabulary};
-use super::report::{Outcome, report, stdout};
+use super::report::{PassedRun, report, stdout};
 use super::submission::Submission;
-use super::totals::ceil_bytes;
 use crate::contract::direct::{DatasetHandle, RunOutput};
 use crate::contract::documents::{Corpus, Files, missing_corpus};
-use crate::contract::python::{Exception, Node, Raised, fixed6, to_int};
+use crate::contract::python::{Exception, Node, Raised, ceil_bytes, fixed6, to_int};
 use crate::contract::{Environment, Halt, Limits, RuleSet, choose_documents};
 use crate::scan::{Digest, Sha256, hex};
 use crate::{Error, ErrorKind};
@@ -50,7 +49,7 @@ pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<RunOutput, Halt>
         let quality = fixed6(metrics.quality);
         return Err(Raised::rejection(format!("quality_floor heldout_quality={quality}")).into());
     }
-    let outcome = Outcome {
+    let outcome = PassedRun {
         candidate: &candidate,
         metrics,
         secondary_metric: secondary_metric(config, &candidate)?,
