@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bitgauge_core::codec::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Quantization, Role};
+use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
@@ -176,7 +176,8 @@ fn turned_heads(inventory: &Inventory, role: Role) -> Option<usize> {
     use LayerPart::{KBias, KProj, QBias, QProj};
     let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
     let decoder = decoder(inventory).ok()?;
-    let is_turned = decoder.family == Family::Llama && convention(inventory) == Convention::LlamaCpp;
+    let is_turned =
+        decoder.family.defaults().gguf_pairs_channels && convention(inventory) == Convention::LlamaCpp;
     is_turned.then_some(decoder.head_dim as usize)
 }
 

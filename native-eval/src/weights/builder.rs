@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bitgauge_core::model::{Decoder, ExpectedTensor, Family, LayerPart, LayerType, Role};
+use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, LayerType, Role};
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 
 use super::LoadError;
@@ -118,9 +118,9 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         }
     }
 
-    /// Qwen3.5's checkpoints store most norms as their difference from 1.
+    /// Undoes norms that a checkpoint stores as their difference from 1.
     fn uncentre(&self, values: &mut [f32]) {
-        if self.decoder.family == Family::Qwen35 && self.convention == Convention::Checkpoint {
+        if self.decoder.family.defaults().centred_norms && self.convention == Convention::Checkpoint {
             values.iter_mut().for_each(|value| *value += 1.0);
         }
     }

@@ -33,25 +33,21 @@ pub(super) fn config(header: &Header) -> Result<Config> {
             .expected_found("one file", "several")
             .hint("join them with llama.cpp's gguf-split"));
     }
-    let (family, model_type) = match architecture.as_str() {
-        "qwen3" => (Family::Qwen3, "qwen3"),
-        "qwen35" => (Family::Qwen35, "qwen3_5_text"),
-        "llama" => (Family::Llama, "llama"),
-        other => {
-            let json = json!({"model_type": format!("gguf:{other}"), "quantization_config": {"quant_method": "gguf"}});
-            return Ok(Config { family: None, layers: 0, json: json.to_string().into_bytes() });
-        }
+    let Some(family) = Family::of_gguf(architecture) else {
+        let model_type = format!("gguf:{architecture}");
+        let json = json!({"model_type": model_type, "quantization_config": {"quant_method": "gguf"}});
+        return Ok(Config { family: None, layers: 0, json: json.to_string().into_bytes() });
     };
     let keys = Keys { header, architecture };
-    let (layers, mut fields) = decoder(&keys, model_type)?;
-    if family == Family::Qwen35 {
-        delta_net(&keys, &mut fields)?;
+    let (layers, mut fields) = decoder(&keys, family)?;
+    if let Some(interval) = family.defaults().full_attention_interval {
+        delta_net(&keys, interval, &mut fields)?;
     }
     Ok(Config { family: Some(family), layers, json: Json::Object(fields).to_string().into_bytes() })
 }
 
 /// The fields that every family has.
-fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
+fn decoder(keys: &Keys, family: Family) -> Result<(u64, Map<String, Json>)> {
     let header = keys.header;
     let shape_of = |name: &str| header.tensors.iter().find(|t| t.name == name).map(|t| &t.shape);
     let Some([vocabulary, _]) = shape_of("token_embd.weight").map(Vec::as_slice) else {
@@ -85,7 +81,7 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
             .expected_found(head_dim, "another length"));
     }
     let fields = json!({
-        "model_type": model_type,
+        "model_type": family.decoder_type(),
         "hidden_size": hidden,
         "intermediate_size": keys.integer("feed_forward_length")?,
         "num_hidden_layers": layers,
@@ -102,7 +98,7 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
     });
     let turning = keys.optional("rope.dimension_count")?.unwrap_or(head_dim);
     let Json::Object(mut fields) = fields else { return Ok((layers, Map::new())) };
-    if model_type == "qwen3_5_text" {
+    if family.defaults().partial_rotary_factor.is_some() {
         // Rounded down, half a channel more is the whole number again.
         let factor = (turning as f64 + 0.5) / head_dim.max(1) as f64;
         fields.insert("partial_rotary_factor".into(), factor.min(1.0).into());
@@ -115,7 +111,7 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
 }
 
 /// The fields of gated DeltaNet, which llama.cpp names after state-space models.
-fn delta_net(keys: &Keys, fields: &mut Map<String, Json>) -> Result<()> {
+fn delta_net(keys: &Keys, interval: u64, fields: &mut Map<String, Json>) -> Result<()> {
     let value_heads = keys.integer("ssm.time_step_rank")?;
     let width = keys.integer("ssm.inner_size")?;
     if value_heads == 0 || !width.is_multiple_of(value_heads) {
@@ -129,7 +125,7 @@ fn delta_net(keys: &Keys, fields: &mut Map<String, Json>) -> Result<()> {
         ("linear_key_head_dim", keys.integer("ssm.state_size")?),
         ("linear_value_head_dim", width / value_heads),
         ("linear_conv_kernel_dim", keys.integer("ssm.conv_kernel")?),
-        ("full_attention_interval", keys.optional("full_attention_interval")?.unwrap_or(4)),
+        ("full_attention_interval", keys.optional("full_attention_interval")?.unwrap_or(interval)),
     ];
     fields.extend(more.map(|(name, value)| (name.to_owned(), value.into())));
     Ok(())
