@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bitgauge_core::Matrix;
-use bitgauge_core::codec::{self, Fit, Form, Part, Parts};
+use bitgauge_core::format::{self, Fit, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
@@ -183,11 +183,11 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
                     }
                 }
                 let slices = Parts::new(Part::ALL.map(|part| bytes[part].as_slice()));
-                Matrix::Packed(codec::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
+                Matrix::Packed(format::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
                     .to_f32()
             }
             (Form::Plain { index }, Stored::Plain { dtype, .. }) => {
-                codec::decode_values(&weight.name, *dtype, &read(*index)?)
+                format::decode_values(&weight.name, *dtype, &read(*index)?)
                     .map_err(|e| e.to_string())?
                     .to_f32()
             }

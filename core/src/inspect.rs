@@ -3,9 +3,9 @@
 mod layers;
 
 use crate::accounting::Accounting;
-use crate::codec::{Form, Part};
 use crate::container::Artifact;
 use crate::contract::{Evidence, Pack, judge};
+use crate::format::{Form, Part};
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::loading;
 use crate::model::Presence;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::codec::{self, Form, Grouping, Layout};
 use crate::container::{Artifact, ContainerKind};
+use crate::format::{self, Form, Grouping, Layout};
 use crate::model::{Config, ExpectedTensor, Manifest, Presence, Quantization};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, memory};
@@ -88,7 +88,7 @@ impl<'a> Inventory<'a> {
         };
         let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
         let packed = config.as_ref().and_then(Config::packed);
-        let grouping = codec::group(&artifact.tensors, packed.as_ref());
+        let grouping = format::group(&artifact.tensors, packed.as_ref());
         let surplus_bits = surplus_bits(artifact, &grouping);
         let mut inventory = Self {
             artifact,

@@ -9,11 +9,11 @@
 #![forbid(unsafe_code)]
 
 pub mod accounting;
-pub mod codec;
 pub mod container;
 pub mod contract;
 mod crc32;
 mod error;
+pub mod format;
 pub mod inspect;
 pub mod inventory;
 pub mod json;

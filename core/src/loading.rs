@@ -1,8 +1,8 @@
 //! Whether transformers would load the model: the code that config.json names, and files that have no
 //! place in an artifact.
 
-use crate::codec::{LOADER_FILE, LOADER_SHA256};
 use crate::container::{ContainerKind, names};
+use crate::format::{LOADER_FILE, LOADER_SHA256};
 use crate::inventory::Inventory;
 use crate::model::Config;
 use crate::scan::Findings;

@@ -12,9 +12,9 @@ use std::ops::Range;
 pub use ranges::RangeHashes;
 pub use sha2::{Digest, Sha256};
 
-use crate::codec::{Form, PayloadCheck, Statistics};
 use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member, Packed, Unpacker};
 use crate::crc32::Crc32;
+use crate::format::{Form, PayloadCheck, Statistics};
 use crate::inventory::{Inventory, Stored};
 use crate::{Error, ErrorKind, Result, order};
 

@@ -1,4 +1,4 @@
-//! What a stored weight matrix is. `codec` builds these from bytes; the backends multiply by them.
+//! What a stored weight matrix is. `format` builds these from bytes; the backends multiply by them.
 
 use half::{bf16, f16};
 
@@ -157,7 +157,7 @@ pub struct Dense {
 pub const RESCUE_GROUP: usize = 128;
 
 /// A packed matrix `[rows, cols]`: `M = rows - R` binary rows of sign planes and `R` rescue rows
-/// of 4-bit codes (FORMAT.md). The constructor in `codec` guarantees that all lengths agree.
+/// of 4-bit codes (FORMAT.md). The constructor in `format` guarantees that all lengths agree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packed {
     /// Outputs N.

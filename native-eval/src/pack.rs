@@ -29,8 +29,8 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::{Bits, Fit, Settings};
 use bitgauge_core::contract::Pack;
+use bitgauge_core::format::{Bits, Fit, Settings};
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;

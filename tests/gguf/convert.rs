@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{self, Form, Part};
+use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Architecture, Config, Decoder, Family, Manifest};
 use conformance::{GgmlType, GgufFile, Meta};
@@ -56,7 +56,7 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
                 file.tensor(&name, &[layout.rows(), layout.cols()], GgmlType::Q1_0, bytes);
             }
             (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
-                let values = codec::decode_values(&weight.name, *dtype, &read(*index)?);
+                let values = format::decode_values(&weight.name, *dtype, &read(*index)?);
                 let values = values.map_err(|e| e.to_string())?.to_f32();
                 let shape: Vec<u64> =
                     shape.iter().copied().filter(|dim| shape.len() < 3 || *dim != 1).collect();

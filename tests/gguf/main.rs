@@ -8,7 +8,7 @@ mod convert;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bitgauge_core::codec::Fit;
+use bitgauge_core::format::Fit;
 use bitgauge_core::inventory::Inventory;
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::codec::Statistics;
+use crate::format::Statistics;
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::model::Role;
 use crate::report::{LayerSummary, Octave, ValueSummary};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{Layout, Part, encode};
+use bitgauge_core::format::{Layout, Part, encode};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Architecture, Decoder, Family, LayerType, Manifest, Presence};
 use bitgauge_core::{Dtype, Error, ErrorKind, Matrix, Result};

@@ -1,7 +1,7 @@
 //! Packs under a competition pack's limits.
 
-use bitgauge_core::codec::{Layout, RowErrors, Settings};
 use bitgauge_core::contract::Pack;
+use bitgauge_core::format::{Layout, RowErrors, Settings};
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::calibrate::{self, MomentStore};

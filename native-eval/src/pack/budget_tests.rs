@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{Fit, Layout, Part};
 use bitgauge_core::container::ContainerKind;
 use bitgauge_core::contract::Pack;
+use bitgauge_core::format::{Fit, Layout, Part};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use half::bf16;

@@ -1,6 +1,6 @@
 //! config.json of the packed model.
 
-use bitgauge_core::codec::LOADER_CLASS;
+use bitgauge_core::format::LOADER_CLASS;
 use bitgauge_core::model::{Config, QuantConfig};
 use bitgauge_core::{Error, ErrorKind, RESCUE_GROUP, Result};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bitgauge_core::codec::{Fit, Layout, Part, Settings, encode, quantize_block};
+use bitgauge_core::format::{Fit, Layout, Part, Settings, encode, quantize_block};
 use bitgauge_core::{Packed, Result};
 
 use super::blocks;

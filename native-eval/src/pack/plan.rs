@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use bitgauge_core::codec::{Bits, Form, Layout, Part, RowErrors, Settings, choose_rescue_rows, row_errors};
 use bitgauge_core::container::{Artifact, TensorEntry};
+use bitgauge_core::format::{Bits, Form, Layout, Part, RowErrors, Settings, choose_rescue_rows, row_errors};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{ExpectedTensor, Presence};
 use bitgauge_core::{Error, ErrorKind, Result};

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use bitgauge_core::ErrorKind;
-use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
+use bitgauge_core::format::Fit;
 use half::bf16;
 
 use super::tests::{CONFIG, Model, tensors, uniform, write_model};

@@ -5,10 +5,10 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::{
+use bitgauge_core::container::{Compression, ContainerKind};
+use bitgauge_core::format::{
     self, Fit, Form, Layout, Part, Parts, Settings, choose_rescue_rows, quantize, row_errors,
 };
-use bitgauge_core::container::{Compression, ContainerKind};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
 use half::bf16;
@@ -176,7 +176,7 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
                 let bytes: Parts<Vec<u8>> = parts.map(|index| {
                     index.map_or_else(Vec::new, |i| source.read_tensor(&artifact.tensors[i]).unwrap())
                 });
-                let matrix = codec::decode(&weight.name, layout, &bytes.map(Vec::as_slice)).unwrap();
+                let matrix = format::decode(&weight.name, layout, &bytes.map(Vec::as_slice)).unwrap();
                 packed.insert(weight.name.clone(), matrix);
             }
             (Form::Plain { index }, _) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bitgauge_core::codec::Fit;
+use bitgauge_core::format::Fit;
 use clap::ValueEnum;
 
 use super::PackName;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::Result;
-use bitgauge_core::codec::{Carry, CarryBlock, Moments};
+use bitgauge_core::format::{Carry, CarryBlock, Moments};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

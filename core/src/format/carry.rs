@@ -133,8 +133,8 @@ impl CarryBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::moments::Moments;
-    use crate::codec::moments::tests::{inputs, moments};
+    use crate::format::moments::Moments;
+    use crate::format::moments::tests::{inputs, moments};
 
     /// Of all changes to the columns behind one that errs, the one made leaves the least error of outputs: there the
     /// gradient is 0.

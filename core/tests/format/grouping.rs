@@ -1,8 +1,8 @@
 //! From tensor names to weights.
 
 use bitgauge_core::Dtype;
-use bitgauge_core::codec::{Doubled, Form, Grouping, group};
 use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::{Doubled, Form, Grouping, group};
 use bitgauge_core::model::QuantConfig;
 
 const CONFIG: QuantConfig = QuantConfig { scale_group: 128 };

@@ -1,7 +1,7 @@
 //! Seeded weights and the parts that they pack into.
 
-use bitgauge_core::codec::{Fit, Layout, Part, Parts, Settings, encode, quantize};
 use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::{Fit, Layout, Part, Parts, Settings, encode, quantize};
 use bitgauge_core::{Dense, Packed, Values};
 
 /// SplitMix64.

@@ -1,6 +1,6 @@
 //! What quantization promises about errors, scales and the choice of rescue rows.
 
-use bitgauge_core::codec::{Fit, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
+use bitgauge_core::format::{Fit, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
 use bitgauge_core::{Dense, ErrorKind, Matrix, Packed, Values};
 use half::f16;
 

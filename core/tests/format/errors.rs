@@ -1,9 +1,9 @@
 //! One malformed input per error, with the place, the offset and both sides of the comparison.
 
-use bitgauge_core::codec::{
+use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::{
     Form, Layout, Part, Parts, PayloadCheck, decode, decode_dense, decode_values, group,
 };
-use bitgauge_core::container::TensorEntry;
 use bitgauge_core::model::QuantConfig;
 use bitgauge_core::{Dtype, Error, ErrorKind};
 

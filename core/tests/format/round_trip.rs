@@ -1,6 +1,6 @@
 //! encode and decode are inverse, whole or streamed, at awkward sizes.
 
-use bitgauge_core::codec::{
+use bitgauge_core::format::{
     Fit, Form, Layout, Part, PayloadCheck, Settings, decode, decode_dense, encode, group,
 };
 use bitgauge_core::model::QuantConfig;

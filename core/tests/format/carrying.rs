@@ -1,6 +1,6 @@
 //! Packing by the error of outputs.
 
-use bitgauge_core::codec::{
+use bitgauge_core::format::{
     Carry, CarryBlock, Fit, Layout, Moments, Settings, decode, encode, quantize_block, row_errors,
 };
 use bitgauge_core::{Dense, Packed, Values};

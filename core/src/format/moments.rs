@@ -130,7 +130,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Inputs that move together `[T, cols]`.
-    pub(in crate::codec) fn inputs(tokens: usize, cols: usize) -> Vec<f32> {
+    pub(in crate::format) fn inputs(tokens: usize, cols: usize) -> Vec<f32> {
         let mut state = 1_u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -143,7 +143,7 @@ pub(super) mod tests {
         (0..tokens).flat_map(|_| token()).collect()
     }
 
-    pub(in crate::codec) fn moments(inputs: &[f32], cols: usize) -> Moments {
+    pub(in crate::format) fn moments(inputs: &[f32], cols: usize) -> Moments {
         let mut moments = Moments::new(cols);
         for (columns, block) in moments.blocks_mut() {
             // In two stripes, as threads would.

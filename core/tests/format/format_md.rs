@@ -1,6 +1,6 @@
-//! The worked example of FORMAT.md is what the codec writes and reads, byte for byte.
+//! The worked example of FORMAT.md is what `format` writes and reads, byte for byte.
 
-use bitgauge_core::codec::{
+use bitgauge_core::format::{
     Bits, Fit, Layout, Parts, Settings, choose_rescue_rows, decode, encode, quantize, row_errors,
 };
 use bitgauge_core::{Dense, Matrix, Values};
