@@ -206,7 +206,8 @@ impl Accounting {
             self.add(Bucket::Headers, 8 * bytes);
         }
         // A compressed tar is compressed as a whole: its members lie plain in what it unpacks to.
-        let unpacked_bytes = artifact.packed.map_or(artifact.size_bytes, |packed| packed.unpacked_bytes);
+        let unpacked_bytes =
+            artifact.compressed.map_or(artifact.size_bytes, |compressed| compressed.unpacked_bytes);
         let mut stored_bytes = 0;
         for (index, member) in artifact.members.iter().enumerate() {
             // Both are in the order of the members.

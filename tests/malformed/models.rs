@@ -151,7 +151,7 @@ fn round_trips(files: &[(String, Vec<u8>)], root: Root) -> usize {
                     window.feed(need.file, need.offset, files[need.file].1[range].to_vec()).unwrap();
                 }
             }
-            Err(Pause::Unpack(packing)) => panic!("no compressed tar: {packing:?}"),
+            Err(Pause::Unpack(compressor)) => panic!("no compressed tar: {compressor:?}"),
             Err(Pause::Failed(error)) => panic!("{error}"),
         }
     }

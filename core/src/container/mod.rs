@@ -6,6 +6,7 @@
 //! can simply read, [`fetch_and_open`] does the asking and feeding. A compressed tar has no ranges: there
 //! [`Pause::Unpack`] says to push all of the file through [`TarStream`].
 
+mod compressed;
 mod deflate;
 mod gguf;
 mod index;
@@ -14,17 +15,16 @@ mod member;
 mod model;
 pub(crate) mod names;
 mod open;
-mod packed;
 mod safetensors;
 mod tar;
 mod window;
 mod zip;
 
+pub use compressed::{Compressor, TarStream, Unpacker};
 pub use deflate::{Inflater, Progress};
 pub use gguf::Metadata as GgufMetadata;
 pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
-pub use packed::{Packing, TarStream, Unpacker};
 pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
 
 use crate::json::names;
@@ -77,9 +77,9 @@ pub struct Member {
 
 /// How a tar is compressed as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packed {
+pub struct Compressed {
     /// By what.
-    pub packing: Packing,
+    pub compressor: Compressor,
     /// Length of the tar itself.
     pub unpacked_bytes: u64,
 }
@@ -107,7 +107,7 @@ pub struct Artifact {
     /// Folder, zip, tar, bare safetensors or GGUF.
     pub kind: ContainerKind,
     /// For a compressed tar, how it is compressed. Its members lie in the tar that it unpacks to.
-    pub packed: Option<Packed>,
+    pub compressed: Option<Compressed>,
     /// What the validator counts: the archive's length, or the sum of a folder's files.
     pub size_bytes: u64,
     /// Every file, in storage order.

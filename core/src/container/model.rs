@@ -26,7 +26,7 @@ pub(super) fn read(
 ) -> Result<Artifact, Pause> {
     let mut artifact = Artifact {
         kind,
-        packed: None,
+        compressed: None,
         size_bytes,
         members,
         model_dir: None,
