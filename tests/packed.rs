@@ -175,7 +175,7 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
         let shape = weight.expected.as_ref().ok_or("an unknown weight")?.shape.iter().map(|&d| d as usize);
         let mut read = |index: usize| source.read_tensor(&artifact.tensors[index]).map_err(|e| e.to_string());
         let values = match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) => {
                 let mut bytes = Parts::<Vec<u8>>::default();
                 for (part, index) in parts.iter() {
                     if let Some(index) = index {
@@ -183,7 +183,7 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
                     }
                 }
                 let slices = Parts::new(Part::ALL.map(|part| bytes[part].as_slice()));
-                Matrix::Packed(format::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
+                Matrix::Bitpacked(format::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
                     .to_f32()
             }
             (Form::Plain { index }, Stored::Plain { dtype, .. }) => {

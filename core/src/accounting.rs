@@ -168,7 +168,7 @@ impl Accounting {
     fn count_weights(&mut self, inventory: &Inventory) {
         for weight in &inventory.weights {
             match &weight.stored {
-                Stored::Packed(layout) => {
+                Stored::Bitpacked(layout) => {
                     let bits = layout.bits();
                     self.add(Bucket::SignBits, bits.sign);
                     self.add(Bucket::SignPadding, bits.sign_padding);

@@ -66,7 +66,7 @@ fn artifact_summary(name: &str, artifact: &Artifact, findings: Option<&Findings>
 
 fn weight_summary(weight: &Weight, inventory: &Inventory) -> WeightSummary {
     let (form, shape, rescue_parameters, bits) = match &weight.stored {
-        Stored::Packed(layout) => {
+        Stored::Bitpacked(layout) => {
             let form = match (layout.bases(), layout.rescued()) {
                 (0, _) => "q4".to_owned(),
                 (1, 0) => "1-bit".to_owned(),
@@ -131,7 +131,7 @@ fn manifest(inventory: &Inventory) -> Option<ManifestSummary> {
 /// The stored shape of the first part, which is all that can be said of parts that do not fit.
 fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
     match &weight.form {
-        Form::Packed { parts } => Part::ALL
+        Form::Bitpacked { parts } => Part::ALL
             .into_iter()
             .find_map(|part| parts[part])
             .map_or_else(Vec::new, |index| inventory.artifact.tensors[index].shape.clone()),

@@ -29,7 +29,7 @@ pub struct Weight {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stored {
     /// Sign planes and rescue rows.
-    Packed(Layout),
+    Bitpacked(Layout),
     /// One tensor of floating-point values, or something that the model does not know.
     Plain {
         /// Element type.
@@ -87,7 +87,7 @@ impl<'a> Inventory<'a> {
             None => Some(Config::parse(artifact.expect_config()?)?),
         };
         let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
-        let packed = config.as_ref().and_then(Config::packed);
+        let packed = config.as_ref().and_then(Config::bitpacked);
         let grouping = format::group(&artifact.tensors, packed.as_ref());
         let surplus_bits = surplus_bits(artifact, &grouping);
         let mut inventory = Self {
@@ -130,7 +130,7 @@ impl<'a> Inventory<'a> {
 
     fn match_weights(&mut self, grouping: Grouping) -> Result<()> {
         let mut seen = HashSet::new();
-        let is_dense = self.config.as_ref().and_then(Config::packed).is_none();
+        let is_dense = self.config.as_ref().and_then(Config::bitpacked).is_none();
         for weight in grouping.weights {
             let manifest = self.manifest.as_ref();
             let expected = manifest.and_then(|m| m.get(&weight.name)).cloned();
@@ -167,15 +167,15 @@ impl<'a> Inventory<'a> {
                 }
                 Ok(Stored::Plain { dtype: tensor.dtype, shape: tensor.shape.clone() })
             }
-            Form::Packed { parts } => {
+            Form::Bitpacked { parts } => {
                 let indices = parts.iter().filter_map(|(_, index)| *index);
                 let bits = indices.map(|index| 8 * self.artifact.tensors[index].bytes).sum();
-                let packed = self.config.as_ref().and_then(Config::packed);
+                let packed = self.config.as_ref().and_then(Config::bitpacked);
                 let (Some(config), Some(matrix)) = (packed, expected.and_then(ExpectedTensor::matrix)) else {
                     return Ok(Stored::Misfit { bits });
                 };
                 match Layout::derive(&self.artifact.tensors, parts, &config, matrix) {
-                    Ok(layout) => Ok(Stored::Packed(layout)),
+                    Ok(layout) => Ok(Stored::Bitpacked(layout)),
                     Err(error) if error.kind == ErrorKind::WrongDtype => Err(error),
                     Err(error) => {
                         self.misshapen.push(error);
@@ -198,7 +198,7 @@ impl<'a> Inventory<'a> {
             return Some(format!("the model type `{}` is not known here", config.model_type));
         }
         let mismatched = !self.missing.is_empty() || !self.unknown.is_empty();
-        if config.packed().is_none() && mismatched && self.code_files().next().is_some() {
+        if config.bitpacked().is_none() && mismatched && self.code_files().next().is_some() {
             return Some(
                 "the artifact brings its own code, and its tensors are not the architecture's".into(),
             );

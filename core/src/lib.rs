@@ -27,4 +27,4 @@ pub mod scan;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
-pub use tensor::{Dense, Dtype, Matrix, Packed, RESCUE_GROUP, RowSlot, Values};
+pub use tensor::{Bitpacked, Dense, Dtype, Matrix, RESCUE_GROUP, RowSlot, Values};

@@ -376,7 +376,7 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
     let artifact = inventory.artifact;
     let mut by_member: Vec<Vec<TensorCheck>> = artifact.members.iter().map(|_| Vec::new()).collect();
     for (number, weight) in inventory.weights.iter().enumerate() {
-        let (Stored::Packed(layout), Form::Packed { parts }) = (&weight.stored, &weight.form) else {
+        let (Stored::Bitpacked(layout), Form::Bitpacked { parts }) = (&weight.stored, &weight.form) else {
             continue;
         };
         for (part, index) in parts.iter() {

@@ -201,7 +201,9 @@ fn read(
     stored: &mut Vec<(Part, Vec<u8>)>,
 ) -> Result<usize, Error> {
     let mut wanted: Vec<(Part, usize)> = match &weight.form {
-        Form::Packed { parts } => parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect(),
+        Form::Bitpacked { parts } => {
+            parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect()
+        }
         // The part has no meaning for a weight that is not packed.
         Form::Plain { index } => vec![(Part::Sign, *index)],
     };
@@ -223,10 +225,10 @@ fn decode(
     turned: Option<usize>,
 ) -> Result<Matrix, Error> {
     match (&weight.form, &weight.stored) {
-        (Form::Packed { .. }, Stored::Packed(layout)) => {
+        (Form::Bitpacked { .. }, Stored::Bitpacked(layout)) => {
             let mut parts: format::Parts<&[u8]> = format::Parts::default();
             stored.iter().for_each(|(part, bytes)| parts[*part] = bytes);
-            format::decode(&weight.name, layout, &parts).map(Matrix::Packed)
+            format::decode(&weight.name, layout, &parts).map(Matrix::Bitpacked)
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
             let name = &inventory.artifact.tensors[*index].name;
@@ -251,6 +253,6 @@ fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
     let tensors = &inventory.artifact.tensors;
     match &weight.form {
         Form::Plain { index } => tensors[*index].bytes,
-        Form::Packed { parts } => parts.iter().filter_map(|(_, i)| *i).map(|i| tensors[i].bytes).sum(),
+        Form::Bitpacked { parts } => parts.iter().filter_map(|(_, i)| *i).map(|i| tensors[i].bytes).sum(),
     }
 }

@@ -48,7 +48,7 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
         let name = gguf_name(&expected.name, decoder.family);
         let mut read = |index: usize| source.read_tensor(&artifact.tensors[index]).map_err(|e| e.to_string());
         match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) if target == Target::Q1_0 => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) if target == Target::Q1_0 => {
                 let part = |part: Part| parts[part].ok_or("a part is missing".to_owned());
                 let (sign, scale) = (read(part(Part::Sign)?)?, read(part(Part::Scale)?)?);
                 let blocks = scale.chunks_exact(2).zip(sign.chunks_exact(16));

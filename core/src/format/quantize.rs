@@ -10,7 +10,7 @@ use super::lanes::LANES;
 use super::layout::Layout;
 use super::rescue_row;
 use super::scales::SMALLEST_SCALE;
-use crate::tensor::{Dense, Packed};
+use crate::tensor::{Bitpacked, Dense};
 use crate::{Error, ErrorKind, Result};
 
 /// How signs, codes and scales are chosen.
@@ -47,7 +47,7 @@ pub struct Settings {
 /// # Errors
 /// A weight that is NaN or infinite, a number of bases outside 1 to 4, rescue rows that are out of
 /// order or range.
-pub fn quantize(matrix: &Dense, rescue_rows: &[u32], settings: Settings) -> Result<Packed> {
+pub fn quantize(matrix: &Dense, rescue_rows: &[u32], settings: Settings) -> Result<Bitpacked> {
     check_rows(rescue_rows, matrix.rows)?;
     quantize_block(matrix, 0, rescue_rows, settings, None)
 }
@@ -66,12 +66,12 @@ pub fn quantize_block(
     rescue_rows: &[u32],
     settings: Settings,
     carry: Option<&Carry>,
-) -> Result<Packed> {
+) -> Result<Bitpacked> {
     if let Some(carry) = carry.filter(|carry| carry.cols != block.cols) {
         return Err(Error::new(ErrorKind::WrongShape, "the moments are of another weight")
             .expected(format!("{} columns", block.cols), carry.cols));
     }
-    let mut packed = Packed {
+    let mut packed = Bitpacked {
         rows: block.rows,
         cols: block.cols,
         bases: if rescue_rows.len() == block.rows { 0 } else { settings.bases },
@@ -87,7 +87,7 @@ pub fn quantize_block(
     packed.sign = vec![0; packed.bases * binary_rows * words];
     packed.scale = vec![SMALLEST_SCALE; packed.bases * binary_rows * groups];
     let mut m = 0;
-    let mut store = |code: &BinaryRow, packed: &mut Packed| {
+    let mut store = |code: &BinaryRow, packed: &mut Bitpacked| {
         for b in 0..packed.bases {
             let at = b * binary_rows + m;
             packed.sign[at * words..][..words].copy_from_slice(code.sign(b));

@@ -42,7 +42,7 @@ pub(super) fn summaries(inventory: &Inventory, findings: Option<&Findings>) -> V
 impl Sums {
     fn add(&mut self, weight: &Weight) {
         match &weight.stored {
-            Stored::Packed(layout) => {
+            Stored::Bitpacked(layout) => {
                 self.parameters += layout.parameters();
                 self.rescue_parameters += layout.rescue_parameters();
                 self.bits += layout.bits().total();

@@ -3,7 +3,7 @@
 use bitgauge_core::format::{
     Carry, CarryBlock, Fit, Layout, Moments, Settings, decode, encode, quantize_block, row_errors,
 };
-use bitgauge_core::{Dense, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Values};
 
 use crate::sample::dense;
 
@@ -31,14 +31,14 @@ fn carry_of(inputs: &[f32]) -> Carry {
     moments.carry(|sources| sources.iter().map(|source| CarryBlock::of(source, 0.03)).collect()).unwrap()
 }
 
-fn values(packed: &Packed) -> Vec<f32> {
+fn values(packed: &Bitpacked) -> Vec<f32> {
     let parts = encode(packed);
     let read = decode("w", &Layout::of(packed).unwrap(), &parts.map(Vec::as_slice)).unwrap();
-    bitgauge_core::Matrix::Packed(read).to_f32()
+    bitgauge_core::Matrix::Bitpacked(read).to_f32()
 }
 
 /// Squared error of the outputs for all inputs.
-fn output_error(weights: &[f32], packed: &Packed, inputs: &[f32]) -> f64 {
+fn output_error(weights: &[f32], packed: &Bitpacked, inputs: &[f32]) -> f64 {
     let stored = values(packed);
     let rows = weights.chunks(COLS).zip(stored.chunks(COLS));
     let of_row = |(weights, stored): (&[f32], &[f32])| {

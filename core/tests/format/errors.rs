@@ -119,7 +119,7 @@ fn layout_fault(change: impl Fn(&mut Vec<TensorEntry>)) -> Error {
     let mut tensors = entries("w.weight", &small().1);
     change(&mut tensors);
     let grouping = group(&tensors, Some(&CONFIG));
-    let Form::Packed { parts } = &grouping.weights[0].form else { panic!("not packed") };
+    let Form::Bitpacked { parts } = &grouping.weights[0].form else { panic!("not packed") };
     Layout::derive(&tensors, parts, &CONFIG, SHAPE).unwrap_err()
 }
 

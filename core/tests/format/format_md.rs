@@ -65,7 +65,7 @@ fn the_reader_reads_the_example() {
     let parts: Parts<&[u8]> = Parts::new(std::array::from_fn(|i| bytes[i].as_slice()));
     let layout = Layout::new(3, 5, 1, 1, 128).unwrap();
     let packed = decode("w.weight", &layout, &parts).unwrap();
-    assert_eq!(Matrix::Packed(packed).to_f32(), numbers("values"));
+    assert_eq!(Matrix::Bitpacked(packed).to_f32(), numbers("values"));
 }
 
 #[test]

@@ -23,7 +23,9 @@ fn named(names: &[&str]) -> Vec<TensorEntry> {
 fn shown(grouping: &Grouping) -> Vec<String> {
     let form = |form: &Form| match form {
         Form::Plain { index } => index.to_string(),
-        Form::Packed { parts } => format!("{:?}", parts.iter().filter_map(|(_, i)| *i).collect::<Vec<_>>()),
+        Form::Bitpacked { parts } => {
+            format!("{:?}", parts.iter().filter_map(|(_, i)| *i).collect::<Vec<_>>())
+        }
     };
     grouping.weights.iter().map(|weight| format!("{}: {}", weight.name, form(&weight.form))).collect()
 }

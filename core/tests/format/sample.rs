@@ -2,7 +2,7 @@
 
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::format::{Fit, Layout, Part, Parts, Settings, encode, quantize};
-use bitgauge_core::{Dense, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Values};
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -34,7 +34,7 @@ pub fn dense(rows: usize, cols: usize, seed: u64) -> Dense {
 }
 
 /// A packed matrix whose rescue rows are spread over all rows.
-pub fn packed(rows: usize, cols: usize, rescued: usize, settings: Settings) -> Packed {
+pub fn packed(rows: usize, cols: usize, rescued: usize, settings: Settings) -> Bitpacked {
     let seed = (rows * 1009 + cols * 31 + rescued * 7 + settings.bases) as u64;
     let rescue_rows: Vec<u32> = (0..rescued).map(|i| (i * rows / rescued) as u32).collect();
     quantize(&dense(rows, cols, seed), &rescue_rows, settings).unwrap()
@@ -58,7 +58,7 @@ fn entry(name: &str, part: Part, layout: &Layout) -> TensorEntry {
 }
 
 /// A small weight with everything in it: padding bits and nibbles, two bases, rescue rows.
-pub fn small() -> (Packed, Layout, Parts<Vec<u8>>) {
+pub fn small() -> (Bitpacked, Layout, Parts<Vec<u8>>) {
     let matrix = packed(7, 133, 3, Settings { scale_group: 128, bases: 2, fit: Fit::Mean });
     let layout = Layout::of(&matrix).unwrap();
     let bytes = encode(&matrix);

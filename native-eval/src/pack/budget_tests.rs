@@ -100,7 +100,7 @@ impl Written {
         let (mut layouts, mut plain, mut files) = (Vec::new(), Vec::new(), Vec::new());
         for weight in &inventory.weights {
             match &weight.stored {
-                Stored::Packed(layout) => layouts.push((weight.name.clone(), *layout)),
+                Stored::Bitpacked(layout) => layouts.push((weight.name.clone(), *layout)),
                 Stored::Plain { dtype, shape } => {
                     plain.push(TensorSpec { name: weight.name.clone(), dtype: *dtype, shape: shape.clone() });
                 }

@@ -48,7 +48,7 @@ pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
         .as_bytes(),
     );
     // What was written must be what a reader will understand.
-    match Config::parse(&out)?.packed() {
+    match Config::parse(&out)?.bitpacked() {
         Some(QuantConfig { scale_group: read }) if read == scale_group => Ok(out),
         read => {
             let found = format!("{read:?}");

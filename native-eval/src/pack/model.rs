@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bitgauge_core::format::{Fit, Layout, Part, Settings, encode, quantize_block};
-use bitgauge_core::{Packed, Result};
+use bitgauge_core::{Bitpacked, Result};
 
 use super::blocks;
 use super::calibrate::MomentStore;
@@ -92,7 +92,7 @@ impl Cursor {
         writer: &mut Writer,
         name: &str,
         layout: &Layout,
-        rows: &Packed,
+        rows: &Bitpacked,
     ) -> std::io::Result<()> {
         let binary = rows.binary_rows() as u64;
         for (part, bytes) in encode(rows).iter().filter(|(_, bytes)| !bytes.is_empty()) {

@@ -10,7 +10,7 @@ use bitgauge_core::format::{
     self, Fit, Form, Layout, Part, Parts, Settings, choose_rescue_rows, quantize, row_errors,
 };
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Dtype, ErrorKind, Values};
 use half::bf16;
 use tempfile::TempDir;
 
@@ -164,7 +164,7 @@ impl Model {
 type Plain = BTreeMap<String, (Dtype, Vec<u8>)>;
 
 /// Reads a packed artifact: the packed weights, and the bytes of all others.
-fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
+fn read(path: &Path) -> (BTreeMap<String, Bitpacked>, Plain) {
     let mut source = Source::open(path).unwrap();
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).unwrap();
@@ -172,7 +172,7 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
     let (mut packed, mut plain) = (BTreeMap::new(), BTreeMap::new());
     for weight in &inventory.weights {
         match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) => {
                 let bytes: Parts<Vec<u8>> = parts.map(|index| {
                     index.map_or_else(Vec::new, |i| source.read_tensor(&artifact.tensors[i]).unwrap())
                 });
@@ -190,7 +190,7 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
 }
 
 /// What quantizing in memory gives for a tensor of the source.
-fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Packed {
+fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Bitpacked {
     let PackMix::Uniform { scale_group, rescue_fraction, bases } = settings.mix else { panic!() };
     let dense = Dense { rows: shape[0], cols: shape[1], values: Values::BF16(values.to_vec()) };
     let codec = Settings { scale_group, bases, fit: settings.fit };
