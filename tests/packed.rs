@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bitgauge_core::Matrix;
-use bitgauge_core::format::{self, Fit, Form, Part, Parts};
+use bitgauge_core::format::{self, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
 use native_eval::{
-    Backend, Calibration, EvaluateOptions, PackMix, PackSettings, Source, Task, evaluate, pack,
+    Backend, Calibration, EvaluateOptions, Fit, PackMix, PackSettings, Source, Task, evaluate, pack,
 };
 use safetensors::tensor::{Dtype, TensorView};
 

@@ -6,7 +6,7 @@ use crate::tensor::Bitpacked;
 /// The bytes of the five parts, exactly as the format stores them; a part that the format leaves
 /// out is empty. The inverse of [`super::decode`].
 ///
-/// `matrix` must hold what `decode` would accept, as [`super::quantize`] makes it.
+/// `matrix` must hold what `decode` would accept.
 pub fn encode(matrix: &Bitpacked) -> Parts<Vec<u8>> {
     Parts::new([
         bytes_of(&matrix.sign, |word| word.to_le_bytes()),

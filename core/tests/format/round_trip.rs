@@ -1,8 +1,6 @@
 //! encode and decode are inverse, whole or streamed, at awkward sizes.
 
-use bitgauge_core::format::{
-    Fit, Form, Layout, Part, PayloadCheck, Settings, decode, decode_dense, encode, group,
-};
+use bitgauge_core::format::{Form, Layout, Part, PayloadCheck, decode, decode_dense, encode, group};
 use bitgauge_core::model::QuantConfig;
 use bitgauge_core::{Bitpacked, Dtype, Matrix, Values};
 
@@ -17,9 +15,8 @@ fn for_each_case(mut f: impl FnMut(&Bitpacked, &str)) {
         for bases in 1..=4 {
             for rescued in [0, 1, 4, ROWS] {
                 for scale_group in [0, 128] {
-                    let settings = Settings { scale_group, bases, fit: Fit::LeastSquares };
-                    let matrix = packed(ROWS, cols, rescued, settings);
-                    f(&matrix, &format!("K {cols}, R {rescued}, {settings:?}"));
+                    let matrix = packed(ROWS, cols, rescued, bases, scale_group);
+                    f(&matrix, &format!("K {cols}, R {rescued}, B {bases}, group {scale_group}"));
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Seeded weights and the parts that they pack into.
 
 use bitgauge_core::container::TensorEntry;
-use bitgauge_core::format::{Fit, Layout, Part, Parts, Settings, encode, quantize};
+use bitgauge_core::format::{Layout, Part, Parts, encode};
 use bitgauge_core::{Bitpacked, Dense, Values};
+use half::f16;
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -33,11 +34,39 @@ pub fn dense(rows: usize, cols: usize, seed: u64) -> Dense {
     Dense { rows, cols, values: Values::F32(values) }
 }
 
-/// A packed matrix whose rescue rows are spread over all rows.
-pub fn packed(rows: usize, cols: usize, rescued: usize, settings: Settings) -> Bitpacked {
-    let seed = (rows * 1009 + cols * 31 + rescued * 7 + settings.bases) as u64;
-    let rescue_rows: Vec<u32> = (0..rescued).map(|i| (i * rows / rescued) as u32).collect();
-    quantize(&dense(rows, cols, seed), &rescue_rows, settings).unwrap()
+/// A packed matrix of random bits whose rescue rows are spread over all rows. No scale and no code is 0.
+pub fn packed(rows: usize, cols: usize, rescued: usize, bases: usize, scale_group: usize) -> Bitpacked {
+    let mut random = Random((rows * 1009 + cols * 31 + rescued * 7 + bases) as u64);
+    let mut scales = |count: usize| -> Vec<f16> {
+        (0..count).map(|_| f16::from_bits(0x2000 + random.below(0x1000) as u16)).collect()
+    };
+    let bases = if rescued == rows { 0 } else { bases };
+    let (binary, groups) = (rows - rescued, if scale_group == 0 { 1 } else { cols.div_ceil(scale_group) });
+    let scale = scales(bases * binary * groups);
+    let rescue_scale = scales(rescued * cols.div_ceil(128));
+    let code = |random: &mut Random| [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15][random.below(14)];
+    let row_codes = |random: &mut Random| -> Vec<u8> {
+        let mut codes: Vec<u8> = (0..cols).map(|_| code(random)).collect();
+        codes.resize(cols.next_multiple_of(2), 0);
+        codes.chunks(2).map(|pair| pair[0] | pair[1] << 4).collect()
+    };
+    let last_word = u32::MAX >> (cols.next_multiple_of(32) - cols);
+    let row_signs = |random: &mut Random| -> Vec<u32> {
+        let mut words: Vec<u32> = (0..cols.div_ceil(32)).map(|_| random.next() as u32).collect();
+        words.last_mut().into_iter().for_each(|word| *word &= last_word);
+        words
+    };
+    Bitpacked {
+        rows,
+        cols,
+        bases,
+        scale_group,
+        sign: (0..bases * binary).flat_map(|_| row_signs(&mut random)).collect(),
+        scale,
+        rescue_rows: (0..rescued).map(|i| (i * rows / rescued) as u32).collect(),
+        rescue_code: (0..rescued).flat_map(|_| row_codes(&mut random)).collect(),
+        rescue_scale,
+    }
 }
 
 /// The tensors of a packed weight as a safetensors header would list them.
@@ -59,7 +88,7 @@ fn entry(name: &str, part: Part, layout: &Layout) -> TensorEntry {
 
 /// A small weight with everything in it: padding bits and nibbles, two bases, rescue rows.
 pub fn small() -> (Bitpacked, Layout, Parts<Vec<u8>>) {
-    let matrix = packed(7, 133, 3, Settings { scale_group: 128, bases: 2, fit: Fit::Mean });
+    let matrix = packed(7, 133, 3, 2, 128);
     let layout = Layout::of(&matrix).unwrap();
     let bytes = encode(&matrix);
     (matrix, layout, bytes)

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use bitgauge_core::container::ContainerKind;
 use bitgauge_core::contract::Pack;
-use bitgauge_core::format::{Fit, Layout, Part};
+use bitgauge_core::format::{Layout, Part};
+
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use half::bf16;
 
 use super::archive::{Archive, Form};
 use super::files::SmallFile;
+use super::quantize::Fit;
 use super::safetensors::{TensorSpec, Writer, file_bytes};
 use super::{Calibration, PackMix, PackSettings, PackSummary, pack};
 use crate::source::Source;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use bitgauge_core::ErrorKind;
 use bitgauge_core::contract::Pack;
-use bitgauge_core::format::Fit;
 use half::bf16;
 
+use super::quantize::Fit;
 use super::tests::{CONFIG, Model, tensors, uniform, write_model};
 use super::{Calibration, PackMix, PackSettings, pack};
 use crate::source::Source;

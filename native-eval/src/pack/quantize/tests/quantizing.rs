@@ -1,10 +1,10 @@
 //! What quantization promises about errors, scales and the choice of rescue rows.
 
-use bitgauge_core::format::{Fit, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
 use bitgauge_core::{Bitpacked, Dense, ErrorKind, Matrix, Values};
 use half::f16;
 
-use crate::sample::{Random, dense};
+use super::super::{Fit, Settings, choose_rescue_rows, quantize_block, row_errors};
+use super::{Random, dense, quantize};
 
 const ROW: Settings = Settings { scale_group: 0, bases: 1, fit: Fit::Mean };
 const GROUPED: Settings = Settings { scale_group: 128, bases: 1, fit: Fit::Mean };

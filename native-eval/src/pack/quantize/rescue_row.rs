@@ -3,9 +3,9 @@
 use half::f16;
 
 use super::lanes::{LANES, sum};
-use super::quantize::Fit;
 use super::scales::storable_scale;
-use crate::tensor::{Bitpacked, RESCUE_GROUP};
+use super::settings::Fit;
+use bitgauge_core::{Bitpacked, RESCUE_GROUP};
 
 /// Largest magnitude of a rescue code.
 const CODE_MAX: f64 = 7.0;
