@@ -44,6 +44,52 @@ pub enum Stored {
     },
 }
 
+impl Stored {
+    /// Dimensions of the weight, outermost first; `None` for parts that do not fit.
+    pub fn shape(&self) -> Option<Vec<u64>> {
+        match self {
+            Self::Bitpacked(layout) => Some(vec![layout.rows(), layout.cols()]),
+            Self::Plain { shape, .. } => Some(shape.clone()),
+            Self::Misfit { .. } => None,
+        }
+    }
+
+    /// Logical parameters, the product of the dimensions; 0 for parts that do not fit.
+    pub fn parameters(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.parameters(),
+            Self::Plain { shape, .. } => shape.iter().product(),
+            Self::Misfit { .. } => 0,
+        }
+    }
+
+    /// Those of them that are kept as 4-bit codes in rescue rows.
+    pub fn rescue_parameters(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.rescue_parameters(),
+            Self::Plain { .. } | Self::Misfit { .. } => 0,
+        }
+    }
+
+    /// Bits of all tensors that hold the weight.
+    pub fn bits(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.bits().total(),
+            Self::Plain { dtype, .. } => dtype.bits(self.parameters()),
+            Self::Misfit { bits } => *bits,
+        }
+    }
+
+    /// Those of them that are signs of binary parameters; each additive basis counts again.
+    pub fn sign_bits(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.bits().sign,
+            Self::Plain { dtype: Dtype::Q1_0, .. } => self.parameters(),
+            Self::Plain { .. } | Self::Misfit { .. } => 0,
+        }
+    }
+}
+
 /// An artifact matched with its configuration.
 #[derive(Debug)]
 pub struct Inventory<'a> {

@@ -167,14 +167,11 @@ fn headers_around_what_is_read_ahead_are_kept_as_a_whole() {
             let plain =
                 tar(&[("m/config.json", b"{}"), ("m/model.safetensors", &weights), ("m/z.txt", b"z")]);
             let right = open(&[("m.tar".to_owned(), plain.clone())], Root::File).expect("a sound tar");
-            assert_eq!(right.header_bytes, [(1, header as u64)]);
+            assert_eq!(right.members[1].header.as_ref().map(|header| header.bytes), Some(header as u64));
             for piece in [100, 1 << 20] {
                 let found = stream(&plain, piece).unwrap_or_else(|error| panic!("{header}: {error}"));
                 assert_eq!((&found.tensors, &found.members), (&right.tensors, &right.members), "{header}");
-                assert_eq!(
-                    (&found.header_bytes, found.size_bytes),
-                    (&right.header_bytes, gzip(&plain).len() as u64)
-                );
+                assert_eq!(found.size_bytes, gzip(&plain).len() as u64);
             }
         }
     }

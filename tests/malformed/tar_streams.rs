@@ -42,8 +42,8 @@ fn scan(bytes: &[u8], piece: usize) -> Result<Findings> {
 }
 
 fn structure(artifact: &Artifact) -> impl PartialEq + std::fmt::Debug {
-    let Artifact { members, model_dir, config, tensors, header_bytes, .. } = artifact.clone();
-    (members, model_dir, config, tensors, header_bytes)
+    let Artifact { members, model_dir, config, tensors, .. } = artifact.clone();
+    (members, model_dir, config, tensors)
 }
 
 /// A model whose headers and JSON are longer than what is read ahead, between files that are passed over.

@@ -27,13 +27,14 @@ pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
 pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
 
-use crate::json::names;
-use crate::report::MetadataEntry;
+use serde::Serialize;
+
+use crate::json::{fields, names};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
 /// What kind of thing the artifact is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum ContainerKind {
@@ -48,7 +49,7 @@ pub enum ContainerKind {
 }
 
 /// How a member's bytes are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Compression {
@@ -73,6 +74,25 @@ pub struct Member {
     pub compression: Compression,
     /// CRC-32 recorded by the archive.
     pub crc32: Option<u32>,
+    /// What it begins with, if it is a file of tensors of the model.
+    pub header: Option<MemberHeader>,
+}
+
+/// The header of a safetensors or GGUF file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberHeader {
+    /// Bytes of a safetensors header, its 8-byte length included; of a GGUF file all that is not tensors.
+    pub bytes: u64,
+    /// The `__metadata__` of a safetensors header in its order, what is over the caps left out.
+    pub metadata: Vec<MetadataEntry>,
+}
+
+/// A key of a safetensors file's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct MetadataEntry {
+    pub key: String,
+    pub value: String,
 }
 
 /// How a tar is compressed as a whole.
@@ -122,11 +142,6 @@ pub struct Artifact {
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).
     pub tensors: Vec<TensorEntry>,
-    /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one, ascending. For a GGUF
-    /// file all that is not tensors.
-    pub header_bytes: Vec<(usize, u64)>,
-    /// The metadata of safetensors headers, per member that has any, ascending.
-    pub metadata: Vec<(usize, Vec<MetadataEntry>)>,
 }
 
 impl Artifact {
@@ -147,6 +162,7 @@ impl Artifact {
     }
 }
 
+fields!(MetadataEntry { key, value });
 names!(ContainerKind {
     Folder = "folder",
     Zip = "zip",

@@ -180,6 +180,7 @@ fn whole_file(file: usize, name: &str, len: u64) -> Member {
         bytes: len,
         compression: Compression::Stored,
         crc32: None,
+        header: None,
     }
 }
 
