@@ -38,7 +38,7 @@ pub(crate) fn wrong_shape(
     found: impl fmt::Display,
 ) -> BackendError {
     let error = Error::new(ErrorKind::WrongShape, "the operands of an operation do not fit each other");
-    error.within(operand).expected(expected, found).into()
+    error.within(operand).expected_found(expected, found).into()
 }
 
 /// Fails unless rows of `cols` channels are whole heads of `head_dim`; gives how many heads.

@@ -73,7 +73,7 @@ fn check<'a>(operation: &str, mut ids: impl Iterator<Item = &'a u32>, rows: usiz
         None => Ok(()),
         Some(id) => Err(Error::new(ErrorKind::BadValue, "a token id is not one of the matrix's rows")
             .within(operation)
-            .expected(format!("an id below {rows}"), format!("id {id}"))),
+            .expected_found(format!("an id below {rows}"), format!("id {id}"))),
     }
 }
 

@@ -102,7 +102,7 @@ fn check_ids(queue: &Queue<'_>, vocabulary: usize) -> Result<(), BackendError> {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
             let what = format!("document {} has the token id {id}", number + 1);
             return Err(Error::new(ErrorKind::BadValue, what)
-                .expected(format!("ids below the {vocabulary} rows of the model's vocabulary"), id)
+                .expected_found(format!("ids below the {vocabulary} rows of the model's vocabulary"), id)
                 .hint("the tokenizer belongs to another model (see --tokenizer)")
                 .into());
         }

@@ -79,7 +79,7 @@ fn is_refused(error: &ThreadPoolBuildError) -> bool {
 fn not_started(threads: usize, error: &dyn std::fmt::Display) -> BackendError {
     let threads = if threads == 1 { "a thread".to_owned() } else { format!("{threads} threads") };
     Error::new(ErrorKind::Unsupported, format!("the system can't start {threads}"))
-        .expected(format!("room for {threads}"), error)
+        .expected_found(format!("room for {threads}"), error)
         .hint("--threads asks for fewer; ulimit -u and ulimit -v are limits")
         .into()
 }

@@ -15,7 +15,7 @@ fn the_table_is_the_demos() {
         [name.to_owned(), format!("{sign}{share:.2} %"), format!("{sign}{each:.4} bits/parameter")]
     };
     let used = accounting.buckets.iter().filter(|entry| entry.bits > 0);
-    let mut expected: Vec<_> = used.map(|entry| cells(entry.bucket.name(), "", entry.bits)).collect();
+    let mut expected: Vec<_> = used.map(|entry| cells(entry.bucket.words(), "", entry.bits)).collect();
     expected.push(cells("saved by compression", "-", accounting.saved_by_compression_bits));
     expected.push(cells("total", "", accounting.total_bits));
 

@@ -91,7 +91,7 @@ impl Handle {
         if size > most {
             return Err(Error::new(ErrorKind::TooLarge, "a buffer is over the device's limit")
                 .within(&self.info.name)
-                .expected(format!("at most {most} bytes"), size)
+                .expected_found(format!("at most {most} bytes"), size)
                 .hint("keep fewer tokens in flight")
                 .into());
         }

@@ -39,7 +39,7 @@ impl Pool {
             .and_then(|rows| rows.checked_mul(stride * 4))
             .ok_or_else(|| {
                 Error::new(ErrorKind::TooLarge, "a buffer is too large")
-                    .expected("at most 2^64 bytes", format!("{rows} x {cols} values"))
+                    .expected_found("at most 2^64 bytes", format!("{rows} x {cols} values"))
             })?
             .max(16);
         let stored = match self.reuse(bytes) {
@@ -119,7 +119,7 @@ impl GpuBuffer {
 pub(super) fn over_limit(what: &str, bytes: u64, limit: u64) -> BackendError {
     Error::new(ErrorKind::TooLarge, "a binding is over the device's limit")
         .within(what)
-        .expected(format!("at most {limit} bytes"), bytes)
+        .expected_found(format!("at most {limit} bytes"), bytes)
         .into()
 }
 

@@ -78,7 +78,7 @@ impl ShaderPatch {
             1 => Ok(source.replace(self.from, self.to)),
             count => Err(Error::new(ErrorKind::BadValue, "a shader's text can't be replaced")
                 .within(self.kernel.label())
-                .expected(format!("`{}` once", self.from), format!("it occurs {count} times"))
+                .expected_found(format!("`{}` once", self.from), format!("it occurs {count} times"))
                 .into()),
         }
     }
@@ -113,7 +113,7 @@ impl GpuBackend {
         let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
         if limit < MIN_BINDING_BYTES {
             return Err(Error::new(ErrorKind::BadValue, "the binding limit is too low")
-                .expected(format!("{MIN_BINDING_BYTES} or more bytes"), limit)
+                .expected_found(format!("{MIN_BINDING_BYTES} or more bytes"), limit)
                 .into());
         }
         let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);

@@ -123,7 +123,7 @@ fn refusal(adapter: &AdapterInfo, error: &str, open: usize) -> BackendError {
     }
     let what = if open >= MANY_DEVICES { "too many devices are open" } else { "the driver opens no device" };
     Error::new(ErrorKind::Unsupported, format!("{adapter} can't be opened: {what}"))
-        .expected(
+        .expected_found(
             "a driver that opens one more",
             format!("{open} open in this process, and the error \"{error}\""),
         )

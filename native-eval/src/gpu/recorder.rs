@@ -137,7 +137,7 @@ impl Recorder {
         if let Some(over) = dispatch.grid.iter().find(|n| **n > MAX_WORKGROUPS) {
             return Err(Error::new(ErrorKind::TooLarge, "too many workgroups along one axis")
                 .within(dispatch.kernel.name())
-                .expected(format!("at most {MAX_WORKGROUPS}"), over)
+                .expected_found(format!("at most {MAX_WORKGROUPS}"), over)
                 .into());
         }
         if self.recorded.len() == SUBMISSION_DISPATCHES
