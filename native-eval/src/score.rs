@@ -78,7 +78,7 @@ impl From<Raised> for ScoreError {
 }
 
 /// Everything to send through the model, up to the first batch that fails before it gets there.
-struct Plan<'d> {
+struct ScorePlan<'d> {
     /// Pieces of documents, each of which the model sees by itself.
     windows: Vec<&'d [u32]>,
     passes: u64,
@@ -123,8 +123,8 @@ pub fn score<B: Backend>(
     })
 }
 
-fn plan<'d>(documents: &[&'d [u32]], vocabulary: usize, settings: &ScoreSettings) -> Plan<'d> {
-    let mut plan = Plan { windows: Vec::new(), passes: 0, window_tokens: None, failure: None };
+fn plan<'d>(documents: &[&'d [u32]], vocabulary: usize, settings: &ScoreSettings) -> ScorePlan<'d> {
+    let mut plan = ScorePlan { windows: Vec::new(), passes: 0, window_tokens: None, failure: None };
     let batch_size = if settings.scorer == Scorer::Padded { settings.batch_size.max(1) } else { 1 };
     for batch in documents.chunks(batch_size) {
         if let Err(raised) = plan_batch(&mut plan, batch, vocabulary, settings) {
@@ -136,7 +136,7 @@ fn plan<'d>(documents: &[&'d [u32]], vocabulary: usize, settings: &ScoreSettings
 }
 
 fn plan_batch<'d>(
-    plan: &mut Plan<'d>,
+    plan: &mut ScorePlan<'d>,
     batch: &[&'d [u32]],
     vocabulary: usize,
     settings: &ScoreSettings,

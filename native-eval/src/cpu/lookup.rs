@@ -14,7 +14,7 @@ use bitgauge_core::{Bitpacked, Matrix, RowSlot};
 use half::f16;
 
 use super::isa::{InstructionSet, Isa, vectorised};
-use super::panel::Stored;
+use super::panel::StoredMatrix;
 use super::product::multiply_stored;
 
 /// Lanes of a vector register.
@@ -68,7 +68,7 @@ pub(super) struct Lookup {
 struct Rescue {
     /// Their numbers in the matrix.
     rows: Vec<u32>,
-    weights: Stored,
+    weights: StoredMatrix,
 }
 
 impl Lookup {
@@ -208,7 +208,7 @@ impl Rescue {
             rescue_rows: (0..count as u32).collect(),
             ..Bitpacked { rescue_rows: Vec::new(), ..packed }
         };
-        (count > 0).then(|| Self { rows, weights: Stored::new(Matrix::Bitpacked(alone)) })
+        (count > 0).then(|| Self { rows, weights: StoredMatrix::new(Matrix::Bitpacked(alone)) })
     }
 
     /// Writes the products with those rescue rows that lie in `rows`.

@@ -24,7 +24,7 @@ pub(super) const MOST_COLS: usize = 32;
 
 /// Where a tile goes in its output rows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct TilePlace {
     /// First column.
     pub col: usize,
     /// Columns to write; less than the panel's width at the right edge.
@@ -34,7 +34,7 @@ pub(super) struct Place {
 }
 
 /// `out (+)= a · panel`. a is `[<= rows of the tile, depth]` at [`STRIDE`], panel is `[depth, NR]`.
-pub(super) fn multiply(isa: Isa, a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Place) {
+pub(super) fn multiply(isa: Isa, a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: TilePlace) {
     match isa.set() {
         // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
         #[cfg(target_arch = "x86_64")]
@@ -73,7 +73,7 @@ pub(super) fn fma_burst(isa: Isa, rounds: usize) -> u64 {
 }
 
 /// Writes the part of a spilled tile that lies inside the output.
-fn write_part(tile: &[f32], nr: usize, out: &mut [&mut [f32]], at: Place) {
+fn write_part(tile: &[f32], nr: usize, out: &mut [&mut [f32]], at: TilePlace) {
     for (row, tile) in out.iter_mut().zip(tile.chunks_exact(nr)) {
         for (out, value) in row[at.col..][..at.width].iter_mut().zip(tile) {
             *out = if at.add { *out + value } else { *value };
@@ -89,7 +89,7 @@ macro_rules! micro_kernel {
         /// See the module. a is `[<= rows, depth]` at [`STRIDE`], panel is `[depth, NR]`, out has at
         /// most `rows` rows.
         #[target_feature(enable = $features)]
-        fn $name(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Place) {
+        fn $name(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: TilePlace) {
             const NR: usize = $vectors * $lanes;
             let depth = panel.len() / NR;
             assert!(depth <= DEPTH && panel.len() == depth * NR && a.len() >= $rows * STRIDE);
@@ -195,7 +195,7 @@ const PORTABLE_COLS: usize = 8;
 
 /// The same in plain loops: multiply, then add, since a fused multiply-add without the
 /// instruction is a slow library call.
-fn portable(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Place) {
+fn portable(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: TilePlace) {
     assert!(a.len() >= PORTABLE_ROWS * STRIDE);
     let mut acc = [[0.0f32; PORTABLE_COLS]; PORTABLE_ROWS];
     for (k, weights) in panel.as_chunks::<PORTABLE_COLS>().0.iter().enumerate() {

@@ -8,12 +8,12 @@ use super::micro::{self, DEPTH, MOST_COLS};
 
 /// A weight matrix `[N, K]` in its stored form, with the place of each row.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct StoredMatrix {
     pub matrix: Matrix,
     slots: Vec<RowSlot>,
 }
 
-impl Stored {
+impl StoredMatrix {
     pub fn new(matrix: Matrix) -> Self {
         let slots = match &matrix {
             Matrix::Bitpacked(packed) => packed.slots(),

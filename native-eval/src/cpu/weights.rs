@@ -6,7 +6,7 @@ use bitgauge_core::Matrix;
 
 use super::isa::{InstructionSet, Isa};
 use super::lookup::Lookup;
-use super::panel::Stored;
+use super::panel::StoredMatrix;
 use super::product::multiply_stored;
 
 /// A weight matrix `[N, K]`.
@@ -16,7 +16,7 @@ pub struct Weights(Form);
 #[derive(Debug)]
 enum Form {
     /// As it is stored; multiplied panel by panel of unpacked floats.
-    Stored(Stored),
+    Stored(StoredMatrix),
     /// Signs in the order in which the lookups read them.
     Lookup(Box<Lookup>),
 }
@@ -28,7 +28,7 @@ impl Weights {
             Matrix::Bitpacked(packed) if isa.set() == InstructionSet::Avx512 && Lookup::fits(&packed) => {
                 Form::Lookup(Box::new(Lookup::new(packed)))
             }
-            matrix => Form::Stored(Stored::new(matrix)),
+            matrix => Form::Stored(StoredMatrix::new(matrix)),
         };
         Self(form)
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::GpuBackend;
-use super::handle::Stored;
+use super::handle::DeviceBuffer;
 use super::memory::GpuBuffer;
 use crate::backend::Result;
 use crate::batch::Batch;
@@ -16,14 +16,14 @@ pub(super) const CHUNK: usize = 64;
 #[derive(Debug)]
 pub struct GpuBatch {
     pub(super) host: Batch,
-    pub(super) ids: Stored,
-    pub(super) positions: Stored,
-    pub(super) targets: Stored,
+    pub(super) ids: DeviceBuffer,
+    pub(super) positions: DeviceBuffer,
+    pub(super) targets: DeviceBuffer,
     /// The documents that have tokens.
     pub(super) documents: Vec<Document>,
     /// First token and length of each of their chunks, and of each of them.
-    pub(super) chunk_table: Stored,
-    pub(super) document_table: Stored,
+    pub(super) chunk_table: DeviceBuffer,
+    pub(super) document_table: DeviceBuffer,
     /// Kept from one layer to the next.
     pub(super) turns: RefCell<Option<Turns>>,
 }

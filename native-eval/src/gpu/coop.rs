@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bitgauge_shaders::{Kernel, Staging, params};
 
-use super::handle::Stored;
+use super::handle::DeviceBuffer;
 use super::linear::Columns;
 use super::memory::{ROW_BLOCK, spans};
 use super::products::Products;
-use super::recorder::{Dispatch, Range};
-use super::weights::Part;
+use super::recorder::{BufferRange, Dispatch};
+use super::weights::MatrixPart;
 use super::{GpuBackend, GpuBuffer, GpuMatrix};
 use crate::backend::Result;
 
@@ -24,7 +24,7 @@ const CONVERTED_TILES: usize = 4;
 
 /// Activations as to_f16.wgsl leaves them.
 pub(super) struct Tiles {
-    source: Arc<Stored>,
+    source: Arc<DeviceBuffer>,
     rows: usize,
     cols: usize,
     /// Rows of f16, two to an f32: sixteen of them take as many bytes as a row of tiles.
@@ -34,7 +34,7 @@ pub(super) struct Tiles {
 /// One dispatch of matmul_coop.wgsl.
 struct Product<'a> {
     kernel: Kernel,
-    x: Range<'a>,
+    x: BufferRange<'a>,
     tokens: usize,
     cols: usize,
     /// The weights, and which of their rows.
@@ -62,7 +62,7 @@ impl GpuBackend {
     pub(super) fn record_cooperative(
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
-        (w, part): (&GpuMatrix, &Part),
+        (w, part): (&GpuMatrix, &MatrixPart),
         columns: &Columns,
         (out, out_rows): (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {

@@ -27,12 +27,12 @@ pub(super) struct Handle {
 
 /// A buffer on the device, counted while it lives.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct DeviceBuffer {
     pub buffer: wgpu::Buffer,
     handle: Arc<Handle>,
 }
 
-impl Drop for Stored {
+impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         self.handle.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
     }
@@ -86,7 +86,7 @@ impl Handle {
     }
 
     /// A buffer of at least `bytes`, and at least 16 so that an absent part can be bound.
-    pub fn create(self: &Arc<Self>, bytes: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
+    pub fn create(self: &Arc<Self>, bytes: u64, usage: wgpu::BufferUsages) -> Result<DeviceBuffer> {
         let (size, most) = (bytes.max(16).next_multiple_of(4), self.info.max_buffer_bytes);
         if size > most {
             return Err(Error::new(ErrorKind::TooLarge, "a buffer is over the device's limit")
@@ -99,7 +99,7 @@ impl Handle {
     }
 
     /// A buffer of `size` bytes, a multiple of 4, that the host can write to.
-    pub fn create_mapped(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
+    pub fn create_mapped(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Result<DeviceBuffer> {
         self.allocate(size, usage, true)
     }
 
@@ -108,12 +108,12 @@ impl Handle {
         size: u64,
         usage: wgpu::BufferUsages,
         mapped_at_creation: bool,
-    ) -> Result<Stored> {
+    ) -> Result<DeviceBuffer> {
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation };
         let buffer = self.call(|device, _| device.create_buffer(&descriptor));
         let before = self.allocated.fetch_add(size, Ordering::Relaxed);
         self.most_allocated.fetch_max(before + size, Ordering::Relaxed);
-        let stored = Stored { buffer, handle: Arc::clone(self) };
+        let stored = DeviceBuffer { buffer, handle: Arc::clone(self) };
         self.check()?;
         Ok(stored)
     }

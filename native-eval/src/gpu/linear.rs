@@ -6,8 +6,8 @@ use bitgauge_shaders::{Kernel, params};
 
 use super::memory::spans;
 use super::products::Products;
-use super::recorder::{Dispatch, Range};
-use super::weights::Part;
+use super::recorder::{BufferRange, Dispatch};
+use super::weights::MatrixPart;
 use super::{GpuBackend, GpuBatch, GpuBuffer, GpuMatrix};
 use crate::backend::Result;
 use crate::batch::NO_TARGET;
@@ -75,7 +75,7 @@ impl GpuBackend {
     fn record_matmul(
         &mut self,
         x: (&GpuBuffer, &ops::Range<usize>),
-        w: (&GpuMatrix, &Part),
+        w: (&GpuMatrix, &MatrixPart),
         columns: &Columns,
         out: (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {
@@ -89,7 +89,7 @@ impl GpuBackend {
     fn record_plain(
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
-        (w, part): (&GpuMatrix, &Part),
+        (w, part): (&GpuMatrix, &MatrixPart),
         columns: &Columns,
         (out, out_rows): (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {
@@ -178,7 +178,7 @@ impl GpuBackend {
                     ranges: &[
                         logits.range(&all),
                         batch.targets.range(),
-                        Range { buffer: &state.stored, offset: 0, bytes: tokens.len() as u64 * 16 },
+                        BufferRange { buffer: &state.stored, offset: 0, bytes: tokens.len() as u64 * 16 },
                     ],
                     weights: None,
                     grid: [tokens.len(), 1, 1],

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bitgauge_core::{Error, ErrorKind};
 
-use super::handle::{Handle, Stored};
-use super::recorder::{MAX_WORKGROUPS, Range};
+use super::handle::{DeviceBuffer, Handle};
+use super::recorder::{BufferRange, MAX_WORKGROUPS};
 use crate::backend::{BackendError, Result, wrong_shape};
 
 /// Idle buffers kept: about as many as a layer uses at once.
@@ -21,14 +21,14 @@ pub(super) const ROW_BLOCK: usize = 16;
 pub struct GpuBuffer {
     pub(super) rows: usize,
     pub(super) cols: usize,
-    pub(super) stored: Arc<Stored>,
+    pub(super) stored: Arc<DeviceBuffer>,
     pool: Pool,
 }
 
 /// Buffers that wait to be used again. Work recorded on a buffer's old contents runs before work
 /// that is recorded on its new ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pool(Arc<Mutex<Vec<Arc<Stored>>>>);
+pub(super) struct Pool(Arc<Mutex<Vec<Arc<DeviceBuffer>>>>);
 
 impl Pool {
     /// A buffer for `[rows, cols]`, with unspecified contents.
@@ -49,7 +49,7 @@ impl Pool {
         Ok(GpuBuffer { rows, cols, stored, pool: self.clone() })
     }
 
-    fn create(&self, handle: &Arc<Handle>, bytes: u64) -> Result<Stored> {
+    fn create(&self, handle: &Arc<Handle>, bytes: u64) -> Result<DeviceBuffer> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         handle.create(bytes, usage).or_else(|_| {
             self.idle().clear();
@@ -58,13 +58,13 @@ impl Pool {
         })
     }
 
-    fn reuse(&self, bytes: u64) -> Option<Arc<Stored>> {
+    fn reuse(&self, bytes: u64) -> Option<Arc<DeviceBuffer>> {
         let mut idle = self.idle();
         let index = idle.iter().position(|stored| stored.buffer.size() == bytes)?;
         Some(idle.remove(index))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Stored>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Arc<DeviceBuffer>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,13 +96,13 @@ impl GpuBuffer {
     }
 
     /// These rows, to be bound.
-    pub(super) fn range(&self, rows: &ops::Range<usize>) -> Range<'_> {
+    pub(super) fn range(&self, rows: &ops::Range<usize>) -> BufferRange<'_> {
         let bytes = rows.len() as u64 * self.row_bytes();
-        Range { buffer: &self.stored, offset: rows.start as u64 * self.row_bytes(), bytes }
+        BufferRange { buffer: &self.stored, offset: rows.start as u64 * self.row_bytes(), bytes }
     }
 
     /// These rows and the room up to the next multiple of [`ROW_BLOCK`].
-    pub(super) fn block_range(&self, rows: &ops::Range<usize>) -> Range<'_> {
+    pub(super) fn block_range(&self, rows: &ops::Range<usize>) -> BufferRange<'_> {
         self.range(&(rows.start..rows.end.next_multiple_of(ROW_BLOCK)))
     }
 

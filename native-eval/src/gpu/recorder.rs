@@ -13,9 +13,9 @@ use bitgauge_shaders::{Access, Codec, Kernel, compose};
 use super::ShaderPatch;
 use super::adapters::AdapterClass;
 use super::device::Device;
-use super::handle::{Handle, Stored};
+use super::handle::{DeviceBuffer, Handle};
 use super::products::Products;
-use super::timing::{Timing, Work};
+use super::timing::{Cost, Timing};
 use crate::backend::Result;
 
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
@@ -28,16 +28,16 @@ const SUBMISSIONS_IN_FLIGHT: usize = 4;
 pub(super) const MAX_WORKGROUPS: usize = 65_535;
 
 /// A range of a buffer that a kernel reads or writes.
-pub(super) struct Range<'a> {
-    pub buffer: &'a Stored,
+pub(super) struct BufferRange<'a> {
+    pub buffer: &'a DeviceBuffer,
     pub offset: u64,
     pub bytes: u64,
 }
 
-impl Stored {
+impl DeviceBuffer {
     /// A whole buffer, to be bound.
-    pub fn range(&self) -> Range<'_> {
-        Range { buffer: self, offset: 0, bytes: self.buffer.size() }
+    pub fn range(&self) -> BufferRange<'_> {
+        BufferRange { buffer: self, offset: 0, bytes: self.buffer.size() }
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Dispatch<'a, P> {
     pub kernel: Kernel,
     pub params: P,
     /// What follows the uniform block in group 0.
-    pub ranges: &'a [Range<'a>],
+    pub ranges: &'a [BufferRange<'a>],
     /// Group 1.
     pub weights: Option<&'a wgpu::BindGroup>,
     /// Workgroups.
@@ -59,7 +59,7 @@ struct Recorded {
     kernel: Kernel,
     groups: Vec<wgpu::BindGroup>,
     grid: [u32; 3],
-    work: Work,
+    cost: Cost,
 }
 
 struct Pipeline {
@@ -77,7 +77,7 @@ pub(super) struct Recorder {
     /// When the first pipeline was asked for.
     begun: Option<Instant>,
     weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
-    uniforms: Stored,
+    uniforms: DeviceBuffer,
     uniform_bytes: Vec<u8>,
     recorded: Vec<Recorded>,
     flops: u64,
@@ -115,12 +115,12 @@ impl Recorder {
     }
 
     /// Remembers a buffer until something that writes to it is recorded.
-    pub fn watch(&mut self, buffer: &Stored) {
+    pub fn watch(&mut self, buffer: &DeviceBuffer) {
         self.unchanged = Some(buffer.buffer.clone());
     }
 
     /// Whether this is the buffer that is remembered.
-    pub fn is_unchanged(&self, buffer: &Stored) -> bool {
+    pub fn is_unchanged(&self, buffer: &DeviceBuffer) -> bool {
         self.unchanged.as_ref() == Some(&buffer.buffer)
     }
 
@@ -160,13 +160,13 @@ impl Recorder {
         let params = dispatch.params.bytes();
         self.uniform_bytes.resize(offset as usize, 0);
         self.uniform_bytes.extend_from_slice(&params);
-        let uniform = Range { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
+        let uniform = BufferRange { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
         let layout = &self.pipelines[&dispatch.kernel].layout;
         let mut groups = vec![bind(&device.handle, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
         groups.extend(dispatch.weights.cloned());
         let grid = dispatch.grid.map(|n| n as u32);
-        let work = Work { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
-        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, work });
+        let cost = Cost { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
+        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, cost });
         self.flops = self.flops.saturating_add(dispatch.flops);
         device.handle.check()
     }
@@ -184,7 +184,7 @@ impl Recorder {
         });
         self.in_flight.push_back(submission);
         if let Some(timing) = &mut self.timing {
-            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.work)))?;
+            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.cost)))?;
         }
         self.recorded.clear();
         self.uniform_bytes.clear();
@@ -279,7 +279,7 @@ impl Recorder {
         times
     }
 
-    fn plan(&mut self, handle: &Handle, kernel: Kernel) -> Result<Plan> {
+    fn plan(&mut self, handle: &Handle, kernel: Kernel) -> Result<PipelinePlan> {
         self.begun.get_or_insert_with(Instant::now);
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
@@ -287,19 +287,19 @@ impl Recorder {
         }
         let layout = group_layout(handle, kernel.bindings());
         let weights = kernel.codec().map(|codec| self.weight_layout(handle, codec).clone());
-        Ok(Plan { kernel, source, layout, weights })
+        Ok(PipelinePlan { kernel, source, layout, weights })
     }
 }
 
 /// What a pipeline is built from.
-struct Plan {
+struct PipelinePlan {
     kernel: Kernel,
     source: String,
     layout: wgpu::BindGroupLayout,
     weights: Option<wgpu::BindGroupLayout>,
 }
 
-impl Plan {
+impl PipelinePlan {
     fn build(self, device: &wgpu::Device) -> Pipeline {
         let start = Instant::now();
         let Self { kernel, source, layout, weights } = self;
@@ -379,7 +379,7 @@ fn group_layout(handle: &Handle, bindings: &[Access]) -> wgpu::BindGroupLayout {
 pub(super) fn bind<'a>(
     handle: &Handle,
     layout: &wgpu::BindGroupLayout,
-    ranges: impl IntoIterator<Item = &'a Range<'a>>,
+    ranges: impl IntoIterator<Item = &'a BufferRange<'a>>,
 ) -> wgpu::BindGroup {
     let entries: Vec<_> = (0..)
         .zip(ranges)

@@ -10,7 +10,7 @@ use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 
 use super::device::Device;
-use super::handle::Stored;
+use super::handle::DeviceBuffer;
 use super::memory::over_limit;
 use super::products::Products;
 use super::recorder::{MAX_WORKGROUPS, Recorder, bind};
@@ -35,12 +35,12 @@ pub struct GpuMatrix {
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) codec: Codec,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<MatrixPart>,
 }
 
 /// Some consecutive rows of a matrix.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct MatrixPart {
     pub first_row: usize,
     pub rows: usize,
     /// Group 1 of the kernels that decode weights; it keeps the buffers alive.
@@ -49,7 +49,7 @@ pub(super) struct Part {
     pub staging: Staging,
     /// The rescue rows, where `staging` leaves them out.
     pub rescue: Option<RescueRows>,
-    _buffers: Vec<Stored>,
+    _buffers: Vec<DeviceBuffer>,
 }
 
 /// The rescue rows of a part, as a matrix of their own.
@@ -58,10 +58,10 @@ pub(super) struct RescueRows {
     /// Their numbers within the part, increasing.
     pub numbers: Vec<u32>,
     /// The same on the device.
-    pub places: Stored,
+    pub places: DeviceBuffer,
     /// Group 1, with these rows alone.
     pub group: wgpu::BindGroup,
-    _slots: Stored,
+    _slots: DeviceBuffer,
 }
 
 /// Takes a matrix to the device. No binding of a part is over `limit` bytes.
@@ -92,13 +92,14 @@ pub(super) fn upload(
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
         let layout = recorder.weight_layout(&device.handle, codec);
-        let group = bind(&device.handle, layout, &buffers.iter().map(Stored::range).collect::<Vec<_>>());
+        let group =
+            bind(&device.handle, layout, &buffers.iter().map(DeviceBuffer::range).collect::<Vec<_>>());
         let staging = staging(matrix);
         let rescue = match staging {
             Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
             Staging::Decoded(_) => None,
         };
-        parts.push(Part {
+        parts.push(MatrixPart {
             first_row: rows.start,
             rows: rows.len(),
             group,
@@ -146,7 +147,7 @@ fn rescue_rows(
     device: &mut Device,
     layout: &wgpu::BindGroupLayout,
     slots: &[RowSlot],
-    buffers: &[Stored],
+    buffers: &[DeviceBuffer],
 ) -> Result<Option<RescueRows>> {
     let is_rescue = |slot: &RowSlot| matches!(slot, RowSlot::Rescue(_));
     let numbers: Vec<u32> =
@@ -192,7 +193,7 @@ fn dense_part(
     dense: &Dense,
     rows: ops::Range<usize>,
     row_bytes: u64,
-) -> Result<Vec<Stored>> {
+) -> Result<Vec<DeviceBuffer>> {
     let params = DenseWeight { row_quads: dense.cols.div_ceil(4) as u32 };
     let uniform = device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
@@ -228,7 +229,7 @@ fn longest_row(packed: &Bitpacked) -> Result<u64> {
 }
 
 /// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
-fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<Stored>> {
+fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<DeviceBuffer>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
             RowSlot::Binary(m) if binary => Some(*m as usize),
@@ -296,7 +297,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
 }
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
-fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<Stored> {
+fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<DeviceBuffer> {
     let words = packed.sign_words();
     let padded = words.next_multiple_of(SIGN_WORDS);
     let plane_bytes = (binary.len() * padded) as u64 * 4;

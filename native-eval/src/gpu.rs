@@ -17,8 +17,8 @@ mod open;
 mod products;
 mod recorder;
 mod rows;
-mod staging;
 mod timing;
+mod uploads;
 mod weights;
 
 pub use adapters::{AdapterChoice, AdapterClass, AdapterInfo, adapters};
@@ -35,9 +35,9 @@ use crate::backend::{Attention, Backend, DeltaRule, KernelTime, Result};
 use crate::batch::Batch;
 use coop::Tiles;
 use device::Device;
-use handle::Stored;
+use handle::DeviceBuffer;
 use memory::{Pool, over_limit};
-use recorder::{Range, Recorder};
+use recorder::{BufferRange, Recorder};
 use timing::Timing;
 
 /// Tokens in flight where memory allows.
@@ -97,11 +97,11 @@ pub struct GpuBackend {
 #[derive(Debug)]
 pub struct GpuVector {
     values: Vec<f32>,
-    stored: Stored,
+    stored: DeviceBuffer,
 }
 
 impl GpuVector {
-    fn range(&self) -> Range<'_> {
+    fn range(&self) -> BufferRange<'_> {
         self.stored.range()
     }
 }
@@ -131,7 +131,7 @@ impl GpuBackend {
         self.device.handle.allocated_bytes()
     }
 
-    fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<Stored> {
+    fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<DeviceBuffer> {
         let len = bytes.len() as u64;
         if len > self.limit {
             return Err(over_limit(what, len, self.limit));

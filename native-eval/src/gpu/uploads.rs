@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::handle::{Handle, Stored};
+use super::handle::{DeviceBuffer, Handle};
 use crate::backend::Result;
 
 /// Bytes of one staging buffer.
@@ -16,7 +16,7 @@ const STAGING_COUNT: usize = 4;
 
 /// The staging buffers of a device.
 #[derive(Default)]
-pub(super) struct Staging {
+pub(super) struct Uploads {
     filling: Option<Filling>,
     /// What the device copies out of, first submitted first.
     submitted: VecDeque<Submitted>,
@@ -27,7 +27,7 @@ pub(super) struct Staging {
 
 /// A mapped buffer, and where what it holds so far shall go.
 struct Filling {
-    stored: Stored,
+    stored: DeviceBuffer,
     used: u64,
     copies: Vec<Copy>,
 }
@@ -41,18 +41,18 @@ struct Copy {
 
 /// A buffer that is mapped again when the device is done with it.
 struct Submitted {
-    stored: Stored,
+    stored: DeviceBuffer,
     submission: wgpu::SubmissionIndex,
     mapped: Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
 }
 
-impl Staging {
+impl Uploads {
     /// Brings `bytes`, a multiple of 4, on the way to `to`. They are there for what is submitted after
-    /// [`Staging::submit`].
+    /// [`Uploads::submit`].
     pub fn write(
         &mut self,
         handle: &Arc<Handle>,
-        to: &Stored,
+        to: &DeviceBuffer,
         mut offset: u64,
         mut bytes: &[u8],
     ) -> Result<()> {
@@ -112,7 +112,7 @@ impl Staging {
     }
 
     /// A mapped buffer: a new one, or the one that was submitted first.
-    fn next(&mut self, handle: &Arc<Handle>) -> Result<Stored> {
+    fn next(&mut self, handle: &Arc<Handle>) -> Result<DeviceBuffer> {
         let is_full = self.submitted.len() >= STAGING_COUNT;
         let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front_if(|_| is_full) else {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
