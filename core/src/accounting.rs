@@ -3,6 +3,7 @@
 use crate::container::Member;
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::json::{fields, names};
+use crate::model::Presence;
 use crate::tensor::Dtype;
 
 names! {
@@ -119,7 +120,9 @@ impl Accounting {
                 }
                 Stored::Plain { .. } if expected.is_some() => {
                     self.add(Bucket::Unpacked, stored.bits());
-                    self.unpacked_parameters += stored.parameters();
+                    // A head that is the embedding again is no parameter of its own.
+                    let is_copy = expected.as_ref().is_some_and(|e| e.presence == Presence::TiedCopy);
+                    self.unpacked_parameters += if is_copy { 0 } else { stored.parameters() };
                 }
                 Stored::Plain { .. } | Stored::Misfit { .. } => self.add(Bucket::OtherTensors, stored.bits()),
             }

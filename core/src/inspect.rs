@@ -19,8 +19,10 @@ use crate::tensor::Dtype;
 /// Builds the report. `findings` are those of a complete [`crate::scan::Scan`], which also proves
 /// that the payload is valid; without them the payload gate counts as not run.
 pub fn report(name: &str, inventory: &Inventory, rules: Rules, findings: Option<&Findings>) -> Report {
+    let untied = findings.filter(|findings| findings.heads_differ).map(|_| inventory.untied());
+    let inventory = untied.as_ref().unwrap_or(inventory);
     let accounting = Accounting::of(inventory);
-    let evidence = Evidence { inventory, accounting: &accounting, payload_checked: findings.is_some() };
+    let evidence = Evidence { inventory, accounting: &accounting, findings };
     let gates = judge(&evidence, rules);
     Report {
         schema_version: SCHEMA_VERSION,
@@ -39,7 +41,7 @@ pub fn report(name: &str, inventory: &Inventory, rules: Rules, findings: Option<
         manifest: manifest(inventory),
         weights: inventory.weights.iter().map(|w| weight_summary(w, inventory)).collect(),
         tensors: findings.and_then(|findings| tensors(inventory.artifact, findings)),
-        notes: notes(inventory, findings),
+        notes: notes(inventory),
         evaluation: None,
     }
 }
@@ -134,8 +136,8 @@ fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
 }
 
 /// What the gates do not say.
-fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<String> {
-    let mut notes = loading::notes(inventory, findings);
+fn notes(inventory: &Inventory) -> Vec<String> {
+    let mut notes = loading::notes(inventory);
     if !inventory.ignored.is_empty() {
         notes.push(format!(
             "{} tensors of the vision tower or of multi-token prediction are no part of the text decoder and \

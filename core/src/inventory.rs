@@ -4,13 +4,17 @@ use std::collections::HashSet;
 
 use crate::container::{Artifact, ContainerKind};
 use crate::format::{self, Form, Grouping, Layout};
-use crate::model::{Config, ExpectedTensor, Manifest, Presence, Quantization};
+use crate::model::{Architecture, Config, ExpectedTensor, Manifest, Presence, Quantization, Role};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, memory};
 
 /// Bytes that a tensor and a member take here and in the report.
 const TENSOR_BYTES: u64 = 1 << 10;
 const MEMBER_BYTES: u64 = 512;
+
+/// The head's name, and those of the embedding.
+const HEAD: &str = "lm_head.weight";
+const EMBEDDINGS: [&str; 2] = ["model.embed_tokens.weight", "model.language_model.embed_tokens.weight"];
 
 /// One weight of the artifact.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +95,7 @@ impl Stored {
 }
 
 /// An artifact matched with its configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Inventory<'a> {
     /// The artifact's structure.
     pub artifact: &'a Artifact,
@@ -116,6 +120,11 @@ pub struct Inventory<'a> {
     pub misshapen: Vec<Error>,
     /// Why the tensors can't be matched with an architecture, if they can't.
     pub opaque: Option<String>,
+    /// The tensors that hold the embedding and the head of a dense model which says that they are one:
+    /// transformers 5 ties them only if their values agree.
+    pub tied_pair: Option<[usize; 2]>,
+    /// A weight of the architecture that is stored as other things than numbers of a known type.
+    not_numbers: Option<String>,
 }
 
 impl<'a> Inventory<'a> {
@@ -123,7 +132,7 @@ impl<'a> Inventory<'a> {
     ///
     /// # Errors
     /// No config.json in a folder or archive, a config.json that can't be read, a packed part of
-    /// the wrong data type, a plain weight that is not floating-point.
+    /// the wrong data type.
     pub fn of(artifact: &'a Artifact) -> Result<Self> {
         let (tensors, members) = (artifact.tensors.len() as u64, artifact.members.len() as u64);
         memory::require(tensors * TENSOR_BYTES + members * MEMBER_BYTES, "the weights and the report")?;
@@ -148,10 +157,39 @@ impl<'a> Inventory<'a> {
             doubled: grouping.doubled.iter().map(|d| d.name.clone()).collect(),
             misshapen: Vec::new(),
             opaque: None,
+            tied_pair: None,
+            not_numbers: None,
         };
         inventory.match_weights(grouping)?;
+        inventory.tied_pair = inventory.find_tied_pair();
         inventory.opaque = inventory.find_opacity();
         Ok(inventory)
+    }
+
+    /// The same where the stored head is not the embedding, though config.json says so: transformers 5 then keeps both.
+    pub fn untied(&self) -> Self {
+        let mut untied = self.clone();
+        let is_head = |tensor: &ExpectedTensor| tensor.presence == Presence::TiedCopy;
+        untied.manifest.iter_mut().for_each(Manifest::untie);
+        for expected in untied.weights.iter_mut().filter_map(|weight| weight.expected.as_mut()) {
+            if is_head(expected) {
+                expected.presence = Presence::Required;
+            }
+        }
+        untied
+    }
+
+    fn find_tied_pair(&self) -> Option<[usize; 2]> {
+        let config = self.config.as_ref().filter(|config| config.quantization == Quantization::None)?;
+        let Architecture::Decoder(decoder) = config.architecture() else { return None };
+        let stored = |role| {
+            let of_role = |weight: &&Weight| weight.expected.as_ref().is_some_and(|e| e.role == role);
+            match self.weights.iter().find(of_role)?.form {
+                Form::Plain { index } => Some(index),
+                Form::Bitpacked { .. } => None,
+            }
+        };
+        decoder.tied.then_some([stored(Role::Embedding)?, stored(Role::Head)?])
     }
 
     /// Logical parameters that the validator would count, when the architecture is known.
@@ -177,9 +215,24 @@ impl<'a> Inventory<'a> {
     fn match_weights(&mut self, grouping: Grouping) -> Result<()> {
         let mut seen = HashSet::new();
         let is_dense = self.config.as_ref().and_then(Config::bitpacked).is_none();
+        let quantization = self.config.as_ref().map(|config| &config.quantization);
+        let is_plain = quantization == Some(&Quantization::None);
+        // What transformers' `AutoModel` writes: the decoder without its head, its names without `model.`.
+        let is_base = is_plain && !grouping.weights.iter().any(|weight| weight.name.starts_with("model."));
+        let is_stored = |name: &str| grouping.weights.iter().any(|weight| weight.name == name);
+        let head_is_embedding = is_plain
+            && is_stored(HEAD)
+            && !EMBEDDINGS.iter().any(|name| is_stored(name) || (is_base && is_stored(&name[6..])));
         for weight in grouping.weights {
             let manifest = self.manifest.as_ref();
-            let expected = manifest.and_then(|m| m.get(&weight.name)).cloned();
+            let find = |name: &str| manifest.and_then(|manifest| manifest.get(name)).cloned();
+            let mut expected = find(&weight.name);
+            if expected.is_none() && is_base {
+                expected = find(&format!("model.{}", weight.name));
+            }
+            if head_is_embedding && expected.as_ref().is_some_and(|e| e.presence == Presence::TiedCopy) {
+                expected = find(EMBEDDINGS[0]);
+            }
             match &expected {
                 // Under its own name and under the nested one.
                 Some(expected) if !seen.insert(expected.name.clone()) => {
@@ -206,8 +259,10 @@ impl<'a> Inventory<'a> {
             Form::Plain { index } => {
                 let tensor = &self.artifact.tensors[*index];
                 if let Some(expected) = expected {
-                    check_plain_dtype(name, tensor.dtype)?;
-                    if tensor.shape != expected.shape {
+                    if !is_number(tensor.dtype) {
+                        self.not_numbers
+                            .get_or_insert_with(|| format!("{name} is stored as {}", tensor.dtype.name()));
+                    } else if tensor.shape != expected.shape {
                         self.misshapen.push(wrong_shape(name, &expected.shape, &tensor.shape));
                     }
                 }
@@ -243,13 +298,13 @@ impl<'a> Inventory<'a> {
         if self.manifest.is_none() {
             return Some(format!("the model type `{}` is not known here", config.model_type));
         }
-        let mismatched = !self.missing.is_empty() || !self.unknown.is_empty();
+        let mismatched = !self.missing.is_empty() || !self.unknown.is_empty() || self.not_numbers.is_some();
         if config.bitpacked().is_none() && mismatched && self.code_files().next().is_some() {
             return Some(
                 "the artifact brings its own code, and its tensors are not the architecture's".into(),
             );
         }
-        None
+        self.not_numbers.as_ref().map(|what| format!("{what}, which is not read as numbers here"))
     }
 }
 
@@ -258,14 +313,10 @@ fn surplus_bits(artifact: &Artifact, grouping: &Grouping) -> u64 {
     surplus.map(|&index| 8 * artifact.tensors[index].bytes).sum()
 }
 
-fn check_plain_dtype(name: &str, dtype: Dtype) -> Result<()> {
-    let known = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::Q1_0, Dtype::Q4_0, Dtype::Q8_0];
-    if known.contains(&dtype) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::WrongDtype, "an unpacked weight has a data type that can't be evaluated")
-        .within(name)
-        .expected_found("F16, BF16 or F32", dtype.name()))
+/// Whether a weight that is not packed can be of this type.
+fn is_number(dtype: Dtype) -> bool {
+    use Dtype::{BF16, F16, F32, F64, Q1_0, Q4_0, Q8_0};
+    matches!(dtype, F16 | BF16 | F32 | F64 | Q1_0 | Q4_0 | Q8_0)
 }
 
 fn wrong_shape(name: &str, expected: &[u64], found: &[u64]) -> Error {

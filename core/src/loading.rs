@@ -1,11 +1,17 @@
 //! Whether transformers would load the model: the code that config.json names, and files that have no
 //! place in an artifact.
 
+use std::collections::HashSet;
+
 use crate::container::{ContainerKind, names};
-use crate::format::{LOADER_FILE, LOADER_SHA256};
+use crate::format::{Form, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
 use crate::inventory::Inventory;
-use crate::model::Config;
 use crate::scan::Findings;
+
+/// Files of weights, in the order in which transformers looks for them.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
+/// Where an adapter of the peft library is described.
+const ADAPTER: &str = "adapter_config.json";
 
 /// Names of pickles, which run code when they are loaded.
 const PICKLES: [&str; 6] = [".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"];
@@ -26,26 +32,94 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
     }
     if artifact.tensors.is_empty() {
         faults.push("no safetensors weights were found".to_owned());
+    } else if artifact.model_dir.is_some() && weights_file(inventory).is_none() {
+        faults.push(format!("transformers looks for {} or {}, which are not there", WEIGHTS[0], WEIGHTS[1]));
     }
-    let packed = inventory.config.as_ref().filter(|config| config.bitpacked().is_some());
-    faults.extend(packed.and_then(|config| code_fault(config, inventory)));
-    faults
-}
-
-/// Why transformers would not find the code that unpacks the weights.
-fn code_fault(config: &Config, inventory: &Inventory) -> Option<String> {
-    let Some(code) = &config.model_code else {
-        return Some(
+    let Some(config) = &inventory.config else { return faults };
+    faults.extend(config.loading.faults.iter().cloned());
+    let is_bitpack = config.bitpacked().is_some();
+    if is_bitpack && config.model_code.is_none() {
+        faults.push(
             "config.json names no code that unpacks the weights: auto_map.AutoModelForCausalLM is missing"
                 .into(),
         );
-    };
+    }
+    let codes = [&config.config_code, &config.model_code];
+    faults.extend(codes.into_iter().flatten().filter_map(|code| code_fault(code, inventory)));
+    if !is_bitpack {
+        faults.extend(artifact.index_faults.iter().cloned());
+    }
+    faults
+}
+
+/// Whether the model loads as the other gates take for granted, or why that is not known: what runs is not modelled here.
+pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<String> {
+    let Some(config) = &inventory.config else { return Vec::new() };
+    let mut doubts = config.loading.doubts.clone();
+    let unknown = |code: &str| format!("{code} runs when the model is loaded; what it does was not judged");
+    doubts.extend(config.config_code.as_deref().map(unknown));
+    let own_loader = config.bitpacked().is_some_and(|_| config.model_code.as_deref() == Some(LOADER_CLASS));
+    let is_loader = |hash: &str| hash == LOADER_SHA256 || hash == OLD_LOADER_SHA256;
+    let hash = hash_beside_config(inventory, findings, LOADER_FILE);
+    match &config.model_code {
+        Some(code) if !own_loader || hash.is_some_and(|hash| !is_loader(hash)) => doubts.push(unknown(code)),
+        Some(_) if hash == Some(OLD_LOADER_SHA256) => doubts.extend(split_weights(inventory)),
+        _ => {}
+    }
+    let dtype = |index: usize| inventory.artifact.tensors[index].dtype;
+    if inventory.tied_pair.is_some_and(|[embedding, head]| dtype(embedding) != dtype(head)) {
+        doubts.push("embedding and head are to be tied and are stored in two data types".to_owned());
+    }
+    if inventory.artifact.find_beside_config(ADAPTER).is_some() {
+        doubts.push(format!("with {ADAPTER} it depends on what is installed which model transformers loads"));
+    }
+    doubts
+}
+
+/// What the first version of the loader can't load: a packed weight whose parts lie in several files.
+fn split_weights(inventory: &Inventory) -> Option<String> {
+    let file = |index: &usize| inventory.artifact.tensors[*index].member;
+    let split = inventory.weights.iter().find(|weight| match &weight.form {
+        Form::Bitpacked { parts } => {
+            let files =
+                parts.iter().filter_map(|(_, index)| Some(file(index.as_ref()?))).collect::<HashSet<_>>();
+            files.len() > 1
+        }
+        Form::Plain { .. } => false,
+    });
+    split.map(|weight| {
+        format!("the parts of {} lie in several files, which this {LOADER_FILE} can't load", weight.name)
+    })
+}
+
+/// The first of the files that transformers looks for.
+fn weights_file(inventory: &Inventory) -> Option<usize> {
+    WEIGHTS.iter().find_map(|name| inventory.artifact.find_beside_config(name))
+}
+
+/// SHA-256 of a file, where it is there and was read.
+fn hash_beside_config<'f>(
+    inventory: &Inventory,
+    findings: Option<&'f Findings>,
+    file: &str,
+) -> Option<&'f str> {
+    let index = inventory.artifact.find_beside_config(file)?;
+    findings?.members.get(index)?.as_deref()
+}
+
+/// Why transformers would not find a class that `auto_map` names.
+fn code_fault(code: &str, inventory: &Inventory) -> Option<String> {
     if code.contains("--") {
         return Some(format!("auto_map names code of another repository: {code}"));
     }
+    if code.split('.').count() != 2 {
+        return Some(format!("auto_map names {code:.80}, which is not module.Class"));
+    }
     let file = code_file(code);
-    let is_there = inventory.artifact.find_beside_config(&file).is_some();
-    (!is_there).then(|| format!("auto_map names {code}, but there is no {file} beside config.json"))
+    if inventory.artifact.find_beside_config(&file).is_none() {
+        return Some(format!("auto_map names {code}, but there is no {file} beside config.json"));
+    }
+    None
 }
 
 /// The file of `module.Class`.
@@ -53,8 +127,8 @@ fn code_file(code: &str) -> String {
     format!("{}.py", code.rsplit_once('.').map_or(code, |(module, _)| module).replace('.', "/"))
 }
 
-/// What a user should know beyond the gates. `findings` tell the packer's own code from another's.
-pub(crate) fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<String> {
+/// What a user should know beyond the gates.
+pub(crate) fn notes(inventory: &Inventory) -> Vec<String> {
     let mut notes = Vec::new();
     let named = inventory.config.as_ref().and_then(|config| config.model_code.as_deref()).map(code_file);
     let members = || inventory.artifact.members.iter().enumerate();
@@ -70,15 +144,6 @@ pub(crate) fn notes(inventory: &Inventory, findings: Option<&Findings>) -> Vec<S
                 "The model's own code runs when it is loaded ({}). If it registers packed tensors as parameters, \
                  the validator counts those, and the model's own budget shrinks with the count.",
                 code.join(", ")
-            ));
-        }
-    } else if let Some(file) = &named {
-        let index = inventory.artifact.find_beside_config(file);
-        let hash = index.and_then(|index| findings?.members.get(index)?.as_deref());
-        if file != LOADER_FILE || hash.is_some_and(|hash| hash != LOADER_SHA256) {
-            notes.push(format!(
-                "{file} is not the code that this version of `bitgauge pack` writes; whether transformers loads \
-                 the model with it, and what it counts, was not judged."
             ));
         }
     }

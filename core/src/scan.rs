@@ -35,6 +35,8 @@ pub struct Findings {
     /// SHA-256 of each tensor's stored bytes in hex, in the order of [`Artifact::tensors`]; empty unless
     /// [`Scan::hash_tensors`] asked for them.
     pub tensors: Vec<String>,
+    /// Whether the two tensors of [`Inventory::tied_pair`] hold other bytes.
+    pub heads_differ: bool,
 }
 
 impl Findings {
@@ -73,6 +75,9 @@ pub struct Scan<'a> {
     /// Bytes of the current file, or of the tar that it unpacks to, that passed by.
     position: u64,
     findings: Findings,
+    /// [`Inventory::tied_pair`], and the hashes of those that passed by.
+    tied_pair: Option<[usize; 2]>,
+    tied_hashes: Vec<String>,
 }
 
 /// The payload check of one tensor and its range within the member's uncompressed bytes.
@@ -97,6 +102,8 @@ struct MemberScan<'a> {
     checks: VecDeque<TensorCheck>,
     /// Of its tensors, in their order; of none unless asked for.
     tensor_hashes: RangeHashes,
+    /// Of its tensors of [`Inventory::tied_pair`].
+    tied_hashes: RangeHashes,
     /// Weights whose tensors passed by whole, and what those add up to.
     statistics: Vec<(usize, Statistics)>,
 }
@@ -121,7 +128,13 @@ impl<'a> Scan<'a> {
                 members: vec![None; artifact.members.len()],
                 weights: vec![Statistics::default(); inventory.weights.len()],
                 tensors: Vec::new(),
+                heads_differ: false,
             },
+            // In two data types equal values are other bytes.
+            tied_pair: inventory.tied_pair.filter(|&[embedding, head]| {
+                artifact.tensors[embedding].dtype == artifact.tensors[head].dtype
+            }),
+            tied_hashes: Vec::new(),
         }
     }
 
@@ -222,6 +235,7 @@ impl<'a> Scan<'a> {
     pub fn finish(mut self) -> Result<Findings> {
         self.end_file()?;
         self.findings.file = self.file_hash.take().map(hex);
+        self.findings.heads_differ = self.tied_hashes.windows(2).any(|pair| pair[0] != pair[1]);
         Ok(self.findings)
     }
 
@@ -250,6 +264,12 @@ impl<'a> Scan<'a> {
                     .iter()
                     .map(|tensor| (tensor.offset, tensor.offset + tensor.bytes)),
             ),
+            tied_hashes: RangeHashes::new(
+                (self.tied_pair.iter().flatten())
+                    .map(|&tensor| &self.artifact.tensors[tensor])
+                    .filter(|tensor| tensor.member == index)
+                    .map(|tensor| (tensor.offset, tensor.offset + tensor.bytes)),
+            ),
             statistics: Vec::new(),
         });
     }
@@ -260,7 +280,8 @@ impl<'a> Scan<'a> {
                 self.findings.weights[weight].merge(&statistics);
             }
             let (index, name, inflater) = (current.index, &current.member.name, current.end_inflating()?);
-            let (hash, tensor_hashes) = current.finish().map_err(|e| e.within(name))?;
+            let (hash, [tensor_hashes, tied]) = current.finish().map_err(|e| e.within(name))?;
+            self.tied_hashes.extend(tied);
             self.spare = inflater.or(self.spare.take());
             self.findings.members[index] = hash;
             let tensors = self.tensors_to_hash(index);
@@ -314,6 +335,7 @@ impl MemberScan<'_> {
         }
         self.crc.update(bytes);
         self.tensor_hashes.push(bytes);
+        self.tied_hashes.push(bytes);
         while let Some(tensor) = self.checks.front_mut() {
             let skip = tensor.start.saturating_sub(self.position).min(bytes.len() as u64) as usize;
             let end = tensor.end.saturating_sub(self.position).min(bytes.len() as u64) as usize;
@@ -340,8 +362,8 @@ impl MemberScan<'_> {
         Ok(inflater)
     }
 
-    /// SHA-256 in hex, of the member and of its tensors.
-    fn finish(self) -> Result<(Option<String>, Vec<String>)> {
+    /// SHA-256 in hex, of the member, of its tensors, and of those of the tied pair.
+    fn finish(self) -> Result<(Option<String>, [Vec<String>; 2])> {
         match self.member.crc32 {
             Some(recorded) if recorded != self.crc.sum() => Err(Error::new(
                 ErrorKind::Checksum,
@@ -349,7 +371,7 @@ impl MemberScan<'_> {
             )
             .expected_found(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
             .hint("the archive is damaged: copy or pack it again")),
-            _ => Ok((self.hash.map(hex), self.tensor_hashes.finish())),
+            _ => Ok((self.hash.map(hex), [self.tensor_hashes.finish(), self.tied_hashes.finish()])),
         }
     }
 }

@@ -24,6 +24,14 @@ pub enum Dtype {
     F8E4M3,
     #[serde(rename = "F8_E5M2")]
     F8E5M2,
+    #[serde(rename = "F8_E8M0")]
+    F8E8M0,
+    C64,
+    F4,
+    #[serde(rename = "F6_E2M3")]
+    F6E2M3,
+    #[serde(rename = "F6_E3M2")]
+    F6E3M2,
     /// Blocks of 128 columns: an f16 scale, then 128 sign bits. In GGUF only, like the two below.
     Q1_0,
     /// Blocks of 32 columns: an f16 scale, then 32 codes of 4 bits.
@@ -34,7 +42,7 @@ pub enum Dtype {
 
 impl Dtype {
     /// Every data type that a safetensors header may name here, with that name.
-    pub const NAMES: [(&'static str, Self); 15] = [
+    pub const NAMES: [(&'static str, Self); 20] = [
         ("BOOL", Self::Bool),
         ("U8", Self::U8),
         ("I8", Self::I8),
@@ -50,6 +58,11 @@ impl Dtype {
         ("F64", Self::F64),
         ("F8_E4M3", Self::F8E4M3),
         ("F8_E5M2", Self::F8E5M2),
+        ("F8_E8M0", Self::F8E8M0),
+        ("C64", Self::C64),
+        ("F4", Self::F4),
+        ("F6_E2M3", Self::F6E2M3),
+        ("F6_E3M2", Self::F6E3M2),
     ];
 
     /// The data type that a safetensors header calls `name`.
@@ -72,6 +85,8 @@ impl Dtype {
         match self {
             Self::Q1_0 => 128,
             Self::Q4_0 | Self::Q8_0 => 32,
+            Self::F4 => 2,
+            Self::F6E2M3 | Self::F6E3M2 => 4,
             _ => 1,
         }
     }
@@ -86,10 +101,11 @@ impl Dtype {
         match self {
             Self::Q1_0 | Self::Q4_0 => 18,
             Self::Q8_0 => 34,
-            Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E5M2 => 1,
+            Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E5M2 | Self::F8E8M0 | Self::F4 => 1,
+            Self::F6E2M3 | Self::F6E3M2 => 3,
             Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::U64 | Self::I64 | Self::F64 => 8,
+            Self::U64 | Self::I64 | Self::F64 | Self::C64 => 8,
         }
     }
 }

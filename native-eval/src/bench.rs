@@ -142,6 +142,7 @@ fn qwen3([hidden, intermediate, layers, heads]: [u64; 4], tied: bool) -> Decoder
         rms_norm_eps: 1e-6,
         rotary: Rotary { theta: 1e6, channels: 128, scaling: None },
         max_positions: None,
+        not_evaluated: None,
         delta_net: None,
     }
 }

@@ -10,7 +10,6 @@ use bitgauge_core::contract::direct::{
 use bitgauge_core::contract::documents::{Corpus, Files, documents_sha256};
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::contract::{Environment, Halt, Limits, RuleSet, choose_documents};
-use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
 use crate::backend::Backend;
@@ -18,7 +17,7 @@ use crate::local_files::LocalFiles;
 use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
 use crate::source::Source;
 use crate::tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
-use crate::weights::{LoadError, load};
+use crate::weights::{LoadError, load, loaded_inventory};
 
 /// Longest stub that is read.
 const STUB_BYTES: u64 = 16 << 20;
@@ -142,7 +141,7 @@ impl Benchmark<'_> {
         let ids: Vec<Vec<u32>> = ids.collect::<Result<_, _>>()?;
 
         let artifact = source.artifact().clone();
-        let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
+        let inventory = loaded_inventory(source, &artifact).map_err(|error| error.within(source.name()))?;
         let model = load(backend, source, &inventory, loading);
         source.expect_unchanged()?;
         let model = model.map_err(|error| match error {

@@ -76,8 +76,8 @@ fn malformed(error: &serde_json::Error) -> Error {
 
 /// Turns text into token ids.
 pub enum TextTokenizer {
-    /// A `tokenizer.json`.
-    File(Box<Tokenizer>),
+    /// A `tokenizer.json`, and the side on which texts that are too long are cut.
+    File(Box<Tokenizer>, TruncationDirection),
     /// The validator's built-in byte tokenizer: id = byte + 1 of the UTF-8 text.
     Bytes,
 }
@@ -101,17 +101,41 @@ impl TextTokenizer {
             return Err(Error::new(ErrorKind::TooLarge, "the tokenizer is too large")
                 .expected_found(format!("at most {} bytes", limits::TOKENIZER_BYTES), bytes.len()));
         }
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| {
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| {
             Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
                 .expected_found("a tokenizer.json of the tokenizers library", e)
         })?;
+        let side = tokenizer.get_truncation().map_or(TruncationDirection::Right, |cut| cut.direction);
+        Self::of(tokenizer, side)
+    }
+
+    /// A tokenizer that cuts texts on this side.
+    fn of(mut tokenizer: Tokenizer, side: TruncationDirection) -> Result<Self> {
         // The evaluation cuts documents itself; a padding or truncation setting must not interfere.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| {
             Error::new(ErrorKind::Malformed, "the tokenizer's truncation setting is invalid")
                 .expected_found("none", e)
         })?;
-        Ok(Self::File(Box::new(tokenizer)))
+        Ok(Self::File(Box::new(tokenizer), side))
+    }
+
+    /// The tokenizer that `change` makes of this one, and the side that it cuts on if it says so.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub(crate) fn map(
+        self,
+        left: Option<bool>,
+        change: impl FnOnce(Tokenizer) -> Result<Tokenizer>,
+    ) -> Result<Self> {
+        let Self::File(tokenizer, side) = self else { return Ok(self) };
+        let side = match left {
+            Some(true) => TruncationDirection::Left,
+            Some(false) => TruncationDirection::Right,
+            None => side,
+        };
+        Self::of(change(*tokenizer)?, side)
     }
 
     /// The first `max_tokens` token ids of a text, special tokens as the tokenizer defines them.
@@ -121,25 +145,17 @@ impl TextTokenizer {
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>> {
         match self {
             Self::Bytes => Ok(text.bytes().take(max_tokens).map(|byte| u32::from(byte) + 1).collect()),
-            Self::File(tokenizer) => {
+            Self::File(tokenizer, side) => {
                 let fail = |e| {
                     Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected_found("text", e)
                 };
                 let mut encoding = tokenizer.encode(text, false).map_err(fail)?;
                 // The text is cut, never the special tokens around it.
                 let special = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));
-                encoding.truncate(max_tokens.saturating_sub(special), 0, TruncationDirection::Right);
+                encoding.truncate(max_tokens.saturating_sub(special), 0, *side);
                 let encoding = tokenizer.post_process(encoding, None, true).map_err(fail)?;
                 Ok(encoding.get_ids().to_vec())
             }
-        }
-    }
-
-    /// The id of a token, special tokens included.
-    pub fn id_of(&self, token: &str) -> Option<u32> {
-        match self {
-            Self::Bytes => None,
-            Self::File(tokenizer) => tokenizer.token_to_id(token),
         }
     }
 }

@@ -46,4 +46,4 @@ pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;
 pub use threads::{MAX_THREADS, spawn_scoped, start_threads};
 pub use tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer, tokenizer_files};
-pub use weights::{LoadError, LoadTimes, load, prepare};
+pub use weights::{LoadError, LoadTimes, heads_differ, load, loaded_inventory, prepare};

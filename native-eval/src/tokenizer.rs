@@ -1,18 +1,24 @@
 //! Finding the validator's tokenizer on this machine.
 
+mod auto;
+
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::container::GgufMetadata;
-use bitgauge_core::contract::python::Value;
-use bitgauge_core::{Error, ErrorKind, Result, limits};
+use bitgauge_core::{Error, ErrorKind, Result, json, limits};
 
 use crate::documents::TextTokenizer;
 use crate::input;
 use crate::local_files::LocalFiles;
 use crate::source::Source;
+use auto::Beside;
 
 const FILE: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
+/// What else decides which tokenizer transformers makes of a folder.
+const MODEL_CONFIG: &str = "config.json";
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+const ADDED_TOKENS: &str = "added_tokens.json";
 
 /// A tokenizer, and what the validator needs to know of it beside the texts.
 pub struct ValidatorTokenizer {
@@ -56,12 +62,37 @@ pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> R
     })?;
     let [file, config] = tokenizer_files(&path);
     let tokenizer = TextTokenizer::from_file(&file)?;
-    let read = |config: &PathBuf| {
-        let bytes = input::read_bytes(config, "the tokenizer's settings", limits::CONFIG_BYTES);
-        bytes.map_err(|error| error.within(config.display()))
+    let read = |name: &str| {
+        let path = config.with_file_name(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = input::read_bytes(&path, "the tokenizer's settings", limits::TOKENIZER_BYTES);
+        bytes.map(Some).map_err(|error| error.within(path.display()))
     };
-    let config = Some(config).filter(|config| config.exists()).as_ref().map(read).transpose()?;
-    Ok(ValidatorTokenizer { id: id.into(), pad_id: pad_id(&tokenizer, config.as_deref()), tokenizer })
+    finish(id, tokenizer, &mut { read })
+}
+
+/// The tokenizer as transformers makes it, with what `read` gives of the files beside it.
+fn finish(
+    id: &str,
+    tokenizer: TextTokenizer,
+    read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
+) -> Result<ValidatorTokenizer> {
+    let mut value =
+        |name: &str| Ok::<_, Error>(read(name)?.and_then(|bytes| json::parse_python(&bytes).ok()));
+    let beside = Beside {
+        model: value(MODEL_CONFIG)?,
+        settings: value(CONFIG)?,
+        special: value(SPECIAL_TOKENS)?,
+        added: value(ADDED_TOKENS)?,
+    };
+    let tokenizer = tokenizer.map(beside.cuts_left(), |file| beside.apply(file))?;
+    let pad_id = match &tokenizer {
+        TextTokenizer::File(tokenizer, _) => beside.pad_token(tokenizer).unwrap_or(0),
+        TextTokenizer::Bytes => 0,
+    };
+    Ok(ValidatorTokenizer { id: id.to_owned(), pad_id, tokenizer })
 }
 
 /// The files that a tokenizer on this machine is read from, if `path` names one.
@@ -94,23 +125,12 @@ pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
     })?;
     let bytes = source.read_member(index, limits::TOKENIZER_BYTES)?;
     let tokenizer = TextTokenizer::from_json(&bytes).map_err(|e| e.within(FILE).within(source.name()))?;
-    let config = match source.artifact().find_beside_config(CONFIG) {
-        Some(index) => Some(source.read_member(index, limits::CONFIG_BYTES)?),
-        None => None,
+    let name = source.name().to_owned();
+    let mut read = |file: &str| match source.artifact().find_beside_config(file) {
+        Some(index) => source.read_member(index, limits::TOKENIZER_BYTES).map(Some),
+        None => Ok(None),
     };
-    let pad_id = pad_id(&tokenizer, config.as_deref());
-    Ok(ValidatorTokenizer { id: source.name().to_owned(), pad_id, tokenizer })
-}
-
-/// The id of the first of pad, eos and bos token that tokenizer_config.json names.
-fn pad_id(tokenizer: &TextTokenizer, config: Option<&[u8]>) -> u32 {
-    let text = config.and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let Some(config) = text.and_then(|text| Value::parse(text).ok()) else { return 0 };
-    let token = |key: &str| {
-        let token = config.get(key)?;
-        tokenizer.id_of(token.as_str().or_else(|| token.get("content")?.as_str())?)
-    };
-    ["pad_token", "eos_token", "bos_token"].into_iter().find_map(token).unwrap_or(0)
+    finish(&name, tokenizer, &mut read).map_err(|error| error.within(&name))
 }
 
 /// The newest snapshot of a model in the Hugging Face cache that has a tokenizer.

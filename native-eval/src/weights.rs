@@ -6,9 +6,11 @@ mod feed;
 use std::borrow::Cow;
 use std::time::Instant;
 
+use bitgauge_core::container::Artifact;
 use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
+use bitgauge_core::scan::{Digest, Sha256};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
@@ -16,6 +18,9 @@ use crate::forward::{Model, Shape};
 use crate::source::Source;
 pub(crate) use builder::{Convention, ModelBuilder};
 use feed::Feed;
+
+/// Values that are compared at a time.
+const VALUES_AT_ONCE: usize = 4096;
 
 /// Why a model could not be loaded.
 #[derive(Debug)]
@@ -139,6 +144,41 @@ fn lap(since: &mut Instant) -> f64 {
     (now - std::mem::replace(since, now)).as_secs_f64()
 }
 
+/// Whether a dense model that says its head is its embedding holds two matrices whose values differ: transformers 5
+/// then keeps both. One of them is in memory at a time.
+///
+/// # Errors
+/// Weights that can't be read.
+pub fn heads_differ(source: &mut Source, inventory: &Inventory) -> Result<bool, Error> {
+    let mut bytes = Vec::new();
+    let mut hash = |index: usize| {
+        let tensor = &inventory.artifact.tensors[index];
+        source.read_tensor_into(tensor, &mut bytes)?;
+        let values = format::decode_values(&tensor.name, tensor.dtype, &bytes)?;
+        let (mut hash, mut piece) = (Sha256::new(), [0.0; VALUES_AT_ONCE]);
+        for start in (0..values.len()).step_by(VALUES_AT_ONCE) {
+            let piece = &mut piece[..VALUES_AT_ONCE.min(values.len() - start)];
+            values.read(start, piece);
+            // -0 is 0.
+            piece.iter().for_each(|value| hash.update((value + 0.0).to_le_bytes()));
+        }
+        Ok::<_, Error>(hash.finalize())
+    };
+    match inventory.tied_pair {
+        Some([embedding, head]) => Ok(hash(embedding)? != hash(head)?),
+        None => Ok(false),
+    }
+}
+
+/// What an artifact holds, with a head of its own where [`heads_differ`].
+///
+/// # Errors
+/// Those of [`Inventory::of`] and [`heads_differ`].
+pub fn loaded_inventory<'a>(source: &mut Source, artifact: &'a Artifact) -> Result<Inventory<'a>, Error> {
+    let inventory = Inventory::of(artifact)?;
+    Ok(if heads_differ(source, &inventory)? { inventory.untied() } else { inventory })
+}
+
 /// The model, or why it can't be evaluated.
 fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     let unsupported = |why: String| {
@@ -157,7 +197,10 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
             .expected_found(name, format!("{} weights missing", inventory.missing.len())));
     }
     match inventory.config.as_ref().map(|config| config.architecture()) {
-        Some(Architecture::Decoder(decoder)) => Ok(decoder),
+        Some(Architecture::Decoder(decoder)) => match &decoder.not_evaluated {
+            None => Ok(decoder),
+            Some(why) => Err(unsupported(why.clone())),
+        },
         _ => Err(unsupported("no config.json".into())),
     }
 }

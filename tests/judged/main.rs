@@ -10,6 +10,7 @@ mod files;
 mod folders;
 mod gates;
 mod gguf;
+mod loader;
 mod matching;
 mod model;
 mod opaque;

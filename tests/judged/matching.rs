@@ -70,7 +70,7 @@ fn of_many_names_eight_are_listed() {
 /// The dense model under the names of qwen3_5: full attention in both layers, its output gated.
 fn hybrid() -> Model {
     let mut model = Model::dense();
-    model.config["model_type"] = "qwen3_5".into();
+    model.config["model_type"] = "qwen3_5_text".into();
     model.config["layer_types"] = json!(["full_attention", "full_attention"]);
     for (field, value) in [
         ("linear_num_key_heads", 1),

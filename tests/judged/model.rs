@@ -2,6 +2,7 @@
 
 use bitgauge_core::container::{Artifact, Root, Window, fetch_and_open};
 use bitgauge_core::contract::Rules;
+use bitgauge_core::format::LOADER;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
@@ -27,7 +28,7 @@ struct Tensor {
 pub struct Model {
     pub config: Value,
     tensors: Vec<Tensor>,
-    files: Vec<(String, Vec<u8>)>,
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 impl Model {
@@ -71,7 +72,7 @@ impl Model {
             "quant_method": "bitpack", "format_version": 1, "scale_group_size": 0, "rescue_group_size": 128,
         });
         model.config["auto_map"] = json!({"AutoModelForCausalLM": "modeling_bitpack.BitpackForCausalLM"});
-        model.file("modeling_bitpack.py", b"pass\n")
+        model.file("modeling_bitpack.py", LOADER.as_bytes())
     }
 
     /// Adds a tensor of zeros.
@@ -81,7 +82,12 @@ impl Model {
             "F16" | "BF16" => 2,
             _ => 4,
         };
-        let bytes = vec![0; shape.iter().product::<u64>() as usize * width];
+        self.add_bytes(name, dtype, shape, shape.iter().product::<u64>() as usize * width);
+    }
+
+    /// Adds a tensor of this many zero bytes.
+    pub fn add_bytes(&mut self, name: &str, dtype: &'static str, shape: &[u64], bytes: usize) {
+        let bytes = vec![0; bytes];
         self.tensors.push(Tensor { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes });
     }
 

@@ -28,8 +28,11 @@ fn an_unknown_quantization_is_not_judged() {
     }
     // Without any weights it certainly does not load.
     let config = unknown_method().config.to_string().into_bytes();
-    let files =
-        [("config.json".to_owned(), config), ("model.safetensors".to_owned(), safetensors("{}", b""))];
+    let files = [
+        ("config.json".to_owned(), config),
+        ("model.safetensors".to_owned(), safetensors("{}", b"")),
+        ("own.py".to_owned(), b"pass\n".to_vec()),
+    ];
     let report = model::report(&files, Root::Folder);
     let loadable = gate(&report, "loadable");
     assert_eq!((loadable.outcome, loadable.got), (Outcome::Fail, Some(1)), "{:?}", loadable.details);

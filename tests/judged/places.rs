@@ -55,8 +55,6 @@ fn tensors_of_a_wrong_type_are_no_model() {
         let artifact = open(&files, Root::Folder).expect("sound headers");
         Inventory::of(&artifact).map(|_| ()).expect_err("a wrong type").kind
     };
-    let plain = Model::dense().without("model.norm.weight").with("model.norm.weight", "I32", &[70]);
-    assert_eq!(refused(plain), ErrorKind::WrongDtype);
     let name = "model.layers.0.mlp.gate_proj.weight";
     let packed = Model::bitpack().pack(name, 1, 0);
     let scales = packed.without(&format!("{name}.scale")).with(&format!("{name}.scale"), "F32", &[1, 33, 1]);

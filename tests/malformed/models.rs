@@ -41,14 +41,12 @@ fn shards() {
         "shards are missing",
     );
     assert!(error.found.contains("model-00003.safetensors") && error.place == INDEX, "{error}");
+    // Which tensor the index says is where counts for nothing, as in transformers.
     let (two, only_a) = (two_tensors(), index(&[("a", FIRST)]));
-    assert_fault(open_folder(&[(FIRST, &two), (INDEX, only_a.as_bytes())]), Malformed, "index does not name");
-    assert_fault(
-        open_shards(&index(&[("x", FIRST), ("y", SECOND), ("z", SECOND)])),
-        Missing,
-        "tensors of the index",
-    );
-    assert_fault(open_shards(&index(&[("x", SECOND), ("y", FIRST)])), Missing, "tensors of the index");
+    assert_eq!(open_folder(&[(FIRST, &two), (INDEX, only_a.as_bytes())]).unwrap().tensors.len(), 2);
+    for other in [&[("x", FIRST), ("y", SECOND), ("z", SECOND)][..], &[("x", SECOND), ("y", FIRST)]] {
+        assert_eq!(open_shards(&index(other)).unwrap().tensors.len(), 2);
+    }
     assert_fault(open_shards(&index(&[("x", FIRST), ("x", SECOND)])), Malformed, "shard index is damaged");
     assert_fault(open_shards(&index(&[("x", "../x.safetensors")])), BadName, "unsafe");
     assert_fault(open_shards("{\"weight_map\":"), Malformed, "shard index is damaged");

@@ -1,4 +1,4 @@
-//! `model.safetensors.index.json`: which shard holds which tensor.
+//! `model.safetensors.index.json`: the shards' names. Which tensor it says is where counts for nothing.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::json::{self, Pairs};
 use super::names;
-use crate::{Error, ErrorKind, Result, memory, order};
+use crate::{Error, ErrorKind, Result, memory};
 
 /// Bytes that parsing and comparing take at most for each byte of the file.
 const PARSED_FACTOR: u64 = 24;
@@ -16,12 +16,16 @@ const LISTED: usize = 5;
 #[derive(Deserialize)]
 struct File {
     weight_map: Pairs<String>,
+    #[serde(default)]
+    metadata: serde_json::Value,
 }
 
-/// The shard of each tensor, sorted by tensor name.
+/// The names of the shards, which is all that transformers takes from the file.
 #[derive(Debug)]
 pub(super) struct ShardIndex {
-    shard_of: Vec<(String, String)>,
+    shards: BTreeSet<String>,
+    /// Whether `metadata` is an object.
+    has_metadata: bool,
 }
 
 impl ShardIndex {
@@ -33,16 +37,15 @@ impl ShardIndex {
             let expected = "an object whose weight_map names the shard of each tensor";
             json::error(what, expected, text, 0, &error)
         })?;
-        let mut shard_of = file.weight_map.0;
-        order::sort_by(&mut shard_of, Ord::cmp);
-        let index = Self { shard_of };
-        index.shards().into_iter().try_for_each(names::check)?;
+        let shards = file.weight_map.0.into_iter().map(|(_, shard)| shard).collect();
+        let index = Self { shards, has_metadata: file.metadata.is_object() };
+        index.shards.iter().try_for_each(|shard| names::check(shard))?;
         Ok(index)
     }
 
     /// The shards' names, relative to the folder of the index.
     pub(super) fn shards(&self) -> BTreeSet<&str> {
-        self.shard_of.iter().map(|(_, shard)| shard.as_str()).collect()
+        self.shards.iter().map(String::as_str).collect()
     }
 
     /// Refuses an index whose shards are not all there.
@@ -57,27 +60,15 @@ impl ShardIndex {
             .hint("put the missing files beside the index, or write the model again"))
     }
 
-    /// Compares the index with the tensors that the shards hold: `found` gives tensor and shard.
-    pub(super) fn check_tensors<'t>(&self, found: impl Iterator<Item = (&'t str, &'t str)>) -> Result<()> {
-        let promised: BTreeSet<(&str, &str)> =
-            self.shard_of.iter().map(|(tensor, shard)| (tensor.as_str(), shard.as_str())).collect();
-        let found: BTreeSet<(&str, &str)> = found.collect();
-        let show = |difference: Vec<&(&str, &str)>| {
-            let names: Vec<String> =
-                difference.iter().map(|(tensor, shard)| format!("{tensor:?} in {shard}")).collect();
-            list(&names.iter().map(String::as_str).collect::<Vec<_>>())
-        };
-        let missing: Vec<_> = promised.difference(&found).collect();
-        if !missing.is_empty() {
-            return Err(Error::new(ErrorKind::Missing, "tensors of the index are not in their shards")
-                .expected_found(show(missing), "shards without them"));
+    /// What keeps transformers' own loader from taking the shards, a sentence each.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !self.has_metadata {
+            faults.push("the shard index has no `metadata` object, which transformers looks into".to_owned());
         }
-        let unknown: Vec<_> = found.difference(&promised).collect();
-        if !unknown.is_empty() {
-            return Err(Error::new(ErrorKind::Malformed, "shards hold tensors that the index does not name")
-                .expected_found("each tensor in weight_map", show(unknown)));
-        }
-        Ok(())
+        let other = self.shards().into_iter().find(|shard| !shard.ends_with(super::model::EXTENSION));
+        faults.extend(other.map(|shard| format!("transformers takes the shard {shard} for a pickle")));
+        faults
     }
 }
 

@@ -144,6 +144,8 @@ pub struct Artifact {
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).
     pub tensors: Vec<TensorEntry>,
+    /// What keeps transformers' own loader from taking the shards that the index names, a sentence each.
+    pub index_faults: Vec<String>,
 }
 
 impl Artifact {

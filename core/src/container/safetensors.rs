@@ -193,10 +193,13 @@ fn check_tensor(info: &Info, position: u64, data_bytes: u64) -> Result<(Dtype, u
             .hint("the file was cut off: copy it again"));
     }
     let elements = info.shape.iter().try_fold(1_u64, |product, dim| product.checked_mul(*dim));
-    if elements.and_then(|elements| elements.checked_mul(dtype.bytes())) != Some(end - begin) {
+    let block = dtype.block_elements();
+    let blocks = elements.filter(|elements| elements.is_multiple_of(block)).map(|elements| elements / block);
+    if blocks.and_then(|blocks| blocks.checked_mul(dtype.bytes())) != Some(end - begin) {
+        let each = if block == 1 { String::new() } else { format!(" per {block}") };
         return Err(Error::new(ErrorKind::WrongShape, "a tensor's shape contradicts its length")
             .expected_found(
-                format!("{:?} elements of {} bytes", info.shape, dtype.bytes()),
+                format!("{:?} elements of {} bytes{each}", info.shape, dtype.bytes()),
                 format!("{} bytes", end - begin),
             ));
     }

@@ -6,6 +6,7 @@ use crate::accounting::Accounting;
 use crate::inventory::Inventory;
 use crate::loading;
 use crate::report::{Gate, Outcome, Unit};
+use crate::scan::Findings;
 
 /// Most names that one gate lists.
 const NAMES_LISTED: usize = 8;
@@ -16,8 +17,8 @@ pub struct Evidence<'a> {
     pub inventory: &'a Inventory<'a>,
     /// Where its bits go.
     pub accounting: &'a Accounting,
-    /// Whether every payload byte was read and found valid.
-    pub payload_checked: bool,
+    /// What a complete pass over the payload found, which also proves it valid.
+    pub findings: Option<&'a Findings>,
 }
 
 /// Judges every gate under the limits of these rules, in the validator's order.
@@ -105,10 +106,14 @@ fn loadable(evidence: &Evidence) -> Gate {
     let inventory = evidence.inventory;
     let faults = loading::faults(inventory);
     let (id, title) = ("loadable", "loads as a model");
-    let gate = match &inventory.opaque {
-        Some(why) if faults.is_empty() => not_run(id, title, Unit::Files, why.clone()),
-        _ => at_most(id, title, Unit::Files, faults.len() as u64, 0),
-    };
+    let mut doubts: Vec<String> = inventory.opaque.iter().cloned().collect();
+    if doubts.is_empty() {
+        doubts = loading::doubts(inventory, evidence.findings);
+    }
+    let mut gate = at_most(id, title, Unit::Files, faults.len() as u64, 0);
+    if faults.is_empty() && !doubts.is_empty() {
+        gate = not_run(id, title, Unit::Files, doubts.remove(0)).details(doubts);
+    }
     gate.details(faults)
         .rule("a Hugging Face folder, .zip or tar archive with config.json and weights that transformers can load; \
              packed weights need the code that unpacks them")
@@ -168,7 +173,7 @@ fn payload(evidence: &Evidence) -> Gate {
     let (id, title) = ("payload", "codes and scales are valid");
     let gate = if evidence.inventory.opaque.is_some() || evidence.inventory.manifest.is_none() {
         not_run(id, title, Unit::Tensors, "the meaning of the tensors is not known")
-    } else if evidence.payload_checked {
+    } else if evidence.findings.is_some() {
         at_most(id, title, Unit::Tensors, 0, 0)
     } else {
         not_run(id, title, Unit::Tensors, "only the headers were read, not the weights")

@@ -32,7 +32,7 @@ pub fn decode(name: &str, layout: &Layout, parts: &Parts<&[u8]>) -> Result<Bitpa
     })
 }
 
-/// Reads the unpacked weight `name`, `[rows, cols]`, stored as F16, BF16 or F32.
+/// Reads the unpacked weight `name`, `[rows, cols]`, stored as F16, BF16, F32 or F64.
 ///
 /// # Errors
 /// Another data type, or bytes that do not make `rows * cols` elements.
@@ -52,7 +52,7 @@ pub fn decode_dense(name: &str, dtype: Dtype, [rows, cols]: [u64; 2], bytes: &[u
     }
 }
 
-/// Reads the elements of the tensor `name`, stored as F16, BF16 or F32.
+/// Reads the elements of the tensor `name`, stored as F16, BF16, F32 or F64.
 ///
 /// # Errors
 /// Another data type, or bytes that end within an element.
@@ -67,9 +67,11 @@ pub fn decode_values(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<Values> {
         Dtype::F32 => Ok(Values::F32(elements(bytes, f32::from_le_bytes))),
         Dtype::F16 => Ok(Values::F16(elements(bytes, f16::from_le_bytes))),
         Dtype::BF16 => Ok(Values::BF16(elements(bytes, bf16::from_le_bytes))),
+        // transformers loads them as f32 too.
+        Dtype::F64 => Ok(Values::F32(elements(bytes, |element| f64::from_le_bytes(element) as f32))),
         other => Err(Error::new(ErrorKind::WrongDtype, "a weight has a data type that is not read")
             .within(name)
-            .expected_found("F16, BF16 or F32", other.name())),
+            .expected_found("F16, BF16, F32 or F64", other.name())),
     }
 }
 

@@ -3,7 +3,9 @@
 /// The code, which `bitgauge pack` writes beside the weights.
 pub const LOADER: &str = include_str!("modeling_bitpack.py");
 /// SHA-256 of the code in hex.
-pub const LOADER_SHA256: &str = "039ad0a1fc5ab7e22e5fc74418294c6667da74c49ba56e5ceaedca4ed5b613e9";
+pub const LOADER_SHA256: &str = "0f36828b69415fdb8c34fcf85c5b4eec5c5a5171c7992f62643f5827f5a58d16";
+/// That of the first version, which can't load a weight whose parts lie in several files.
+pub const OLD_LOADER_SHA256: &str = "039ad0a1fc5ab7e22e5fc74418294c6667da74c49ba56e5ceaedca4ed5b613e9";
 /// Its file name.
 pub const LOADER_FILE: &str = "modeling_bitpack.py";
 /// What `auto_map.AutoModelForCausalLM` of config.json says.

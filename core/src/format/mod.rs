@@ -20,6 +20,6 @@ pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
-pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256};
+pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
 pub use part::{Part, Parts};
 pub use statistics::Statistics;

@@ -15,7 +15,20 @@ const MAX_DEPTH: usize = 127;
 /// # Errors
 /// What is no JSON: what was expected, and where. Nesting beyond 127 levels, numbers beyond the range of floats.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
-    let mut parser = Parser { text, at: 0 };
+    read(text, false)
+}
+
+/// Reads what Python's `json` takes beyond that: `NaN`, `Infinity`, and numbers of any size. Infinities become the largest
+/// floats; NaN and whole numbers beyond 64 bits become `[null]`, which no field of a model takes.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_python(text: &[u8]) -> Result<Value, String> {
+    read(text, true)
+}
+
+fn read(text: &[u8], python: bool) -> Result<Value, String> {
+    let mut parser = Parser { text, at: 0, python };
     let value = parser.value(0).and_then(|value| match parser.peek() {
         None => Ok(value),
         Some(_) => Err("the end of the text"),
@@ -26,6 +39,8 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
 struct Parser<'t> {
     text: &'t [u8],
     at: usize,
+    /// Whether Python's words and numbers are taken.
+    python: bool,
 }
 
 /// A value, or what was expected in its place.
@@ -99,12 +114,21 @@ impl Parser<'_> {
 
     fn word(&mut self) -> Read<Value> {
         for (word, value) in [("null", Value::Null), ("true", true.into()), ("false", false.into())] {
-            if self.text[self.at..].starts_with(word.as_bytes()) {
-                self.at += word.len();
+            if self.take_word(word) {
                 return Ok(value);
             }
         }
-        Err("a value")
+        if self.python && self.take_word("NaN") {
+            return Ok(unreadable_number());
+        }
+        if self.python && self.take_word("Infinity") { Ok(f64::MAX.into()) } else { Err("a value") }
+    }
+
+    /// Takes this word if it comes next.
+    fn take_word(&mut self, word: &str) -> bool {
+        let found = self.text[self.at..].starts_with(word.as_bytes());
+        self.at += if found { word.len() } else { 0 };
+        found
     }
 
     fn string(&mut self) -> Read<String> {
@@ -125,7 +149,9 @@ impl Parser<'_> {
     /// A whole number of 64 bits, or else a float.
     fn number(&mut self) -> Read<Value> {
         let start = self.at;
-        self.take(b"-");
+        if self.take(b"-") && self.python && self.take_word("Infinity") {
+            return Ok(f64::MIN.into());
+        }
         if !self.take(b"0") && self.digits() == 0 {
             return Err("a digit");
         }
@@ -152,7 +178,12 @@ impl Parser<'_> {
         if is_whole && let Ok(number @ ..0) = text.parse::<i64>() {
             return Ok(number.into());
         }
-        decimal::nearest(text.as_bytes()).map(Value::from).ok_or("a number in the range of floats")
+        match decimal::nearest(text.as_bytes()) {
+            _ if self.python && is_whole => Ok(unreadable_number()),
+            None if self.python && text.starts_with('-') => Ok(f64::MIN.into()),
+            None if self.python => Ok(f64::MAX.into()),
+            number => number.map(Value::from).ok_or("a number in the range of floats"),
+        }
     }
 
     /// Takes the next byte if it is one of these.
@@ -168,6 +199,11 @@ impl Parser<'_> {
         self.at += count;
         count
     }
+}
+
+/// What stands for a number of Python that has no place among ours.
+fn unreadable_number() -> Value {
+    Value::Array(vec![Value::Null])
 }
 
 #[cfg(test)]

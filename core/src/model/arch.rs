@@ -1,6 +1,6 @@
 //! The model families whose tensors and forward pass are known.
 
-use super::family::{Family, HeadDim};
+use super::family::Family;
 use super::fields::Fields;
 use super::rotary::Rotary;
 use crate::{Error, ErrorKind, Result, limits};
@@ -57,6 +57,8 @@ pub struct Decoder {
     pub rotary: Rotary,
     /// Longest context (`max_position_embeddings`), if stated.
     pub max_positions: Option<u64>,
+    /// Why there is no forward pass here for it, though its tensors are known.
+    pub not_evaluated: Option<String>,
     /// Sizes of the gated DeltaNet layers, in families that have them.
     pub delta_net: Option<DeltaNet>,
 }
@@ -78,13 +80,13 @@ pub struct DeltaNet {
 
 impl DeltaNet {
     fn from_fields(fields: &Fields<'_>) -> Result<Self> {
-        let dimension = |name| fields.dimension(name, limits::MODEL_DIMENSION);
+        let dimension = |name, default| fields.dimension(name, default, limits::MODEL_DIMENSION);
         let sizes = Self {
-            key_heads: dimension("linear_num_key_heads")?,
-            value_heads: dimension("linear_num_value_heads")?,
-            key_dim: dimension("linear_key_head_dim")?,
-            value_dim: dimension("linear_value_head_dim")?,
-            taps: fields.dimension("linear_conv_kernel_dim", limits::CONVOLUTION_TAPS)?,
+            key_heads: dimension("linear_num_key_heads", 16)?,
+            value_heads: dimension("linear_num_value_heads", 32)?,
+            key_dim: dimension("linear_key_head_dim", 128)?,
+            value_dim: dimension("linear_value_head_dim", 128)?,
+            taps: fields.dimension("linear_conv_kernel_dim", 4, limits::CONVOLUTION_TAPS)?,
         };
         if !sizes.value_heads.is_multiple_of(sizes.key_heads) {
             return Err(Error::new(ErrorKind::BadValue, "the value heads can't share the key heads evenly")
@@ -120,37 +122,40 @@ impl DeltaNet {
 }
 
 impl Decoder {
-    /// Reads the sizes from `fields`: those of config.json, or of its `text_config` with config.json
-    /// itself as `outer`.
-    pub(super) fn from_fields(family: Family, fields: &Fields<'_>, outer: &Fields<'_>) -> Result<Self> {
-        refuse_unsupported(fields)?;
-        let dimension = |name| fields.dimension(name, limits::MODEL_DIMENSION);
-        let heads = dimension("num_attention_heads")?;
-        let hidden = dimension("hidden_size")?;
-        let kv_heads = match fields.optional_dimension("num_key_value_heads", limits::MODEL_DIMENSION)? {
-            None if family.defaults().kv_heads_of_heads => heads,
-            None => return Err(fields.missing("num_key_value_heads", "a positive whole number")),
-            Some(kv_heads) => kv_heads,
-        };
+    /// Reads the sizes from `fields`: those of config.json, or of its `text_config`.
+    pub(super) fn from_fields(family: Family, fields: &Fields<'_>) -> Result<Self> {
+        let act = fields.text("hidden_act")?.filter(|name| *name != "silu");
+        if let Some(found) = act {
+            return Err(fields.bad(ErrorKind::Unsupported, "hidden_act", "silu", &found.into()));
+        }
+        let defaults = family.defaults();
+        let dimension = |name, default| fields.dimension(name, default, limits::MODEL_DIMENSION);
+        let heads = dimension("num_attention_heads", defaults.heads)?;
+        let hidden = dimension("hidden_size", defaults.hidden)?;
+        // Stated as null it is that of the query heads in every family.
+        let kv_heads = defaults.kv_heads.filter(|_| !fields.is_null("num_key_value_heads"));
         let head_dim = head_dim(family, fields, hidden, heads)?;
-        // Only the outer config.json of a nested one may lack the field inside.
-        let tied = if fields.get("tie_word_embeddings").is_some() { fields } else { outer };
+        let max_positions = fields.optional_dimension("max_position_embeddings", u64::from(u32::MAX))?;
+        let (rotary, rotary_why) =
+            Rotary::from_fields(family, fields, head_dim, max_positions.unwrap_or(defaults.max_positions))?;
+        let (layers, layers_why) = layer_types(family, fields)?;
         let model = Self {
             family,
             hidden,
-            intermediate: dimension("intermediate_size")?,
-            layers: layer_types(family, fields)?,
+            intermediate: dimension("intermediate_size", defaults.intermediate)?,
+            layers,
             heads,
-            kv_heads,
+            kv_heads: dimension("num_key_value_heads", kv_heads.unwrap_or(heads))?,
             head_dim,
-            vocabulary: dimension("vocab_size")?,
+            vocabulary: dimension("vocab_size", defaults.vocabulary)?,
             attention_bias: fields.flag("attention_bias")?,
-            mlp_bias: family.defaults().mlp_bias && fields.flag("mlp_bias")?,
-            tied: tied.flag("tie_word_embeddings")?,
-            rms_norm_eps: fields.positive("rms_norm_eps")?,
-            rotary: Rotary::from_fields(family, fields, head_dim)?,
-            max_positions: fields.optional_dimension("max_position_embeddings", u64::from(u32::MAX))?,
-            delta_net: match family.defaults().full_attention_interval {
+            mlp_bias: defaults.mlp_bias && fields.flag("mlp_bias")?,
+            tied: fields.flag("tie_word_embeddings")?,
+            rms_norm_eps: fields.optional_positive("rms_norm_eps")?.unwrap_or(1e-6),
+            rotary,
+            max_positions,
+            not_evaluated: layers_why.or(rotary_why),
+            delta_net: match defaults.full_attention_interval {
                 Some(_) => Some(DeltaNet::from_fields(fields)?),
                 None => None,
             },
@@ -198,40 +203,44 @@ fn head_dim(family: Family, fields: &Fields<'_>, hidden: u64, heads: u64) -> Res
         return Ok(head_dim);
     }
     match family.defaults().head_dim {
-        HeadDim::Fixed(head_dim) => Ok(head_dim),
-        HeadDim::Required => Err(fields.missing("head_dim", "a positive whole number")),
-        HeadDim::SharedWidth if hidden.is_multiple_of(heads) => Ok(hidden / heads),
-        HeadDim::SharedWidth => {
-            Err(Error::new(ErrorKind::BadValue, "the heads can't share the width evenly").expected_found(
+        Some(head_dim) => Ok(head_dim),
+        None if hidden.is_multiple_of(heads) => Ok(hidden / heads),
+        None => Err(Error::new(ErrorKind::BadValue, "the heads can't share the width evenly")
+            .expected_found(
                 "`hidden_size` a multiple of `num_attention_heads`",
                 format!("{hidden} and {heads}"),
-            ))
-        }
+            )),
     }
 }
 
-/// The mixer of each layer: `layer_types`, or every `full_attention_interval`th attention.
-fn layer_types(family: Family, fields: &Fields<'_>) -> Result<Vec<LayerType>> {
-    let layers = fields.dimension("num_hidden_layers", limits::LAYERS_COUNT)?;
+/// The mixer of each layer: `layer_types`, or every `full_attention_interval`th attention. Beside it, why there is no
+/// forward pass: a window that slides.
+fn layer_types(family: Family, fields: &Fields<'_>) -> Result<(Vec<LayerType>, Option<String>)> {
+    let layers = fields.dimension("num_hidden_layers", 32, limits::LAYERS_COUNT)?;
+    let sliding = || Some("its attention has a sliding window".to_owned());
     let default_interval = family.defaults().full_attention_interval;
     let Some(listed) = fields.get("layer_types") else {
         let Some(default) = default_interval else {
-            return Ok(vec![LayerType::FullAttention; layers as usize]);
+            let slides = family == Family::Qwen3
+                && fields.flag("use_sliding_window")?
+                && !fields.is_null("sliding_window")
+                && fields.get("max_window_layers").map_or(Some(28), serde_json::Value::as_u64) < Some(layers);
+            let types = vec![LayerType::FullAttention; layers as usize];
+            return Ok((types, if slides { sliding() } else { None }));
         };
-        let interval = fields.optional_dimension("full_attention_interval", limits::LAYERS_COUNT)?;
-        let interval = interval.unwrap_or(default);
+        let interval = fields.dimension("full_attention_interval", default, limits::LAYERS_COUNT)?;
         let layer_type = |layer: u64| match (layer + 1) % interval {
             0 => LayerType::FullAttention,
             _ => LayerType::LinearAttention,
         };
-        return Ok((0..layers).map(layer_type).collect());
+        return Ok(((0..layers).map(layer_type).collect(), None));
     };
-    let (wanted, allowed): (_, &[(&str, LayerType)]) = match default_interval {
-        Some(_) => (
-            "linear_attention or full_attention in every layer",
-            &[("linear_attention", LayerType::LinearAttention), ("full_attention", LayerType::FullAttention)],
-        ),
-        None => ("full_attention in every layer", &[("full_attention", LayerType::FullAttention)]),
+    const FULL: [(&str, LayerType); 2] =
+        [("full_attention", LayerType::FullAttention), ("sliding_attention", LayerType::FullAttention)];
+    const HYBRID: [(&str, LayerType); 2] = [("linear_attention", LayerType::LinearAttention), FULL[0]];
+    let (wanted, allowed) = match default_interval {
+        Some(_) => ("linear_attention or full_attention in every layer", HYBRID),
+        None => ("full_attention in every layer", FULL),
     };
     let bad = |kind, wanted: &str| fields.bad(kind, "layer_types", wanted, listed);
     let list = listed.as_array().ok_or_else(|| bad(ErrorKind::Malformed, "a list"))?;
@@ -241,20 +250,6 @@ fn layer_types(family: Family, fields: &Fields<'_>) -> Result<Vec<LayerType>> {
     if types.len() as u64 != layers {
         return Err(bad(ErrorKind::BadValue, &format!("{layers} layer types, as `num_hidden_layers` says")));
     }
-    Ok(types)
-}
-
-/// Refuses settings that change the forward pass in a way that is not implemented.
-fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
-    let unsupported = |name: &str, wanted: &str| match fields.get(name) {
-        Some(found) => Err(fields.bad(ErrorKind::Unsupported, name, wanted, found)),
-        None => Ok(()),
-    };
-    if fields.flag("use_sliding_window")? {
-        unsupported("use_sliding_window", "false")?;
-    }
-    if fields.text("hidden_act")?.is_some_and(|name| name != "silu") {
-        unsupported("hidden_act", "silu")?;
-    }
-    Ok(())
+    let slides = list.iter().any(|name| name == FULL[1].0);
+    Ok((types, if slides { sliding() } else { None }))
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::arch::{Architecture, Decoder};
+use super::checks::Loading;
 use super::family::Family;
 use super::fields::Fields;
 use crate::tensor::RESCUE_GROUP;
@@ -22,6 +23,10 @@ pub struct Config {
     pub quantization: Quantization,
     /// The class that transformers makes the model of, `module.Class` (`auto_map.AutoModelForCausalLM`).
     pub model_code: Option<String>,
+    /// The class that transformers makes the configuration of (`auto_map.AutoConfig`).
+    pub config_code: Option<String>,
+    /// What the fields say about whether transformers loads the model.
+    pub loading: Loading,
     architecture: Architecture,
 }
 
@@ -67,7 +72,7 @@ impl Config {
                 .expected_found(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
         }
         memory::require_tree(bytes, "config.json")?;
-        let value = json::parse(bytes).map_err(|error| {
+        let value = json::parse_python(bytes).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the configuration is not valid JSON")
                 .expected_found("a JSON object", error)
         })?;
@@ -78,21 +83,23 @@ impl Config {
         let fields = Fields::new(map, "");
         let model_type =
             fields.text("model_type")?.ok_or_else(|| fields.missing("model_type", "a string"))?;
-        // A model with vision keeps the decoder's fields in an object of their own.
-        let decoder = |family: Family| match fields.object("text_config")? {
-            Some(text) if family.defaults().nested => Decoder::from_fields(family, &text, &fields),
-            _ => Decoder::from_fields(family, &fields, &fields),
-        };
+        let quantization = Quantization::from_fields(&fields)?;
+        let mut loading = Loading::default();
         let architecture = match Family::of_model_type(model_type) {
-            Some(family) => Architecture::Decoder(decoder(family)?),
+            Some(family) => {
+                // A model with vision keeps the decoder's fields in an object of their own.
+                let text = fields.object("text_config")?.filter(|_| family.defaults().nested);
+                let decoder = Decoder::from_fields(family, text.as_ref().unwrap_or(&fields))?;
+                if quantization != Quantization::Gguf {
+                    loading = Loading::of(model_type, &decoder, &fields, text.as_ref())?;
+                }
+                Architecture::Decoder(decoder)
+            }
             None => Architecture::Unknown { model_type: model_type.to_owned() },
         };
-        let quantization = Quantization::from_fields(&fields)?;
-        let model_code = match fields.object("auto_map")? {
-            Some(classes) => classes.text("AutoModelForCausalLM")?.map(str::to_owned),
-            None => None,
-        };
-        Ok(Self { model_type: model_type.to_owned(), quantization, model_code, architecture })
+        let [model_code, config_code] = codes(&fields, &mut loading);
+        let model_type = model_type.to_owned();
+        Ok(Self { model_type, quantization, model_code, config_code, loading, architecture })
     }
 
     /// The family and its sizes, or [`Architecture::Unknown`].
@@ -107,6 +114,21 @@ impl Config {
             _ => None,
         }
     }
+}
+
+/// The classes that `auto_map` names for the model and for its configuration.
+fn codes(fields: &Fields<'_>, loading: &mut Loading) -> [Option<String>; 2] {
+    let map = fields.get("auto_map").and_then(Value::as_object);
+    if map.is_none() && (fields.is_null("auto_map") || fields.get("auto_map").is_some()) {
+        loading.faults.push("transformers can't look into `auto_map`, which is no object".to_owned());
+    }
+    ["AutoModelForCausalLM", "AutoConfig"].map(|class| {
+        let named = map?.get(class)?;
+        if named.as_str().is_none() {
+            loading.faults.push(format!("`auto_map.{class}` is {named:.40}, not module.Class"));
+        }
+        named.as_str().map(str::to_owned)
+    })
 }
 
 impl Quantization {

@@ -13,23 +13,29 @@ pub enum Family {
     Llama,
 }
 
-/// What config.json may leave out in a family, and what the family's models have.
+/// What transformers' class of a family takes where config.json leaves a field out, and what the family's models have.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FamilyDefaults {
     /// The values of `model_type`; the last is the decoder's own, where it is a part of a larger model.
     pub model_types: &'static [&'static str],
     /// The value of `general.architecture` in a GGUF file.
     pub gguf_architecture: &'static str,
-    /// `head_dim`.
-    pub head_dim: HeadDim,
-    /// Whether `num_key_value_heads` may be left out: there are as many as query heads.
-    pub kv_heads_of_heads: bool,
-    /// `rope_theta`, if it may be left out.
-    pub rope_theta: Option<f64>,
+    /// `hidden_size`.
+    pub hidden: u64,
+    /// `intermediate_size`.
+    pub intermediate: u64,
+    /// `num_attention_heads`.
+    pub heads: u64,
+    /// `num_key_value_heads`; `None`: as many as query heads.
+    pub kv_heads: Option<u64>,
+    /// `vocab_size`.
+    pub vocabulary: u64,
+    /// `max_position_embeddings`.
+    pub max_positions: u64,
+    /// `head_dim`; `None`: `hidden_size / num_attention_heads`.
+    pub head_dim: Option<u64>,
     /// `partial_rotary_factor`; `None` where all channels of a head turn.
     pub partial_rotary_factor: Option<f64>,
-    /// Whether the rotary scaling `llama3` is known.
-    pub llama3_scaling: bool,
     /// `full_attention_interval`: every layer of this number is attention and the others are gated DeltaNet; `None`
     /// where every layer is attention.
     pub full_attention_interval: Option<u64>,
@@ -47,26 +53,18 @@ pub struct FamilyDefaults {
     pub gguf_pairs_channels: bool,
 }
 
-/// Channels of a head where config.json has no `head_dim`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadDim {
-    /// It must be stated.
-    Required,
-    /// This many.
-    Fixed(u64),
-    /// `hidden_size / num_attention_heads`.
-    SharedWidth,
-}
-
 /// transformers' `Qwen3Config`.
 const QWEN3: FamilyDefaults = FamilyDefaults {
     model_types: &["qwen3"],
     gguf_architecture: "qwen3",
-    head_dim: HeadDim::Fixed(128),
-    kv_heads_of_heads: false,
-    rope_theta: None,
+    hidden: 4096,
+    intermediate: 22_016,
+    heads: 32,
+    kv_heads: Some(32),
+    vocabulary: 151_936,
+    max_positions: 32_768,
+    head_dim: Some(128),
     partial_rotary_factor: None,
-    llama3_scaling: false,
     full_attention_interval: None,
     output_gate: false,
     query_key_norm: true,
@@ -80,7 +78,11 @@ const QWEN3: FamilyDefaults = FamilyDefaults {
 const QWEN35: FamilyDefaults = FamilyDefaults {
     model_types: &["qwen3_5", "qwen3_5_text"],
     gguf_architecture: "qwen35",
-    head_dim: HeadDim::Required,
+    intermediate: 12_288,
+    heads: 16,
+    kv_heads: Some(4),
+    vocabulary: 248_320,
+    head_dim: Some(256),
     partial_rotary_factor: Some(0.25),
     full_attention_interval: Some(4),
     output_gate: true,
@@ -89,14 +91,15 @@ const QWEN35: FamilyDefaults = FamilyDefaults {
     ..QWEN3
 };
 
-/// transformers' `LlamaConfig`; Llama 1 and 2 do not state `rope_theta`.
+/// transformers' `LlamaConfig`.
 const LLAMA: FamilyDefaults = FamilyDefaults {
     model_types: &["llama"],
     gguf_architecture: "llama",
-    head_dim: HeadDim::SharedWidth,
-    kv_heads_of_heads: true,
-    rope_theta: Some(10_000.0),
-    llama3_scaling: true,
+    intermediate: 11_008,
+    kv_heads: None,
+    vocabulary: 32_000,
+    max_positions: 2048,
+    head_dim: None,
     query_key_norm: false,
     mlp_bias: true,
     gguf_pairs_channels: true,

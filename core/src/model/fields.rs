@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::{Error, ErrorKind, Result};
 
+/// What [`Fields::positive`] takes.
+const POSITIVE: &str = "a finite number greater than 0";
+
 /// One JSON object of config.json and the path that leads to it (`""` at the top).
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
@@ -16,7 +19,17 @@ impl<'a> Fields<'a> {
         Self { map, path }
     }
 
-    /// The field's value; an explicit `null` counts as absent, as it does for transformers.
+    /// Every field, `null` or not.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        self.map.iter()
+    }
+
+    /// Whether the field is there and `null`, which transformers does not take for absent.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
+    /// The field's value; `None` for an explicit `null` too.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }
@@ -26,9 +39,9 @@ impl<'a> Fields<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    /// A required whole number in `1 ..= cap`.
-    pub(super) fn dimension(&self, name: &str, cap: u64) -> Result<u64> {
-        self.optional_dimension(name, cap)?.ok_or_else(|| self.missing(name, "a positive whole number"))
+    /// A whole number in `1 ..= cap`, `default` when the field is absent.
+    pub(super) fn dimension(&self, name: &str, default: u64, cap: u64) -> Result<u64> {
+        Ok(self.optional_dimension(name, cap)?.unwrap_or(default))
     }
 
     /// A whole number in `1 ..= cap`, if the field is there.
@@ -44,13 +57,17 @@ impl<'a> Fields<'a> {
 
     /// A required number that is finite and greater than 0. JSON integers are accepted.
     pub(super) fn positive(&self, name: &str) -> Result<f64> {
-        let wanted = "a finite number greater than 0";
-        let value = self.get(name).ok_or_else(|| self.missing(name, wanted))?;
-        let number = value.as_f64().ok_or_else(|| self.bad(ErrorKind::Malformed, name, wanted, value))?;
+        self.optional_positive(name)?.ok_or_else(|| self.missing(name, POSITIVE))
+    }
+
+    /// A number that is finite and greater than 0, if the field is there.
+    pub(super) fn optional_positive(&self, name: &str) -> Result<Option<f64>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let number = value.as_f64().ok_or_else(|| self.bad(ErrorKind::Malformed, name, POSITIVE, value))?;
         if number.is_finite() && number > 0.0 {
-            Ok(number)
+            Ok(Some(number))
         } else {
-            Err(self.bad(ErrorKind::BadValue, name, wanted, value))
+            Err(self.bad(ErrorKind::BadValue, name, POSITIVE, value))
         }
     }
 

@@ -94,8 +94,7 @@ pub enum LayerPart {
 pub enum Presence {
     /// It must be stored, and its parameters count.
     Required,
-    /// A tied model's head: it may be stored (some published models do), is not used, and its
-    /// parameters are those of the embedding.
+    /// A tied model's head: it may be stored (some published models do), and its parameters are those of the embedding.
     TiedCopy,
 }
 
@@ -177,6 +176,11 @@ impl Manifest {
             Some(rest) => find(&format!("{own}{rest}")),
             None => find(name),
         }
+    }
+
+    /// The head becomes a matrix of its own.
+    pub(crate) fn untie(&mut self) {
+        self.tensors.iter_mut().for_each(|tensor| tensor.presence = Presence::Required);
     }
 
     /// Whether a tensor of this name belongs to what a checkpoint may hold beside the text decoder.

@@ -5,6 +5,7 @@
 //! here is no error, only [`Architecture::Unknown`]: its artifact can still be measured.
 
 mod arch;
+mod checks;
 mod config;
 mod family;
 mod fields;
@@ -12,7 +13,8 @@ mod manifest;
 mod rotary;
 
 pub use arch::{Architecture, Decoder, DeltaNet, LayerType};
+pub use checks::Loading;
 pub use config::{Config, QuantConfig, Quantization};
-pub use family::{Family, FamilyDefaults, HeadDim};
+pub use family::{Family, FamilyDefaults};
 pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};
-pub use rotary::{Llama3Scaling, Rotary};
+pub use rotary::{Llama3Scaling, Rotary, RotaryScaling, YarnScaling};

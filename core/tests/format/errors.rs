@@ -206,7 +206,7 @@ fn sizes_over_a_cap() {
 #[test]
 fn dense_weights() {
     let kind = |dtype, shape, bytes: &[u8]| decode_dense("w", dtype, shape, bytes).unwrap_err().kind;
-    assert_eq!(kind(Dtype::F64, [1, 1], &[1; 8]), ErrorKind::WrongDtype);
+    assert_eq!(kind(Dtype::I64, [1, 1], &[1; 8]), ErrorKind::WrongDtype);
     assert_eq!(kind(Dtype::F16, [2, 2], &[1; 6]), ErrorKind::WrongShape);
     assert_eq!(kind(Dtype::F16, [u64::MAX, u64::MAX], &[1; 6]), ErrorKind::WrongShape);
     assert_eq!(kind(Dtype::F32, [1, 1], &[1; 5]), ErrorKind::Truncated);

@@ -15,7 +15,8 @@ use indicatif::ProgressBar;
 use native_eval::documents::{self, TextTokenizer};
 use native_eval::{
     Backend, BackendError, EvaluateOptions, Finished, LossFile, OutputFile, Queue, Resumed, Run, Shard,
-    Source, Tally, Task, find_tokenizer, load, own_tokenizer, prepare, spawn_scoped, tokenizer_files, work,
+    Source, Tally, Task, find_tokenizer, load, loaded_inventory, own_tokenizer, prepare, spawn_scoped,
+    tokenizer_files, work,
 };
 
 use super::args::{DeviceOptions, EvalOptions, Format};
@@ -105,7 +106,7 @@ impl Job<'_> {
         let mut devices = device::open(self.device)?;
         let precision = common_precision(&devices)?;
         let artifact = source.artifact().clone();
-        let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
+        let inventory = loaded_inventory(source, &artifact).map_err(|error| error.within(source.name()))?;
         for device in &mut devices {
             device.run(Prepare(&inventory))?;
         }

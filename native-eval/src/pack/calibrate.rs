@@ -128,6 +128,11 @@ pub(super) fn run(
             .expected_found("a known family", "another")
             .hint("--fit least-squares packs without calibration"));
     };
+    if let Some(why) = &decoder.not_evaluated {
+        return Err(Error::new(ErrorKind::Unsupported, "the model can't be run for calibration")
+            .expected_found("a forward pass that is known here", why)
+            .hint("--fit least-squares packs without calibration"));
+    }
     let vocabulary = decoder.vocabulary as usize;
     let documents = calibration.documents(vocabulary)?;
     store.weigh(calibration.token_weights(&documents, vocabulary), calibration.damping());

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use bitgauge_core::container::{Artifact, TensorEntry};
+use bitgauge_core::container::TensorEntry;
 use bitgauge_core::format::{Bits, Form, Layout, Part};
 
-use bitgauge_core::inventory::Inventory;
+use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::model::{ExpectedTensor, Presence};
 use bitgauge_core::{Error, ErrorKind, Result};
 
@@ -16,6 +16,7 @@ use super::safetensors::TensorSpec;
 use super::work::Work;
 use super::{PackSummary, blocks};
 use crate::source::Source;
+use crate::weights::heads_differ;
 
 /// What happens to one tensor of the source.
 pub(super) enum Action {
@@ -49,7 +50,7 @@ impl Plan {
     /// Matches the source with its config.json: every 2-D weight is to be packed, with one basis and
     /// no rescue rows so far.
     pub(super) fn new(source: &Source, scale_group: usize, progress: &mut Progress) -> Result<Self> {
-        let Expected { tensors, ignored, parameters } = Expected::of(source.artifact())?;
+        let Expected { tensors, ignored, parameters } = Expected::of(source)?;
         let mut plan = Self { tensors: Vec::new(), dropped: Vec::new(), parameters };
         for tensor in ignored {
             progress.add_bytes(tensor.bytes);
@@ -214,7 +215,8 @@ struct Expected {
 }
 
 impl Expected {
-    fn of(artifact: &Artifact) -> Result<Self> {
+    fn of(source: &Source) -> Result<Self> {
+        let artifact = source.artifact();
         let inventory = Inventory::of(artifact)?;
         let (None, Some(parameters)) = (inventory.quant_method(), inventory.parameters()) else {
             let method = inventory.quant_method().map(|method| format!("quantized by {method}"));
@@ -227,6 +229,21 @@ impl Expected {
         };
         if let Some(error) = inventory.misshapen.first() {
             return Err(error.clone());
+        }
+        if heads_differ(&mut source.again(), &inventory)? {
+            let what = "the head is not the embedding, though config.json says that they are one";
+            return fault(ErrorKind::BadValue, what, "lm_head.weight", "the embedding again", "other values")
+                .map_err(|error: Error| error.hint("set tie_word_embeddings to false to keep both"));
+        }
+        let own_name = |weight: &&Weight| {
+            let known = inventory.manifest.as_ref().and_then(|manifest| manifest.get(&weight.name));
+            weight.expected.as_ref().is_some_and(|expected| known != Some(expected))
+        };
+        if let Some(weight) = inventory.weights.iter().find(own_name) {
+            let (what, wanted) =
+                ("the weight's name is not that of a packed model", "the architecture's own names");
+            return fault(ErrorKind::BadName, what, &weight.name, wanted, "another")
+                .map_err(|error: Error| error.hint("load the model in transformers and save it again"));
         }
         if let Some(name) = inventory.doubled.first() {
             return fault(ErrorKind::Malformed, "a weight is stored twice", name, "one tensor", "more");

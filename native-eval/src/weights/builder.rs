@@ -105,6 +105,11 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         match part {
             LayerPart::InputNorm | LayerPart::PostAttentionNorm | LayerPart::QNorm | LayerPart::KNorm => {
                 self.uncentre(&mut values);
+                if matches!(part, LayerPart::QNorm | LayerPart::KNorm) {
+                    let rotary = &self.decoder.rotary;
+                    let turned = values.iter_mut().take(rotary.channels as usize);
+                    turned.for_each(|value| *value *= rotary.attention_factor() as f32);
+                }
                 values
             }
             LayerPart::DecayLog if self.convention == Convention::LlamaCpp => values,

@@ -22,6 +22,19 @@ const PATTERNS: [(&str, &str); 3] = [
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     ),
 ];
+/// Other names under which llama.cpp splits words as for `llama-bpe`, and puts the beginning-of-text token in front unless
+/// the file says otherwise (`src/llama-vocab.cpp`).
+const LLAMA_BPE: [&str; 9] = [
+    "llama-bpe",
+    "llama3",
+    "llama-v3",
+    "falcon3",
+    "falcon-h1",
+    "pixtral",
+    "midm-2.0",
+    "lfm2",
+    "jina-v5-nano",
+];
 /// Token types whose text is matched before anything is split: control tokens and user-defined ones.
 const ADDED: [f64; 2] = [3.0, 4.0];
 const CONTROL: f64 = 3.0;
@@ -46,12 +59,12 @@ fn byte_level(metadata: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
             .expected_found("an array of strings", "none")),
     };
     let (tokens, merges) = (texts("tokenizer.ggml.tokens")?, texts("tokenizer.ggml.merges")?);
-    let pattern = match get("tokenizer.ggml.pre") {
-        Some(Value::Text(name)) => {
-            PATTERNS.iter().find(|(known, _)| known == name).map(|(_, pattern)| pattern)
-        }
-        _ => None,
+    let pre = match get("tokenizer.ggml.pre") {
+        Some(Value::Text(name)) if LLAMA_BPE.contains(&name.as_str()) => LLAMA_BPE[0],
+        Some(Value::Text(name)) => name,
+        _ => "",
     };
+    let pattern = PATTERNS.iter().find(|(known, _)| *known == pre).map(|(_, pattern)| pattern);
     let Some(pattern) = pattern else {
         let known = PATTERNS.map(|(name, _)| name).join(", ");
         let found = get("tokenizer.ggml.pre").cloned().unwrap_or(Value::Text("none".into()));
@@ -82,18 +95,21 @@ fn byte_level(metadata: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
             {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
             {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
         ]},
-        "post_processor": start_token(metadata, tokens),
+        "post_processor": start_token(metadata, tokens, pre == LLAMA_BPE[0]),
         "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
             "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": is_llama, "vocab": vocabulary, "merges": merges},
+            "ignore_merges": pre == LLAMA_BPE[0], "vocab": vocabulary, "merges": merges},
     });
     Ok(tokenizer.to_string().into_bytes())
 }
 
-/// Puts the beginning-of-text token in front where the file asks for it.
-fn start_token(metadata: &BTreeMap<String, Value>, tokens: &[String]) -> Json {
-    let wanted = metadata.get("tokenizer.ggml.add_bos_token") == Some(&Value::Flag(true));
+/// Puts the beginning-of-text token in front where the file asks for it, or says nothing and that is the `default`.
+fn start_token(metadata: &BTreeMap<String, Value>, tokens: &[String], default: bool) -> Json {
+    let wanted = match metadata.get("tokenizer.ggml.add_bos_token") {
+        Some(said) => said == &Value::Flag(true),
+        None => default,
+    };
     let id = match metadata.get("tokenizer.ggml.bos_token_id") {
         Some(Value::Integer(id)) if wanted => usize::try_from(*id).ok(),
         _ => None,
