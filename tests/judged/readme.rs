@@ -16,7 +16,7 @@ fn the_table_is_the_demos() {
     };
     let used = accounting.buckets.iter().filter(|entry| entry.bits > 0);
     let mut expected: Vec<_> = used.map(|entry| cells(entry.bucket.words(), "", entry.bits)).collect();
-    expected.push(cells("saved by compression", "-", accounting.saved_by_compression_bits));
+    expected.push(cells("saved by compression", "−", accounting.saved_by_compression_bits));
     expected.push(cells("total", "", accounting.total_bits));
 
     let table = README.lines().skip_while(|line| line.trim() != "Where the bits go").skip(2);

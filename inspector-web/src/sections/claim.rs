@@ -1,7 +1,7 @@
 //! A report that came in a link: what somebody says, and how a copy of the file bears it out.
 
-use bitgauge_core::report::Report;
 use bitgauge_core::report::compare::{self, Line};
+use bitgauge_core::report::{Report, words};
 
 use super::{comparison, verdict};
 use crate::headline::{Headline, Tone};
@@ -53,8 +53,10 @@ pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
     let lines = compare::figures(claim, copy);
     let layers = compare::layers(claim, copy).len();
     let below = match layers {
-        0 => "Layer by layer, nothing differs that both have.".to_owned(),
-        _ => format!("{layers} layers differ."),
+        0 => "Every per-layer figure that both reports have is the same.".to_owned(),
+        _ => {
+            format!("{} differ{}.", words::plural(layers as u64, "layer"), if layers == 1 { "s" } else { "" })
+        }
     };
     section("agreement", "Your copy against the claim")
         .child(verdict::verdict(&outcome(&lines, layers, state)))
