@@ -15,6 +15,7 @@ mod model;
 mod opaque;
 mod places;
 mod readme;
+mod sums;
 mod tars;
 mod words;
 mod zips;
