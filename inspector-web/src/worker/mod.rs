@@ -24,6 +24,8 @@ use self::remote::Remote;
 use self::ring::Ring;
 use crate::protocol::{Event, Request};
 
+/// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
+const PIECE_BYTES: u32 = 1 << 20;
 /// Least time between two reports of progress, in milliseconds.
 const PROGRESS_MS: f64 = 250.0;
 
