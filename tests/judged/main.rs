@@ -14,7 +14,6 @@ mod model;
 mod opaque;
 mod packed;
 mod places;
-mod readme;
 mod tars;
 mod words;
 mod zips;
