@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bitgauge_core::Matrix;
-use bitgauge_core::codec::{self, Fit, Form, Part, Parts};
+use bitgauge_core::format::{self, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
 use native_eval::{
-    Backend, Calibration, EvaluateOptions, PackMix, PackSettings, Source, Task, evaluate, pack,
+    Backend, Calibration, EvaluateOptions, Fit, PackMix, PackSettings, Source, Task, evaluate, pack,
 };
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -175,7 +175,7 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
         let shape = weight.expected.as_ref().ok_or("an unknown weight")?.shape.iter().map(|&d| d as usize);
         let mut read = |index: usize| source.read_tensor(&artifact.tensors[index]).map_err(|e| e.to_string());
         let values = match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) => {
                 let mut bytes = Parts::<Vec<u8>>::default();
                 for (part, index) in parts.iter() {
                     if let Some(index) = index {
@@ -183,11 +183,11 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
                     }
                 }
                 let slices = Parts::new(Part::ALL.map(|part| bytes[part].as_slice()));
-                Matrix::Packed(codec::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
+                Matrix::Bitpacked(format::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
                     .to_f32()
             }
             (Form::Plain { index }, Stored::Plain { dtype, .. }) => {
-                codec::decode_values(&weight.name, *dtype, &read(*index)?)
+                format::decode_values(&weight.name, *dtype, &read(*index)?)
                     .map_err(|e| e.to_string())?
                     .to_f32()
             }

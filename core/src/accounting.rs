@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::container::Member;
-use crate::inventory::{Inventory, Stored};
+use crate::inventory::{Inventory, Stored, Weight};
 use crate::json::{fields, names};
 use crate::tensor::Dtype;
 
@@ -166,9 +166,9 @@ impl Accounting {
     }
 
     fn count_weights(&mut self, inventory: &Inventory) {
-        for weight in &inventory.weights {
-            match &weight.stored {
-                Stored::Packed(layout) => {
+        for Weight { stored, expected, .. } in &inventory.weights {
+            match stored {
+                Stored::Bitpacked(layout) => {
                     let bits = layout.bits();
                     self.add(Bucket::SignBits, bits.sign);
                     self.add(Bucket::SignPadding, bits.sign_padding);
@@ -177,24 +177,19 @@ impl Accounting {
                     self.add(Bucket::RescueCodePadding, bits.code_padding);
                     self.add(Bucket::RescueScales, bits.rescue_scale);
                     self.add(Bucket::RescueRowNumbers, bits.row_numbers);
-                    self.rescue_parameters += layout.rescue_parameters();
-                    self.binary_parameters += layout.parameters() - layout.rescue_parameters();
+                    self.rescue_parameters += stored.rescue_parameters();
+                    self.binary_parameters += stored.parameters() - stored.rescue_parameters();
                 }
-                Stored::Plain { dtype, shape } if weight.expected.is_none() => {
-                    self.add(Bucket::OtherTensors, dtype.bits(shape.iter().product()));
+                Stored::Plain { dtype: Dtype::Q1_0, .. } if expected.is_some() => {
+                    self.add(Bucket::SignBits, stored.sign_bits());
+                    self.add(Bucket::Scales, stored.bits() - stored.sign_bits());
+                    self.binary_parameters += stored.parameters();
                 }
-                Stored::Plain { dtype: Dtype::Q1_0, shape } => {
-                    let elements: u64 = shape.iter().product();
-                    self.add(Bucket::SignBits, elements);
-                    self.add(Bucket::Scales, Dtype::Q1_0.bits(elements) - elements);
-                    self.binary_parameters += elements;
+                Stored::Plain { .. } if expected.is_some() => {
+                    self.add(Bucket::Unpacked, stored.bits());
+                    self.unpacked_parameters += stored.parameters();
                 }
-                Stored::Plain { dtype, shape } => {
-                    let elements: u64 = shape.iter().product();
-                    self.add(Bucket::Unpacked, dtype.bits(elements));
-                    self.unpacked_parameters += elements;
-                }
-                Stored::Misfit { bits } => self.add(Bucket::OtherTensors, *bits),
+                Stored::Plain { .. } | Stored::Misfit { .. } => self.add(Bucket::OtherTensors, stored.bits()),
             }
         }
         self.add(Bucket::OtherTensors, inventory.surplus_bits);
@@ -202,16 +197,14 @@ impl Accounting {
 
     fn count_files(&mut self, inventory: &Inventory) {
         let artifact = inventory.artifact;
-        for &(_, bytes) in &artifact.header_bytes {
-            self.add(Bucket::Headers, 8 * bytes);
-        }
         // A compressed tar is compressed as a whole: its members lie plain in what it unpacks to.
-        let unpacked_bytes = artifact.packed.map_or(artifact.size_bytes, |packed| packed.unpacked_bytes);
+        let unpacked_bytes =
+            artifact.compressed.map_or(artifact.size_bytes, |compressed| compressed.unpacked_bytes);
         let mut stored_bytes = 0;
-        for (index, member) in artifact.members.iter().enumerate() {
-            // Both are in the order of the members.
-            if artifact.header_bytes.binary_search_by_key(&index, |&(member, _)| member).is_err() {
-                self.add(file_bucket(member), 8 * member.bytes);
+        for member in &artifact.members {
+            match &member.header {
+                Some(header) => self.add(Bucket::Headers, 8 * header.bytes),
+                None => self.add(file_bucket(member), 8 * member.bytes),
             }
             self.saved_by_compression_bits += 8 * member.bytes.saturating_sub(member.stored_bytes);
             self.add(Bucket::Archive, 8 * member.stored_bytes.saturating_sub(member.bytes));

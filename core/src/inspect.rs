@@ -3,15 +3,15 @@
 mod layers;
 
 use crate::accounting::Accounting;
-use crate::codec::{Form, Part};
 use crate::container::Artifact;
 use crate::contract::{Evidence, Pack, judge};
+use crate::format::{Form, Part};
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::loading;
 use crate::model::Presence;
 use crate::report::{
-    ArtifactSummary, ManifestSummary, MemberSummary, MetadataEntry, MisshapenSummary, ModelSummary, Report,
-    SCHEMA_VERSION, TensorSummary, Verdict, WeightSummary,
+    ArtifactSummary, ManifestSummary, MemberSummary, MisshapenSummary, ModelSummary, Report, SCHEMA_VERSION,
+    TensorSummary, Verdict, WeightSummary,
 };
 use crate::scan::Findings;
 use crate::tensor::Dtype;
@@ -58,36 +58,37 @@ fn artifact_summary(name: &str, artifact: &Artifact, findings: Option<&Findings>
                 bytes: member.bytes,
                 stored_bytes: member.stored_bytes,
                 sha256: member_hash(index),
-                metadata: metadata(artifact, index),
+                metadata: member.header.as_ref().map_or_else(Vec::new, |header| header.metadata.clone()),
             })
             .collect(),
     }
 }
 
 fn weight_summary(weight: &Weight, inventory: &Inventory) -> WeightSummary {
-    let (form, shape, rescue_parameters, bits) = match &weight.stored {
-        Stored::Packed(layout) => {
-            let form = match (layout.bases(), layout.rescued()) {
-                (0, _) => "q4".to_owned(),
-                (1, 0) => "1-bit".to_owned(),
-                (1, _) => "1-bit + q4 rows".to_owned(),
-                (b, 0) => format!("{b} x 1-bit"),
-                (b, _) => format!("{b} x 1-bit + q4 rows"),
-            };
-            let shape = vec![layout.rows(), layout.cols()];
-            (form, shape, layout.rescue_parameters(), layout.bits().total())
-        }
-        Stored::Plain { dtype, shape } => {
-            let bits = dtype.bits(shape.iter().product());
-            (dtype.name().to_owned(), shape.clone(), 0, bits)
-        }
-        Stored::Misfit { bits } => ("misfit".to_owned(), sign_shape(weight, inventory), 0, *bits),
-    };
-    let parameters = match &weight.stored {
-        Stored::Misfit { .. } => 0,
-        _ => shape.iter().product(),
-    };
-    WeightSummary { name: weight.name.clone(), form, shape, parameters, rescue_parameters, bits }
+    let stored = &weight.stored;
+    WeightSummary {
+        name: weight.name.clone(),
+        form: form(stored),
+        shape: stored.shape().unwrap_or_else(|| sign_shape(weight, inventory)),
+        parameters: stored.parameters(),
+        rescue_parameters: stored.rescue_parameters(),
+        bits: stored.bits(),
+    }
+}
+
+/// How a weight is stored, in a few words.
+fn form(stored: &Stored) -> String {
+    match stored {
+        Stored::Bitpacked(layout) => match (layout.bases(), layout.rescued()) {
+            (0, _) => "q4".to_owned(),
+            (1, 0) => "1-bit".to_owned(),
+            (1, _) => "1-bit + q4 rows".to_owned(),
+            (b, 0) => format!("{b} x 1-bit"),
+            (b, _) => format!("{b} x 1-bit + q4 rows"),
+        },
+        Stored::Plain { dtype, .. } => dtype.name().to_owned(),
+        Stored::Misfit { .. } => "misfit".to_owned(),
+    }
 }
 
 /// Every tensor with its hash, when there are hashes.
@@ -101,13 +102,6 @@ fn tensors(artifact: &Artifact, findings: &Findings) -> Option<Vec<TensorSummary
         sha256: sha256.clone(),
     });
     (!findings.tensors.is_empty()).then(|| summaries.collect())
-}
-
-/// What a member's safetensors header says about itself.
-fn metadata(artifact: &Artifact, index: usize) -> Vec<MetadataEntry> {
-    // In the order of the members.
-    let found = artifact.metadata.binary_search_by_key(&index, |(member, _)| *member);
-    found.map_or_else(|_| Vec::new(), |at| artifact.metadata[at].1.clone())
 }
 
 /// What differs between what config.json asks for and what is stored.
@@ -131,7 +125,7 @@ fn manifest(inventory: &Inventory) -> Option<ManifestSummary> {
 /// The stored shape of the first part, which is all that can be said of parts that do not fit.
 fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
     match &weight.form {
-        Form::Packed { parts } => Part::ALL
+        Form::Bitpacked { parts } => Part::ALL
             .into_iter()
             .find_map(|part| parts[part])
             .map_or_else(Vec::new, |index| inventory.artifact.tensors[index].shape.clone()),

@@ -12,9 +12,11 @@ use std::ops::Range;
 pub use ranges::RangeHashes;
 pub use sha2::{Digest, Sha256};
 
-use crate::codec::{Form, PayloadCheck, Statistics};
-use crate::container::{Artifact, Compression, ContainerKind, FileId, Inflater, Member, Packed, Unpacker};
+use crate::container::{
+    Artifact, Compressed, Compression, ContainerKind, FileId, Inflater, Member, Unpacker,
+};
 use crate::crc32::Crc32;
+use crate::format::{Form, PayloadCheck, Statistics};
 use crate::inventory::{Inventory, Stored};
 use crate::{Error, ErrorKind, Result, order};
 
@@ -143,7 +145,7 @@ impl<'a> Scan<'a> {
 
     /// Whether others hash this member.
     fn is_left(&self, member: &Member) -> bool {
-        self.leaves_hashes && self.artifact.packed.is_none() && member.compression == Compression::Stored
+        self.leaves_hashes && self.artifact.compressed.is_none() && member.compression == Compression::Stored
     }
 
     /// Asks for the hash of every tensor, which costs as much as that of all bytes. To be called before anything
@@ -167,7 +169,8 @@ impl<'a> Scan<'a> {
     /// The previous file ended inside a member; a compression that this build can't read.
     pub fn begin_file(&mut self, file: FileId) -> Result<()> {
         self.end_file()?;
-        self.unpacker = self.artifact.packed.map(|packed| Unpacker::new(packed.packing)).transpose()?;
+        self.unpacker =
+            self.artifact.compressed.map(|compressed| Unpacker::new(compressed.compressor)).transpose()?;
         let members = &self.artifact.members;
         let of_file = |wanted: FileId| self.in_order.partition_point(|&i| members[i].file < wanted);
         self.ahead = of_file(file)..of_file(file + 1);
@@ -270,9 +273,9 @@ impl<'a> Scan<'a> {
 
     /// What is still open when a file ends can only be empty or cut off.
     fn end_file(&mut self) -> Result<()> {
-        if let (Some(mut unpacker), Some(packed)) = (self.unpacker.take(), self.artifact.packed) {
+        if let (Some(mut unpacker), Some(compressed)) = (self.unpacker.take(), self.artifact.compressed) {
             unpacker.finish()?;
-            check_unchanged(&unpacker, packed)?;
+            check_unchanged(&unpacker, compressed)?;
         }
         self.push_nothing()?;
         match &self.current {
@@ -352,12 +355,12 @@ impl MemberScan<'_> {
 }
 
 /// The tar must be as long as when its structure was read.
-fn check_unchanged(unpacker: &Unpacker, packed: Packed) -> Result<()> {
-    if unpacker.written() == packed.unpacked_bytes {
+fn check_unchanged(unpacker: &Unpacker, compressed: Compressed) -> Result<()> {
+    if unpacker.written() == compressed.unpacked_bytes {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Malformed, "the compressed tar changed while it was read")
-        .expected(format!("{} bytes when unpacked", packed.unpacked_bytes), unpacker.written())
+        .expected(format!("{} bytes when unpacked", compressed.unpacked_bytes), unpacker.written())
         .hint("inspect it again"))
 }
 
@@ -373,7 +376,7 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
     let artifact = inventory.artifact;
     let mut by_member: Vec<Vec<TensorCheck>> = artifact.members.iter().map(|_| Vec::new()).collect();
     for (number, weight) in inventory.weights.iter().enumerate() {
-        let (Stored::Packed(layout), Form::Packed { parts }) = (&weight.stored, &weight.form) else {
+        let (Stored::Bitpacked(layout), Form::Bitpacked { parts }) = (&weight.stored, &weight.form) else {
             continue;
         };
         for (part, index) in parts.iter() {

@@ -1,4 +1,4 @@
-//! What a stored weight matrix is. `codec` builds these from bytes; the backends multiply by them.
+//! What a stored weight matrix is. `format` builds these from bytes; the backends multiply by them.
 
 use half::{bf16, f16};
 
@@ -157,9 +157,9 @@ pub struct Dense {
 pub const RESCUE_GROUP: usize = 128;
 
 /// A packed matrix `[rows, cols]`: `M = rows - R` binary rows of sign planes and `R` rescue rows
-/// of 4-bit codes (FORMAT.md). The constructor in `codec` guarantees that all lengths agree.
+/// of 4-bit codes (FORMAT.md). The constructor in `format` guarantees that all lengths agree.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Packed {
+pub struct Bitpacked {
     /// Outputs N.
     pub rows: usize,
     /// Inputs K.
@@ -189,7 +189,7 @@ pub enum RowSlot {
     Rescue(u32),
 }
 
-impl Packed {
+impl Bitpacked {
     /// Binary rows M.
     pub fn binary_rows(&self) -> usize {
         self.rows - self.rescue_rows.len()
@@ -270,7 +270,7 @@ impl Packed {
 #[allow(missing_docs, reason = "the variants are documented on their types")]
 pub enum Matrix {
     Dense(Dense),
-    Packed(Packed),
+    Bitpacked(Bitpacked),
 }
 
 impl Matrix {
@@ -278,7 +278,7 @@ impl Matrix {
     pub fn rows(&self) -> usize {
         match self {
             Self::Dense(d) => d.rows,
-            Self::Packed(p) => p.rows,
+            Self::Bitpacked(p) => p.rows,
         }
     }
 
@@ -286,7 +286,7 @@ impl Matrix {
     pub fn cols(&self) -> usize {
         match self {
             Self::Dense(d) => d.cols,
-            Self::Packed(p) => p.cols,
+            Self::Bitpacked(p) => p.cols,
         }
     }
 
@@ -294,7 +294,7 @@ impl Matrix {
     pub fn to_f32(&self) -> Vec<f32> {
         match self {
             Self::Dense(d) => d.values.to_f32(),
-            Self::Packed(p) => {
+            Self::Bitpacked(p) => {
                 let mut out = vec![0.0; p.rows * p.cols];
                 for (row, slot) in out.chunks_exact_mut(p.cols).zip(p.slots()) {
                     p.read_row(slot, row);

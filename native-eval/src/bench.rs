@@ -11,7 +11,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{
     Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
 };
-use bitgauge_core::{Dense, Matrix, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Matrix, Values};
 use half::f16;
 
 use crate::backend::{Backend, BackendError, KernelTime};
@@ -348,7 +348,7 @@ impl Random {
     /// Random signs `[rows, cols]`; every size of the published shapes is a multiple of 128.
     fn matrix(&mut self, rows: usize, cols: usize) -> Matrix {
         let groups = cols.div_ceil(SCALE_GROUP);
-        Matrix::Packed(Packed {
+        Matrix::Bitpacked(Bitpacked {
             rows,
             cols,
             bases: 1,

@@ -18,6 +18,7 @@ mod mix;
 mod model;
 mod plan;
 mod progress;
+mod quantize;
 #[cfg(test)]
 mod resume_tests;
 mod safetensors;
@@ -29,14 +30,15 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::{Bits, Fit, Settings};
 use bitgauge_core::contract::Pack;
+use bitgauge_core::format::Bits;
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;
 use calibrate::MomentStore;
 use plan::Plan;
 use progress::{Progress, Tell};
+use quantize::Settings;
 use work::Work;
 
 pub use calibrate::Calibration;
@@ -44,6 +46,7 @@ pub(crate) use config::add_packing;
 pub(crate) use files::SmallFile;
 pub(crate) use plan::part_name;
 pub use progress::PackStep;
+pub use quantize::Fit;
 pub(crate) use safetensors::{TensorSpec, Writer};
 pub(crate) use stage::{Stage, write_error};
 pub(crate) use target::Target;
@@ -194,9 +197,9 @@ fn prepare(
                     .expected("a number from 0 to 1", rescue_fraction));
             }
             let mut plan = Plan::new(source, scale_group, progress)?;
-            let codec = Settings { scale_group, bases, fit: settings.fit };
+            let rows = Settings { scale_group, bases, fit: settings.fit };
             calibrate::run(source, &settings.calibration, moments, progress)?;
-            plan.choose_uniformly(source, codec, rescue_fraction, (work, moments), progress)?;
+            plan.choose_uniformly(source, rows, rescue_fraction, (work, moments), progress)?;
             Ok(Ready { plan, files, scale_group, budget_bytes: None })
         }
         PackMix::Budget { pack, scale_group } => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{self, Form, Part};
+use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Architecture, Config, Decoder, Family, Manifest};
 use conformance::{GgmlType, GgufFile, Meta};
@@ -48,7 +48,7 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
         let name = gguf_name(&expected.name, decoder.family);
         let mut read = |index: usize| source.read_tensor(&artifact.tensors[index]).map_err(|e| e.to_string());
         match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) if target == Target::Q1_0 => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) if target == Target::Q1_0 => {
                 let part = |part: Part| parts[part].ok_or("a part is missing".to_owned());
                 let (sign, scale) = (read(part(Part::Sign)?)?, read(part(Part::Scale)?)?);
                 let blocks = scale.chunks_exact(2).zip(sign.chunks_exact(16));
@@ -56,7 +56,7 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
                 file.tensor(&name, &[layout.rows(), layout.cols()], GgmlType::Q1_0, bytes);
             }
             (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
-                let values = codec::decode_values(&weight.name, *dtype, &read(*index)?);
+                let values = format::decode_values(&weight.name, *dtype, &read(*index)?);
                 let values = values.map_err(|e| e.to_string())?.to_f32();
                 let shape: Vec<u64> =
                     shape.iter().copied().filter(|dim| shape.len() < 3 || *dim != 1).collect();

@@ -1,6 +1,6 @@
 //! Seeded test data: activations, weight matrices in every stored form, documents.
 
-use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::Codec;
 use half::{bf16, f16};
 
@@ -87,7 +87,7 @@ pub fn matrix(form: Form, rows: usize, cols: usize, scale: f32, seed: u64) -> Ma
     values[rows * cols / 2] = 3.0e-5;
     let values = match form {
         Form::Bits { bases, scale_group, rescue } => {
-            return Matrix::Packed(packed((rows, cols), bases, scale_group, rescue, scale, &mut random));
+            return Matrix::Bitpacked(packed((rows, cols), bases, scale_group, rescue, scale, &mut random));
         }
         Form::F32 => Values::F32(values),
         Form::F16 => Values::F16(values.into_iter().map(f16::from_f32).collect()),
@@ -103,7 +103,7 @@ fn packed(
     rescue: Rescue,
     scale: f32,
     random: &mut Random,
-) -> Packed {
+) -> Bitpacked {
     let rescue_rows: Vec<u32> = match rescue {
         Rescue::None => Vec::new(),
         Rescue::Some => (1..rows as u32).filter(|row| row % 5 == 2 || *row + 1 == rows as u32).collect(),
@@ -128,7 +128,7 @@ fn packed(
         let mut nibble = |used: bool| if used { (random.below(15) as i8 - 7) as u8 & 15 } else { 0 };
         rescue_code.extend((0..cols.div_ceil(2)).map(|j| nibble(true) | nibble(2 * j + 1 < cols) << 4));
     }
-    Packed {
+    Bitpacked {
         rows,
         cols,
         bases,
@@ -150,7 +150,7 @@ pub fn flip(matrix: &Matrix, row: usize) -> Matrix {
             Values::F16(v) => v[row * dense.cols] = -v[row * dense.cols],
             Values::BF16(v) => v[row * dense.cols] = -v[row * dense.cols],
         },
-        Matrix::Packed(packed) => match packed.slots()[row] {
+        Matrix::Bitpacked(packed) => match packed.slots()[row] {
             RowSlot::Binary(m) => {
                 let word = m as usize * packed.sign_words();
                 packed.sign[word] ^= 1;

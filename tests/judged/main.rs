@@ -3,6 +3,7 @@
 
 mod archives;
 mod caps;
+mod compressed;
 mod differences;
 mod figures;
 mod files;
@@ -12,7 +13,6 @@ mod gguf;
 mod matching;
 mod model;
 mod opaque;
-mod packed;
 mod places;
 mod tars;
 mod words;

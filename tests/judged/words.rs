@@ -1,6 +1,6 @@
 //! Words and identifiers that outputs carry.
 
-use bitgauge_core::container::Packing;
+use bitgauge_core::container::Compressor;
 use bitgauge_core::report::compare::Reason;
 
 #[test]
@@ -31,7 +31,9 @@ fn reasons_have_stable_identifiers_and_words() {
 
 #[test]
 fn compressions_have_names() {
-    for (packing, name) in [(Packing::Gzip, "gzip"), (Packing::Bzip2, "bzip2"), (Packing::Xz, "xz")] {
-        assert_eq!((packing.name(), packing.is_read_here()), (name, true));
+    for (compressor, name) in
+        [(Compressor::Gzip, "gzip"), (Compressor::Bzip2, "bzip2"), (Compressor::Xz, "xz")]
+    {
+        assert_eq!((compressor.name(), compressor.is_read_here()), (name, true));
     }
 }

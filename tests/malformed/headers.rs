@@ -115,7 +115,7 @@ type Read = Vec<(String, String, Vec<u64>, u64, u64)>;
 
 fn ours(bytes: &[u8]) -> Option<Read> {
     let artifact = open(bytes).ok()?;
-    let data = artifact.header_bytes[0].1;
+    let data = artifact.members[0].header.as_ref()?.bytes;
     let mut read: Read = artifact
         .tensors
         .into_iter()

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use bitgauge_core::ErrorKind::{BadLayout, Checksum, Malformed, TooLarge, Truncated, Unsupported};
 use bitgauge_core::Result;
-use bitgauge_core::container::{Artifact, Packing, TarStream, Unpacker};
+use bitgauge_core::container::{Artifact, Compressor, TarStream, Unpacker};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::scan::{Findings, Scan};
 use native_eval::Source;
@@ -16,17 +16,17 @@ use crate::support::{
     Pack, Random, assert_fault, model_tar, open_file, patched, safetensors, tar, two_tensors,
 };
 
-fn packing(pack: Pack) -> Packing {
+fn compressor(pack: Pack) -> Compressor {
     match pack {
-        Pack::Gzip => Packing::Gzip,
-        Pack::Bzip2 => Packing::Bzip2,
-        Pack::Xz => Packing::Xz,
+        Pack::Gzip => Compressor::Gzip,
+        Pack::Bzip2 => Compressor::Bzip2,
+        Pack::Xz => Compressor::Xz,
     }
 }
 
 /// Pushes a whole file in pieces of this size.
 fn stream(pack: Pack, bytes: &[u8], piece: usize) -> Result<Artifact> {
-    let mut tar = TarStream::new("m.tar", packing(pack))?;
+    let mut tar = TarStream::new("m.tar", compressor(pack))?;
     bytes.chunks(piece).try_for_each(|piece| tar.push(piece))?;
     tar.finish()
 }
@@ -42,8 +42,8 @@ fn scan(bytes: &[u8], piece: usize) -> Result<Findings> {
 }
 
 fn structure(artifact: &Artifact) -> impl PartialEq + std::fmt::Debug {
-    let Artifact { members, model_dir, config, tensors, header_bytes, .. } = artifact.clone();
-    (members, model_dir, config, tensors, header_bytes)
+    let Artifact { members, model_dir, config, tensors, .. } = artifact.clone();
+    (members, model_dir, config, tensors)
 }
 
 /// A model whose headers and JSON are longer than what is read ahead, between files that are passed over.
@@ -79,8 +79,8 @@ fn a_compressed_tar_has_the_structure_and_the_hashes_of_the_plain_one() {
             let artifact = open_file("m.tar", &packed).unwrap();
             assert_eq!(structure(&artifact), structure(&right), "{pack:?}");
             assert_eq!(artifact.size_bytes, packed.len() as u64);
-            let how = artifact.packed.expect("a compressed tar");
-            assert_eq!((how.packing, how.unpacked_bytes), (packing(pack), plain.len() as u64));
+            let how = artifact.compressed.expect("a compressed tar");
+            assert_eq!((how.compressor, how.unpacked_bytes), (compressor(pack), plain.len() as u64));
             for piece in [1, 7, 511, 4096, 1 << 20] {
                 assert_eq!(
                     structure(&stream(pack, &packed, piece).unwrap()),
@@ -224,7 +224,7 @@ fn bombs_are_refused_before_they_unpack() {
         let bomb = pack.pack(&with_zeros);
         assert!(bomb.len() < 50_000, "{pack:?}: {}", bomb.len());
         assert_fault(open_file("m", &bomb), TooLarge, "unpacks to too much");
-        let mut unpacker = Unpacker::new(packing(pack)).unwrap();
+        let mut unpacker = Unpacker::new(compressor(pack)).unwrap();
         let mut largest = 0;
         let pushed = unpacker.push(&bomb, &mut |piece| {
             largest = largest.max(piece.len());

@@ -66,7 +66,7 @@ fn fault(bytes: &[u8], kind: ErrorKind, what: &str) {
 fn a_valid_tar_opens() {
     let bytes = model_tar();
     let artifact = open_file("m.tar", &bytes).unwrap();
-    assert_eq!((artifact.kind, artifact.packed), (ContainerKind::Tar, None));
+    assert_eq!((artifact.kind, artifact.compressed), (ContainerKind::Tar, None));
     assert_eq!(artifact.size_bytes, bytes.len() as u64);
     assert_eq!(artifact.model_dir.as_deref(), Some(""));
     assert_eq!(names(&bytes).unwrap()[0], ("config.json".into(), 512, 52));

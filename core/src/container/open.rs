@@ -2,8 +2,8 @@
 
 use super::window::{Need, Pause, Window};
 use super::{
-    Artifact, Compression, ContainerKind, Member, Packing, TarStream, gguf, model, names, safetensors, tar,
-    zip,
+    Artifact, Compression, Compressor, ContainerKind, Member, TarStream, gguf, model, names, safetensors,
+    tar, zip,
 };
 use crate::{Error, ErrorKind, Rejection, Result, limits, order};
 
@@ -49,7 +49,7 @@ pub fn fetch_and_open(
         let needs = match open(window, root) {
             Ok(artifact) => return Ok(artifact),
             Err(Pause::Failed(error)) => return Err(error),
-            Err(Pause::Unpack(packing)) => return unpack_and_open(window, packing, &mut fetch),
+            Err(Pause::Unpack(compressor)) => return unpack_and_open(window, compressor, &mut fetch),
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
@@ -78,12 +78,12 @@ fn fetch_exactly(
 /// Reads the structure of a compressed tar, the only file of the window.
 fn unpack_and_open(
     window: &Window,
-    packing: Packing,
+    compressor: Compressor,
     fetch: &mut dyn FnMut(Need) -> Result<Vec<u8>>,
 ) -> Result<Artifact> {
     /// Bytes fetched at a time.
     const PIECE_BYTES: u64 = 1 << 20;
-    let mut tar = TarStream::new(window.name(0), packing)?;
+    let mut tar = TarStream::new(window.name(0), compressor)?;
     let mut offset = 0;
     while offset < window.len(0) {
         let len = PIECE_BYTES.min(window.len(0) - offset);
@@ -131,8 +131,8 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
     if safetensors::looks_like(first) {
         return Ok((ContainerKind::Safetensors, vec![whole_file(0, name, *len)]));
     }
-    if let Some(packing) = Packing::of(first) {
-        return Err(Pause::Unpack(packing));
+    if let Some(compressor) = Compressor::of(first) {
+        return Err(Pause::Unpack(compressor));
     }
     let error = if *len <= safetensors::LENGTH_BYTES {
         Error::new(ErrorKind::Truncated, "the file is too short to be an artifact")
@@ -180,6 +180,7 @@ fn whole_file(file: usize, name: &str, len: u64) -> Member {
         bytes: len,
         compression: Compression::Stored,
         crc32: None,
+        header: None,
     }
 }
 

@@ -13,8 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::json::{self, Pairs};
 use super::member::{place, prefix};
 use super::window::{Pause, Window};
-use super::{Member, TensorEntry};
-use crate::report::MetadataEntry;
+use super::{Member, MemberHeader, MetadataEntry, TensorEntry};
 use crate::{Dtype, Error, ErrorKind, Result, limits, memory, order};
 
 /// Bytes of the header's length.
@@ -48,25 +47,18 @@ pub(super) fn header_bytes(window: &Window, member: &Member) -> Result<u64, Paus
     Err(place(window, member, fault.at(0).hint("the file was cut off, or is not safetensors")).into())
 }
 
-/// What a header says.
-pub(super) struct Contents {
-    /// In storage order.
-    pub tensors: Vec<TensorEntry>,
-    /// In the header's order, what is over the caps left out.
-    pub metadata: Vec<MetadataEntry>,
-}
-
-/// Reads the header of `member`, which is number `index`.
+/// Reads the header of `member`, which is number `index`: its tensors in storage order, and what it says about itself.
 pub(super) fn read(
     window: &Window,
     member: &Member,
     index: usize,
     header_bytes: u64,
-) -> Result<Contents, Pause> {
+) -> Result<(Vec<TensorEntry>, MemberHeader), Pause> {
     let header = prefix(window, member, header_bytes)?;
     let text = header.get(LENGTH_BYTES as usize..).unwrap_or_default();
-    let contents = parse(text, member.bytes - header_bytes, index);
-    Ok(contents.map_err(|error| place(window, member, error))?)
+    let parsed = parse(text, member.bytes - header_bytes, index);
+    let (tensors, metadata) = parsed.map_err(|error| place(window, member, error))?;
+    Ok((tensors, MemberHeader { bytes: header_bytes, metadata }))
 }
 
 #[derive(Deserialize)]
@@ -78,20 +70,20 @@ struct Info<'t> {
 }
 
 /// The tensors of a header, and its metadata.
-struct Header<'t>(Vec<(String, Info<'t>)>, Vec<MetadataEntry>);
+struct Entries<'t>(Vec<(String, Info<'t>)>, Vec<MetadataEntry>);
 
-impl<'de> Deserialize<'de> for Header<'de> {
+impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct HeaderVisitor;
+        struct EntriesVisitor;
 
-        impl<'de> Visitor<'de> for HeaderVisitor {
-            type Value = Header<'de>;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of tensors")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
                 let (mut tensors, mut metadata) = (Vec::new(), Vec::new());
                 let mut seen = 0;
                 while let Some(key) = map.next_key::<String>()? {
@@ -108,11 +100,11 @@ impl<'de> Deserialize<'de> for Header<'de> {
                 }
                 let names = tensors.iter().map(|(name, _): &(String, Info)| name.as_str());
                 json::check_unique(names.chain(std::iter::repeat_n(METADATA, seen)))?;
-                Ok(Header(tensors, metadata))
+                Ok(Entries(tensors, metadata))
             }
         }
 
-        deserializer.deserialize_map(HeaderVisitor)
+        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 
@@ -135,7 +127,7 @@ fn capped(pairs: Vec<(String, String)>) -> Vec<MetadataEntry> {
 }
 
 /// Parses the header `text` of a file with `data_bytes` bytes behind it.
-fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
+fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<(Vec<TensorEntry>, Vec<MetadataEntry>)> {
     if text.first() != Some(&b'{') {
         return Err(Error::new(ErrorKind::Malformed, "the safetensors header is no JSON object")
             .at(LENGTH_BYTES)
@@ -144,7 +136,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
     memory::require(text.len() as u64 * PARSED_FACTOR, "a safetensors header")?;
     let what = "the safetensors header is damaged";
     let characters = json::utf8(what, text, LENGTH_BYTES)?;
-    let Header(mut infos, metadata) = serde_json::from_str(characters).map_err(|error| {
+    let Entries(mut infos, metadata) = serde_json::from_str(characters).map_err(|error| {
         let expected = "an object of {dtype, shape, data_offsets}, each tensor once";
         json::error(what, expected, text, LENGTH_BYTES, &error)
     })?;
@@ -169,7 +161,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
             .at(data + position)
             .expected(format!("{position} bytes of tensors"), format!("{data_bytes} bytes")));
     }
-    Ok(Contents { tensors: entries, metadata })
+    Ok((entries, metadata))
 }
 
 /// Checks one tensor that must begin at `position` of the data; gives its type and length.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::Packing;
+use super::Compressor;
 use super::tar::Walker;
 use crate::{Error, ErrorKind, Rejection, memory};
 
@@ -37,7 +37,7 @@ pub enum Pause {
     Need(Vec<Need>),
     /// The file is a tar, compressed like this: push all of it through a [`super::TarStream`], which gives the
     /// structure in the parser's stead.
-    Unpack(Packing),
+    Unpack(Compressor),
     /// The input is faulty.
     Failed(Error),
 }

@@ -102,7 +102,7 @@ impl Config {
     }
 
     /// The settings of the packed format, when that is how the weights are stored.
-    pub fn packed(&self) -> Option<QuantConfig> {
+    pub fn bitpacked(&self) -> Option<QuantConfig> {
         match self.quantization {
             Quantization::Bitpack(config) => Some(config),
             _ => None,

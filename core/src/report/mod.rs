@@ -19,6 +19,7 @@ use crate::contract::Pack;
 use crate::json::{self, FromJson, fields, names};
 use crate::{Error, ErrorKind, Result, limits, memory};
 
+pub use crate::container::MetadataEntry;
 pub use layers::{LayerSummary, Octave, ValueSummary};
 pub use manifest::{ManifestSummary, MisshapenSummary};
 pub use source::SourceUrl;
@@ -92,14 +93,6 @@ pub struct MemberSummary {
     /// What the header of a safetensors file says about itself (`__metadata__`), as far as the caps allow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metadata: Vec<MetadataEntry>,
-}
-
-/// A key of a safetensors file's metadata.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct MetadataEntry {
-    pub key: String,
-    pub value: String,
 }
 
 /// One stored tensor: a weight, or a part of a packed one.
@@ -294,7 +287,6 @@ fields!(Report {
 });
 fields!(ArtifactSummary { name, kind, size_bytes, sha256, members; source });
 fields!(MemberSummary { name, bytes, stored_bytes, sha256; metadata });
-fields!(MetadataEntry { key, value });
 fields!(TensorSummary { name, dtype, shape, bytes, sha256 });
 names!(Verdict { Eligible = "eligible", NotEligible = "not-eligible", Inconclusive = "inconclusive" });
 names!(Outcome { Pass = "pass", Fail = "fail", NotRun = "not-run" });

@@ -8,7 +8,7 @@ mod ring;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bitgauge_core::container::{Artifact, Packing, Pause, Root, TarStream, Window, open};
+use bitgauge_core::container::{Artifact, Compressor, Pause, Root, TarStream, Window, open};
 use bitgauge_core::contract::Pack;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
@@ -147,7 +147,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
         let needs = match open(window, root) {
             Ok(artifact) => return Ok(Some(artifact)),
             Err(Pause::Failed(error)) => return Err(error),
-            Err(Pause::Unpack(packing)) => return read_tar(window.name(0), source, packing).await,
+            Err(Pause::Unpack(compressor)) => return read_tar(window.name(0), source, compressor).await,
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
@@ -159,20 +159,20 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
 }
 
 /// The structure of a compressed tar, which takes a pass of its own.
-async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Option<Artifact>> {
+async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result<Option<Artifact>> {
     if matches!(source, Source::Remote(_)) {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "a compressed tar shows its files only from end to end",
         )
         .within(name)
-        .expected("a zip, a safetensors file, a GGUF file or a plain tar", packing.name())
+        .expected("a zip, a safetensors file, a GGUF file or a plain tar", compressor.name())
         .hint("download the file and open it here"));
     }
-    if !packing.is_read_here() {
+    if !compressor.is_read_here() {
         return Ok(None);
     }
-    let mut tar = TarStream::new(name, packing)?;
+    let mut tar = TarStream::new(name, compressor)?;
     let mut progress = Progress::of(source);
     let mut stream = source.stream(0).await?;
     while let Some(bytes) = stream.next().await? {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{Layout, Part, encode};
+use bitgauge_core::format::{Layout, Part, encode};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Architecture, Decoder, Family, LayerType, Manifest, Presence};
 use bitgauge_core::{Dtype, Error, ErrorKind, Matrix, Result};
@@ -70,7 +70,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
     let mut random = Random::new();
     for tensor in tensors() {
         match random_weight(tensor, &mut random) {
-            Matrix::Packed(packed) => {
+            Matrix::Bitpacked(packed) => {
                 let layout = Layout::of(&packed)?;
                 for (part, bytes) in encode(&packed).iter().filter(|(part, _)| layout.has(*part)) {
                     writer.write(&part_name(&tensor.name, part), 0, bytes).map_err(failed)?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bitgauge_core::{Dense, Matrix, Packed, RESCUE_GROUP, Values};
+use bitgauge_core::{Bitpacked, Dense, Matrix, RESCUE_GROUP, Values};
 use half::f16;
 
 use super::{Random, SCALE_GROUP};
@@ -108,7 +108,7 @@ fn check<B: Backend>(
     random: &mut Random,
 ) -> Result<f64, BackendError> {
     let (rows, columns) = (weights.rows(), weights.cols());
-    let Matrix::Packed(packed) = weights else { return Ok(0.0) };
+    let Matrix::Bitpacked(packed) = weights else { return Ok(0.0) };
     let slots = packed.slots();
     let activations = activations(CHECKED_TOKENS, columns, random);
     let values = activations.to_f32();
@@ -152,7 +152,7 @@ fn random_weights(options: &MatmulOptions, random: &mut Random) -> Matrix {
     let rescue_code =
         (0..rescue_rows.len() * columns.div_ceil(2)).map(|_| random.bits() as u8 & 0x77).collect();
     let sign = (0..binary * columns.div_ceil(32)).map(|_| random.bits()).collect();
-    Matrix::Packed(Packed {
+    Matrix::Bitpacked(Bitpacked {
         rows,
         cols: columns,
         bases,

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use bitgauge_core::{Matrix, Packed, RowSlot};
+use bitgauge_core::{Bitpacked, Matrix, RowSlot};
 use half::f16;
 
 use super::isa::{Isa, vectorised};
@@ -73,11 +73,11 @@ struct Rescue {
 
 impl Lookup {
     /// Whether a matrix has signs to look up, in scale groups of whole words.
-    pub fn fits(packed: &Packed) -> bool {
+    pub fn fits(packed: &Bitpacked) -> bool {
         packed.bases > 0 && packed.binary_rows() > 0 && packed.scale_group.is_multiple_of(WORD)
     }
 
-    pub fn new(packed: Packed) -> Self {
+    pub fn new(packed: Bitpacked) -> Self {
         let group_words = packed.scale_group / WORD;
         // The most words that never cross into another scale group.
         let words = (1..=WORDS).rev().find(|&words| group_words.is_multiple_of(words)).unwrap_or(1);
@@ -120,7 +120,7 @@ impl Lookup {
         (block * self.panels() + row / ROWS) * self.bases + basis
     }
 
-    fn put_row(&mut self, packed: &Packed, row: usize, basis: usize, m: usize) {
+    fn put_row(&mut self, packed: &Bitpacked, row: usize, basis: usize, m: usize) {
         let plane_row = basis * packed.binary_rows() + m;
         let signs = &packed.sign[plane_row * packed.sign_words()..][..packed.sign_words()];
         let scales = &packed.scale[plane_row * packed.scale_groups()..][..packed.scale_groups()];
@@ -197,18 +197,18 @@ impl Lookup {
 }
 
 impl Rescue {
-    fn of(packed: Packed) -> Option<Self> {
+    fn of(packed: Bitpacked) -> Option<Self> {
         let count = packed.rescue_rows.len();
         let rows = packed.rescue_rows;
-        let alone = Packed {
+        let alone = Bitpacked {
             rows: count,
             bases: 0,
             sign: Vec::new(),
             scale: Vec::new(),
             rescue_rows: (0..count as u32).collect(),
-            ..Packed { rescue_rows: Vec::new(), ..packed }
+            ..Bitpacked { rescue_rows: Vec::new(), ..packed }
         };
-        (count > 0).then(|| Self { rows, weights: Stored::new(Matrix::Packed(alone)) })
+        (count > 0).then(|| Self { rows, weights: Stored::new(Matrix::Bitpacked(alone)) })
     }
 
     /// Writes the products with those rescue rows that lie in `rows`.
@@ -318,11 +318,11 @@ mod tests {
     fn rows_are_read_as_they_are_stored() {
         let mut random = Random::new(1);
         for form in FORMS {
-            let Matrix::Packed(packed) = matrix(&mut random, form, 67, 201) else { continue };
+            let Matrix::Bitpacked(packed) = matrix(&mut random, form, 67, 201) else { continue };
             if !Lookup::fits(&packed) {
                 continue;
             }
-            let expected = Matrix::Packed(packed.clone()).to_f32();
+            let expected = Matrix::Bitpacked(packed.clone()).to_f32();
             let lookup = Lookup::new(packed);
             for (row, expected) in expected.chunks_exact(201).enumerate() {
                 let mut found = vec![f32::NAN; 201];
@@ -336,9 +336,9 @@ mod tests {
     fn the_portable_lookup_multiplies() {
         let portable = Isa::new(Kernel::Portable).unwrap();
         let mut random = Random::new(2);
-        let Matrix::Packed(packed) = matrix(&mut random, FORMS[8], 37, 150) else { panic!("not packed") };
+        let Matrix::Bitpacked(packed) = matrix(&mut random, FORMS[8], 37, 150) else { panic!("not packed") };
         let x = random.vec(11 * 150, -1.0, 1.0);
-        let dense = Matrix::Packed(packed.clone()).to_f32();
+        let dense = Matrix::Bitpacked(packed.clone()).to_f32();
         let mut out = vec![f32::NAN; 11 * 37];
         let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(37).collect();
         Lookup::new(packed).multiply(portable, &x, 0..37, &mut lines);

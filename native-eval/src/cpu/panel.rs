@@ -1,6 +1,6 @@
 //! Stored weights to K-major f32 panels. The only part of the CPU backend that knows bits.
 
-use bitgauge_core::{Matrix, Packed, RESCUE_GROUP, RowSlot};
+use bitgauge_core::{Bitpacked, Matrix, RESCUE_GROUP, RowSlot};
 use std::ops::Range;
 
 use super::isa::Isa;
@@ -16,7 +16,7 @@ pub(super) struct Stored {
 impl Stored {
     pub fn new(matrix: Matrix) -> Self {
         let slots = match &matrix {
-            Matrix::Packed(packed) => packed.slots(),
+            Matrix::Bitpacked(packed) => packed.slots(),
             Matrix::Dense(_) => Vec::new(),
         };
         Self { matrix, slots }
@@ -26,7 +26,7 @@ impl Stored {
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
         match &self.matrix {
             Matrix::Dense(dense) => dense.values.read(row * dense.cols, out),
-            Matrix::Packed(packed) => packed.read_row(self.slots[row], out),
+            Matrix::Bitpacked(packed) => packed.read_row(self.slots[row], out),
         }
     }
 
@@ -44,7 +44,7 @@ impl Stored {
                     scatter(nr, line, j, panel);
                 }
             }
-            Matrix::Packed(packed) => {
+            Matrix::Bitpacked(packed) => {
                 let slots = &self.slots[rows];
                 fill_binary(isa, packed, slots, cols.clone(), panel);
                 for (j, slot) in slots.iter().enumerate() {
@@ -105,7 +105,7 @@ fn scatter(nr: usize, line: &[f32], j: usize, panel: &mut [f32]) {
 
 /// All binary rows of the panel at once, one sign word of 32 columns at a time; rescue rows come
 /// out as zeros.
-fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>, panel: &mut [f32]) {
+fn fill_binary(isa: Isa, packed: &Bitpacked, slots: &[RowSlot], cols: Range<usize>, panel: &mut [f32]) {
     let nr = isa.tile().1;
     let (groups, group) = (packed.scale_groups(), packed.scale_group_cols());
     if packed.bases == 0 || packed.binary_rows() == 0 {
@@ -138,7 +138,7 @@ fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>,
 /// `signs[w][j]`: word w of the columns, of the panel's row j. A rescue row's stay as they were;
 /// its scale is zero.
 fn gather_signs(
-    packed: &Packed,
+    packed: &Bitpacked,
     slots: &[RowSlot],
     basis: usize,
     cols: &Range<usize>,
@@ -157,7 +157,7 @@ fn gather_signs(
 }
 
 /// Columns `first .. first + out.len()` of rescue row `r`. `first` is even.
-fn read_rescue(packed: &Packed, r: usize, first: usize, out: &mut [f32]) {
+fn read_rescue(packed: &Bitpacked, r: usize, first: usize, out: &mut [f32]) {
     let code = &packed.rescue_code[r * packed.cols.div_ceil(2)..];
     let scale = &packed.rescue_scale[r * packed.rescue_groups()..];
     let mut column = first;

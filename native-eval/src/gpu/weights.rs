@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops;
 
-use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
@@ -73,11 +73,11 @@ pub(super) fn upload(
 ) -> Result<GpuMatrix> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
     let (codec, row_bytes) = match matrix {
-        Matrix::Packed(packed) => (Codec::Bits, longest_row(packed)?),
+        Matrix::Bitpacked(packed) => (Codec::Bits, longest_row(packed)?),
         Matrix::Dense(dense) => dense_codec(dense),
     };
     let slots = match matrix {
-        Matrix::Packed(packed) => packed.slots(),
+        Matrix::Bitpacked(packed) => packed.slots(),
         Matrix::Dense(_) => Vec::new(),
     };
     recorder.prepare(device, kernels(device.products, staging(matrix), matrix))?;
@@ -88,7 +88,7 @@ pub(super) fn upload(
     };
     for rows in part_rows(rows, multiple, row_bytes, limit)? {
         let buffers = match matrix {
-            Matrix::Packed(packed) => bits_part(device, packed, &slots[rows.clone()])?,
+            Matrix::Bitpacked(packed) => bits_part(device, packed, &slots[rows.clone()])?,
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
         let layout = recorder.weight_layout(device, codec);
@@ -125,7 +125,7 @@ fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel>
         Products::F16 => kernels.push(Kernel::MatmulF16(codec)),
         Products::Cooperative => kernels.extend([Kernel::MatmulCoop(staging), Kernel::ToF16]),
     }
-    let has_rescue_rows = matches!(matrix, Matrix::Packed(packed) if !packed.rescue_rows.is_empty());
+    let has_rescue_rows = matches!(matrix, Matrix::Bitpacked(packed) if !packed.rescue_rows.is_empty());
     if products == Products::Cooperative && has_rescue_rows {
         kernels.extend([Kernel::MatmulCoop(Staging::Decoded(codec)), Kernel::Scatter]);
     }
@@ -135,13 +135,13 @@ fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel>
 /// How cooperative matrices take a matrix.
 fn staging(matrix: &Matrix) -> Staging {
     match matrix {
-        Matrix::Packed(packed)
+        Matrix::Bitpacked(packed)
             if (1..=4).contains(&packed.bases)
                 && (packed.scale_groups() == 1 || packed.scale_group.is_multiple_of(SCALE_COLUMNS)) =>
         {
             Staging::Signs(packed.bases as u8)
         }
-        Matrix::Packed(_) => Staging::Decoded(Codec::Bits),
+        Matrix::Bitpacked(_) => Staging::Decoded(Codec::Bits),
         Matrix::Dense(dense) => Staging::Decoded(dense_codec(dense).0),
     }
 }
@@ -221,7 +221,7 @@ fn dense_part(
 }
 
 /// Bytes that one row takes in whichever of the five buffers it takes most.
-fn longest_row(packed: &Packed) -> Result<u64> {
+fn longest_row(packed: &Bitpacked) -> Result<u64> {
     if !packed.scale_group.is_multiple_of(4) {
         return Err(BackendError(format!(
             "scale groups of {} columns, expected a multiple of 4",
@@ -237,7 +237,7 @@ fn longest_row(packed: &Packed) -> Result<u64> {
 }
 
 /// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
-fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<Vec<Stored>> {
+fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<Stored>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
             RowSlot::Binary(m) if binary => Some(*m as usize),
@@ -305,7 +305,7 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
 }
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
-fn upload_signs(device: &mut Device, packed: &Packed, binary: &ops::Range<usize>) -> Result<Stored> {
+fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<Stored> {
     let words = packed.sign_words();
     let padded = words.next_multiple_of(SIGN_WORDS);
     let plane_bytes = (binary.len() * padded) as u64 * 4;

@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{Fit, Layout, Part};
 use bitgauge_core::container::ContainerKind;
 use bitgauge_core::contract::Pack;
+use bitgauge_core::format::{Layout, Part};
+
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use half::bf16;
 
 use super::archive::{Archive, Form};
 use super::files::SmallFile;
+use super::quantize::Fit;
 use super::safetensors::{TensorSpec, Writer, file_bytes};
 use super::{Calibration, PackMix, PackSettings, PackSummary, pack};
 use crate::source::Source;
@@ -100,7 +102,7 @@ impl Written {
         let (mut layouts, mut plain, mut files) = (Vec::new(), Vec::new(), Vec::new());
         for weight in &inventory.weights {
             match &weight.stored {
-                Stored::Packed(layout) => layouts.push((weight.name.clone(), *layout)),
+                Stored::Bitpacked(layout) => layouts.push((weight.name.clone(), *layout)),
                 Stored::Plain { dtype, shape } => {
                     plain.push(TensorSpec { name: weight.name.clone(), dtype: *dtype, shape: shape.clone() });
                 }

@@ -5,7 +5,7 @@ mod recorder;
 #[cfg(test)]
 mod tests;
 
-use bitgauge_core::codec::{Form, decode_values};
+use bitgauge_core::format::{Form, decode_values};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Architecture, Decoder, Presence, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};

@@ -1,6 +1,6 @@
 //! config.json of the packed model.
 
-use bitgauge_core::codec::LOADER_CLASS;
+use bitgauge_core::format::LOADER_CLASS;
 use bitgauge_core::model::{Config, QuantConfig};
 use bitgauge_core::{Error, ErrorKind, RESCUE_GROUP, Result};
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
         .as_bytes(),
     );
     // What was written must be what a reader will understand.
-    match Config::parse(&out)?.packed() {
+    match Config::parse(&out)?.bitpacked() {
         Some(QuantConfig { scale_group: read }) if read == scale_group => Ok(out),
         read => {
             let found = format!("{read:?}");

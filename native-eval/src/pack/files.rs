@@ -1,6 +1,6 @@
 //! What lies beside the weights: small files that are known before the weights are.
 
-use bitgauge_core::codec::{LOADER, LOADER_FILE};
+use bitgauge_core::format::{LOADER, LOADER_FILE};
 use bitgauge_core::{Result, limits};
 
 use super::archive::WEIGHTS;

@@ -6,7 +6,7 @@
 //! wins. Sizes are exact: header digits and archive records are counted by writing them.
 
 use bitgauge_core::Result;
-use bitgauge_core::codec::Layout;
+use bitgauge_core::format::Layout;
 
 /// Prefixes of the list of bases that are compared at once.
 const COMPARED: usize = 12;

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use bitgauge_core::codec::{Fit, Layout, Part, Settings, encode, quantize_block};
-use bitgauge_core::{Packed, Result};
+use bitgauge_core::format::{Layout, Part, encode};
+use bitgauge_core::{Bitpacked, Result};
 
 use super::blocks;
 use super::calibrate::MomentStore;
 use super::plan::{Action, Plan, Planned, part_name};
 use super::progress::Progress;
+use super::quantize::{Fit, Settings, quantize_block};
 use super::safetensors::Writer;
 use super::stage::write_error;
 use super::work::Work;
@@ -51,7 +52,7 @@ pub(super) fn write(
                     bases: layout.bases().max(1) as usize,
                     fit,
                 };
-                let carry = moments.carry(&tensor.name)?;
+                let feedback = moments.feedback(&tensor.name)?;
                 let mut cursor = Cursor::default();
                 blocks::for_each(
                     source,
@@ -59,7 +60,7 @@ pub(super) fn write(
                     [layout.rows(), layout.cols()],
                     |block, first| {
                         let rescued = rows_between(rescue_rows, first, first + block.rows);
-                        quantize_block(&block, first, rescued, settings, carry)
+                        quantize_block(&block, first, rescued, settings, feedback)
                     },
                     |packed| cursor.write(&mut writer, &tensor.name, layout, &packed).map_err(failed),
                 )?;
@@ -92,7 +93,7 @@ impl Cursor {
         writer: &mut Writer,
         name: &str,
         layout: &Layout,
-        rows: &Packed,
+        rows: &Bitpacked,
     ) -> std::io::Result<()> {
         let binary = rows.binary_rows() as u64;
         for (part, bytes) in encode(rows).iter().filter(|(_, bytes)| !bytes.is_empty()) {

@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
-use bitgauge_core::codec::{Bits, Form, Layout, Part, RowErrors, Settings, choose_rescue_rows, row_errors};
 use bitgauge_core::container::{Artifact, TensorEntry};
+use bitgauge_core::format::{Bits, Form, Layout, Part};
+
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{ExpectedTensor, Presence};
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::calibrate::MomentStore;
 use super::progress::Progress;
+use super::quantize::{RowErrors, Settings, choose_rescue_rows, row_errors};
 use super::safetensors::TensorSpec;
 use super::work::Work;
 use super::{PackSummary, blocks};

@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use bitgauge_core::ErrorKind;
-use bitgauge_core::codec::Fit;
 use bitgauge_core::contract::Pack;
 use half::bf16;
 
+use super::quantize::Fit;
 use super::tests::{CONFIG, Model, tensors, uniform, write_model};
 use super::{Calibration, PackMix, PackSettings, pack};
 use crate::source::Source;

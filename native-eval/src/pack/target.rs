@@ -185,7 +185,7 @@ fn expect_artifact(path: &Path) -> Result<(), String> {
     let source = Source::open(path).map_err(|error| format!("something else ({})", error.what))?;
     let artifact = source.artifact();
     let inventory = Inventory::of(artifact).map_err(|error| format!("something else ({})", error.what))?;
-    let is_packed = inventory.config.as_ref().is_some_and(|config| config.packed().is_some());
+    let is_packed = inventory.config.as_ref().is_some_and(|config| config.bitpacked().is_some());
     match artifact.kind {
         ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar
             if is_packed && !artifact.tensors.is_empty() =>

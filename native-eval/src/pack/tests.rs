@@ -5,15 +5,14 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::{
-    self, Fit, Form, Layout, Part, Parts, Settings, choose_rescue_rows, quantize, row_errors,
-};
 use bitgauge_core::container::{Compression, ContainerKind};
+use bitgauge_core::format::{self, Form, Layout, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Dtype, ErrorKind, Values};
 use half::bf16;
 use tempfile::TempDir;
 
+use super::quantize::{Fit, Settings, choose_rescue_rows, quantize_block, row_errors};
 use super::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 use crate::source::Source;
 
@@ -164,7 +163,7 @@ impl Model {
 type Plain = BTreeMap<String, (Dtype, Vec<u8>)>;
 
 /// Reads a packed artifact: the packed weights, and the bytes of all others.
-fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
+fn read(path: &Path) -> (BTreeMap<String, Bitpacked>, Plain) {
     let mut source = Source::open(path).unwrap();
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).unwrap();
@@ -172,11 +171,11 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
     let (mut packed, mut plain) = (BTreeMap::new(), BTreeMap::new());
     for weight in &inventory.weights {
         match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) => {
                 let bytes: Parts<Vec<u8>> = parts.map(|index| {
                     index.map_or_else(Vec::new, |i| source.read_tensor(&artifact.tensors[i]).unwrap())
                 });
-                let matrix = codec::decode(&weight.name, layout, &bytes.map(Vec::as_slice)).unwrap();
+                let matrix = format::decode(&weight.name, layout, &bytes.map(Vec::as_slice)).unwrap();
                 packed.insert(weight.name.clone(), matrix);
             }
             (Form::Plain { index }, _) => {
@@ -190,13 +189,13 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
 }
 
 /// What quantizing in memory gives for a tensor of the source.
-fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Packed {
-    let PackMix::Uniform { scale_group, rescue_fraction, bases } = settings.mix else { panic!() };
+fn in_memory(shape: &[usize], values: &[bf16], how: &PackSettings) -> Bitpacked {
+    let PackMix::Uniform { scale_group, rescue_fraction, bases } = how.mix else { panic!() };
     let dense = Dense { rows: shape[0], cols: shape[1], values: Values::BF16(values.to_vec()) };
-    let codec = Settings { scale_group, bases, fit: settings.fit };
-    let errors = row_errors(&dense, 0, &[codec], None).unwrap();
+    let settings = Settings { scale_group, bases, fit: how.fit };
+    let errors = row_errors(&dense, 0, &[settings], None).unwrap();
     let rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, rescue_fraction).unwrap();
-    quantize(&dense, &rows, codec).unwrap()
+    quantize_block(&dense, 0, &rows, settings, None).unwrap()
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::RowErrors;
 use bitgauge_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::PackSettings;
 use super::archive::WEIGHTS;
 use super::calibrate::MomentStore;
+use super::quantize::RowErrors;
 use super::stage::{ARCHIVE, MODEL, REPLACED, Stage, restore, write_error};
 use super::target::Target;
 use crate::source::Source;

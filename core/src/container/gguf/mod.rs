@@ -15,7 +15,7 @@ mod tokenizer;
 use std::collections::BTreeMap;
 
 use super::window::{Pause, Window};
-use super::{Artifact, READ_AHEAD_BYTES, TensorEntry, member};
+use super::{Artifact, MemberHeader, READ_AHEAD_BYTES, TensorEntry, member};
 use crate::{Error, ErrorKind, Result, limits, memory};
 use header::{Header, Stop, TensorInfo, Value};
 
@@ -44,7 +44,8 @@ pub(super) fn read(window: &Window, artifact: &mut Artifact) -> Result<(), Pause
     let tensors = place_tensors(&header, file.bytes).map_err(place)?;
     let tensor_bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
     let config = config::config(&header).map_err(place)?;
-    artifact.header_bytes = vec![(0, file.bytes - tensor_bytes)];
+    let header_bytes = file.bytes - tensor_bytes;
+    artifact.members[0].header = Some(MemberHeader { bytes: header_bytes, metadata: Vec::new() });
     artifact.tensors = names::translate(tensors, config.family, config.layers);
     artifact.config = Some(config.json);
     artifact.model_dir = Some(String::new());

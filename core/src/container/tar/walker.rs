@@ -128,6 +128,7 @@ impl Walker {
             bytes,
             compression,
             crc32: None,
+            header: None,
         };
         self.members.push(member);
         Ok(())

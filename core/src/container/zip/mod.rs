@@ -80,6 +80,7 @@ impl Central {
             bytes: self.bytes,
             compression: self.compression,
             crc32: Some(self.crc32),
+            header: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Random test data from one small seeded generator.
 
-use bitgauge_core::{Dense, Matrix, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Matrix, Values};
 use half::{bf16, f16};
 
 /// xorshift64* (Vigna, 2016).
@@ -38,7 +38,7 @@ pub enum Form {
     F32,
     F16,
     Bf16,
-    Packed { bases: usize, group: usize, rescued: usize },
+    Bitpacked { bases: usize, group: usize, rescued: usize },
 }
 
 /// Every form that the kernels tell apart; `rescued` is the stride between rescue rows, 0 for none.
@@ -46,14 +46,14 @@ pub const FORMS: [Form; 11] = [
     Form::F32,
     Form::F16,
     Form::Bf16,
-    Form::Packed { bases: 1, group: 128, rescued: 0 },
-    Form::Packed { bases: 1, group: 0, rescued: 0 },
-    Form::Packed { bases: 2, group: 128, rescued: 0 },
-    Form::Packed { bases: 1, group: 128, rescued: 7 },
-    Form::Packed { bases: 3, group: 0, rescued: 3 },
-    Form::Packed { bases: 4, group: 128, rescued: 2 },
-    Form::Packed { bases: 2, group: 32, rescued: 5 },
-    Form::Packed { bases: 0, group: 128, rescued: 1 },
+    Form::Bitpacked { bases: 1, group: 128, rescued: 0 },
+    Form::Bitpacked { bases: 1, group: 0, rescued: 0 },
+    Form::Bitpacked { bases: 2, group: 128, rescued: 0 },
+    Form::Bitpacked { bases: 1, group: 128, rescued: 7 },
+    Form::Bitpacked { bases: 3, group: 0, rescued: 3 },
+    Form::Bitpacked { bases: 4, group: 128, rescued: 2 },
+    Form::Bitpacked { bases: 2, group: 32, rescued: 5 },
+    Form::Bitpacked { bases: 0, group: 128, rescued: 1 },
 ];
 
 /// A random matrix `[rows, cols]`.
@@ -63,14 +63,20 @@ pub fn matrix(random: &mut Random, form: Form, rows: usize, cols: usize) -> Matr
         Form::F32 => Values::F32(values),
         Form::F16 => Values::F16(values.into_iter().map(f16::from_f32).collect()),
         Form::Bf16 => Values::BF16(values.into_iter().map(bf16::from_f32).collect()),
-        Form::Packed { bases, group, rescued } => {
-            return Matrix::Packed(packed(random, [rows, cols], bases, group, rescued));
+        Form::Bitpacked { bases, group, rescued } => {
+            return Matrix::Bitpacked(packed(random, [rows, cols], bases, group, rescued));
         }
     };
     Matrix::Dense(Dense { rows, cols, values })
 }
 
-fn packed(random: &mut Random, [rows, cols]: [usize; 2], bases: usize, group: usize, every: usize) -> Packed {
+fn packed(
+    random: &mut Random,
+    [rows, cols]: [usize; 2],
+    bases: usize,
+    group: usize,
+    every: usize,
+) -> Bitpacked {
     let rescue_rows: Vec<u32> =
         (0..rows as u32).filter(|row| every > 0 && *row as usize % every == every - 1).collect();
     let (m, r) = (rows - rescue_rows.len(), rescue_rows.len());
@@ -88,15 +94,15 @@ fn packed(random: &mut Random, [rows, cols]: [usize; 2], bases: usize, group: us
         })
         .collect();
     let sign = (0..bases * m * cols.div_ceil(32)).map(|i| word(i, random.bits())).collect();
-    Packed { rows, cols, bases, scale_group: group, sign, scale, rescue_rows, rescue_code, rescue_scale }
+    Bitpacked { rows, cols, bases, scale_group: group, sign, scale, rescue_rows, rescue_code, rescue_scale }
 }
 
 /// The same matrix with one stored weight changed: a sign bit flipped, a rescue code or dense
 /// value negated.
 pub fn mutate(mut matrix: Matrix) -> Matrix {
     match &mut matrix {
-        Matrix::Packed(p) if !p.sign.is_empty() => p.sign[0] ^= 1,
-        Matrix::Packed(p) => p.rescue_code[0] ^= 1,
+        Matrix::Bitpacked(p) if !p.sign.is_empty() => p.sign[0] ^= 1,
+        Matrix::Bitpacked(p) => p.rescue_code[0] ^= 1,
         Matrix::Dense(d) => match &mut d.values {
             Values::F32(v) => v[0] = -v[0],
             Values::F16(v) => v[0] = -v[0],

@@ -1,10 +1,10 @@
 //! What quantization promises about errors, scales and the choice of rescue rows.
 
-use bitgauge_core::codec::{Fit, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
-use bitgauge_core::{Dense, ErrorKind, Matrix, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, ErrorKind, Matrix, Values};
 use half::f16;
 
-use crate::sample::{Random, dense};
+use super::super::{Fit, Settings, choose_rescue_rows, quantize_block, row_errors};
+use super::{Random, dense, quantize};
 
 const ROW: Settings = Settings { scale_group: 0, bases: 1, fit: Fit::Mean };
 const GROUPED: Settings = Settings { scale_group: 128, bases: 1, fit: Fit::Mean };
@@ -20,8 +20,8 @@ fn choose(matrix: &Dense, fraction: f64, settings: Settings) -> Vec<u32> {
 }
 
 /// Squared error of the whole matrix.
-fn error(dense: &Dense, packed: Packed) -> f64 {
-    let pairs = dense.values.to_f32().into_iter().zip(Matrix::Packed(packed).to_f32());
+fn error(dense: &Dense, packed: Bitpacked) -> f64 {
+    let pairs = dense.values.to_f32().into_iter().zip(Matrix::Bitpacked(packed).to_f32());
     pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
@@ -30,7 +30,7 @@ fn signs_and_the_mean_magnitude() {
     let packed = quantize(&matrix(1, &[0.5, -1.5, 0.0, -2.0]), &[], ROW).unwrap();
     assert_eq!(packed.sign, [0b0101]);
     assert_eq!(packed.scale, [f16::ONE]);
-    assert_eq!(Matrix::Packed(packed).to_f32(), [1.0, -1.0, 1.0, -1.0]);
+    assert_eq!(Matrix::Bitpacked(packed).to_f32(), [1.0, -1.0, 1.0, -1.0]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn rescue_codes_round_half_to_even() {
     let packed = quantize(&matrix(1, &values), &[0], ROW).unwrap();
     assert_eq!((packed.bases, packed.sign.len()), (0, 0));
     assert_eq!(packed.rescue_scale, [f16::ONE]);
-    assert_eq!(Matrix::Packed(packed).to_f32(), [7.0, -7.0, 0.0, 2.0, 2.0, 0.0, -2.0, 3.0]);
+    assert_eq!(Matrix::Bitpacked(packed).to_f32(), [7.0, -7.0, 0.0, 2.0, 2.0, 0.0, -2.0, 3.0]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn rescue_scales_that_f16_cannot_hold_are_one() {
         let packed = quantize(&matrix(1, &[value, 0.0, -value]), &[0], ROW).unwrap();
         assert_eq!(packed.rescue_scale, [f16::ONE]);
         let code = if value > 1.0 { 7.0 } else { 0.0 };
-        assert_eq!(Matrix::Packed(packed).to_f32(), [code, 0.0, -code]);
+        assert_eq!(Matrix::Bitpacked(packed).to_f32(), [code, 0.0, -code]);
     }
 }
 

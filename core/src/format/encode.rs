@@ -1,13 +1,13 @@
 //! From matrices in memory to stored bytes.
 
 use super::part::Parts;
-use crate::tensor::Packed;
+use crate::tensor::Bitpacked;
 
 /// The bytes of the five parts, exactly as the format stores them; a part that the format leaves
 /// out is empty. The inverse of [`super::decode`].
 ///
-/// `matrix` must hold what `decode` would accept, as [`super::quantize`] makes it.
-pub fn encode(matrix: &Packed) -> Parts<Vec<u8>> {
+/// `matrix` must hold what `decode` would accept.
+pub fn encode(matrix: &Bitpacked) -> Parts<Vec<u8>> {
     Parts::new([
         bytes_of(&matrix.sign, |word| word.to_le_bytes()),
         bytes_of(&matrix.scale, |scale| scale.to_le_bytes()),

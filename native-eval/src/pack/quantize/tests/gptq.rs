@@ -1,11 +1,10 @@
 //! Packing by the error of outputs.
 
-use bitgauge_core::codec::{
-    Carry, CarryBlock, Fit, Layout, Moments, Settings, decode, encode, quantize_block, row_errors,
-};
-use bitgauge_core::{Dense, Packed, Values};
+use bitgauge_core::format::{Layout, decode, encode};
+use bitgauge_core::{Bitpacked, Dense, Values};
 
-use crate::sample::dense;
+use super::super::{Feedback, Fit, Moments, Settings, quantize_block, row_errors};
+use super::dense;
 
 const COLS: usize = 640;
 const ROWS: usize = 21;
@@ -23,22 +22,22 @@ fn inputs() -> Vec<f32> {
     (0..200 * COLS).map(at).collect()
 }
 
-fn carry_of(inputs: &[f32]) -> Carry {
+fn feedback_of(inputs: &[f32]) -> Feedback {
     let mut moments = Moments::new(COLS);
     for (columns, block) in moments.blocks_mut() {
         Moments::add(block, columns, 0, inputs, COLS);
     }
-    moments.carry(|sources| sources.iter().map(|source| CarryBlock::of(source, 0.03)).collect()).unwrap()
+    moments.feedback(0.03).unwrap()
 }
 
-fn values(packed: &Packed) -> Vec<f32> {
+fn values(packed: &Bitpacked) -> Vec<f32> {
     let parts = encode(packed);
     let read = decode("w", &Layout::of(packed).unwrap(), &parts.map(Vec::as_slice)).unwrap();
-    bitgauge_core::Matrix::Packed(read).to_f32()
+    bitgauge_core::Matrix::Bitpacked(read).to_f32()
 }
 
 /// Squared error of the outputs for all inputs.
-fn output_error(weights: &[f32], packed: &Packed, inputs: &[f32]) -> f64 {
+fn output_error(weights: &[f32], packed: &Bitpacked, inputs: &[f32]) -> f64 {
     let stored = values(packed);
     let rows = weights.chunks(COLS).zip(stored.chunks(COLS));
     let of_row = |(weights, stored): (&[f32], &[f32])| {
@@ -59,21 +58,21 @@ fn every_setting() -> impl Iterator<Item = Settings> {
 #[test]
 fn outputs_err_much_less() {
     let (inputs, matrix) = (inputs(), dense(ROWS, COLS, 9));
-    let (weights, carry) = (matrix.values.to_f32(), carry_of(&inputs));
+    let (weights, feedback) = (matrix.values.to_f32(), feedback_of(&inputs));
     for settings in every_setting() {
         for rescued in [vec![], vec![0, 7, 20], (0..ROWS as u32).collect::<Vec<u32>>()] {
-            let by = |carry| {
+            let by = |feedback| {
                 output_error(
                     &weights,
-                    &quantize_block(&matrix, 0, &rescued, settings, carry).unwrap(),
+                    &quantize_block(&matrix, 0, &rescued, settings, feedback).unwrap(),
                     &inputs,
                 )
             };
-            let (plain, carried) = (by(None), by(Some(&carry)));
+            let (plain, carried) = (by(None), by(Some(&feedback)));
             assert!(carried < 0.7 * plain, "{settings:?} {}: {carried} of {plain}", rescued.len());
             // Moments of other inputs are no help.
             let other: Vec<f32> = inputs.chunks(COLS).flat_map(|x| x.iter().rev().copied()).collect();
-            assert!(by(Some(&carry_of(&other))) > carried, "{settings:?}");
+            assert!(by(Some(&feedback_of(&other))) > carried, "{settings:?}");
         }
     }
 }
@@ -95,9 +94,9 @@ fn part_left(weights: &[f32], stored: &[f32], inputs: &[f32]) -> f64 {
 #[test]
 fn strong_inputs_are_shrunk_like_all_others() {
     let (inputs, matrix) = (inputs(), dense(ROWS, COLS, 9));
-    let (weights, carry) = (matrix.values.to_f32(), carry_of(&inputs));
+    let (weights, feedback) = (matrix.values.to_f32(), feedback_of(&inputs));
     let settings = Settings { scale_group: 0, bases: 1, fit: Fit::LeastSquares };
-    let stored = values(&quantize_block(&matrix, 0, &[], settings, Some(&carry)).unwrap());
+    let stored = values(&quantize_block(&matrix, 0, &[], settings, Some(&feedback)).unwrap());
     let others = dense(200, COLS, 6).values.to_f32();
     let (strong, all) = (part_left(&weights, &stored, &inputs), part_left(&weights, &stored, &others));
     println!("{strong} {all}");
@@ -106,14 +105,14 @@ fn strong_inputs_are_shrunk_like_all_others() {
 
 #[test]
 fn blocks_of_rows_are_coded_like_the_whole() {
-    let (matrix, carry) = (dense(ROWS, COLS, 9), carry_of(&inputs()));
+    let (matrix, feedback) = (dense(ROWS, COLS, 9), feedback_of(&inputs()));
     let weights = matrix.values.to_f32();
     for settings in every_setting() {
-        let whole = values(&quantize_block(&matrix, 0, &[3, 12], settings, Some(&carry)).unwrap());
+        let whole = values(&quantize_block(&matrix, 0, &[3, 12], settings, Some(&feedback)).unwrap());
         let part = |rows: std::ops::Range<usize>, rescued: &[u32]| {
             let values = Values::F32(weights[rows.start * COLS..rows.end * COLS].to_vec());
             let block = Dense { rows: rows.len(), cols: COLS, values };
-            let mut packed = quantize_block(&block, rows.start, rescued, settings, Some(&carry)).unwrap();
+            let mut packed = quantize_block(&block, rows.start, rescued, settings, Some(&feedback)).unwrap();
             packed.rescue_rows.iter_mut().for_each(|row| *row -= rows.start as u32);
             self::values(&packed)
         };
@@ -127,8 +126,8 @@ fn independent_inputs_change_nothing() {
     let matrix = dense(ROWS, COLS, 9);
     let units: Vec<f32> = (0..COLS * COLS).map(|i| f32::from(u8::from(i / COLS == i % COLS))).collect();
     let settings = Settings { scale_group: 128, bases: 1, fit: Fit::LeastSquares };
-    let by = |carry| quantize_block(&matrix, 0, &[2], settings, carry).unwrap();
-    let (units, related) = (carry_of(&units), carry_of(&inputs()));
+    let by = |feedback| quantize_block(&matrix, 0, &[2], settings, feedback).unwrap();
+    let (units, related) = (feedback_of(&units), feedback_of(&inputs()));
     assert_eq!(by(Some(&units)), by(None));
     assert_ne!(by(Some(&related)), by(None));
 }
@@ -155,6 +154,7 @@ fn importance_weighs_columns() {
 #[test]
 fn moments_of_another_weight_are_refused() {
     let settings = Settings { scale_group: 128, bases: 1, fit: Fit::LeastSquares };
-    let error = quantize_block(&dense(2, 64, 1), 0, &[], settings, Some(&carry_of(&inputs()))).unwrap_err();
+    let error =
+        quantize_block(&dense(2, 64, 1), 0, &[], settings, Some(&feedback_of(&inputs()))).unwrap_err();
     assert_eq!(error.kind, bitgauge_core::ErrorKind::WrongShape);
 }

@@ -1,42 +1,35 @@
-//! From dense weights to packed ones.
+//! The quantizer: from dense weights to bitpacked ones.
 //!
 //! Everything here is deterministic and evaluated in the order that is written down, so the same
 //! weights give the same bytes on every machine.
 
-use super::binary_row::BinaryRow;
-use super::carried::Panel;
-use super::carry::Carry;
-use super::lanes::LANES;
-use super::layout::Layout;
-use super::rescue_row;
-use super::scales::SMALLEST_SCALE;
-use crate::tensor::{Dense, Packed};
-use crate::{Error, ErrorKind, Result};
+mod binary_row;
+mod gptq;
+mod lanes;
+mod moments;
+mod panel;
+mod rescue_row;
+mod scales;
+mod settings;
+mod solve;
+#[cfg(test)]
+mod tests;
 
-/// How signs, codes and scales are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fit {
-    /// Signs with mean magnitudes, one basis after the other, and codes up to the largest weight.
-    Mean,
-    /// Whatever gives the least squared error: the bases of a row are solved together, and the
-    /// scale of codes is searched. Never worse than [`Fit::Mean`].
-    #[default]
-    LeastSquares,
-}
+use bitgauge_core::format::Layout;
+use bitgauge_core::{Bitpacked, Dense, Error, ErrorKind, Result};
 
-/// How to pack a matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Columns per scale of a binary row; 0 means one scale per row.
-    pub scale_group: usize,
-    /// Additive sign bases of a binary row, 1 to 4.
-    pub bases: usize,
-    /// How signs, codes and scales are chosen.
-    pub fit: Fit,
-}
+use binary_row::BinaryRow;
+use lanes::LANES;
+use panel::Panel;
+use scales::SMALLEST_SCALE;
 
-/// Packs `matrix`, keeping `rescue_rows` (strictly increasing) as 4-bit codes.
+pub(super) use gptq::Feedback;
+pub(super) use moments::Moments;
+pub use settings::Fit;
+pub(super) use settings::Settings;
+
+/// Packs some rows of a matrix: `block` holds those from `first_row` on, and `rescue_rows` (strictly increasing numbers
+/// of rows of the whole matrix, all of them in the block) are kept as 4-bit codes.
 ///
 /// A basis is the sign of what the bases before it left over (`>= 0` is +) times the mean
 /// magnitude of that rest in each scale group, which is the least-squares scale for these signs,
@@ -44,34 +37,26 @@ pub struct Settings {
 /// [`Fit::LeastSquares`] two or more bases are then solved together, in turn for their scales and
 /// for their signs.
 ///
-/// # Errors
-/// A weight that is NaN or infinite, a number of bases outside 1 to 4, rescue rows that are out of
-/// order or range.
-pub fn quantize(matrix: &Dense, rescue_rows: &[u32], settings: Settings) -> Result<Packed> {
-    check_rows(rescue_rows, matrix.rows)?;
-    quantize_block(matrix, 0, rescue_rows, settings, None)
-}
-
-/// [`quantize`] for some rows of a matrix: `block` holds those from `first_row` on, and
-/// `rescue_rows` are numbers of rows of the whole matrix, all of them in the block.
-///
-/// With `carry` the outputs are to err least instead of the weights: every column makes up for what those before
-/// it err, from the scales that a row has without it, and the scales are then solved for the chosen signs.
+/// With `feedback` the error of the outputs is minimised instead of the error of the weights (GPTQ, [`gptq`]): every
+/// column makes up for the errors of those before it, from the scales that a row has without it, and the scales are
+/// then solved for the chosen signs.
 ///
 /// # Errors
-/// A weight that is NaN or infinite, a number of bases outside 1 to 4.
-pub fn quantize_block(
+/// A weight that is NaN or infinite, a number of bases outside 1 to 4, rescue rows that are out of order or range,
+/// moments of another weight.
+pub(super) fn quantize_block(
     block: &Dense,
     first_row: usize,
     rescue_rows: &[u32],
     settings: Settings,
-    carry: Option<&Carry>,
-) -> Result<Packed> {
-    if let Some(carry) = carry.filter(|carry| carry.cols != block.cols) {
+    feedback: Option<&Feedback>,
+) -> Result<Bitpacked> {
+    check_rows(rescue_rows, first_row..first_row + block.rows)?;
+    if let Some(feedback) = feedback.filter(|feedback| feedback.cols != block.cols) {
         return Err(Error::new(ErrorKind::WrongShape, "the moments are of another weight")
-            .expected(format!("{} columns", block.cols), carry.cols));
+            .expected(format!("{} columns", block.cols), feedback.cols));
     }
-    let mut packed = Packed {
+    let mut packed = Bitpacked {
         rows: block.rows,
         cols: block.cols,
         bases: if rescue_rows.len() == block.rows { 0 } else { settings.bases },
@@ -87,7 +72,7 @@ pub fn quantize_block(
     packed.sign = vec![0; packed.bases * binary_rows * words];
     packed.scale = vec![SMALLEST_SCALE; packed.bases * binary_rows * groups];
     let mut m = 0;
-    let mut store = |code: &BinaryRow, packed: &mut Packed| {
+    let mut store = |code: &BinaryRow, packed: &mut Bitpacked| {
         for b in 0..packed.bases {
             let at = b * binary_rows + m;
             packed.sign[at * words..][..words].copy_from_slice(code.sign(b));
@@ -97,7 +82,7 @@ pub fn quantize_block(
     };
     let mut row = vec![0.0; block.cols];
     let is_rescued = |r: usize| rescue_rows.binary_search(&((first_row + r) as u32)).is_ok();
-    let Some(carry) = carry else {
+    let Some(feedback) = feedback else {
         let mut code = BinaryRow::new(block.cols, settings);
         for r in 0..block.rows {
             read_finite_row(block, first_row, r, &mut row)?;
@@ -111,7 +96,7 @@ pub fn quantize_block(
         return Ok(packed);
     };
     let (rescued, binary): (Vec<usize>, Vec<usize>) = (0..block.rows).partition(|&r| is_rescued(r));
-    let mut panel = Panel::new(carry);
+    let mut panel = Panel::new(feedback);
     for (rows, rescue) in [(rescued, true), (binary, false)] {
         for rows in rows.chunks(LANES) {
             panel.clear();
@@ -131,11 +116,11 @@ pub fn quantize_block(
 
 /// Squared errors of some rows of a matrix, one number a row.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct RowErrors {
+pub(super) struct RowErrors {
     /// Of binary rows, for each of the settings asked for.
-    pub binary: Vec<Vec<f32>>,
+    pub(super) binary: Vec<Vec<f32>>,
     /// Of rescue rows.
-    pub rescue: Vec<f32>,
+    pub(super) rescue: Vec<f32>,
 }
 
 /// What each row of `block`, the rows of a matrix from `first_row` on, loses as a binary row by each
@@ -144,7 +129,7 @@ pub struct RowErrors {
 ///
 /// # Errors
 /// A weight that is NaN or infinite, a number of bases outside 1 to 4.
-pub fn row_errors(
+pub(super) fn row_errors(
     block: &Dense,
     first_row: usize,
     settings: &[Settings],
@@ -182,7 +167,7 @@ pub fn row_errors(
 ///
 /// # Errors
 /// A fraction outside 0 to 1.
-pub fn choose_rescue_rows(binary: &[f32], rescue: &[f32], fraction: f64) -> Result<Vec<u32>> {
+pub(super) fn choose_rescue_rows(binary: &[f32], rescue: &[f32], fraction: f64) -> Result<Vec<u32>> {
     if !(0.0..=1.0).contains(&fraction) {
         return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
             .expected("a number from 0 to 1", fraction));
@@ -205,11 +190,13 @@ fn read_finite_row(block: &Dense, first_row: usize, r: usize, row: &mut [f32]) -
     }
 }
 
-fn check_rows(rescue_rows: &[u32], rows: usize) -> Result<()> {
+fn check_rows(rescue_rows: &[u32], rows: std::ops::Range<usize>) -> Result<()> {
     let increasing = rescue_rows.windows(2).all(|pair| pair[0] < pair[1]);
-    if increasing && rescue_rows.last().is_none_or(|&last| (last as usize) < rows) {
+    if increasing && rescue_rows.iter().all(|&row| rows.contains(&(row as usize))) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::BadValue, "the rescue rows can't be used")
-        .expected(format!("strictly increasing rows below {rows}"), format!("{rescue_rows:?}")))
+    Err(Error::new(ErrorKind::BadValue, "the rescue rows can't be used").expected(
+        format!("strictly increasing rows from {} to {}", rows.start, rows.end),
+        format!("{rescue_rows:?}"),
+    ))
 }

@@ -1,8 +1,8 @@
 //! The structure of a compressed tar, from one pass over it.
 
 use super::super::window::{Pause, READ_AHEAD_BYTES, Window};
-use super::super::{Artifact, ContainerKind, Member, Packed, model, names, safetensors, tar};
-use super::{Packing, Unpacker};
+use super::super::{Artifact, Compressed, ContainerKind, Member, model, names, safetensors, tar};
+use super::{Compressor, Unpacker};
 use crate::{Error, ErrorKind, Rejection, Result, limits, memory};
 
 /// A pass over a compressed tar that keeps what its structure is read from: headers of the tar, small files of
@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind, Rejection, Result, limits, memory};
 #[derive(Debug)]
 pub struct TarStream {
     name: String,
-    packing: Packing,
+    compressor: Compressor,
     /// Compressed bytes so far.
     size_bytes: u64,
     unpacker: Unpacker,
@@ -22,9 +22,9 @@ impl TarStream {
     ///
     /// # Errors
     /// A compression that this build can't read.
-    pub fn new(name: &str, packing: Packing) -> Result<Self> {
-        let unpacker = Unpacker::new(packing).map_err(|error| error.within(name))?;
-        Ok(Self { name: name.to_owned(), packing, size_bytes: 0, unpacker, picker: Picker::new() })
+    pub fn new(name: &str, compressor: Compressor) -> Result<Self> {
+        let unpacker = Unpacker::new(compressor).map_err(|error| error.within(name))?;
+        Ok(Self { name: name.to_owned(), compressor, size_bytes: 0, unpacker, picker: Picker::new() })
     }
 
     /// Takes the file's next bytes, of any number.
@@ -50,9 +50,10 @@ impl TarStream {
         let mut window = Window::new(vec![(self.name.clone(), unpacked_bytes)]);
         kept.into_iter().try_for_each(|(offset, bytes)| window.feed(0, offset, bytes))?;
         match model::read(&window, ContainerKind::Tar, self.size_bytes, members) {
-            Ok(artifact) => {
-                Ok(Artifact { packed: Some(Packed { packing: self.packing, unpacked_bytes }), ..artifact })
-            }
+            Ok(artifact) => Ok(Artifact {
+                compressed: Some(Compressed { compressor: self.compressor, unpacked_bytes }),
+                ..artifact
+            }),
             Err(Pause::Failed(error)) => Err(error),
             Err(_) => Err(place(
                 Error::new(ErrorKind::Unsupported, "a weight file of the compressed tar has an unusual name")

@@ -6,7 +6,7 @@
 use half::f16;
 
 use super::lanes::{LANES, nearest, sum};
-use super::quantize::Fit;
+use super::settings::Fit;
 use super::solve::eliminate;
 
 /// Smallest positive f16: the scale of a group whose mean magnitude rounds to 0, because the

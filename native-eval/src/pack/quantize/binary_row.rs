@@ -2,8 +2,8 @@
 
 use half::f16;
 
-use super::quantize::Settings;
 use super::scales::{self, SMALLEST_SCALE, Split, levels};
+use super::settings::Settings;
 
 /// The code of one row in all bases, and memory to compute it in.
 pub(super) struct BinaryRow {

@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use bitgauge_core::Result;
-use bitgauge_core::container::{Packing, Unpacker};
+use bitgauge_core::container::{Compressor, Unpacker};
 
 use crate::Outcome;
 use crate::artifact::{Files, assert_same_contents};
@@ -17,15 +17,15 @@ const HAS_CHECKSUM: u8 = 2;
 /// A compressed file, a tar or not.
 pub fn check(input: &[u8]) -> Outcome {
     let mut cuts = Cuts::of(input);
-    let Some(packing) = packing(input) else { return Outcome::Refused };
-    let at_once = unpack(packing, |take| take(input));
-    let in_pieces = unpack(packing, |take| cuts.cut(input, take));
+    let Some(compressor) = compressor(input) else { return Outcome::Refused };
+    let at_once = unpack(compressor, |take| take(input));
+    let in_pieces = unpack(compressor, |take| cuts.cut(input, take));
     assert_eq!(at_once.as_ref().ok(), in_pieces.as_ref().ok(), "the pieces changed what was unpacked");
     let Ok(unpacked) = at_once else { return Outcome::Refused };
-    match decode(packing, input) {
-        Ok(Some(theirs)) => assert!(unpacked == theirs, "{packing:?} has other contents"),
+    match decode(compressor, input) {
+        Ok(Some(theirs)) => assert!(unpacked == theirs, "{compressor:?} has other contents"),
         Ok(None) => {}
-        Err(error) => panic!("{packing:?} only to us: {error}"),
+        Err(error) => panic!("{compressor:?} only to us: {error}"),
     }
 
     let files = Files::single("a", input);
@@ -37,17 +37,17 @@ pub fn check(input: &[u8]) -> Outcome {
     Outcome::Accepted
 }
 
-fn packing(input: &[u8]) -> Option<Packing> {
-    let magics: [(&[u8], Packing); 3] =
-        [(b"\x1f\x8b", Packing::Gzip), (b"BZh", Packing::Bzip2), (b"\xfd7zXZ\0", Packing::Xz)];
-    magics.into_iter().find(|(magic, _)| input.starts_with(magic)).map(|(_, packing)| packing)
+fn compressor(input: &[u8]) -> Option<Compressor> {
+    let magics: [(&[u8], Compressor); 3] =
+        [(b"\x1f\x8b", Compressor::Gzip), (b"BZh", Compressor::Bzip2), (b"\xfd7zXZ\0", Compressor::Xz)];
+    magics.into_iter().find(|(magic, _)| input.starts_with(magic)).map(|(_, compressor)| compressor)
 }
 
 /// Takes pieces of input.
 type Take<'t> = &'t mut dyn FnMut(&[u8]) -> Result<()>;
 
-fn unpack(packing: Packing, give: impl FnOnce(Take) -> Result<()>) -> Result<Vec<u8>> {
-    let mut unpacker = Unpacker::new(packing)?;
+fn unpack(compressor: Compressor, give: impl FnOnce(Take) -> Result<()>) -> Result<Vec<u8>> {
+    let mut unpacker = Unpacker::new(compressor)?;
     let mut unpacked = Vec::new();
     give(&mut |piece| {
         unpacker.push(piece, &mut |bytes| {
@@ -62,10 +62,10 @@ fn unpack(packing: Packing, give: impl FnOnce(Take) -> Result<()>) -> Result<Vec
 
 /// The whole file by another decoder; nothing where that can't be asked. It compares the checksum of a gzip header, which
 /// Python passes over, and so do we.
-fn decode(packing: Packing, input: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+fn decode(compressor: Compressor, input: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
     let mut out = Vec::new();
-    match packing {
-        Packing::Gzip => {
+    match compressor {
+        Compressor::Gzip => {
             // Zeros may follow a member, for us as for Python.
             let mut rest = input;
             while rest.iter().any(|byte| *byte != 0) {
@@ -80,8 +80,8 @@ fn decode(packing: Packing, input: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
                 rest = decoder.into_inner();
             }
         }
-        Packing::Bzip2 => drop(bzip2::bufread::MultiBzDecoder::new(input).read_to_end(&mut out)?),
-        Packing::Xz => drop(lzma_rust2::XzReader::new(input, true).read_to_end(&mut out)?),
+        Compressor::Bzip2 => drop(bzip2::bufread::MultiBzDecoder::new(input).read_to_end(&mut out)?),
+        Compressor::Xz => drop(lzma_rust2::XzReader::new(input, true).read_to_end(&mut out)?),
     }
     Ok(Some(out))
 }

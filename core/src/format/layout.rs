@@ -3,7 +3,7 @@
 use super::part::{Part, Parts};
 use crate::container::TensorEntry;
 use crate::model::QuantConfig;
-use crate::tensor::{Packed, RESCUE_GROUP};
+use crate::tensor::{Bitpacked, RESCUE_GROUP};
 use crate::{Error, ErrorKind, Result, limits};
 
 /// The sizes that determine the shapes of a packed weight's parts.
@@ -86,7 +86,7 @@ impl Layout {
     ///
     /// # Errors
     /// As [`Layout::new`].
-    pub fn of(matrix: &Packed) -> Result<Self> {
+    pub fn of(matrix: &Bitpacked) -> Result<Self> {
         let [rows, cols, bases, rescued, group] =
             [matrix.rows, matrix.cols, matrix.bases, matrix.rescue_rows.len(), matrix.scale_group]
                 .map(|size| size as u64);

@@ -1,10 +1,8 @@
 //! encode and decode are inverse, whole or streamed, at awkward sizes.
 
-use bitgauge_core::codec::{
-    Fit, Form, Layout, Part, PayloadCheck, Settings, decode, decode_dense, encode, group,
-};
+use bitgauge_core::format::{Form, Layout, Part, PayloadCheck, decode, decode_dense, encode, group};
 use bitgauge_core::model::QuantConfig;
-use bitgauge_core::{Dtype, Matrix, Packed, Values};
+use bitgauge_core::{Bitpacked, Dtype, Matrix, Values};
 
 use crate::sample::{Random, dense, entries, packed};
 
@@ -12,14 +10,13 @@ const COLS: [usize; 8] = [1, 5, 31, 32, 33, 127, 128, 129];
 const ROWS: usize = 6;
 
 /// Every combination of K, B, R (none, some, all) and scale group.
-fn for_each_case(mut f: impl FnMut(&Packed, &str)) {
+fn for_each_case(mut f: impl FnMut(&Bitpacked, &str)) {
     for cols in COLS {
         for bases in 1..=4 {
             for rescued in [0, 1, 4, ROWS] {
                 for scale_group in [0, 128] {
-                    let settings = Settings { scale_group, bases, fit: Fit::LeastSquares };
-                    let matrix = packed(ROWS, cols, rescued, settings);
-                    f(&matrix, &format!("K {cols}, R {rescued}, {settings:?}"));
+                    let matrix = packed(ROWS, cols, rescued, bases, scale_group);
+                    f(&matrix, &format!("K {cols}, R {rescued}, B {bases}, group {scale_group}"));
                 }
             }
         }
@@ -45,13 +42,13 @@ fn decode_undoes_encode() {
 fn one_flipped_bit_is_another_matrix() {
     for_each_case(|matrix, case| {
         let layout = Layout::of(matrix).unwrap();
-        let whole = Matrix::Packed(matrix.clone()).to_f32();
+        let whole = Matrix::Bitpacked(matrix.clone()).to_f32();
         for part in [Part::Sign, Part::Scale, Part::RescueCode, Part::RescueScale] {
             let mut bytes = encode(matrix);
             let Some(first) = bytes[part].first_mut() else { continue };
             *first ^= 1;
             match decode("w.weight", &layout, &bytes.map(Vec::as_slice)) {
-                Ok(other) => assert_ne!(Matrix::Packed(other).to_f32(), whole, "{case}: {part:?}"),
+                Ok(other) => assert_ne!(Matrix::Bitpacked(other).to_f32(), whole, "{case}: {part:?}"),
                 Err(error) => assert!(error.place.ends_with(part.suffix()), "{case}: {error}"),
             }
         }
@@ -66,7 +63,7 @@ fn the_layout_follows_from_the_stored_shapes() {
         let config = QuantConfig { scale_group: matrix.scale_group };
         let grouping = group(&tensors, Some(&config));
         assert_eq!(grouping.weights.len(), 1, "{case}");
-        let Form::Packed { parts } = &grouping.weights[0].form else { panic!("{case}") };
+        let Form::Bitpacked { parts } = &grouping.weights[0].form else { panic!("{case}") };
         let shape = [matrix.rows as u64, matrix.cols as u64];
         assert_eq!(Layout::derive(&tensors, parts, &config, shape), Ok(layout), "{case}");
     });

@@ -5,21 +5,21 @@ use half::{bf16, f16};
 use super::check::PayloadCheck;
 use super::layout::Layout;
 use super::part::{Part, Parts};
-use crate::tensor::{Dense, Dtype, Packed, Values};
+use crate::tensor::{Bitpacked, Dense, Dtype, Values};
 use crate::{Error, ErrorKind, Result};
 
 /// Reads the parts of the packed weight `name`; a part that the layout leaves out is empty.
 ///
 /// # Errors
 /// The first fault that [`PayloadCheck`] finds, in the order of [`Part::ALL`].
-pub fn decode(name: &str, layout: &Layout, parts: &Parts<&[u8]>) -> Result<Packed> {
+pub fn decode(name: &str, layout: &Layout, parts: &Parts<&[u8]>) -> Result<Bitpacked> {
     for (part, bytes) in parts.iter() {
         let mut check = PayloadCheck::new(format!("{name}.{}", part.suffix()), part, layout);
         check.push(bytes)?;
         check.finish()?;
     }
     // The parts are in memory, so their element counts fit usize; so do N and K, by their cap.
-    Ok(Packed {
+    Ok(Bitpacked {
         rows: layout.rows() as usize,
         cols: layout.cols() as usize,
         bases: layout.bases() as usize,

@@ -1,11 +1,12 @@
-//! The worked example of FORMAT.md is what the codec writes and reads, byte for byte.
+//! The worked example of FORMAT.md is what the packer writes and `format` reads, byte for byte.
 
-use bitgauge_core::codec::{
-    Bits, Fit, Layout, Parts, Settings, choose_rescue_rows, decode, encode, quantize, row_errors,
-};
+use bitgauge_core::format::{Bits, Layout, Parts, decode, encode};
 use bitgauge_core::{Dense, Matrix, Values};
 
-const FORMAT: &str = include_str!("../../../FORMAT.md");
+use super::super::{Fit, Settings, choose_rescue_rows, row_errors};
+use super::quantize;
+
+const FORMAT: &str = include_str!("../../../../../FORMAT.md");
 const SETTINGS: Settings = Settings { scale_group: 128, bases: 1, fit: Fit::Mean };
 
 /// The lines of one section of the example: those after `title` up to the next blank line.
@@ -65,7 +66,7 @@ fn the_reader_reads_the_example() {
     let parts: Parts<&[u8]> = Parts::new(std::array::from_fn(|i| bytes[i].as_slice()));
     let layout = Layout::new(3, 5, 1, 1, 128).unwrap();
     let packed = decode("w.weight", &layout, &parts).unwrap();
-    assert_eq!(Matrix::Packed(packed).to_f32(), numbers("values"));
+    assert_eq!(Matrix::Bitpacked(packed).to_f32(), numbers("values"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub struct StoredWeight {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// Up to five tensors; [`super::Layout::derive`] says whether they are the right ones.
-    Packed {
+    Bitpacked {
         /// Index of each part that is there.
         parts: Parts<Option<usize>>,
     },
@@ -68,7 +68,7 @@ pub fn group(tensors: &[TensorEntry], packed: Option<&QuantConfig>) -> Grouping 
             }
         };
         let surplus = match (&mut weight.form, part) {
-            (Form::Packed { parts }, Some(part)) if parts[part].is_none() => {
+            (Form::Bitpacked { parts }, Some(part)) if parts[part].is_none() => {
                 parts[part] = Some(index);
                 false
             }
@@ -89,5 +89,5 @@ fn new_form(index: usize, part: Option<Part>) -> Form {
     let Some(part) = part else { return Form::Plain { index } };
     let mut parts = Parts::default();
     parts[part] = Some(index);
-    Form::Packed { parts }
+    Form::Bitpacked { parts }
 }

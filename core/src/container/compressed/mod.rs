@@ -18,13 +18,13 @@ const PIECE_BYTES: usize = 256 << 10;
 /// How a tar is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Packing {
+pub enum Compressor {
     Gzip,
     Bzip2,
     Xz,
 }
 
-impl Packing {
+impl Compressor {
     /// Every one.
     pub const ALL: [Self; 3] = [Self::Gzip, Self::Bzip2, Self::Xz];
 
@@ -32,7 +32,7 @@ impl Packing {
     pub(super) fn of(first: &[u8]) -> Option<Self> {
         let magics: [(&[u8], Self); 3] =
             [(b"\x1f\x8b", Self::Gzip), (b"BZh", Self::Bzip2), (b"\xfd7zXZ\0", Self::Xz)];
-        magics.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, packing)| packing)
+        magics.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, compressor)| compressor)
     }
 
     /// Whether this build reads it: a build for the browser may leave some out.
@@ -72,18 +72,18 @@ enum Decoder {
 }
 
 impl Decoder {
-    fn new(packing: Packing) -> Result<Self> {
-        match packing {
-            Packing::Gzip => Ok(Self::Gzip(Box::new(gzip::Gzip::new()))),
+    fn new(compressor: Compressor) -> Result<Self> {
+        match compressor {
+            Compressor::Gzip => Ok(Self::Gzip(Box::new(gzip::Gzip::new()))),
             #[cfg(feature = "bzip2")]
-            Packing::Bzip2 => Ok(Self::Bzip2(bzip2::Bzip2::default())),
+            Compressor::Bzip2 => Ok(Self::Bzip2(bzip2::Bzip2::default())),
             #[cfg(feature = "xz")]
-            Packing::Xz => Ok(Self::Xz(Box::new(xz::Xz::new()))),
+            Compressor::Xz => Ok(Self::Xz(Box::new(xz::Xz::new()))),
             #[cfg(not(all(feature = "bzip2", feature = "xz")))]
             _ => Err(Error::new(ErrorKind::Unsupported, "this build can't read such a compressed tar")
                 .expected(
                     "a tar, or one compressed otherwise",
-                    format!("one compressed with {}", packing.name()),
+                    format!("one compressed with {}", compressor.name()),
                 )
                 .hint("unpack it, or use the command line")),
         }
@@ -133,8 +133,8 @@ impl Unpacker {
     ///
     /// # Errors
     /// A compression that this build can't read.
-    pub fn new(packing: Packing) -> Result<Self> {
-        let decoder = Decoder::new(packing)?;
+    pub fn new(compressor: Compressor) -> Result<Self> {
+        let decoder = Decoder::new(compressor)?;
         Ok(Self { decoder, buffer: vec![0; PIECE_BYTES], taken: 0, written: 0 })
     }
 

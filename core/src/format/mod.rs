@@ -1,37 +1,25 @@
 //! The packed format of FORMAT.md, and GGUF's block formats: the only place that knows bits.
 //!
 //! Reading goes [`group`] -> [`Layout::derive`] -> [`decode`] (or [`PayloadCheck`], which holds no
-//! tensor), writing [`quantize`] -> [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
+//! tensor), writing [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
 //! `M = N - R` binary rows in `B` additive sign bases, and `R` rescue rows of 4-bit codes.
 
-mod binary_row;
 mod blocks;
-mod carried;
-mod carry;
 mod check;
 mod decode;
 mod encode;
 mod group;
-mod lanes;
 mod layout;
 mod loader;
-mod moments;
 mod part;
-mod quantize;
-mod rescue_row;
-mod scales;
-mod solve;
 mod statistics;
 
 pub use blocks::decode_blocks;
-pub use carry::{Carry, CarryBlock, CarrySource};
 pub use check::PayloadCheck;
 pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256};
-pub use moments::{MOMENT_BLOCK, Moments};
 pub use part::{Part, Parts};
-pub use quantize::{Fit, RowErrors, Settings, choose_rescue_rows, quantize, quantize_block, row_errors};
 pub use statistics::Statistics;

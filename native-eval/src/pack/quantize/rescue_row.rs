@@ -3,9 +3,9 @@
 use half::f16;
 
 use super::lanes::{LANES, sum};
-use super::quantize::Fit;
 use super::scales::storable_scale;
-use crate::tensor::{Packed, RESCUE_GROUP};
+use super::settings::Fit;
+use bitgauge_core::{Bitpacked, RESCUE_GROUP};
 
 /// Largest magnitude of a rescue code.
 const CODE_MAX: f64 = 7.0;
@@ -21,7 +21,7 @@ const SCALES_TRIED: [f64; 5] = [0.95, 0.9, 0.85, 0.8, 0.72];
 const SOLVING_ROUNDS: usize = 2;
 
 /// Appends the codes and scales of a row.
-pub(super) fn push(row: &[f32], fit: Fit, packed: &mut Packed) {
+pub(super) fn push(row: &[f32], fit: Fit, packed: &mut Bitpacked) {
     let scales: Vec<f16> = row.chunks(RESCUE_GROUP).map(|group| scale_of(group, fit).0).collect();
     let code = |(c, &value): (usize, &f32)| rounded(value, scales[c / RESCUE_GROUP].to_f64()) as i8;
     let codes: Vec<i8> = row.iter().enumerate().map(code).collect();
@@ -29,7 +29,7 @@ pub(super) fn push(row: &[f32], fit: Fit, packed: &mut Packed) {
 }
 
 /// Appends a row whose codes and scales are chosen.
-pub(super) fn store(codes: &[i8], scales: &[f16], packed: &mut Packed) {
+pub(super) fn store(codes: &[i8], scales: &[f16], packed: &mut Bitpacked) {
     let nibble = |code: Option<&i8>| code.map_or(0, |&code| code as u8 & 0xf);
     packed.rescue_code.extend(codes.chunks(2).map(|pair| nibble(pair.first()) | nibble(pair.get(1)) << 4));
     packed.rescue_scale.extend_from_slice(scales);

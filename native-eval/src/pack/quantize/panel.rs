@@ -1,15 +1,15 @@
-//! Codes of rows whose outputs err least, given the moments of their inputs.
+//! Codes up to 16 rows by GPTQ: the error of their outputs is minimised, given the moments of their inputs.
 
 use half::f16;
 
 use super::binary_row::BinaryRow;
-use super::carry::{Carry, CarryBlock};
+use super::gptq::{Feedback, FeedbackBlock};
 use super::lanes::{LANES, Lanes, nearest, products, sum};
-use super::quantize::{Fit, Settings};
 use super::rescue_row;
 use super::scales::{self, storable_scale};
+use super::settings::{Fit, Settings};
 use super::solve::eliminate;
-use crate::tensor::RESCUE_GROUP;
+use bitgauge_core::RESCUE_GROUP;
 
 /// Most scales that are solved together: four bases of the four groups in a block of columns.
 const UNKNOWNS: usize = 16;
@@ -21,7 +21,7 @@ const SUMMED_COLUMNS: usize = 16;
 
 /// Up to [`LANES`] rows in work.
 pub(super) struct Panel<'a> {
-    carry: &'a Carry,
+    feedback: &'a Feedback,
     /// Original weights `[R, K]`.
     weights: Vec<f32>,
     /// Bit b is the sign of a weight in basis b `[R, K]`.
@@ -32,8 +32,8 @@ pub(super) struct Panel<'a> {
 type Equations = [[f64; UNKNOWNS + 1]; UNKNOWNS];
 
 impl<'a> Panel<'a> {
-    pub(super) fn new(carry: &'a Carry) -> Self {
-        Self { carry, weights: Vec::new(), patterns: Vec::new() }
+    pub(super) fn new(feedback: &'a Feedback) -> Self {
+        Self { feedback, weights: Vec::new(), patterns: Vec::new() }
     }
 
     /// Begins with no rows.
@@ -46,13 +46,13 @@ impl<'a> Panel<'a> {
     }
 
     fn rows(&self) -> usize {
-        self.weights.len() / self.carry.cols
+        self.weights.len() / self.feedback.cols
     }
 
     /// The rows side by side in the columns of a block `[n]`; where there is no row, zeros.
-    fn side_by_side(&self, block: &CarryBlock) -> Vec<Lanes> {
+    fn side_by_side(&self, block: &FeedbackBlock) -> Vec<Lanes> {
         let mut columns = vec![[0.0; LANES]; block.columns.len()];
-        for (r, row) in self.weights.chunks_exact(self.carry.cols).enumerate() {
+        for (r, row) in self.weights.chunks_exact(self.feedback.cols).enumerate() {
             columns.iter_mut().zip(&row[block.columns.clone()]).for_each(|(lanes, value)| lanes[r] = *value);
         }
         columns
@@ -60,13 +60,13 @@ impl<'a> Panel<'a> {
 
     /// Codes the rows as 4-bit codes and hands each one's codes `[K]` and scales to `take`.
     pub(super) fn rescue(&mut self, fit: Fit, mut take: impl FnMut(&[i8], &[f16])) {
-        let (cols, rows) = (self.carry.cols, self.rows());
+        let (cols, rows) = (self.feedback.cols, self.rows());
         let groups = cols.div_ceil(RESCUE_GROUP);
         let scales: Vec<f16> = (self.weights.chunks_exact(cols))
             .flat_map(|row| row.chunks(RESCUE_GROUP).map(|group| rescue_row::scale_of(group, fit).0))
             .collect();
         let mut codes = vec![0; self.weights.len()];
-        for block in &self.carry.blocks {
+        for block in &self.feedback.blocks {
             block.walk(&self.side_by_side(block), |c, values| {
                 let c = block.columns.start + c;
                 let mut stored = *values;
@@ -85,7 +85,7 @@ impl<'a> Panel<'a> {
 
     /// Codes the rows as binary rows and hands each one's code to `take`.
     pub(super) fn binary(&mut self, settings: Settings, mut take: impl FnMut(&BinaryRow)) {
-        let cols = self.carry.cols;
+        let cols = self.feedback.cols;
         let (mut codes, mut kept) = (Vec::new(), [1.0; LANES]);
         for (row, kept) in self.weights.chunks_exact(cols).zip(&mut kept) {
             let mut code = BinaryRow::new(cols, settings);
@@ -97,7 +97,7 @@ impl<'a> Panel<'a> {
         let whole_row = settings.scale_group == 0;
         let none: Equations = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
         let mut equations = vec![none; codes.len()];
-        for block in &self.carry.blocks {
+        for block in &self.feedback.blocks {
             let n = block.columns.len();
             let weights = self.side_by_side(block);
             let shrunk: Vec<Lanes> =
@@ -130,8 +130,8 @@ impl<'a> Panel<'a> {
 
     /// Chooses the sign patterns in a block of columns by the scales that the codes have. Returns the signs side by
     /// side, `[B, n]`.
-    fn choose_signs(&mut self, block: &CarryBlock, weights: &[Lanes], codes: &[BinaryRow]) -> Vec<Lanes> {
-        let (cols, n) = (self.carry.cols, weights.len());
+    fn choose_signs(&mut self, block: &FeedbackBlock, weights: &[Lanes], codes: &[BinaryRow]) -> Vec<Lanes> {
+        let (cols, n) = (self.feedback.cols, weights.len());
         let (bases, group) = codes.first().map_or((0, 1), |code| (code.bases(), code.group()));
         let first = block.columns.start / group;
         let levels: Vec<Vec<Lanes>> =
@@ -154,7 +154,7 @@ impl<'a> Panel<'a> {
 /// The part of a row's weights that is left in a code with this squared error: of a bell curve's, in one basis, 64 %.
 ///
 /// With scales of least error, a code is this part of the weights, and noise that has nothing to do with them. Only
-/// the noise is carried on. Carrying the missing part, too, would restore the strongest inputs and leave all others
+/// the noise is fed back. Feeding back the missing part, too, would restore the strongest inputs and leave all others
 /// shrunk; norms make up for outputs that are shrunk alike.
 fn part_kept(row: &[f32], error: f64) -> f32 {
     let [energy] = sum(row, |weight| [f64::from(weight) * f64::from(weight)]);
@@ -174,7 +174,7 @@ fn levels_of(codes: &[BinaryRow], g: usize) -> Vec<Lanes> {
 /// `g * bases + b` is the scale of basis b in the block's group g. `weights` `[n]` and `signs` `[B, n]` hold the rows
 /// side by side.
 fn add_equations(
-    block: &CarryBlock,
+    block: &FeedbackBlock,
     group: usize,
     weights: &[Lanes],
     signs: &[Lanes],

@@ -4,7 +4,7 @@
 
 use half::f16;
 
-use crate::tensor::{Dense, Dtype, Matrix, Packed, Values};
+use crate::tensor::{Bitpacked, Dense, Dtype, Matrix, Values};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a block's scale.
@@ -37,7 +37,7 @@ pub fn decode_blocks(name: &str, dtype: Dtype, [rows, cols]: [u64; 2], bytes: &[
         }
     }
     match dtype {
-        Dtype::Q1_0 => Ok(Matrix::Packed(Packed {
+        Dtype::Q1_0 => Ok(Matrix::Bitpacked(Bitpacked {
             rows,
             cols,
             bases: 1,

@@ -1,27 +1,34 @@
-//! Carries what a column errs to the columns behind it.
+//! GPTQ: error feedback from a rounded column to the columns behind it.
 //!
-//! A row w errs in its outputs by (w - q)ᵀ H (w - q), q what is stored and H the mean of x xᵀ over inputs x. When one
-//! column is rounded, the best that the columns after it can do about it follows from H (Frantar et al., "Optimal
-//! Brain Compression", 2022, and "GPTQ", 2023).
+//! The squared error of a row's outputs is (w - q)ᵀ H (w - q): w the weights, q what is stored, and H the Hessian, the
+//! mean of x xᵀ over inputs x. When one column is rounded, the best correction of the columns behind it follows from H
+//! (Frantar et al., "Optimal Brain Compression", 2022, and "GPTQ", 2023).
 
 use std::ops::Range;
 
 use super::lanes::{LANES, Lanes, products};
-use crate::{Error, ErrorKind, Result};
+use bitgauge_core::{Error, ErrorKind, Result};
 
-/// Columns that are coded one by one before their errors are carried on.
+/// Columns that are coded one by one before their errors reach the columns behind them.
 const TILE_COLUMNS: usize = 16;
 
-/// One block of moments.
-pub struct CarrySource<'a> {
+/// The moments of one block of columns, a diagonal block of the Hessian.
+pub struct MomentsBlock<'a> {
     pub(super) columns: Range<usize>,
     /// `[n, n]`, of which the lower half is meaningful.
     pub(super) values: &'a [f32],
 }
 
-/// How the errors of one block's columns are carried on.
+impl MomentsBlock<'_> {
+    /// The moment of columns i and j, j not above i.
+    pub(super) fn at(&self, i: usize, j: usize) -> f32 {
+        self.values[i * self.columns.len() + j]
+    }
+}
+
+/// The error feedback among the columns of one block.
 #[derive(Debug, Clone)]
-pub struct CarryBlock {
+pub struct FeedbackBlock {
     pub(super) columns: Range<usize>,
     /// Damped moments `[n, n]`, scaled so that their diagonal has the mean 1.
     pub(super) moments: Vec<f32>,
@@ -30,22 +37,22 @@ pub struct CarryBlock {
     factors: Vec<f32>,
 }
 
-/// How errors in the columns of a weight are carried to the columns behind them.
+/// The error feedback from each column of a weight to the columns behind it in its block.
 #[derive(Debug, Clone)]
-pub struct Carry {
+pub struct Feedback {
     pub(super) cols: usize,
-    pub(super) blocks: Vec<CarryBlock>,
+    pub(super) blocks: Vec<FeedbackBlock>,
 }
 
-impl CarryBlock {
+impl FeedbackBlock {
     /// Factors and inverts one block, after adding to its diagonal `damping` (above 0) times the diagonal's mean: few
     /// inputs say little about rare directions, and inputs of another kind little about all of them.
     ///
     /// # Errors
     /// A moment that is NaN or infinite.
-    pub fn of(source: &CarrySource, damping: f64) -> Result<Self> {
-        let n = source.columns.len();
-        let at = |i: usize, j: usize| f64::from(source.values[i.max(j) * n + i.min(j)]);
+    pub fn of(moments: &MomentsBlock, damping: f64) -> Result<Self> {
+        let (columns, n) = (moments.columns.clone(), moments.columns.len());
+        let at = |i: usize, j: usize| f64::from(moments.at(i.max(j), i.min(j)));
         let mean = (0..n).map(|i| at(i, i)).sum::<f64>() / n as f64;
         if !mean.is_finite() {
             return Err(Error::new(ErrorKind::BadValue, "the inputs of a weight are not finite")
@@ -67,7 +74,7 @@ impl CarryBlock {
                 factors[j * n + c] = (inverse[j * n + c] / inverse[c * n + c]) as f32;
             }
         }
-        Ok(Self { columns: source.columns.clone(), moments, factors })
+        Ok(Self { columns, moments, factors })
     }
 }
 
@@ -104,9 +111,9 @@ fn invert_lower(lower: &[f64], n: usize) -> Vec<f64> {
     inverse
 }
 
-impl CarryBlock {
+impl FeedbackBlock {
     /// Goes through the columns of some rows `[n]`, side by side. `choose(c, values)` gives what is stored for the
-    /// values of column c; what that errs is carried to the columns behind it.
+    /// values of column c; its error is carried to the columns behind it.
     pub(super) fn walk(&self, rows: &[Lanes], mut choose: impl FnMut(usize, &Lanes) -> Lanes) {
         let n = self.columns.len();
         let mut errors = vec![[0.0; LANES]; n];
@@ -132,19 +139,18 @@ impl CarryBlock {
 
 #[cfg(test)]
 mod tests {
+    use super::super::moments::Moments;
+    use super::super::moments::tests::{inputs, moments};
     use super::*;
-    use crate::codec::moments::Moments;
-    use crate::codec::moments::tests::{inputs, moments};
 
     /// Of all changes to the columns behind one that errs, the one made leaves the least error of outputs: there the
     /// gradient is 0.
     #[test]
-    fn what_is_carried_makes_up_best() {
+    fn the_correction_is_the_best_one() {
         let (cols, damping) = (9, 0.1);
         let source = moments(&inputs(50, cols), cols);
-        let carry =
-            source.carry(|sources| sources.iter().map(|s| CarryBlock::of(s, damping)).collect()).unwrap();
-        let CarryBlock { moments, factors, .. } = &carry.blocks[0];
+        let feedback = source.feedback(damping).unwrap();
+        let FeedbackBlock { moments, factors, .. } = &feedback.blocks[0];
         for c in 0..cols {
             for j in c + 1..cols {
                 let later: f32 = (c + 1..cols).map(|k| moments[j * cols + k] * factors[k * cols + c]).sum();
@@ -161,11 +167,11 @@ mod tests {
     fn errors_reach_every_column_behind() {
         let cols = 3 * TILE_COLUMNS + 5;
         let source = moments(&inputs(200, cols), cols);
-        let carry = source.carry(|sources| sources.iter().map(|s| CarryBlock::of(s, 0.1)).collect()).unwrap();
-        let CarryBlock { factors, .. } = &carry.blocks[0];
+        let feedback = source.feedback(0.1).unwrap();
+        let FeedbackBlock { factors, .. } = &feedback.blocks[0];
         let rows: Vec<Lanes> = inputs(cols, LANES).as_chunks().0.to_vec();
         let mut walked = Vec::new();
-        carry.blocks[0].walk(&rows, |c, values| {
+        feedback.blocks[0].walk(&rows, |c, values| {
             assert_eq!(c, walked.len());
             walked.push(*values);
             values.map(f32::round)
@@ -190,12 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn inputs_that_say_nothing_carry_nothing() {
-        let carry =
-            Moments::new(5).carry(|sources| sources.iter().map(|s| CarryBlock::of(s, 0.03)).collect());
-        assert!(carry.unwrap().blocks[0].factors.iter().all(|&factor| factor == 0.0));
+    fn inputs_that_say_nothing_correct_nothing() {
+        let feedback = Moments::new(5).feedback(0.03);
+        assert!(feedback.unwrap().blocks[0].factors.iter().all(|&factor| factor == 0.0));
         let bad = Moments::from_values(1, vec![f32::NAN]).unwrap();
-        let refused = bad.carry(|sources| sources.iter().map(|s| CarryBlock::of(s, 0.03)).collect());
+        let refused = bad.feedback(0.03);
         assert_eq!(refused.unwrap_err().kind, ErrorKind::BadValue);
     }
 }

@@ -1,8 +1,8 @@
 //! From tensor names to weights.
 
 use bitgauge_core::Dtype;
-use bitgauge_core::codec::{Doubled, Form, Grouping, group};
 use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::{Doubled, Form, Grouping, group};
 use bitgauge_core::model::QuantConfig;
 
 const CONFIG: QuantConfig = QuantConfig { scale_group: 128 };
@@ -23,7 +23,9 @@ fn named(names: &[&str]) -> Vec<TensorEntry> {
 fn shown(grouping: &Grouping) -> Vec<String> {
     let form = |form: &Form| match form {
         Form::Plain { index } => index.to_string(),
-        Form::Packed { parts } => format!("{:?}", parts.iter().filter_map(|(_, i)| *i).collect::<Vec<_>>()),
+        Form::Bitpacked { parts } => {
+            format!("{:?}", parts.iter().filter_map(|(_, i)| *i).collect::<Vec<_>>())
+        }
     };
     grouping.weights.iter().map(|weight| format!("{}: {}", weight.name, form(&weight.form))).collect()
 }

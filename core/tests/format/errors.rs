@@ -1,9 +1,9 @@
 //! One malformed input per error, with the place, the offset and both sides of the comparison.
 
-use bitgauge_core::codec::{
+use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::{
     Form, Layout, Part, Parts, PayloadCheck, decode, decode_dense, decode_values, group,
 };
-use bitgauge_core::container::TensorEntry;
 use bitgauge_core::model::QuantConfig;
 use bitgauge_core::{Dtype, Error, ErrorKind};
 
@@ -119,7 +119,7 @@ fn layout_fault(change: impl Fn(&mut Vec<TensorEntry>)) -> Error {
     let mut tensors = entries("w.weight", &small().1);
     change(&mut tensors);
     let grouping = group(&tensors, Some(&CONFIG));
-    let Form::Packed { parts } = &grouping.weights[0].form else { panic!("not packed") };
+    let Form::Bitpacked { parts } = &grouping.weights[0].form else { panic!("not packed") };
     Layout::derive(&tensors, parts, &CONFIG, SHAPE).unwrap_err()
 }
 

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use super::carry::{Carry, CarryBlock, CarrySource};
-use crate::{Error, ErrorKind, Result};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::gptq::{Feedback, FeedbackBlock, MomentsBlock};
+use bitgauge_core::{Error, ErrorKind, Result};
 
 /// Columns whose moments are known together. Between blocks inputs count as independent.
 pub const MOMENT_BLOCK: usize = 512;
@@ -16,13 +18,6 @@ const TOKENS_AT_ONCE: usize = 4;
 pub struct Moments {
     cols: usize,
     values: Vec<f32>,
-}
-
-/// One diagonal block.
-struct Block<T> {
-    columns: Range<usize>,
-    /// `[n, n]`, n the number of columns.
-    values: T,
 }
 
 fn column_blocks(cols: usize) -> impl Iterator<Item = Range<usize>> {
@@ -92,12 +87,12 @@ impl Moments {
         }
     }
 
-    fn blocks(&self) -> impl Iterator<Item = Block<&[f32]>> {
+    fn blocks(&self) -> impl Iterator<Item = MomentsBlock<'_>> {
         let mut start = 0;
         column_blocks(self.cols).map(move |columns| {
             let values = &self.values[start..][..columns.len() * columns.len()];
             start += values.len();
-            Block { columns, values }
+            MomentsBlock { columns, values }
         })
     }
 
@@ -106,22 +101,14 @@ impl Moments {
         self.blocks().flat_map(|block| (0..block.columns.len()).map(move |i| block.at(i, i))).collect()
     }
 
-    /// What is needed to carry errors on, made by `map`, which may work on all blocks at once:
-    /// it calls [`CarryBlock::of`] on each item, in whatever order, and gives the results in the order of the items.
+    /// The error feedback by these moments; `damping` is that of [`FeedbackBlock::of`].
     ///
     /// # Errors
     /// A moment that is NaN or infinite.
-    pub fn carry(&self, map: impl FnOnce(Vec<CarrySource>) -> Vec<Result<CarryBlock>>) -> Result<Carry> {
-        let sources =
-            self.blocks().map(|block| CarrySource { columns: block.columns, values: block.values }).collect();
-        let blocks = map(sources).into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(Carry { cols: self.cols, blocks })
-    }
-}
-
-impl Block<&[f32]> {
-    fn at(&self, i: usize, j: usize) -> f32 {
-        self.values[i * self.columns.len() + j]
+    pub fn feedback(&self, damping: f64) -> Result<Feedback> {
+        let blocks: Vec<MomentsBlock> = self.blocks().collect();
+        let blocks = blocks.par_iter().map(|block| FeedbackBlock::of(block, damping));
+        Ok(Feedback { cols: self.cols, blocks: blocks.collect::<Result<Vec<_>>>()? })
     }
 }
 
@@ -130,7 +117,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Inputs that move together `[T, cols]`.
-    pub(in crate::codec) fn inputs(tokens: usize, cols: usize) -> Vec<f32> {
+    pub(in crate::pack::quantize) fn inputs(tokens: usize, cols: usize) -> Vec<f32> {
         let mut state = 1_u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -143,7 +130,7 @@ pub(super) mod tests {
         (0..tokens).flat_map(|_| token()).collect()
     }
 
-    pub(in crate::codec) fn moments(inputs: &[f32], cols: usize) -> Moments {
+    pub(in crate::pack::quantize) fn moments(inputs: &[f32], cols: usize) -> Moments {
         let mut moments = Moments::new(cols);
         for (columns, block) in moments.blocks_mut() {
             // In two stripes, as threads would.
