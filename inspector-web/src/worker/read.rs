@@ -72,7 +72,7 @@ async fn range(file: &File, offset: u64, len: u64) -> Result<Vec<u8>> {
 fn changed(offset: u64, wanted: u64, found: usize) -> Error {
     Error::new(ErrorKind::Truncated, "the file became shorter while it was read")
         .at(offset)
-        .expected(format!("{wanted} bytes"), found)
+        .expected_found(format!("{wanted} bytes"), found)
         .hint("choose the file again")
 }
 

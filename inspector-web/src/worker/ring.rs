@@ -117,7 +117,9 @@ impl Ring {
         let lists: Vec<Vec<String>> = lists.iter().map(texts).collect();
         let found = lists.len();
         lists.try_into().map_err(|_| {
-            Error::new(ErrorKind::Io, "not every worker hashed").expected(N, found).hint("reload the page")
+            Error::new(ErrorKind::Io, "not every worker hashed")
+                .expected_found(N, found)
+                .hint("reload the page")
         })
     }
 
