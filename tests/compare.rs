@@ -1,6 +1,6 @@
 //! Two reports side by side: which ranks first by the competition's rule, and what differs.
 
-use bitgauge_core::contract::{PPL_RESOLUTION_NATS, Pack};
+use bitgauge_core::contract::{PPL_RESOLUTION_NATS, Rules};
 use bitgauge_core::report::compare::{Reason, Side, decide, gates, layers, weights};
 use bitgauge_core::report::link::{Detail, decode, encode};
 use bitgauge_core::report::{Evaluation, Report, Verdict};
@@ -98,7 +98,7 @@ fn what_is_not_comparable_is_undecided() {
     longer.evaluation.as_mut().expect("one").max_tokens = 2_048;
     assert_eq!(outcome(&left, &longer), (None, Reason::OtherDocuments));
     let mut ternary = eligible(2.0, 10);
-    ternary.pack = Pack::Ternary;
+    ternary.pack = Rules::Ternary;
     assert_eq!(outcome(&left, &ternary), (None, Reason::OtherLimits));
     for nonsense in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(outcome(&left, &eligible(nonsense, 10)), (None, Reason::NoPerplexity), "{nonsense}");

@@ -134,7 +134,7 @@ impl Error {
     }
 
     /// Sets what the format asks for and what the input holds.
-    pub fn expected(mut self, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+    pub fn expected_found(mut self, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
         self.0.expected = expected.to_string();
         self.0.found = found.to_string();
         self
@@ -169,7 +169,7 @@ impl Error {
     /// There is not enough memory for `bytes` bytes of `what`.
     pub fn no_memory(what: &str, bytes: u64) -> Self {
         Self::new(ErrorKind::TooLarge, "not enough memory")
-            .expected(format!("{bytes} bytes for {what}"), "less than that")
+            .expected_found(format!("{bytes} bytes for {what}"), "less than that")
             .hint("give the process more memory")
     }
 }

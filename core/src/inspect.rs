@@ -4,7 +4,7 @@ mod layers;
 
 use crate::accounting::Accounting;
 use crate::container::Artifact;
-use crate::contract::{Evidence, Pack, judge};
+use crate::contract::{Evidence, Rules, judge};
 use crate::format::{Form, Part};
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::loading;
@@ -18,15 +18,15 @@ use crate::tensor::Dtype;
 
 /// Builds the report. `findings` are those of a complete [`crate::scan::Scan`], which also proves
 /// that the payload is valid; without them the payload gate counts as not run.
-pub fn report(name: &str, inventory: &Inventory, pack: Pack, findings: Option<&Findings>) -> Report {
+pub fn report(name: &str, inventory: &Inventory, rules: Rules, findings: Option<&Findings>) -> Report {
     let accounting = Accounting::of(inventory);
     let evidence = Evidence { inventory, accounting: &accounting, payload_checked: findings.is_some() };
-    let gates = judge(&evidence, pack);
+    let gates = judge(&evidence, rules);
     Report {
         schema_version: SCHEMA_VERSION,
         bitgauge_version: env!("CARGO_PKG_VERSION").to_owned(),
         artifact: artifact_summary(name, inventory.artifact, findings),
-        pack,
+        pack: rules,
         verdict: Verdict::of(&gates),
         gates,
         model: inventory.config.as_ref().map(|config| ModelSummary {

@@ -265,11 +265,11 @@ fn check_plain_dtype(name: &str, dtype: Dtype) -> Result<()> {
     }
     Err(Error::new(ErrorKind::WrongDtype, "an unpacked weight has a data type that can't be evaluated")
         .within(name)
-        .expected("F16, BF16 or F32", dtype.name()))
+        .expected_found("F16, BF16 or F32", dtype.name()))
 }
 
 fn wrong_shape(name: &str, expected: &[u64], found: &[u64]) -> Error {
     Error::new(ErrorKind::WrongShape, "a weight has the wrong shape")
         .within(name)
-        .expected(format!("{expected:?}"), format!("{found:?}"))
+        .expected_found(format!("{expected:?}"), format!("{found:?}"))
 }

@@ -46,7 +46,7 @@ impl Findings {
         let missing: Vec<_> = self.members.iter_mut().filter(|member| member.is_none()).collect();
         if missing.len() != members.len() {
             return Err(Error::new(ErrorKind::Io, "hashes of members are missing")
-                .expected(missing.len(), members.len()));
+                .expected_found(missing.len(), members.len()));
         }
         missing.into_iter().zip(members).for_each(|(missing, hash)| *missing = Some(hash));
         self.file = file.into_iter().next();
@@ -281,7 +281,7 @@ impl<'a> Scan<'a> {
         match &self.current {
             Some(current) => Err(Error::new(ErrorKind::Truncated, "the file ended inside a member")
                 .within(&current.member.name)
-                .expected(format!("{} bytes", current.member.bytes), current.position)),
+                .expected_found(format!("{} bytes", current.member.bytes), current.position)),
             None => Ok(()),
         }
     }
@@ -347,7 +347,7 @@ impl MemberScan<'_> {
                 ErrorKind::Checksum,
                 "the archive's checksum does not match the member's bytes",
             )
-            .expected(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
+            .expected_found(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
             .hint("the archive is damaged: copy or pack it again")),
             _ => Ok((self.hash.map(hex), self.tensor_hashes.finish())),
         }
@@ -360,7 +360,7 @@ fn check_unchanged(unpacker: &Unpacker, compressed: Compressed) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Malformed, "the compressed tar changed while it was read")
-        .expected(format!("{} bytes when unpacked", compressed.unpacked_bytes), unpacker.written())
+        .expected_found(format!("{} bytes when unpacked", compressed.unpacked_bytes), unpacker.written())
         .hint("inspect it again"))
 }
 

@@ -139,7 +139,7 @@ fn spare(gate: &Gate) -> String {
 pub(crate) mod tests {
     use bitgauge_core::accounting::Accounting;
     use bitgauge_core::container::ContainerKind;
-    use bitgauge_core::contract::Pack;
+    use bitgauge_core::contract::Rules;
     use bitgauge_core::report::ArtifactSummary;
 
     use super::*;
@@ -171,7 +171,7 @@ pub(crate) mod tests {
                 sha256: None,
                 members: Vec::new(),
             },
-            pack: Pack::Binary,
+            pack: Rules::Binary,
             verdict: Verdict::of(&gates),
             gates,
             model: None,

@@ -30,7 +30,7 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::format::Bits;
 use bitgauge_core::{Error, ErrorKind, Result};
 
@@ -79,7 +79,7 @@ pub enum PackMix {
     /// As good as it gets within a pack's size budgets and its limit for parameters that are not binary.
     Budget {
         /// Whose limits.
-        pack: Pack,
+        pack: Rules,
         /// 128 or 0 as above; `None` takes the better of the two.
         scale_group: Option<usize>,
     },
@@ -194,7 +194,7 @@ fn prepare(
             let files = side_files(source, scale_group)?;
             if !(0.0..=1.0).contains(&rescue_fraction) {
                 return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
-                    .expected("a number from 0 to 1", rescue_fraction));
+                    .expected_found("a number from 0 to 1", rescue_fraction));
             }
             let mut plan = Plan::new(source, scale_group, progress)?;
             let rows = Settings { scale_group, bases, fit: settings.fit };

@@ -222,7 +222,7 @@ impl Source {
         let len = self.artifact.members[index].bytes;
         if len > cap_bytes {
             let error = Error::new(ErrorKind::TooLarge, "the file is too long")
-                .expected(format!("at most {cap_bytes} bytes"), len);
+                .expected_found(format!("at most {cap_bytes} bytes"), len);
             return Err(self.at_member(index, error));
         }
         let mut bytes = reserve(len).map_err(|error| self.at_member(index, error))?;

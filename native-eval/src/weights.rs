@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Quantization, Role};
+use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
@@ -143,7 +143,7 @@ fn lap(since: &mut Instant) -> f64 {
 fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     let unsupported = |why: String| {
         Error::new(ErrorKind::Unsupported, "the artifact holds no model that bitgauge can evaluate")
-            .expected("dense or bitpack weights of a known architecture", why)
+            .expected_found("dense or bitpack weights of a known architecture", why)
             .hint("`bitgauge inspect` shows what can be judged without evaluating it")
     };
     if let Some(why) = &inventory.opaque {
@@ -154,7 +154,7 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     }
     if let Some(name) = inventory.missing.first() {
         return Err(Error::new(ErrorKind::Missing, "a weight is missing")
-            .expected(name, format!("{} weights missing", inventory.missing.len())));
+            .expected_found(name, format!("{} weights missing", inventory.missing.len())));
     }
     match inventory.config.as_ref().map(|config| config.architecture()) {
         Some(Architecture::Decoder(decoder)) => Ok(decoder),
@@ -176,7 +176,8 @@ fn turned_heads(inventory: &Inventory, role: Role) -> Option<usize> {
     use LayerPart::{KBias, KProj, QBias, QProj};
     let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
     let decoder = decoder(inventory).ok()?;
-    let is_turned = decoder.family == Family::Llama && convention(inventory) == Convention::LlamaCpp;
+    let is_turned =
+        decoder.family.defaults().gguf_pairs_channels && convention(inventory) == Convention::LlamaCpp;
     is_turned.then_some(decoder.head_dim as usize)
 }
 

@@ -14,7 +14,6 @@ mod matching;
 mod model;
 mod opaque;
 mod places;
-mod readme;
 mod sums;
 mod tars;
 mod words;

@@ -1,7 +1,7 @@
 //! A model of two layers, small enough to count its bits by hand.
 
 use bitgauge_core::container::{Artifact, Root, Window, fetch_and_open};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
@@ -202,5 +202,5 @@ pub fn report(files: &[(String, Vec<u8>)], root: Root) -> Report {
         scan.begin_file(index).expect("a file");
         scan.push(bytes).expect("sound payload");
     }
-    inspect::report("model", &inventory, Pack::Binary, Some(&scan.finish().expect("a sound artifact")))
+    inspect::report("model", &inventory, Rules::Binary, Some(&scan.finish().expect("a sound artifact")))
 }

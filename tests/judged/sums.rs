@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bitgauge_core::accounting::Bucket;
 use bitgauge_core::container::Root;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::{Report, WeightSummary};
@@ -77,7 +77,7 @@ fn first_difference(inventory: &Inventory, report: &Report) -> Option<&'static s
 fn holds(case: &str, files: &[(String, Vec<u8>)], root: Root) {
     let artifact = open(files, root).unwrap_or_else(|error| panic!("{case}: {error}"));
     let inventory = Inventory::of(&artifact).unwrap_or_else(|error| panic!("{case}: {error}"));
-    let report = inspect::report(case, &inventory, Pack::Binary, None);
+    let report = inspect::report(case, &inventory, Rules::Binary, None);
     assert_eq!(first_difference(&inventory, &report), None, "{case}: {:?}", sums(&inventory, &report));
     assert!(!report.layers.is_empty() && report.weights.len() > 10, "{case}: a whole model");
     let changed = |what: &str, change: &dyn Fn(&mut Report)| {

@@ -1,6 +1,6 @@
 //! Hashes of tensors, and metadata, as a report repeats them.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::limits;
@@ -41,7 +41,7 @@ fn report(bytes: &[u8], hash_tensors: bool, piece: usize) -> Report {
     }
     scan.begin_file(0).expect("a file");
     bytes.chunks(piece).for_each(|piece| scan.push(piece).expect("sound bytes"));
-    inspect::report("m", &inventory, Pack::Binary, Some(&scan.finish().expect("a whole file")))
+    inspect::report("m", &inventory, Rules::Binary, Some(&scan.finish().expect("a whole file")))
 }
 
 #[test]

@@ -150,7 +150,10 @@ impl Artifact {
         self.config.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Missing, "there is no config.json")
                 .within("config.json")
-                .expected("a config.json beside the weights", format!("{} other files", self.members.len()))
+                .expected_found(
+                    "a config.json beside the weights",
+                    format!("{} other files", self.members.len()),
+                )
                 .hint("give the whole model folder, or a zip or tar of it")
         })
     }

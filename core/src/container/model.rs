@@ -111,7 +111,10 @@ fn child_of<'f>(root: &str, folder: &'f str) -> &'f str {
 fn unclear(first: &str, second: &str) -> Error {
     Error::new(ErrorKind::Malformed, "it is not clear which config.json is the model's")
         .within(format!("{first}/{CONFIG}"))
-        .expected("one config.json that comes first in any listing", format!("{second}/{CONFIG} as well"))
+        .expected_found(
+            "one config.json that comes first in any listing",
+            format!("{second}/{CONFIG} as well"),
+        )
         .hint("leave one model in the artifact")
 }
 
@@ -139,7 +142,7 @@ fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> 
         total += bytes;
         if total > limits::SAFETENSORS_HEADER_BYTES + safetensors::LENGTH_BYTES {
             let error = Error::new(ErrorKind::TooLarge, "the safetensors headers are too long together")
-                .expected(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), total);
+                .expected_found(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), total);
             return Err(member::place(window, &artifact.members[i], error).into());
         }
     }
@@ -150,7 +153,7 @@ fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> 
         artifact.tensors.extend(tensors);
         artifact.members[i].header = Some(header);
         if artifact.tensors.len() > limits::TENSORS_COUNT {
-            let error = Error::new(ErrorKind::TooLarge, "too many tensors").expected(
+            let error = Error::new(ErrorKind::TooLarge, "too many tensors").expected_found(
                 format!("at most {}", limits::TENSORS_COUNT),
                 format!("{} so far", artifact.tensors.len()),
             );
@@ -183,7 +186,7 @@ fn check_unique(window: &Window, artifact: &Artifact) -> Result<(), Pause> {
             let error = Error::new(ErrorKind::Malformed, "a tensor is stored in two files")
                 .within(tensor.name.escape_debug())
                 .at(tensor.offset)
-                .expected("each tensor once", format!("it is in {} too", artifact.members[first].name))
+                .expected_found("each tensor once", format!("it is in {} too", artifact.members[first].name))
                 .hint("leave only one set of weights in the folder");
             return Err(member::place(window, &artifact.members[tensor.member], error).into());
         }

@@ -27,7 +27,7 @@ pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
     let Some(size_bytes) = size_bytes else {
         return Err(Error::new(ErrorKind::TooLarge, "the files are too long together")
             .within("the artifact")
-            .expected("less than 2^64 bytes", "more")
+            .expected_found("less than 2^64 bytes", "more")
             .into());
     };
     let (kind, members) = match root {
@@ -72,7 +72,7 @@ fn fetch_exactly(
     Err(Error::new(ErrorKind::Truncated, "the file gave other bytes than asked for")
         .within(window.name(need.file))
         .at(need.offset)
-        .expected(format!("{} bytes", need.len), bytes.len()))
+        .expected_found(format!("{} bytes", need.len), bytes.len()))
 }
 
 /// Reads the structure of a compressed tar, the only file of the window.
@@ -99,7 +99,7 @@ fn folder(window: &Window) -> Result<Vec<Member>> {
     if files.len() as u64 > limits::MEMBERS_COUNT {
         return Err(Error::new(ErrorKind::TooLarge, "the folder has too many files")
             .within("the artifact")
-            .expected(format!("at most {}", limits::MEMBERS_COUNT), files.len()));
+            .expected_found(format!("at most {}", limits::MEMBERS_COUNT), files.len()));
     }
     files.iter().try_for_each(|(name, _)| names::check(name))?;
     names::check_all(files.iter().map(|(name, _)| (name.as_str(), false)))?;
@@ -114,7 +114,7 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
     let [(name, len)] = window.files() else {
         return Err(Error::new(ErrorKind::Missing, "not a single file")
             .within("the artifact")
-            .expected("one file", format!("{} files", window.files().len()))
+            .expected_found("one file", format!("{} files", window.files().len()))
             .into());
     };
     if let Some(members) = zip::members(window, 0)? {
@@ -136,10 +136,13 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
     }
     let error = if *len <= safetensors::LENGTH_BYTES {
         Error::new(ErrorKind::Truncated, "the file is too short to be an artifact")
-            .expected("more than 8 bytes", len)
+            .expected_found("more than 8 bytes", len)
     } else {
         Error::new(ErrorKind::Unsupported, "the file is no artifact that can be read")
-            .expected("a model folder, a zip or tar of one, a safetensors or a GGUF file", describe(first))
+            .expected_found(
+                "a model folder, a zip or tar of one, a safetensors or a GGUF file",
+                describe(first),
+            )
             .hint("give the model folder itself, or a zip or tar of it")
     };
     Err(Pause::from(error.at(0).within(name)).rejected_as(rejection(window)))

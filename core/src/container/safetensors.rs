@@ -35,9 +35,9 @@ pub(super) fn header_bytes(window: &Window, member: &Member) -> Result<u64, Paus
     let length = length.as_ref().try_into().map_or(0, u64::from_le_bytes);
     let fault = if length > limits::SAFETENSORS_HEADER_BYTES {
         Error::new(ErrorKind::TooLarge, "the safetensors header is too long")
-            .expected(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), length)
+            .expected_found(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), length)
     } else if length > member.bytes - LENGTH_BYTES {
-        Error::new(ErrorKind::Truncated, "the safetensors header is cut off").expected(
+        Error::new(ErrorKind::Truncated, "the safetensors header is cut off").expected_found(
             format!("{length} bytes of header"),
             format!("{} bytes to the end of the file", member.bytes - LENGTH_BYTES),
         )
@@ -131,7 +131,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<(Vec<TensorEntry
     if text.first() != Some(&b'{') {
         return Err(Error::new(ErrorKind::Malformed, "the safetensors header is no JSON object")
             .at(LENGTH_BYTES)
-            .expected("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
+            .expected_found("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
     }
     memory::require(text.len() as u64 * PARSED_FACTOR, "a safetensors header")?;
     let what = "the safetensors header is damaged";
@@ -143,7 +143,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<(Vec<TensorEntry
     if infos.len() > limits::TENSORS_COUNT {
         return Err(Error::new(ErrorKind::TooLarge, "too many tensors")
             .at(LENGTH_BYTES)
-            .expected(format!("at most {}", limits::TENSORS_COUNT), infos.len()));
+            .expected_found(format!("at most {}", limits::TENSORS_COUNT), infos.len()));
     }
     order::sort_by(&mut infos, |a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
     let data = LENGTH_BYTES + text.len() as u64;
@@ -159,7 +159,7 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<(Vec<TensorEntry
     if position != data_bytes {
         return Err(Error::new(ErrorKind::BadLayout, "bytes follow the last tensor")
             .at(data + position)
-            .expected(format!("{position} bytes of tensors"), format!("{data_bytes} bytes")));
+            .expected_found(format!("{position} bytes of tensors"), format!("{data_bytes} bytes")));
     }
     Ok((entries, metadata))
 }
@@ -169,11 +169,11 @@ fn check_tensor(info: &Info, position: u64, data_bytes: u64) -> Result<(Dtype, u
     let dtype = Dtype::from_name(&info.dtype).ok_or_else(|| {
         let names: Vec<&str> = Dtype::NAMES.iter().map(|(name, _)| *name).collect();
         Error::new(ErrorKind::Unsupported, "an unknown data type")
-            .expected(format!("one of {}", names.join(", ")), format!("{:?}", info.dtype))
+            .expected_found(format!("one of {}", names.join(", ")), format!("{:?}", info.dtype))
     })?;
     if info.shape.len() > limits::TENSOR_DIMENSIONS {
         return Err(Error::new(ErrorKind::TooLarge, "a tensor has too many dimensions")
-            .expected(format!("at most {}", limits::TENSOR_DIMENSIONS), info.shape.len()));
+            .expected_found(format!("at most {}", limits::TENSOR_DIMENSIONS), info.shape.len()));
     }
     let (begin, end) = info.data_offsets;
     if begin != position || end < begin {
@@ -185,19 +185,20 @@ fn check_tensor(info: &Info, position: u64, data_bytes: u64) -> Result<(Dtype, u
             "the tensor overlaps the one in front"
         };
         return Err(Error::new(ErrorKind::BadLayout, what)
-            .expected(format!("offsets from {position} on"), format!("[{begin}, {end}]")));
+            .expected_found(format!("offsets from {position} on"), format!("[{begin}, {end}]")));
     }
     if end > data_bytes {
         return Err(Error::new(ErrorKind::Truncated, "the tensor lies past the end of the file")
-            .expected(format!("data up to offset {end}"), format!("{data_bytes} bytes of data"))
+            .expected_found(format!("data up to offset {end}"), format!("{data_bytes} bytes of data"))
             .hint("the file was cut off: copy it again"));
     }
     let elements = info.shape.iter().try_fold(1_u64, |product, dim| product.checked_mul(*dim));
     if elements.and_then(|elements| elements.checked_mul(dtype.bytes())) != Some(end - begin) {
-        return Err(Error::new(ErrorKind::WrongShape, "a tensor's shape contradicts its length").expected(
-            format!("{:?} elements of {} bytes", info.shape, dtype.bytes()),
-            format!("{} bytes", end - begin),
-        ));
+        return Err(Error::new(ErrorKind::WrongShape, "a tensor's shape contradicts its length")
+            .expected_found(
+                format!("{:?} elements of {} bytes", info.shape, dtype.bytes()),
+                format!("{} bytes", end - begin),
+            ));
     }
     Ok((dtype, end - begin))
 }

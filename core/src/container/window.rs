@@ -183,7 +183,7 @@ impl Window {
         if need.offset.checked_add(need.len).is_some_and(|end| end <= size) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Truncated, "the file ends too early").at(need.offset).expected(
+        Err(Error::new(ErrorKind::Truncated, "the file ends too early").at(need.offset).expected_found(
             format!("{} bytes at offset {}", need.len, need.offset),
             format!("a file of {size} bytes"),
         ))

@@ -23,7 +23,7 @@ pub fn decode_blocks(name: &str, dtype: Dtype, [rows, cols]: [u64; 2], bytes: &[
     if wanted != Some(bytes.len() as u64) || !cols.is_multiple_of(dtype.block_elements()) {
         return Err(Error::new(ErrorKind::WrongShape, "a weight has the wrong number of blocks")
             .within(name)
-            .expected(format!("{rows} rows of {cols} columns"), format!("{} bytes", bytes.len())));
+            .expected_found(format!("{rows} rows of {cols} columns"), format!("{} bytes", bytes.len())));
     }
     // Both are at most the slice's length.
     let (rows, cols) = (rows as usize, cols as usize);
@@ -33,7 +33,7 @@ pub fn decode_blocks(name: &str, dtype: Dtype, [rows, cols]: [u64; 2], bytes: &[
             return Err(Error::new(ErrorKind::BadValue, "a scale is not a finite number")
                 .within(name)
                 .at(i as u64 * block_bytes)
-                .expected("a finite f16", scale_of(block)));
+                .expected_found("a finite f16", scale_of(block)));
         }
     }
     match dtype {
@@ -58,7 +58,7 @@ pub fn decode_blocks(name: &str, dtype: Dtype, [rows, cols]: [u64; 2], bytes: &[
         }
         other => Err(Error::new(ErrorKind::WrongDtype, "a weight has a data type that is not read")
             .within(name)
-            .expected("Q1_0, Q4_0 or Q8_0", other.name())),
+            .expected_found("Q1_0, Q4_0 or Q8_0", other.name())),
     }
 }
 

@@ -193,14 +193,14 @@ impl PayloadCheck {
         Error::new(ErrorKind::BadValue, what)
             .within(&self.name)
             .at(self.position + ahead)
-            .expected(expected, found)
+            .expected_found(expected, found)
     }
 
     fn length_error(&self, wanted: u64, found: u64) -> Error {
         Error::new(ErrorKind::WrongShape, "a part of a packed weight has the wrong length")
             .within(&self.name)
             .at(found.min(wanted))
-            .expected(format!("{wanted} bytes"), format!("{found} bytes"))
+            .expected_found(format!("{wanted} bytes"), format!("{found} bytes"))
     }
 }
 

@@ -41,7 +41,7 @@ pub fn decode_dense(name: &str, dtype: Dtype, [rows, cols]: [u64; 2], bytes: &[u
     let wrong_length = || {
         Error::new(ErrorKind::WrongShape, "a weight has the wrong number of elements")
             .within(name)
-            .expected(format!("{rows} * {cols}"), values.len())
+            .expected_found(format!("{rows} * {cols}"), values.len())
     };
     if rows.checked_mul(cols) != Some(values.len() as u64) {
         return Err(wrong_length());
@@ -61,7 +61,7 @@ pub fn decode_values(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<Values> {
         return Err(Error::new(ErrorKind::Truncated, "a tensor ends within an element")
             .within(name)
             .at(bytes.len() as u64)
-            .expected(format!("a multiple of {} bytes", dtype.bytes()), bytes.len()));
+            .expected_found(format!("a multiple of {} bytes", dtype.bytes()), bytes.len()));
     }
     match dtype {
         Dtype::F32 => Ok(Values::F32(elements(bytes, f32::from_le_bytes))),
@@ -69,7 +69,7 @@ pub fn decode_values(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<Values> {
         Dtype::BF16 => Ok(Values::BF16(elements(bytes, bf16::from_le_bytes))),
         other => Err(Error::new(ErrorKind::WrongDtype, "a weight has a data type that is not read")
             .within(name)
-            .expected("F16, BF16 or F32", other.name())),
+            .expected_found("F16, BF16 or F32", other.name())),
     }
 }
 

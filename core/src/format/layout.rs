@@ -62,22 +62,22 @@ impl Layout {
             if size == 0 || size > limits::MODEL_DIMENSION {
                 let what = format!("the number of {name} of a packed weight is out of range");
                 return Err(Error::new(ErrorKind::WrongShape, what)
-                    .expected(format!("1 to {}", limits::MODEL_DIMENSION), size));
+                    .expected_found(format!("1 to {}", limits::MODEL_DIMENSION), size));
             }
         }
         if rescued > rows {
             return Err(Error::new(ErrorKind::WrongShape, "a packed weight has more rescue rows than rows")
-                .expected(format!("at most {rows} rescue rows"), rescued));
+                .expected_found(format!("at most {rows} rescue rows"), rescued));
         }
         let most = if rescued == rows { 0 } else { limits::BASES_COUNT as u64 };
         if bases > most || (bases == 0) != (rescued == rows) {
             let wanted = if most == 0 { "none: every row is rescued".into() } else { format!("1 to {most}") };
             return Err(Error::new(ErrorKind::WrongShape, "the number of sign bases B is out of range")
-                .expected(wanted, bases));
+                .expected_found(wanted, bases));
         }
         if scale_group > limits::MODEL_DIMENSION {
             return Err(Error::new(ErrorKind::TooLarge, "the scale group of a packed weight is too long")
-                .expected(format!("at most {} columns", limits::MODEL_DIMENSION), scale_group));
+                .expected_found(format!("at most {} columns", limits::MODEL_DIMENSION), scale_group));
         }
         Ok(Self { rows, cols, bases, rescued, scale_group })
     }
@@ -111,7 +111,7 @@ impl Layout {
                 let what = "a part of a packed weight has the wrong data type";
                 return Err(Error::new(ErrorKind::WrongDtype, what)
                     .within(&tensor.name)
-                    .expected(part.dtype().name(), tensor.dtype.name()));
+                    .expected_found(part.dtype().name(), tensor.dtype.name()));
             }
         }
         let rescued = rescued_rows(&stored, rows)?;
@@ -244,7 +244,7 @@ impl Layout {
         let sizes = format!("N = {rows}, K = {cols}, B = {bases}, R = {rescued}");
         Err(Error::new(ErrorKind::WrongShape, what)
             .within(&tensor.name)
-            .expected(format!("{expected:?} for {sizes}"), format!("{:?}", tensor.shape)))
+            .expected_found(format!("{expected:?} for {sizes}"), format!("{:?}", tensor.shape)))
     }
 }
 
@@ -255,7 +255,7 @@ fn rescued_rows(stored: &Parts<Option<&TensorEntry>>, rows: u64) -> Result<u64> 
         [rescued] if (1..=rows).contains(&rescued) => Ok(rescued),
         _ => Err(Error::new(ErrorKind::WrongShape, "the list of rescue rows has the wrong shape")
             .within(&tensor.name)
-            .expected(format!("[R] with R from 1 to {rows}"), format!("{:?}", tensor.shape))),
+            .expected_found(format!("[R] with R from 1 to {rows}"), format!("{:?}", tensor.shape))),
     }
 }
 
@@ -269,14 +269,14 @@ fn check_presence(stored: &Parts<Option<&TensorEntry>>, rescued: u64, rows: u64)
                 let what = "a part of a packed weight should not be there";
                 return Err(Error::new(ErrorKind::WrongShape, what)
                     .within(&tensor.name)
-                    .expected("no such tensor", rows_found));
+                    .expected_found("no such tensor", rows_found));
             }
             None if wanted => {
                 let what = "a part of a packed weight is missing";
                 let place = weight_name(first_name(stored));
                 return Err(Error::new(ErrorKind::Missing, what)
                     .within(place)
-                    .expected(format!("a tensor {place}.{}", part.suffix()), rows_found));
+                    .expected_found(format!("a tensor {place}.{}", part.suffix()), rows_found));
             }
             _ => {}
         }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::accounting::Accounting;
 use crate::container::ContainerKind;
-use crate::contract::Pack;
+use crate::contract::Rules;
 use crate::json::{self, FromJson, fields, names};
 use crate::{Error, ErrorKind, Result, limits, memory};
 
@@ -37,7 +37,7 @@ pub struct Report {
     /// What was inspected.
     pub artifact: ArtifactSummary,
     /// Whose limits were applied.
-    pub pack: Pack,
+    pub pack: Rules,
     /// The outcome of all gates together.
     pub verdict: Verdict,
     /// Every gate, in the validator's order.
@@ -338,11 +338,11 @@ impl Report {
         let report =
             json::parse(text.as_bytes()).and_then(<Self as FromJson>::from_json).map_err(|error| {
                 Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
-                    .expected("JSON as `bitgauge inspect --report` writes it", error)
+                    .expected_found("JSON as `bitgauge inspect --report` writes it", error)
             })?;
         if report.schema_version != SCHEMA_VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "the report is of another version")
-                .expected(format!("schema_version {SCHEMA_VERSION}"), report.schema_version)
+                .expected_found(format!("schema_version {SCHEMA_VERSION}"), report.schema_version)
                 .hint("inspect the artifact again, or open the report with a newer bitgauge"));
         }
         Ok(report)
@@ -357,6 +357,6 @@ impl Report {
     /// The error for a text of more than [`limits::REPORT_BYTES`], for who can tell before reading it.
     pub fn too_long(bytes: u64) -> Error {
         Error::new(ErrorKind::TooLarge, "the report is too long")
-            .expected(format!("at most {} bytes", limits::REPORT_BYTES), bytes)
+            .expected_found(format!("at most {} bytes", limits::REPORT_BYTES), bytes)
     }
 }

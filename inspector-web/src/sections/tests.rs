@@ -1,6 +1,6 @@
 //! The parts of a report as a reader meets them.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::report::compare::{Figure, Line};
 use bitgauge_core::report::{
     MemberSummary, MetadataEntry, MisshapenSummary, Outcome, Report, TensorSummary, Unit,
@@ -19,7 +19,7 @@ fn report() -> Report {
 #[test]
 fn the_bars_of_the_budget_fill_what_is_used_and_no_more() {
     let report = report();
-    assert_eq!(report.pack, Pack::Binary);
+    assert_eq!(report.pack, Rules::Binary);
     let markup = budget::budget(&report).expect("a budget");
     for (bar, gate) in markup.find("svg").into_iter().zip([&report.gates[0], &report.gates[6]]) {
         let width =

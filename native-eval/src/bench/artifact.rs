@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bitgauge_core::format::{Layout, Part, encode};
 use bitgauge_core::inventory::Inventory;
-use bitgauge_core::model::{Architecture, Decoder, Family, LayerType, Manifest, Presence};
+use bitgauge_core::model::{Architecture, Decoder, LayerType, Manifest, Presence};
 use bitgauge_core::{Dtype, Error, ErrorKind, Matrix, Result};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(super) fn open(options: &BenchOptions, path: &Path) -> Result<Source> {
         _ => {
             return Err(Error::new(ErrorKind::WrongShape, "the artifact holds another model")
                 .within(path.display())
-                .expected(format!("the shape {}", options.name), "another")
+                .expected_found(format!("the shape {}", options.name), "another")
                 .hint("name a file that does not exist yet, and it is written"));
         }
     }
@@ -89,11 +89,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
 /// The config.json of a model.
 fn config_json(model: &Decoder) -> Value {
     let mut config = json!({
-        "model_type": match model.family {
-            Family::Qwen3 => "qwen3",
-            Family::Qwen35 => "qwen3_5_text",
-            Family::Llama => "llama",
-        },
+        "model_type": model.family.decoder_type(),
         "hidden_size": model.hidden,
         "intermediate_size": model.intermediate,
         "num_hidden_layers": model.layers.len(),

@@ -19,7 +19,7 @@ const NAMES: [&str; 2] = ["A", "B"];
 /// Compares two artifacts, reports or links.
 pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
     let settings = subject::Settings {
-        pack: options.pack.into(),
+        rules: options.pack.into(),
         reading: Reading::of(options.headers_only, options.hash_tensors),
     };
     let left = subject::report(&options.a, &settings)?;

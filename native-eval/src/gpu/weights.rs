@@ -9,10 +9,11 @@ use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 
-use super::device::{Device, Stored};
+use super::device::Device;
+use super::handle::Stored;
 use super::products::Products;
 use super::recorder::{MAX_WORKGROUPS, Range, Recorder, bind};
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -91,8 +92,8 @@ pub(super) fn upload(
             Matrix::Bitpacked(packed) => bits_part(device, packed, &slots[rows.clone()])?,
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
-        let layout = recorder.weight_layout(device, codec);
-        let group = bind(device, layout, &buffers.iter().map(whole).collect::<Vec<_>>());
+        let layout = recorder.weight_layout(&device.handle, codec);
+        let group = bind(&device.handle, layout, &buffers.iter().map(whole).collect::<Vec<_>>());
         let staging = staging(matrix);
         let rescue = match staging {
             Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
@@ -107,7 +108,7 @@ pub(super) fn upload(
             _buffers: buffers,
         });
     }
-    device.check()?;
+    device.handle.check()?;
     Ok(GpuMatrix { rows, cols, codec, parts })
 }
 
@@ -163,7 +164,7 @@ fn rescue_rows(
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
     let ranges = buffers.iter().enumerate().map(|(i, buffer)| whole(if i == 1 { &slots } else { buffer }));
-    let group = bind(device, layout, &ranges.collect::<Vec<_>>());
+    let group = bind(&device.handle, layout, &ranges.collect::<Vec<_>>());
     Ok(Some(RescueRows { numbers, places, group, _slots: slots }))
 }
 
@@ -202,7 +203,7 @@ fn dense_part(
     let params = DenseWeight { row_quads: dense.cols.div_ceil(4) as u32 };
     let uniform = device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let values = device.create(rows.len() as u64 * row_bytes, usage)?;
+    let values = device.handle.create(rows.len() as u64 * row_bytes, usage)?;
     let step = (CONVERTED_BYTES / row_bytes.max(1) as usize).max(1);
     for start in rows.clone().step_by(step) {
         let mut bytes = Vec::with_capacity(step * row_bytes as usize);
@@ -310,7 +311,7 @@ fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usi
     let padded = words.next_multiple_of(SIGN_WORDS);
     let plane_bytes = (binary.len() * padded) as u64 * 4;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let stored = device.create(packed.bases as u64 * plane_bytes, usage)?;
+    let stored = device.handle.create(packed.bases as u64 * plane_bytes, usage)?;
     for basis in 0..packed.bases {
         let plane = basis * packed.binary_rows();
         let signs = &packed.sign[(plane + binary.start) * words..(plane + binary.end) * words];

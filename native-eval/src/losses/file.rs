@@ -78,7 +78,7 @@ impl LossFile {
                 return Ok(());
             }
             Err(Error::new(ErrorKind::BadValue, "the losses are of another shard")
-                .expected(run.shard, found.run.shard)
+                .expected_found(run.shard, found.run.shard)
                 .hint("give each shard a file of its own"))
         });
         fits.and_then(|()| expect_lengths(&found.finished, ids))
@@ -164,14 +164,14 @@ fn expect_lengths(finished: &[Finished], ids: &[Vec<u32>]) -> Result<()> {
         None => Ok(()),
         Some(entry) => {
             Err(Error::new(ErrorKind::BadValue, format!("document {} has another length", entry.document))
-                .expected(format!("{} scored tokens", scored(entry)), entry.tokens))
+                .expected_found(format!("{} scored tokens", scored(entry)), entry.tokens))
         }
     }
 }
 
 fn line(value: &impl serde::Serialize) -> Result<String> {
     let mut text = serde_json::to_string(value).map_err(|error| {
-        Error::new(ErrorKind::BadValue, "a result can't be written").expected("JSON", error)
+        Error::new(ErrorKind::BadValue, "a result can't be written").expected_found("JSON", error)
     })?;
     text.push('\n');
     Ok(text)

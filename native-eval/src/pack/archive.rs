@@ -52,7 +52,7 @@ impl Form {
             other if NOT_WRITTEN.contains(&other) => {
                 Err(Error::new(ErrorKind::BadName, "this kind of file is not written")
                     .within(out.display())
-                    .expected("a name that ends in .zip or .tar, or a folder's", format!(".{other}")))
+                    .expected_found("a name that ends in .zip or .tar, or a folder's", format!(".{other}")))
             }
             _ => Ok(Self::Folder),
         }

@@ -1,6 +1,6 @@
 //! Packs under a competition pack's limits.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::format::Layout;
 
 use bitgauge_core::{Error, ErrorKind, Result};
@@ -22,7 +22,7 @@ use crate::source::Source;
 /// As [`super::pack`]; that even one basis without rescue rows is over the budget.
 pub(super) fn prepare(
     source: &mut Source,
-    pack: Pack,
+    pack: Rules,
     scale_group: Option<usize>,
     settings: &PackSettings,
     (work, moments): (&Work, &mut MomentStore),
@@ -87,7 +87,7 @@ fn too_small(plan: &Plan, caps: Caps, least: Option<u64>) -> Error {
     let found = least.map_or_else(|| "more".into(), |least| format!("at least {least} bytes"));
     let wanted = format!("{} bytes for {} parameters", caps.artifact_bytes, plan.parameters);
     Error::new(ErrorKind::TooLarge, "the model does not fit the budget in one bit per weight")
-        .expected(wanted, found)
+        .expected_found(wanted, found)
         .hint("tokenizer files, config.json and tensors that are not matrices count as well: make those smaller")
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bitgauge_core::container::ContainerKind;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::format::{Layout, Part};
 
 use bitgauge_core::inventory::{Inventory, Stored};
@@ -79,7 +79,7 @@ fn config(hidden: u64, inner: u64, layers: u64, vocabulary: u64, tied: bool) -> 
     })
 }
 
-fn budget(pack: Pack) -> PackSettings {
+fn budget(pack: Rules) -> PackSettings {
     let mix = PackMix::Budget { pack, scale_group: None };
     PackSettings { mix, fit: Fit::LeastSquares, calibration: Calibration::None, force: true }
 }
@@ -143,7 +143,7 @@ impl Written {
     }
 
     /// Why no further row of any weight can be rescued under `pack`. Panics where one could.
-    fn check_full(&self, summary: &PackSummary, pack: Pack) -> &'static str {
+    fn check_full(&self, summary: &PackSummary, pack: Rules) -> &'static str {
         let limits = pack.limits();
         let bits = limits.max_artifact_bits(self.parameters);
         let (budget, most) = (bits / 8, limits.max_non_native(self.parameters));
@@ -171,7 +171,7 @@ impl Written {
     }
 }
 
-fn packed(config: &serde_json::Value, seed: u64, pack_name: Pack, out: &str) -> (PackSummary, Written) {
+fn packed(config: &serde_json::Value, seed: u64, pack_name: Rules, out: &str) -> (PackSummary, Written) {
     let root = tempfile::tempdir().unwrap();
     let (from, out) = (root.path().join("dense"), root.path().join(out));
     write_model(&from, config, seed);
@@ -190,7 +190,7 @@ fn fifty_random_shapes_are_filled_to_the_last_row() {
         let (hidden, inner) = (random.between(60, 300), random.between(60, 500));
         let (layers, vocabulary) = (random.between(1, 3), random.between(200, 2000));
         let config = config(hidden, inner, layers, vocabulary, seed % 2 == 0);
-        let pack_name = if seed % 5 == 4 { Pack::Ternary } else { Pack::Binary };
+        let pack_name = if seed % 5 == 4 { Rules::Ternary } else { Rules::Binary };
         let out = ["model.zip", "model.tar", "folder"][seed as usize % 3];
         let root = tempfile::tempdir().unwrap();
         let (from, to) = (root.path().join("dense"), root.path().join(out));
@@ -212,19 +212,19 @@ fn fifty_random_shapes_are_filled_to_the_last_row() {
 #[test]
 fn a_model_of_100_million_parameters_fills_its_budget() {
     let config = config(768, 2304, 10, 62_000, true);
-    let (summary, written) = packed(&config, 7, Pack::Binary, "model.zip");
+    let (summary, written) = packed(&config, 7, Rules::Binary, "model.zip");
     let budget = summary.budget_bytes.unwrap();
     println!("{} parameters, {} of {budget} bytes", written.parameters, written.bytes);
     assert!((80_000_000..120_000_000).contains(&written.parameters), "{}", written.parameters);
     assert!(written.bytes as f64 > 0.999 * budget as f64, "{} of {budget}", written.bytes);
-    assert_eq!(written.check_full(&summary, Pack::Binary), "bytes");
+    assert_eq!(written.check_full(&summary, Rules::Binary), "bytes");
 }
 
 /// The check of the tests above notices a row that would still have fitted.
 #[test]
 #[should_panic(expected = "one more row gives")]
 fn a_row_left_out_is_noticed() {
-    let (mut summary, mut written) = packed(&config(256, 512, 2, 1000, true), 3, Pack::Binary, "model.zip");
+    let (mut summary, mut written) = packed(&config(256, 512, 2, 1000, true), 3, Rules::Binary, "model.zip");
     let at = written.layouts.iter().position(|(_, layout)| layout.rescued() > 1).unwrap();
     let layout = written.layouts[at].1;
     let fewer =
@@ -233,7 +233,7 @@ fn a_row_left_out_is_noticed() {
     let bytes = written.bytes_with(at, fewer);
     written.layouts[at].1 = fewer;
     (written.bytes, summary.bytes) = (bytes, bytes);
-    written.check_full(&summary, Pack::Binary);
+    written.check_full(&summary, Rules::Binary);
 }
 
 #[test]
@@ -246,8 +246,8 @@ fn a_budget_gives_the_same_bytes_again() {
         pack(&mut Source::open(&from).unwrap(), &out, settings, &mut |_, _, _| {}).unwrap();
         fs::read(out).unwrap()
     };
-    let first = bytes("a.zip", &budget(Pack::Binary));
-    assert!(first == bytes("b.zip", &budget(Pack::Binary)));
-    let mean = PackSettings { fit: Fit::Mean, ..budget(Pack::Binary) };
+    let first = bytes("a.zip", &budget(Rules::Binary));
+    assert!(first == bytes("b.zip", &budget(Rules::Binary)));
+    let mean = PackSettings { fit: Fit::Mean, ..budget(Rules::Binary) };
     assert!(first != bytes("c.zip", &mean));
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// scale group that the format does not have.
 pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
     let fault = |kind, what: &str, wanted: &str, found: String| {
-        Error::new(kind, what).within("config.json").expected(wanted, found)
+        Error::new(kind, what).within("config.json").expected_found(wanted, found)
     };
     let parsed: Value = serde_json::from_slice(text)
         .map_err(|error| fault(ErrorKind::Malformed, "not valid JSON", "a JSON object", error.to_string()))?;

@@ -220,10 +220,10 @@ impl Expected {
             let method = inventory.quant_method().map(|method| format!("quantized by {method}"));
             let why = inventory.opaque.clone().or(method).unwrap_or_else(|| "no config.json".into());
             return Err(Error::new(ErrorKind::Unsupported, "the model can't be packed")
-                .expected("a dense model of a known family", why));
+                .expected_found("a dense model of a known family", why));
         };
         let fault = |kind, what: &str, name: &str, wanted: &str, found: &str| {
-            Err(Error::new(kind, what).within(name).expected(wanted, found))
+            Err(Error::new(kind, what).within(name).expected_found(wanted, found))
         };
         if let Some(error) = inventory.misshapen.first() {
             return Err(error.clone());

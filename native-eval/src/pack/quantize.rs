@@ -54,7 +54,7 @@ pub(super) fn quantize_block(
     check_rows(rescue_rows, first_row..first_row + block.rows)?;
     if let Some(feedback) = feedback.filter(|feedback| feedback.cols != block.cols) {
         return Err(Error::new(ErrorKind::WrongShape, "the moments are of another weight")
-            .expected(format!("{} columns", block.cols), feedback.cols));
+            .expected_found(format!("{} columns", block.cols), feedback.cols));
     }
     let mut packed = Bitpacked {
         rows: block.rows,
@@ -170,7 +170,7 @@ pub(super) fn row_errors(
 pub(super) fn choose_rescue_rows(binary: &[f32], rescue: &[f32], fraction: f64) -> Result<Vec<u32>> {
     if !(0.0..=1.0).contains(&fraction) {
         return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
-            .expected("a number from 0 to 1", fraction));
+            .expected_found("a number from 0 to 1", fraction));
     }
     let gains = binary.iter().zip(rescue).zip(0..).map(|((binary, rescue), row)| (binary - rescue, row));
     let mut gains: Vec<(f32, u32)> = gains.filter(|&(gain, _)| gain > 0.0).collect();
@@ -186,7 +186,7 @@ fn read_finite_row(block: &Dense, first_row: usize, r: usize, row: &mut [f32]) -
     match row.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(c) => Err(Error::new(ErrorKind::BadValue, "a weight is not a finite number")
-            .expected("finite weights", format!("{} in row {}, column {c}", row[c], first_row + r))),
+            .expected_found("finite weights", format!("{} in row {}, column {c}", row[c], first_row + r))),
     }
 }
 
@@ -195,7 +195,7 @@ fn check_rows(rescue_rows: &[u32], rows: std::ops::Range<usize>) -> Result<()> {
     if increasing && rescue_rows.iter().all(|&row| rows.contains(&(row as usize))) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::BadValue, "the rescue rows can't be used").expected(
+    Err(Error::new(ErrorKind::BadValue, "the rescue rows can't be used").expected_found(
         format!("strictly increasing rows from {} to {}", rows.start, rows.end),
         format!("{rescue_rows:?}"),
     ))

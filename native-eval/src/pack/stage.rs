@@ -30,7 +30,7 @@ pub(crate) struct Stage {
 pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
     let failed = Error::new(ErrorKind::Io, "the output cannot be written")
         .within(path.display())
-        .expected("a writable file in an existing folder", error);
+        .expected_found("a writable file in an existing folder", error);
     match error.kind() {
         _ if !parent_of(path).is_dir() => failed.hint("make the folder first"),
         io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {

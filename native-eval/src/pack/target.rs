@@ -42,7 +42,7 @@ impl Target {
         let path = resolve(out).map_err(failed)?;
         if path.file_name().is_none() {
             return Err(Error::new(ErrorKind::BadName, "the target has no name")
-                .expected("a folder, a .zip or a .tar file", out.display()));
+                .expected_found("a folder, a .zip or a .tar file", out.display()));
         }
         let form = Form::of(if out.file_name().is_some() { out } else { &path })?;
         let target = Self { named: out.to_owned(), path, form, force, inputs: inputs.to_vec() };
@@ -62,7 +62,7 @@ impl Target {
         }
         Err(Error::new(ErrorKind::Io, "the target leads elsewhere by now")
             .within(self.named.display())
-            .expected(self.path.display(), again.path.display()))
+            .expected_found(self.path.display(), again.path.display()))
     }
 
     /// With every link followed.
@@ -95,7 +95,7 @@ impl Target {
             };
             Err(Error::new(ErrorKind::Io, "the artifact would be written over what it is made from")
                 .within(path.display())
-                .expected("a place outside of it", format!("{relation} {}", input.path().display()))
+                .expected_found("a place outside of it", format!("{relation} {}", input.path().display()))
                 .hint("name another place: nothing was changed"))
         };
         if let Some(relation) = input.relation_of(&self.path) {
@@ -118,7 +118,7 @@ impl Target {
             Some(folder) => {
                 Err(Error::new(ErrorKind::BadName, "the target is in a folder that `pack` works in")
                     .within(self.named.display())
-                    .expected("a place that nothing else is removed with", folder.display()))
+                    .expected_found("a place that nothing else is removed with", folder.display()))
             }
         }
     }
@@ -131,19 +131,19 @@ impl Target {
             _ => {
                 return Err(Error::new(ErrorKind::Io, "the target can't be an artifact")
                     .within(self.named.display())
-                    .expected("a file, a folder or nothing", "a device, a pipe or the like"));
+                    .expected_found("a file, a folder or nothing", "a device, a pipe or the like"));
             }
         };
         if !self.force {
             return Err(Error::new(ErrorKind::Io, "the target exists already")
                 .within(self.named.display())
-                .expected("nothing there", what)
+                .expected_found("nothing there", what)
                 .hint("give another name, or replace it with --force"));
         }
         expect_artifact(&self.path).map_err(|why| {
             Error::new(ErrorKind::Io, "what is at the target is not replaced")
                 .within(self.named.display())
-                .expected("an artifact that `pack` wrote, or something empty", why)
+                .expected_found("an artifact that `pack` wrote, or something empty", why)
                 .hint("--force replaces nothing else: move or delete it yourself")
         })?;
         // A file of the model may have a second name in there.
@@ -155,7 +155,7 @@ impl Target {
                         "the artifact would be written over what it is made from",
                     )
                     .within(entry.path().display())
-                    .expected("a file of its own", format!("a file of {}", input.path().display())));
+                    .expected_found("a file of its own", format!("a file of {}", input.path().display())));
                 }
             }
         }

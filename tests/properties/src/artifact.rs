@@ -2,7 +2,7 @@
 //! says; every bit is counted once; its report can be stored and shared without loss.
 
 use bitgauge_core::container::{Artifact, Inflater, Member, Need, Pause, Root, TarStream, Window, open};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::scan::{Findings, Scan};
@@ -113,12 +113,12 @@ impl<'a> Files<'a> {
     /// Inspects the artifact at once and in pieces; the findings must be the same, and the reports sound.
     fn inspect(&self, artifact: &Artifact, cuts: &mut Cuts) {
         let Ok(inventory) = Inventory::of(artifact) else { return };
-        check_own(&inspect::report("a", &inventory, Pack::Binary, None));
+        check_own(&inspect::report("a", &inventory, Rules::Binary, None));
         let at_once = self.scan(&inventory, |bytes, scan| scan.push(bytes));
         let in_pieces = self.scan(&inventory, |bytes, scan| cuts.cut(bytes, |piece| scan.push(piece)));
         assert_eq!(at_once.as_ref().ok(), in_pieces.as_ref().ok(), "the pieces changed what was found");
         if let Ok(findings) = at_once {
-            check_own(&inspect::report("a", &inventory, Pack::Ternary, Some(&findings)));
+            check_own(&inspect::report("a", &inventory, Rules::Ternary, Some(&findings)));
         }
     }
 

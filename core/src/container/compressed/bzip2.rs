@@ -46,5 +46,5 @@ impl Bzip2 {
 }
 
 fn damaged(why: &str) -> Error {
-    Error::new(ErrorKind::Malformed, "the bzip2 file is damaged").expected("bzip2 streams", why)
+    Error::new(ErrorKind::Malformed, "the bzip2 file is damaged").expected_found("bzip2 streams", why)
 }

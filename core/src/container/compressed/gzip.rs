@@ -66,7 +66,7 @@ impl Gzip {
         }
         let moved = self.body.decode(&input[taken..], output).map_err(|fault| {
             Error::new(ErrorKind::Malformed, "the gzip file is damaged")
-                .expected("a deflate stream (RFC 1951)", fault)
+                .expected_found("a deflate stream (RFC 1951)", fault)
         })?;
         let (taken, written) = (taken + moved.taken, moved.written);
         self.crc.update(&output[..written]);
@@ -84,10 +84,11 @@ impl Gzip {
             State::Start if self.has(byte, FIXED_BYTES) => {
                 let flags = self.field[3];
                 if self.field[..2] != MAGIC || self.field[2] != DEFLATE || flags & RESERVED != 0 {
-                    return Err(Error::new(ErrorKind::BadLayout, "what follows is no gzip member").expected(
-                        "1f 8b 08 and known flags, or the end",
-                        format!("{:02x?}", &self.field[..4]),
-                    ));
+                    return Err(Error::new(ErrorKind::BadLayout, "what follows is no gzip member")
+                        .expected_found(
+                            "1f 8b 08 and known flags, or the end",
+                            format!("{:02x?}", &self.field[..4]),
+                        ));
                 }
                 self.flags = flags;
                 self.next_field();
@@ -140,7 +141,7 @@ impl Gzip {
         let found = [self.crc.sum().to_le_bytes(), (self.body.total_out() as u32).to_le_bytes()].concat();
         if self.field != found {
             return Err(Error::new(ErrorKind::Checksum, "the gzip file's checksum does not match its bytes")
-                .expected(format!("{:02x?}", self.field), format!("{found:02x?}")));
+                .expected_found(format!("{:02x?}", self.field), format!("{found:02x?}")));
         }
         self.field.clear();
         self.state = State::Start;

@@ -81,7 +81,7 @@ impl Decoder {
             Compressor::Xz => Ok(Self::Xz(Box::new(xz::Xz::new()))),
             #[cfg(not(all(feature = "bzip2", feature = "xz")))]
             _ => Err(Error::new(ErrorKind::Unsupported, "this build can't read such a compressed tar")
-                .expected(
+                .expected_found(
                     "a tar, or one compressed otherwise",
                     format!("one compressed with {}", compressor.name()),
                 )
@@ -166,7 +166,7 @@ impl Unpacker {
         }
         Err(Error::new(ErrorKind::BadLayout, "bytes follow the end of the compressed data")
             .at(self.taken)
-            .expected("the end of the file", format!("{} bytes more", input.len()))
+            .expected_found("the end of the file", format!("{} bytes more", input.len()))
             .hint("bytes behind the archive must be removed"))
     }
 
@@ -179,7 +179,7 @@ impl Unpacker {
         }
         Err(Error::new(ErrorKind::TooLarge, "the archive unpacks to too much")
             .at(self.taken)
-            .expected(format!("at most {most} bytes"), format!("{} so far", self.written)))
+            .expected_found(format!("at most {most} bytes"), format!("{} so far", self.written)))
     }
 
     /// Checks, after the last byte, that the compressed data ended.
@@ -192,7 +192,7 @@ impl Unpacker {
         }
         Err(Error::new(ErrorKind::Truncated, "the compressed data ends too early")
             .at(self.taken)
-            .expected("the end of its last stream", "the end of the file")
+            .expected_found("the end of its last stream", "the end of the file")
             .hint("the file was cut off: copy or pack it again"))
     }
 }

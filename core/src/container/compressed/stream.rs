@@ -57,7 +57,7 @@ impl TarStream {
             Err(Pause::Failed(error)) => Err(error),
             Err(_) => Err(place(
                 Error::new(ErrorKind::Unsupported, "a weight file of the compressed tar has an unusual name")
-                    .expected(
+                    .expected_found(
                         "weights in files that end with .safetensors",
                         "another name in the shard index",
                     )
@@ -130,7 +130,7 @@ impl Picker {
             if start == 0 && !tar::looks_like(&self.collected) {
                 let error = Error::new(ErrorKind::Unsupported, "the compressed file is no tar archive")
                     .at(0)
-                    .expected("a tar of a model folder", "other contents")
+                    .expected_found("a tar of a model folder", "other contents")
                     .hint("give the model folder itself, or a zip or tar of it");
                 let rejection = tar::rejection(&self.collected);
                 return Err(match rejection {
@@ -179,7 +179,7 @@ impl Picker {
         }
         Err(Error::new(ErrorKind::TooLarge, "the compressed tar has too many headers and JSON files")
             .at(self.position)
-            .expected(format!("at most {} bytes of them", limits::TAR_KEPT_BYTES), "more"))
+            .expected_found(format!("at most {} bytes of them", limits::TAR_KEPT_BYTES), "more"))
     }
 
     /// The members of a tar of this many bytes, and what was kept of them, each with its offset.

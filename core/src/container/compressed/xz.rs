@@ -30,5 +30,5 @@ impl Xz {
 
 fn damaged(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Malformed, "the xz file is damaged")
-        .expected(format!("xz streams that need at most {} KiB of memory", limits::XZ_MEMORY_KIB), why)
+        .expected_found(format!("xz streams that need at most {} KiB of memory", limits::XZ_MEMORY_KIB), why)
 }

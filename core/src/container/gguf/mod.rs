@@ -69,10 +69,10 @@ fn read_header(window: &Window, len: u64) -> Result<Header, Pause> {
             Err(Stop::End(offset)) => {
                 let error = if have < len {
                     Error::new(ErrorKind::TooLarge, "the metadata is too long")
-                        .expected(format!("at most {} bytes", limits::GGUF_HEADER_BYTES), "more")
+                        .expected_found(format!("at most {} bytes", limits::GGUF_HEADER_BYTES), "more")
                 } else {
                     Error::new(ErrorKind::Truncated, "the file ends within its metadata")
-                        .expected("metadata and tensors", format!("{len} bytes"))
+                        .expected_found("metadata and tensors", format!("{len} bytes"))
                         .hint("the file was cut off: copy it again")
                 };
                 return Err(error.at(offset).within(window.name(0)).into());
@@ -86,7 +86,7 @@ fn place_tensors(header: &Header, len: u64) -> Result<Vec<TensorEntry>> {
     let mut infos: Vec<&TensorInfo> = header.tensors.iter().collect();
     infos.sort_by_key(|info| info.offset);
     let fault = |info: &TensorInfo, kind, what: &str, wanted: String, found: u64| {
-        Error::new(kind, what).within(info.name.escape_debug()).at(info.at).expected(wanted, found)
+        Error::new(kind, what).within(info.name.escape_debug()).at(info.at).expected_found(wanted, found)
     };
     let aligned = |position: u64| position.checked_next_multiple_of(header.alignment);
     let mut position = 0_u64;
@@ -118,6 +118,6 @@ fn place_tensors(header: &Header, len: u64) -> Result<Vec<TensorEntry>> {
         Some(padded) if len <= padded => Ok(entries),
         _ => Err(Error::new(ErrorKind::BadLayout, "bytes follow the last tensor")
             .at(used)
-            .expected(format!("{used} bytes and padding"), len)),
+            .expected_found(format!("{used} bytes and padding"), len)),
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn check_local_headers(
     if total > limits::ZIP_DIRECTORY_BYTES {
         return Err(Error::new(ErrorKind::TooLarge, "the zip's local headers are too long")
             .at(0)
-            .expected(format!("at most {} bytes", limits::ZIP_DIRECTORY_BYTES), total)
+            .expected_found(format!("at most {} bytes", limits::ZIP_DIRECTORY_BYTES), total)
             .into());
     }
     window.want(extra.iter().copied())?;
@@ -75,7 +75,7 @@ fn check_joins(end: u64, start: u64) -> Result<()> {
     let what =
         if end < start { "bytes of the zip belong to no member" } else { "members of the zip overlap" };
     Err(Error::new(ErrorKind::BadLayout, what)
-        .expected(format!("the next header at byte {end}"), format!("byte {start}"))
+        .expected_found(format!("the next header at byte {end}"), format!("byte {start}"))
         .hint("write the archive again"))
 }
 
@@ -126,7 +126,7 @@ fn check_descriptor(bytes: &[u8], entry: &Central) -> Result<()> {
         20 => (u64_at(body, 4), u64_at(body, 12)),
         _ => {
             return Err(Error::new(ErrorKind::BadLayout, "a data descriptor has an impossible length")
-                .expected("12 or 20 bytes behind an optional signature", bytes.len()));
+                .expected_found("12 or 20 bytes behind an optional signature", bytes.len()));
         }
     };
     let found = (u32_at(body, 0), stored, unpacked);
@@ -135,7 +135,7 @@ fn check_descriptor(bytes: &[u8], entry: &Central) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Malformed, "the data descriptor contradicts the central directory")
-        .expected(describe(wanted), describe(found)))
+        .expected_found(describe(wanted), describe(found)))
 }
 
 fn describe((crc32, stored, bytes): (u32, u64, u64)) -> String {
@@ -144,5 +144,5 @@ fn describe((crc32, stored, bytes): (u32, u64, u64)) -> String {
 
 fn differs(field: &str, central: impl std::fmt::Display, local: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Malformed, format!("the two headers of a member differ in {field}"))
-        .expected(format!("{central}, as in the central directory"), local)
+        .expected_found(format!("{central}, as in the central directory"), local)
 }

@@ -56,7 +56,7 @@ impl FeedbackBlock {
         let mean = (0..n).map(|i| at(i, i)).sum::<f64>() / n as f64;
         if !mean.is_finite() {
             return Err(Error::new(ErrorKind::BadValue, "the inputs of a weight are not finite")
-                .expected("finite activations", mean));
+                .expected_found("finite activations", mean));
         }
         // Inputs that are always 0 say nothing: every column counts the same.
         let scale = if mean > 0.0 { 1.0 / mean } else { 0.0 };

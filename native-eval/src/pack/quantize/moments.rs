@@ -44,7 +44,7 @@ impl Moments {
             return Ok(Self { cols, values });
         }
         Err(Error::new(ErrorKind::WrongShape, "the moments have the wrong size")
-            .expected(Self::count(cols), values.len()))
+            .expected_found(Self::count(cols), values.len()))
     }
 
     /// All blocks, one after the other.

@@ -26,7 +26,7 @@ pub const FRACTION_TOLERANCE: f64 = 1e-12;
 
 /// A pack's settings, the validator's `BenchmarkConfig`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub struct RuleSet {
     /// Name of the pack in reports.
     pub pack_name: String,
     /// `binary`, `ternary` or another word.
@@ -49,7 +49,7 @@ pub struct Config {
     pub ppl_resolution_nats: f64,
 }
 
-impl Config {
+impl RuleSet {
     /// The competition pack `qwen3-27b-binary-frontier`.
     pub fn binary() -> Self {
         Self::of("qwen3_27b_binary_frontier", "binary", 1.0)
@@ -138,7 +138,7 @@ impl Config {
     }
 }
 
-/// Every limit that follows from a [`Config`].
+/// Every limit that follows from a [`RuleSet`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Model that the limits belong to.
@@ -169,7 +169,7 @@ impl Limits {
     ///
     /// # Errors
     /// A config whose numbers make no sense, in the validator's words.
-    pub fn of(config: &Config) -> Result<Self, Raised> {
+    pub fn of(config: &RuleSet) -> Result<Self, Raised> {
         let rescue_bits = config.rescue_bits_per_parameter;
         if !(rescue_bits.is_finite() && rescue_bits > 0.0) {
             return Err(Raised::value("rescue_bits_per_parameter must be positive and finite"));
@@ -190,7 +190,7 @@ impl Limits {
     }
 
     /// [`Limits::of`] of a config that is known to be valid.
-    pub(super) fn of_valid(config: &Config) -> Self {
+    pub(super) fn of_valid(config: &RuleSet) -> Self {
         let Some(parameters) = config.reference_parameter_count else { return Self::of_proxy(config) };
         let baseline_bits = BASELINE_BITS * parameters;
         let limits = Self {
@@ -209,7 +209,7 @@ impl Limits {
     }
 
     /// The limits without a reference: the proxy's own totals.
-    fn of_proxy(config: &Config) -> Self {
+    fn of_proxy(config: &RuleSet) -> Self {
         let bits = BASELINE_BITS * PROXY_PARAMETERS;
         Self {
             model_id: PROXY_MODEL.into(),
@@ -278,13 +278,13 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits::of(&Config::binary()).unwrap()
+        Limits::of(&RuleSet::binary()).unwrap()
     }
 
     #[test]
     fn reference_budgets_are_the_published_ones() {
         assert_eq!(limits().max_compressed_bits, 35_437_500_000);
-        assert_eq!(Limits::of(&Config::ternary()).unwrap().max_compressed_bits, 59_737_500_000);
+        assert_eq!(Limits::of(&RuleSet::ternary()).unwrap().max_compressed_bits, 59_737_500_000);
     }
 
     #[test]
@@ -311,8 +311,8 @@ mod tests {
 
     #[test]
     fn a_config_with_a_field_that_the_validator_lacks_is_refused() {
-        let config = |text| Config::from_json(&Value::parse(text).unwrap());
-        assert_eq!(config("{}").unwrap(), Config::binary());
+        let config = |text| RuleSet::from_json(&Value::parse(text).unwrap());
+        assert_eq!(config("{}").unwrap(), RuleSet::binary());
         assert!(config(r#"{"quant_mod": "ternary"}"#).unwrap_err().message.contains("quant_mod"));
         assert!(config(r#"{"quality_floor": "x"}"#).is_err() && config("[]").is_err());
     }
