@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use crate::BackendError;
+use crate::backend::BackendError;
 
 /// One adapter as the system lists it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

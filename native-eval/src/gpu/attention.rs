@@ -9,7 +9,7 @@ use super::memory::ROW_BLOCK;
 use super::products::Products;
 use super::recorder::Dispatch;
 use super::{GpuBackend, GpuBuffer, GpuIndices};
-use crate::{Attention, BackendError};
+use crate::backend::{Attention, BackendError};
 
 type Result<T> = std::result::Result<T, BackendError>;
 

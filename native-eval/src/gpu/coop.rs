@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bitgauge_shaders::{Kernel, Staging, params};
 
-use super::device::Stored;
+use super::handle::Stored;
 use super::linear::Columns;
 use super::memory::{ROW_BLOCK, spans};
 use super::products::Products;
 use super::recorder::{Dispatch, Range};
 use super::weights::{Part, whole};
 use super::{GpuBackend, GpuBuffer, GpuMatrix};
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -84,7 +84,7 @@ impl GpuBackend {
             let number = |row: usize| rescue.numbers.partition_point(|&number| (number as usize) < row);
             let own = number(rows.start)..number(rows.end);
             if !own.is_empty() {
-                let products = self.pool.take(&self.device, tokens.len(), own.len())?;
+                let products = self.pool.take(&self.device.handle, tokens.len(), own.len())?;
                 let rescued = Product {
                     kernel: Kernel::MatmulCoop(Staging::Decoded(w.codec)),
                     x: tiles.values.block_range(tokens),
@@ -167,7 +167,7 @@ impl GpuBackend {
     /// Activations as tiles, with columns 16 apart side by side or in order.
     pub(super) fn convert(&mut self, x: &GpuBuffer, interleaved: bool) -> Result<GpuBuffer> {
         let across = tiles_across(x.cols);
-        let values = self.pool.take(&self.device, x.rows, across * 16 / 2)?;
+        let values = self.pool.take(&self.device.handle, x.rows, across * 16 / 2)?;
         let row_bytes = x.row_bytes().max(values.row_bytes());
         for span in spans(x.rows, row_bytes, self.limit, usize::MAX)? {
             let dispatch = Dispatch {

@@ -7,7 +7,7 @@ use super::memory::spans;
 use super::recorder::Dispatch;
 use super::rows::heads;
 use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 

@@ -6,8 +6,7 @@ use bitgauge_shaders::{Heads, Kernel, params};
 
 use super::recorder::{Dispatch, MAX_WORKGROUPS};
 use super::{GpuBackend, GpuBuffer, GpuIndices};
-use crate::BackendError;
-use crate::backend::DeltaRule;
+use crate::backend::{BackendError, DeltaRule};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -72,7 +71,7 @@ impl GpuBackend {
             Some(chunks) if chunks.positions == positions.id => chunks,
             _ => self.find_chunks(positions)?,
         };
-        let matrices = self.pool.take(&self.device, tokens, 2 * CHUNK * shape.value_heads)?;
+        let matrices = self.pool.take(&self.device.handle, tokens, 2 * CHUNK * shape.value_heads)?;
         for span in self.delta_spans(&chunks.documents, shape, mixed, &matrices)? {
             self.dispatch_chunks(&chunks, span.clone(), shape, mixed, (decay, beta), &matrices)?;
             self.dispatch_documents(&chunks, span, shape, mixed, decay, &matrices, out)?;

@@ -9,7 +9,7 @@ use super::products::Products;
 use super::recorder::{Dispatch, Range};
 use super::weights::Part;
 use super::{GpuBackend, GpuBuffer, GpuIndices, GpuMatrix};
-use crate::{BackendError, NO_TARGET};
+use crate::backend::{BackendError, NO_TARGET};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -145,8 +145,8 @@ impl GpuBackend {
             let block = (bytes / 4 / span.len() as u64)
                 .min(VOCABULARY_BLOCK)
                 .min(head.rows.next_multiple_of(TILE) as u64);
-            let logits = self.pool.take(&self.device, span.len(), block as usize / TILE * TILE)?;
-            let state = self.pool.take(&self.device, 1, span.len() * 4)?;
+            let logits = self.pool.take(&self.device.handle, span.len(), block as usize / TILE * TILE)?;
+            let state = self.pool.take(&self.device.handle, 1, span.len() * 4)?;
             self.fold_vocabulary((x, &span), head, targets, &logits, &state)?;
             states.push((span, state));
         }

@@ -3,9 +3,9 @@
 use std::ops;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::device::{Device, Stored};
+use super::handle::{Handle, Stored};
 use super::recorder::{MAX_WORKGROUPS, Range};
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -32,7 +32,7 @@ pub(super) struct Pool(Arc<Mutex<Vec<Arc<Stored>>>>);
 
 impl Pool {
     /// A buffer for `[rows, cols]`, with unspecified contents.
-    pub fn take(&self, device: &Device, rows: usize, cols: usize) -> Result<GpuBuffer> {
+    pub fn take(&self, handle: &Arc<Handle>, rows: usize, cols: usize) -> Result<GpuBuffer> {
         let stride = cols.next_multiple_of(ROW_ELEMENTS) as u64;
         let bytes = (rows as u64)
             .checked_next_multiple_of(ROW_BLOCK as u64)
@@ -41,17 +41,17 @@ impl Pool {
             .max(16);
         let stored = match self.reuse(bytes) {
             Some(stored) => stored,
-            None => Arc::new(self.create(device, bytes)?),
+            None => Arc::new(self.create(handle, bytes)?),
         };
         Ok(GpuBuffer { rows, cols, stored, pool: self.clone() })
     }
 
-    fn create(&self, device: &Device, bytes: u64) -> Result<Stored> {
+    fn create(&self, handle: &Arc<Handle>, bytes: u64) -> Result<Stored> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        device.create(bytes, usage).or_else(|_| {
+        handle.create(bytes, usage).or_else(|_| {
             self.idle().clear();
-            device.wait(None)?;
-            device.create(bytes, usage)
+            handle.wait(None)?;
+            handle.create(bytes, usage)
         })
     }
 

@@ -9,13 +9,13 @@ mod coop;
 mod delta_net;
 mod delta_rule;
 mod device;
+mod handle;
 mod linear;
 mod memory;
 mod open;
 mod products;
 mod recorder;
 mod rows;
-mod share;
 mod staging;
 mod timing;
 mod weights;
@@ -29,10 +29,11 @@ pub use weights::GpuMatrix;
 use bitgauge_core::Matrix;
 use bitgauge_shaders::Kernel;
 
-use crate::{Attention, Backend, BackendError, DeltaRule, KernelTime};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule, KernelTime};
 use coop::Tiles;
 use delta_rule::Chunks;
-use device::{Device, Stored};
+use device::Device;
+use handle::Stored;
 use memory::Pool;
 use recorder::{Range, Recorder};
 use rows::Turns;
@@ -133,11 +134,8 @@ impl GpuBackend {
                 "a binding limit of {limit} bytes, expected {MIN_BINDING_BYTES} or more"
             )));
         }
-        let limit = limit.min(device.info.max_binding_bytes).min(MAX_BINDING_BYTES);
-        let mut recorder = Recorder::new(&device, options.patch)?;
-        if options.timed {
-            recorder.timing = Some(Timing::new(&device)?);
-        }
+        let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);
+        let recorder = Recorder::new(&device, options.patch, options.timed)?;
         Ok(Self {
             device,
             recorder,
@@ -152,12 +150,12 @@ impl GpuBackend {
 
     /// The adapter that runs.
     pub fn adapter(&self) -> &AdapterInfo {
-        &self.device.info
+        &self.device.handle.info
     }
 
     /// Bytes of device memory in buffers: weights, activations in use, and buffers kept for reuse.
     pub fn allocated_bytes(&self) -> u64 {
-        self.device.allocated_bytes()
+        self.device.handle.allocated_bytes()
     }
 
     fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<(Stored, u64)> {
@@ -180,7 +178,7 @@ impl Backend for GpuBackend {
     type Indices = GpuIndices;
 
     fn describe(&self) -> String {
-        self.device.info.to_string()
+        self.device.handle.info.to_string()
     }
 
     fn precision(&self) -> &'static str {
@@ -193,22 +191,23 @@ impl Backend for GpuBackend {
     }
 
     fn device_bytes(&self) -> Option<u64> {
-        Some(self.device.most_allocated_bytes())
+        Some(self.device.handle.most_allocated_bytes())
     }
 
     fn runtime_name(&self) -> String {
-        format!("gpu: {}", self.device.info.name)
+        format!("gpu: {}", self.device.handle.info.name)
     }
 
     /// 8,192, or what fits a gigabyte of activations (four where the device has memory of its own)
     /// and the longest buffer.
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
         let (hidden, intermediate) = (hidden as u64, intermediate as u64);
-        let budget: u64 = if self.device.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
+        let budget: u64 =
+            if self.device.handle.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
         // What a token of Qwen3.6-27B takes, f16 copies included; others take less.
         let all = 4 * (14 * hidden + 4 * intermediate);
         let longest = 4 * hidden.max(intermediate);
-        let fitting = (budget / all.max(1)).min(self.device.info.max_buffer_bytes / longest.max(1));
+        let fitting = (budget / all.max(1)).min(self.device.handle.info.max_buffer_bytes / longest.max(1));
         (fitting.min(PREFERRED_TOKENS) / 64 * 64).max(64) as usize
     }
 
@@ -270,7 +269,7 @@ impl Backend for GpuBackend {
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<GpuBuffer> {
-        self.pool.take(&self.device, rows, cols)
+        self.pool.take(&self.device.handle, rows, cols)
     }
 
     fn embed(&mut self, table: &GpuMatrix, ids: &GpuIndices, out: &mut GpuBuffer) -> Result<()> {

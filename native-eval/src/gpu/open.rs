@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::adapters::{AdapterInfo, info};
 use super::products::Products;
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -24,7 +24,7 @@ pub(super) struct OpenDevice {
     pub queue: wgpu::Queue,
     /// Why it is gone for good.
     lost: Fault,
-    /// An error outside of [`Share::call`](super::share::Share::call). No call is known that gives one.
+    /// An error outside of [`Handle::call`](super::handle::Handle::call). No call is known that gives one.
     stray: Fault,
 }
 

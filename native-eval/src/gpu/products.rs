@@ -2,7 +2,7 @@
 //! adapter can run.
 
 use super::adapters::AdapterInfo;
-use crate::BackendError;
+use crate::backend::BackendError;
 
 /// What the products with weights are computed in. Sums are f32 in any case, or nearly so; so is
 /// everything that is no product with weights.

@@ -10,17 +10,18 @@ use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
 
 use super::ShaderPatch;
-use super::device::{Device, Stored};
+use super::device::Device;
+use super::handle::{Handle, Stored};
 use super::products::Products;
 use super::timing::{Timing, Work};
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
 const UNIFORM_STRIDE: u64 = 256;
 /// Most dispatches of one submission.
-pub(super) const SUBMISSION_DISPATCHES: usize = 256;
+const SUBMISSION_DISPATCHES: usize = 256;
 /// Most submissions that are under way.
 const SUBMISSIONS_IN_FLIGHT: usize = 4;
 /// Most workgroups along one axis of a grid; every WebGPU device allows this many.
@@ -84,21 +85,23 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder without pipelines: they are built when they are first used.
-    pub fn new(device: &Device, patch: Option<ShaderPatch>) -> Result<Self> {
+    /// A recorder without pipelines: they are built when they are first used. `timed` if it shall measure what each
+    /// dispatch takes.
+    pub fn new(device: &Device, patch: Option<ShaderPatch>, timed: bool) -> Result<Self> {
+        let timing = timed.then(|| Timing::new(&device.handle, SUBMISSION_DISPATCHES)).transpose()?;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         Ok(Self {
             pipelines: HashMap::new(),
             in_the_making: HashMap::new(),
             begun: None,
             weight_layouts: HashMap::new(),
-            uniforms: device.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
+            uniforms: device.handle.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
             uniform_bytes: Vec::new(),
             recorded: Vec::new(),
             flops: 0,
             in_flight: VecDeque::new(),
             patch,
-            timing: None,
+            timing,
             unchanged: None,
             flops_limit: flops_limit(device),
         })
@@ -115,8 +118,8 @@ impl Recorder {
     }
 
     /// The layout of group 1 for weights stored this way.
-    pub fn weight_layout(&mut self, device: &Device, codec: Codec) -> &wgpu::BindGroupLayout {
-        self.weight_layouts.entry(codec).or_insert_with(|| group_layout(device, codec.bindings()))
+    pub fn weight_layout(&mut self, handle: &Handle, codec: Codec) -> &wgpu::BindGroupLayout {
+        self.weight_layouts.entry(codec).or_insert_with(|| group_layout(handle, codec.bindings()))
     }
 
     /// Records one dispatch, and submits what waits if that is enough.
@@ -152,13 +155,13 @@ impl Recorder {
         self.uniform_bytes.extend_from_slice(&params);
         let uniform = Range { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
         let layout = &self.pipelines[&dispatch.kernel].layout;
-        let mut groups = vec![bind(device, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
+        let mut groups = vec![bind(&device.handle, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
         groups.extend(dispatch.weights.cloned());
         let grid = dispatch.grid.map(|n| n as u32);
         let work = Work { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
         self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, work });
         self.flops = self.flops.saturating_add(dispatch.flops);
-        device.check()
+        device.handle.check()
     }
 
     /// Submits what was recorded.
@@ -168,7 +171,7 @@ impl Recorder {
         }
         device.submit_uploads();
         self.uniform_bytes.resize(self.uniform_bytes.len().next_multiple_of(4), 0);
-        let submission = device.call(|device, queue| {
+        let submission = device.handle.call(|device, queue| {
             queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
             queue.submit([self.commands(device)])
         });
@@ -181,9 +184,9 @@ impl Recorder {
         self.flops = 0;
         if self.in_flight.len() > SUBMISSIONS_IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
-            device.wait(oldest)?;
+            device.handle.wait(oldest)?;
         }
-        device.check()
+        device.handle.check()
     }
 
     /// The commands of what was recorded.
@@ -217,14 +220,14 @@ impl Recorder {
     /// Begins to build pipelines, so that they are ready when they are first used. A software driver
     /// has no time to spare for that.
     pub fn prepare(&mut self, device: &Device, kernels: impl IntoIterator<Item = Kernel>) -> Result<()> {
-        if device.info.is_software {
+        if device.handle.info.is_software {
             return Ok(());
         }
         for kernel in kernels {
             if !self.pipelines.contains_key(&kernel) && !self.in_the_making.contains_key(&kernel) {
-                let plan = self.plan(device, kernel)?;
-                let share = Arc::clone(device.share());
-                let build = move || share.call(|device, _| plan.build(device));
+                let plan = self.plan(&device.handle, kernel)?;
+                let handle = Arc::clone(&device.handle);
+                let build = move || handle.call(|device, _| plan.build(device));
                 // Where there is no room for a thread, it is built when it is first used.
                 let building = std::thread::Builder::new().spawn(build).ok();
                 self.in_the_making.extend(building.map(|thread| (kernel, thread)));
@@ -242,11 +245,11 @@ impl Recorder {
             Some(Ok(pipeline)) => pipeline,
             Some(Err(_)) => return Err(BackendError(format!("building {} panicked", kernel.label()))),
             None => {
-                let plan = self.plan(device, kernel)?;
-                device.call(|device, _| plan.build(device))
+                let plan = self.plan(&device.handle, kernel)?;
+                device.handle.call(|device, _| plan.build(device))
             }
         };
-        device.check()?;
+        device.handle.check()?;
         self.pipelines.insert(kernel, pipeline);
         Ok(())
     }
@@ -267,14 +270,14 @@ impl Recorder {
         times
     }
 
-    fn plan(&mut self, device: &Device, kernel: Kernel) -> Result<Plan> {
+    fn plan(&mut self, handle: &Handle, kernel: Kernel) -> Result<Plan> {
         self.begun.get_or_insert_with(Instant::now);
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
             source = patch.apply(&source)?;
         }
-        let layout = group_layout(device, kernel.bindings());
-        let weights = kernel.codec().map(|codec| self.weight_layout(device, codec).clone());
+        let layout = group_layout(handle, kernel.bindings());
+        let weights = kernel.codec().map(|codec| self.weight_layout(handle, codec).clone());
         Ok(Plan { kernel, source, layout, weights })
     }
 }
@@ -333,7 +336,7 @@ impl Plan {
 
 /// A few milliseconds on a fast GPU, half a second on a slow one, a second or two on a software driver.
 fn flops_limit(device: &Device) -> u64 {
-    let plain = match device.info.device_type {
+    let plain = match device.handle.info.device_type {
         "discrete GPU" => 400_000_000_000,
         "CPU" => 20_000_000_000,
         _ => 50_000_000_000,
@@ -341,7 +344,7 @@ fn flops_limit(device: &Device) -> u64 {
     if device.products == Products::Cooperative { 8 * plain } else { plain }
 }
 
-fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {
+fn group_layout(handle: &Handle, bindings: &[Access]) -> wgpu::BindGroupLayout {
     let entries: Vec<_> = (0..)
         .zip(bindings)
         .map(|(binding, access)| wgpu::BindGroupLayoutEntry {
@@ -360,12 +363,12 @@ fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {
         })
         .collect();
     let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
-    device.call(|device, _| device.create_bind_group_layout(&descriptor))
+    handle.call(|device, _| device.create_bind_group_layout(&descriptor))
 }
 
 /// A bind group of these ranges, in order.
 pub(super) fn bind<'a>(
-    device: &Device,
+    handle: &Handle,
     layout: &wgpu::BindGroupLayout,
     ranges: impl IntoIterator<Item = &'a Range<'a>>,
 ) -> wgpu::BindGroup {
@@ -381,5 +384,5 @@ pub(super) fn bind<'a>(
         })
         .collect();
     let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
-    device.call(|device, _| device.create_bind_group(&descriptor))
+    handle.call(|device, _| device.create_bind_group(&descriptor))
 }

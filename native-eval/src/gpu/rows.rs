@@ -5,7 +5,7 @@ use bitgauge_shaders::{Kernel, params};
 use super::memory::spans;
 use super::recorder::Dispatch;
 use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -105,7 +105,8 @@ impl GpuBackend {
 
     /// The angle is rounded to f32, as models are trained; its sine and cosine are not.
     fn compute_turns(&mut self, positions: &GpuIndices, frequencies: &GpuVector) -> Result<Turns> {
-        let values = self.pool.take(&self.device, positions.values.len(), 2 * frequencies.values.len())?;
+        let values =
+            self.pool.take(&self.device.handle, positions.values.len(), 2 * frequencies.values.len())?;
         let stride = values.stride();
         let mut turns = vec![0.0f32; values.rows * stride];
         for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(&positions.values) {

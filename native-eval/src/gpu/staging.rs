@@ -2,11 +2,12 @@
 //! wgpu's own `write_buffer` allocates and maps one for each call, which takes longer than filling it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::device::{Device, Stored};
-use crate::BackendError;
+use super::handle::{Handle, Stored};
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -50,11 +51,17 @@ struct Submitted {
 impl Staging {
     /// Brings `bytes`, a multiple of 4, on the way to `to`. They are there for what is submitted after
     /// [`Staging::submit`].
-    pub fn write(&mut self, device: &Device, to: &Stored, mut offset: u64, mut bytes: &[u8]) -> Result<()> {
+    pub fn write(
+        &mut self,
+        handle: &Arc<Handle>,
+        to: &Stored,
+        mut offset: u64,
+        mut bytes: &[u8],
+    ) -> Result<()> {
         while !bytes.is_empty() {
             let mut filling = match self.filling.take() {
                 Some(filling) => filling,
-                None => Filling { stored: self.next(device)?, used: 0, copies: Vec::new() },
+                None => Filling { stored: self.next(handle)?, used: 0, copies: Vec::new() },
             };
             let room = usize::try_from(STAGING_BYTES - filling.used).unwrap_or(usize::MAX);
             let (now, later) = bytes.split_at(bytes.len().min(room));
@@ -65,7 +72,7 @@ impl Staging {
                 .buffer
                 .slice(from..from + length)
                 .get_mapped_range_mut()
-                .map_err(|error| device.share().error(&format!("staging: {error}")))?;
+                .map_err(|error| handle.error(&format!("staging: {error}")))?;
             view.copy_from_slice(now);
             drop(view);
             self.copying += start.elapsed();
@@ -74,7 +81,7 @@ impl Staging {
             let is_full = filling.used == STAGING_BYTES;
             self.filling = Some(filling);
             if is_full {
-                self.submit(device);
+                self.submit(handle);
             }
             (offset, bytes) = (offset + length, later);
         }
@@ -82,10 +89,10 @@ impl Staging {
     }
 
     /// Submits the copies of what was written so far.
-    pub fn submit(&mut self, device: &Device) {
+    pub fn submit(&mut self, handle: &Arc<Handle>) {
         let Some(Filling { stored, copies, .. }) = self.filling.take() else { return };
         let (sender, mapped) = channel();
-        let submission = device.call(|device, queue| {
+        let submission = handle.call(|device, queue| {
             stored.buffer.unmap();
             let mut encoder = device.create_command_encoder(&Default::default());
             for Copy { from, to, offset, bytes } in copies {
@@ -107,19 +114,18 @@ impl Staging {
     }
 
     /// A mapped buffer: a new one, or the one that was submitted first.
-    fn next(&mut self, device: &Device) -> Result<Stored> {
+    fn next(&mut self, handle: &Arc<Handle>) -> Result<Stored> {
         if self.submitted.len() < STAGING_COUNT {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-            return device.create_mapped(STAGING_BYTES, usage);
+            return handle.create_mapped(STAGING_BYTES, usage);
         }
         let start = Instant::now();
         let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front() else {
             return Err(BackendError("a ring without buffers".into()));
         };
-        device.wait(Some(submission))?;
-        let failed = |error: &dyn std::fmt::Display| {
-            device.share().error(&format!("mapping a staging buffer: {error}"))
-        };
+        handle.wait(Some(submission))?;
+        let failed =
+            |error: &dyn std::fmt::Display| handle.error(&format!("mapping a staging buffer: {error}"));
         mapped.recv().map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         self.waiting += start.elapsed();
         Ok(stored)

@@ -1,23 +1,24 @@
-//! One backend's share of an open device: its errors, and the bytes of its buffers.
+//! One backend's handle on an open device, which others may use, too: its errors, and the bytes of its buffers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::adapters::AdapterInfo;
 use super::open::{OpenDevice, describe, lock};
-use crate::BackendError;
+use crate::backend::BackendError;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
 const FILTERS: [wgpu::ErrorFilter; 3] =
     [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
 
-/// What one backend has of a device that others use, too.
+/// What calls to the device need, from any of the backend's threads.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct Handle {
     open: Arc<OpenDevice>,
-    /// The adapter's name, for errors.
-    name: String,
+    /// What the device's adapter is and can do.
+    pub info: AdapterInfo,
     /// The first error since the last look.
     fault: Mutex<Option<String>>,
     allocated: AtomicU64,
@@ -28,22 +29,22 @@ pub(super) struct Share {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub buffer: wgpu::Buffer,
-    share: Arc<Share>,
+    handle: Arc<Handle>,
 }
 
 impl Drop for Stored {
     fn drop(&mut self) {
-        self.share.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+        self.handle.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
     }
 }
 
-impl Share {
-    pub fn new(open: Arc<OpenDevice>, name: String) -> Arc<Self> {
+impl Handle {
+    pub fn new(open: Arc<OpenDevice>, info: AdapterInfo) -> Arc<Self> {
         let (allocated, most_allocated) = Default::default();
-        Arc::new(Self { open, name, fault: Mutex::default(), allocated, most_allocated })
+        Arc::new(Self { open, info, fault: Mutex::default(), allocated, most_allocated })
     }
 
-    /// Calls the device. An error that it reports of the call is kept for [`Share::check`] of this backend,
+    /// Calls the device. An error that it reports of the call is kept for [`Handle::check`] of this backend,
     /// whatever others do meanwhile: error scopes belong to their thread.
     pub fn call<T>(&self, call: impl FnOnce(&wgpu::Device, &wgpu::Queue) -> T) -> T {
         let OpenDevice { device, queue, .. } = &*self.open;
@@ -84,8 +85,23 @@ impl Share {
         }
     }
 
-    /// A buffer of `size` bytes, a multiple of 4.
-    pub fn create(
+    /// A buffer of at least `bytes`, and at least 16 so that an absent part can be bound.
+    pub fn create(self: &Arc<Self>, bytes: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
+        let (size, most) = (bytes.max(16).next_multiple_of(4), self.info.max_buffer_bytes);
+        if size > most {
+            return Err(self.error(&format!(
+                "a buffer of {size} bytes is over the device's limit of {most}; keep fewer tokens in flight"
+            )));
+        }
+        self.allocate(size, usage, false)
+    }
+
+    /// A buffer of `size` bytes, a multiple of 4, that the host can write to.
+    pub fn create_mapped(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
+        self.allocate(size, usage, true)
+    }
+
+    fn allocate(
         self: &Arc<Self>,
         size: u64,
         usage: wgpu::BufferUsages,
@@ -95,7 +111,7 @@ impl Share {
         let buffer = self.call(|device, _| device.create_buffer(&descriptor));
         let before = self.allocated.fetch_add(size, Ordering::Relaxed);
         self.most_allocated.fetch_max(before + size, Ordering::Relaxed);
-        let stored = Stored { buffer, share: Arc::clone(self) };
+        let stored = Stored { buffer, handle: Arc::clone(self) };
         self.check()?;
         Ok(stored)
     }
@@ -112,7 +128,7 @@ impl Share {
 
     /// An error that names the adapter.
     pub fn error(&self, what: &str) -> BackendError {
-        BackendError(format!("{}: {what}", self.name))
+        BackendError(format!("{}: {what}", self.info.name))
     }
 }
 
@@ -121,24 +137,25 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::gpu::adapters::{AdapterChoice, choose};
+    use crate::gpu::adapters::{AdapterChoice, choose, info};
     use crate::gpu::products::Products;
 
-    fn share() -> Arc<Share> {
+    fn handle() -> Arc<Handle> {
         let adapter = choose(&AdapterChoice::Best).expect("a GPU adapter; a software driver will do");
-        Share::new(OpenDevice::on(adapter, Products::F32).expect("a device"), "gpu".into())
+        let info = AdapterInfo { name: "gpu".into(), ..info(adapter) };
+        Handle::new(OpenDevice::on(adapter, Products::F32).expect("a device"), info)
     }
 
     /// A buffer that can't be had: what reads it back can't be a kernel's.
-    fn misuse(share: &Share) {
+    fn misuse(handle: &Handle) {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE;
         let descriptor = wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false };
-        share.call(|device, _| drop(device.create_buffer(&descriptor)));
+        handle.call(|device, _| drop(device.create_buffer(&descriptor)));
     }
 
     #[test]
     fn an_error_is_told_to_whom_it_belongs_and_once() {
-        let [one, other] = [share(), share()];
+        let [one, other] = [handle(), handle()];
         assert!(Arc::ptr_eq(&one.open, &other.open));
         misuse(&one);
         other.check().expect("no error of this one");
@@ -150,7 +167,7 @@ mod tests {
     /// While one thread makes errors all the time, another makes none.
     #[test]
     fn threads_do_not_see_each_others_errors() {
-        let [one, other] = [share(), share()];
+        let [one, other] = [handle(), handle()];
         let both = Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -162,15 +179,15 @@ mod tests {
             });
             for _ in 0..200 {
                 both.wait();
-                other.create(64, wgpu::BufferUsages::STORAGE, false).expect("a buffer");
+                other.create(64, wgpu::BufferUsages::STORAGE).expect("a buffer");
             }
         });
     }
 
     #[test]
     fn bytes_are_counted_for_whom_they_belong_to() {
-        let [one, other] = [share(), share()];
-        let stored = one.create(64, wgpu::BufferUsages::STORAGE, false).expect("a buffer");
+        let [one, other] = [handle(), handle()];
+        let stored = one.create(64, wgpu::BufferUsages::STORAGE).expect("a buffer");
         assert_eq!([one.allocated_bytes(), other.allocated_bytes()], [64, 0]);
         drop(stored);
         assert_eq!(
@@ -182,10 +199,10 @@ mod tests {
     /// What would otherwise end the process, if the device is lost while it is waited for.
     #[test]
     fn a_panic_while_waiting_is_an_error() {
-        let share = share();
+        let handle = handle();
         let error =
-            share.waited(|| panic!("Error in Device::poll: Parent device is lost")).expect_err("an error");
+            handle.waited(|| panic!("Error in Device::poll: Parent device is lost")).expect_err("an error");
         assert_eq!(error.to_string(), "gpu: the device was lost while waiting for it");
-        share.waited(|| Ok(wgpu::PollStatus::QueueEmpty)).expect("no error");
+        handle.waited(|| Ok(wgpu::PollStatus::QueueEmpty)).expect("no error");
     }
 }
