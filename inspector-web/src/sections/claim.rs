@@ -54,24 +54,20 @@ pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
     let layers = compare::layers(claim, copy).len();
     let below = match layers {
         0 => "Every per-layer figure that both reports have is the same.".to_owned(),
-        _ => {
-            format!("{} differ{}.", words::plural(layers as u64, "layer"), if layers == 1 { "s" } else { "" })
-        }
+        _ => format!("Layers that differ: {}.", words::count(layers as u64)),
     };
     section("agreement", "Your copy against the claim")
-        .child(verdict::verdict(&outcome(&lines, layers, state)))
+        .child(verdict::verdict(&outcome(claim, &lines, layers, state)))
         .child(comparison::lines(&lines, ["claimed", "your copy"]))
         .child(element("p").class("small").text(&below))
 }
 
-fn outcome(lines: &[Line], layers: usize, state: Copy) -> Headline {
+fn outcome(claim: &Report, lines: &[Line], layers: usize, state: Copy) -> Headline {
     let differ = layers + lines.iter().filter(|line| line.agrees() == Some(false)).count();
     let same_file = lines.iter().find(|line| line.what == "SHA-256").and_then(Line::agrees);
     let (tone, word, sentence) = match (same_file, differ) {
         _ if state == Copy::Reading => (Tone::Pending, "Comparing…", "The file is still being read."),
-        (Some(true), 0) => {
-            (Tone::Good, "The claim holds", "Your copy is the same file, and every figure agrees.")
-        }
+        (Some(true), 0) => return same(claim),
         (Some(true), _) => {
             (Tone::Bad, "The claim is wrong", "Your copy is the same file, but figures differ: see below.")
         }
@@ -86,4 +82,16 @@ fn outcome(lines: &[Line], layers: usize, state: Copy) -> Headline {
         }
     };
     Headline { tone, word: word.into(), sentence: sentence.into() }
+}
+
+/// The same file with the same figures; only an evaluation could tell more.
+fn same(claim: &Report) -> Headline {
+    let sentence = match &claim.evaluation {
+        None => "The claim holds.".to_owned(),
+        Some(evaluation) => {
+            let perplexity = evaluation.heldout_ppl;
+            format!("The perplexity ({perplexity:.4} claimed) was not checked: run `bitgauge eval`.")
+        }
+    };
+    Headline { tone: Tone::Good, word: "Same file, same figures".into(), sentence }
 }
