@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use bitgauge_shaders::{Heads, Kernel, params};
+use bitgauge_shaders::kernels::delta_chunk::{self, DeltaChunk};
+use bitgauge_shaders::kernels::delta_rule::{self, DeltaRule as DeltaRuleParams, MAX_KEY_DIM};
+use bitgauge_shaders::params::Params;
+use bitgauge_shaders::{Heads, Kernel};
 
 use super::recorder::{Dispatch, MAX_WORKGROUPS};
 use super::{GpuBackend, GpuBuffer, GpuIndices};
@@ -11,11 +14,7 @@ use crate::backend::{BackendError, DeltaRule};
 type Result<T> = std::result::Result<T, BackendError>;
 
 /// Tokens of a chunk in delta_chunk.wgsl and delta_rule.wgsl.
-const CHUNK: usize = 64;
-/// Channels of the values that one workgroup of delta_rule.wgsl takes.
-const BLOCK: usize = 32;
-/// Most channels of a query or key: what the state in delta_rule.wgsl has rows for.
-const MAX_KEY_DIM: usize = 128;
+const CHUNK: usize = delta_chunk::CHUNK as usize;
 
 /// Where documents and their chunks begin, kept while the same positions are asked for.
 pub(super) struct Chunks {
@@ -157,7 +156,7 @@ impl GpuBackend {
             let count = MAX_WORKGROUPS.min(end - start);
             let dispatch = Dispatch {
                 kernel: Kernel::DeltaChunk(heads(shape)),
-                params: params::DeltaChunk {
+                params: DeltaChunk {
                     key_dim: shape.key_dim as u32,
                     group: group(shape),
                     key_heads: shape.key_heads as u32,
@@ -167,7 +166,8 @@ impl GpuBackend {
                     gate_stride: decay.stride() as u32,
                     out_stride: matrices.stride_quads() as u32,
                     scale: (shape.key_dim as f32).sqrt().recip(),
-                },
+                }
+                .bytes(),
                 ranges: &[
                     mixed.range(&tokens),
                     decay.range(&tokens),
@@ -176,7 +176,7 @@ impl GpuBackend {
                     matrices.range(&tokens),
                 ],
                 weights: None,
-                grid: [count, shape.value_heads, 1],
+                grid: delta_chunk::grid(count, shape.value_heads),
                 flops: (count * shape.value_heads * CHUNK * CHUNK * (4 * shape.key_dim + CHUNK)) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -198,7 +198,7 @@ impl GpuBackend {
         let tokens = tokens_of(&chunks.documents[span.clone()]);
         let dispatch = Dispatch {
             kernel: Kernel::DeltaRule(heads(shape)),
-            params: params::DeltaRule {
+            params: DeltaRuleParams {
                 key_dim: shape.key_dim as u32,
                 value_dim: shape.value_dim as u32,
                 group: group(shape),
@@ -210,7 +210,8 @@ impl GpuBackend {
                 matrix_stride: matrices.stride_quads() as u32,
                 out_stride: out.stride() as u32,
                 scale: (shape.key_dim as f32).sqrt().recip(),
-            },
+            }
+            .bytes(),
             ranges: &[
                 mixed.range(&tokens),
                 decay.range(&tokens),
@@ -219,7 +220,7 @@ impl GpuBackend {
                 out.range(&tokens),
             ],
             weights: None,
-            grid: [shape.value_dim.div_ceil(BLOCK), shape.value_heads, span.len()],
+            grid: delta_rule::grid(shape.value_dim, shape.value_heads, span.len()),
             flops: tokens.len() as u64 * flops_per_token(shape),
         };
         self.recorder.record(&mut self.device, dispatch)
@@ -249,7 +250,9 @@ fn flops_per_token(shape: DeltaRule) -> u64 {
 
 fn check(shape: DeltaRule) -> Result<()> {
     let dims = [shape.key_heads, shape.value_heads, shape.key_dim, shape.value_dim];
-    if dims.contains(&0) || !shape.value_heads.is_multiple_of(shape.key_heads) || shape.key_dim > MAX_KEY_DIM
+    if dims.contains(&0)
+        || !shape.value_heads.is_multiple_of(shape.key_heads)
+        || shape.key_dim > MAX_KEY_DIM as usize
     {
         return Err(BackendError(format!(
             "delta_rule: {} key heads of {} channels, {} value heads of {}; expected a multiple, and at most \

@@ -24,6 +24,7 @@ pub use adapters::{AdapterChoice, AdapterInfo, adapters};
 pub use memory::GpuBuffer;
 pub use open::devices_opened;
 pub use products::Precision;
+pub use rows::RowOperand;
 pub use weights::GpuMatrix;
 
 use bitgauge_core::Matrix;

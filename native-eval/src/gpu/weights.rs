@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops;
 
 use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
@@ -22,11 +23,9 @@ type Result<T> = std::result::Result<T, BackendError>;
 const PART_ROWS: usize = 4;
 const COOPERATIVE_PART_ROWS: usize = 16;
 /// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
-const SIGN_WORDS: usize = 4;
+const SIGN_WORDS: usize = COLUMN_BLOCK as usize / 32;
 /// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
-const SCALE_COLUMNS: usize = 128;
-/// Marks a rescue row in `slots` of codec_bits.wgsl.
-const RESCUE: u32 = 1 << 31;
+const SCALE_COLUMNS: usize = COLUMN_BLOCK as usize;
 /// Rows that are converted at once on the way to the device.
 const CONVERTED_BYTES: usize = 8 << 20;
 
@@ -160,7 +159,7 @@ fn rescue_rows(
     if numbers.is_empty() {
         return Ok(None);
     }
-    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
+    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| Codec::RESCUE | row).collect();
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
     let ranges = buffers.iter().enumerate().map(|(i, buffer)| whole(if i == 1 { &slots } else { buffer }));
@@ -237,7 +236,7 @@ fn longest_row(packed: &Packed) -> Result<u64> {
     Ok(sign.max(scale + 4).max(if packed.rescue_rows.is_empty() { 4 } else { code }))
 }
 
-/// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
+/// The uniform block and the five buffers of codecs/bits.wgsl for some consecutive rows.
 fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<Vec<Stored>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
@@ -253,7 +252,7 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         .iter()
         .map(|slot| match slot {
             RowSlot::Binary(m) => m - binary.start as u32,
-            RowSlot::Rescue(r) => RESCUE | (r - rescue.start as u32),
+            RowSlot::Rescue(r) => Codec::RESCUE | (r - rescue.start as u32),
         })
         .collect();
 
