@@ -132,7 +132,8 @@ fn tightest(report: &Report) -> Option<&Gate> {
 
 fn spare(gate: &Gate) -> String {
     let left = gate.margin.unwrap_or(0).unsigned_abs();
-    format!("What is left under “{}”: {}.", gate.title, counted(left, gate.unit))
+    let limit = gate.title.strip_prefix("size ").unwrap_or(&gate.title);
+    format!("{} to spare {limit}.", counted(left, gate.unit))
 }
 
 #[cfg(test)]
@@ -195,10 +196,11 @@ pub(crate) mod tests {
 
     #[test]
     fn the_sentence_names_the_tightest_margin_or_every_reason() {
-        let pass = |got| gate(Outcome::Pass, Unit::Bytes, got, 100);
+        let title = "size under the budget".into();
+        let pass = |got| Gate { title: Clone::clone(&title), ..gate(Outcome::Pass, Unit::Bytes, got, 100) };
         let good = of(&report(vec![pass(10), pass(99)]), false);
         assert_eq!((good.word.as_str(), good.tone), ("Eligible", Tone::Good));
-        assert_eq!(good.sentence, "Every gate passes. What is left under “the gate”: 1 byte.");
+        assert_eq!(good.sentence, "Every gate passes. 1 byte to spare under the budget.");
         let over = gate(Outcome::Fail, Unit::Bytes, 71_421, 100);
         let bad = of(&report(vec![over, gate(Outcome::Fail, Unit::Tensors, 2, 0)]), false);
         assert_eq!((bad.word.as_str(), bad.tone), ("Not eligible", Tone::Bad));

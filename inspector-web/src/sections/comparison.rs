@@ -3,7 +3,7 @@
 use bitgauge_core::report::compare::{self, Figure, Line, Pair, Side};
 use bitgauge_core::report::{LayerSummary, Report, WeightSummary};
 
-use super::verdict;
+use super::{layers, verdict};
 use crate::headline::{self, Headline, Tone};
 use crate::markup::{Markup, element, mark, row, section, table};
 use crate::text;
@@ -14,7 +14,10 @@ pub fn lines(lines: &[Line], heads: [&str; 2]) -> Markup {
     let rows = lines.iter().map(|line| {
         let (tone, word) = agreement(line.agrees());
         let cell = element("span").class("line__word").child(mark(tone)).text(word);
-        row([&headline::capitalised(&line.what), &figure(&line.left), &figure(&line.right)])
+        // A file's name stays as it is.
+        let what =
+            if line.what.contains('.') { line.what.clone() } else { headline::capitalised(&line.what) };
+        row([&what, &figure(&line.left), &figure(&line.right)])
             .class(&format!("line line--{}", tone.class()))
             .child(element("td").child(cell))
     });
@@ -54,15 +57,19 @@ const MOST_ROWS: usize = 200;
 /// Which of two artifacts ranks first, and everything in which their reports differ.
 pub fn comparison(left: &Report, right: &Report) -> Vec<Markup> {
     let names = [left, right].map(|report| report.artifact.name.as_str());
-    let heads = if names[0] == names[1] { ["first", "second"] } else { names };
+    let heads = if names[0] == names[1] { UNNAMED } else { names };
     let figures = section("figures", "Figures").child(lines(&compare::figures(left, right), heads));
     vec![ranking(left, right, heads), figures, layers(left, right, heads), weights(left, right, heads)]
 }
 
+/// What two artifacts of the same name are called.
+const UNNAMED: [&str; 2] = ["first", "second"];
+
 /// The winner under the competition's rule, or why there is none.
 fn ranking(left: &Report, right: &Report, names: [&str; 2]) -> Markup {
     let decision = compare::decide(left, right);
-    let name = |side| names[usize::from(side == Side::Right)];
+    let article = if names == UNNAMED { "The " } else { "" };
+    let name = |side| format!("{article}{}", names[usize::from(side == Side::Right)]);
     let (tone, word) = match decision.winner {
         Some(side) => (Tone::Good, format!("{} ranks first", name(side))),
         None => (Tone::Unsure, "Undecided".to_owned()),
@@ -83,7 +90,7 @@ fn ranking(left: &Report, right: &Report, names: [&str; 2]) -> Markup {
 fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
     let section = section("layers-differ", "Layers that differ");
     if left.layers.is_empty() || right.layers.is_empty() {
-        return section.child(element("p").text("Not both reports have figures by layer."));
+        return section.child(element("p").text("Only one report has figures by layer, or neither."));
     }
     let differ = compare::layers(left, right);
     let cell = |layer: Option<&LayerSummary>| {
@@ -95,18 +102,16 @@ fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
             },
         )
     };
-    let number = |[left, right]: &Pair<LayerSummary>| match left.or(*right).and_then(|layer| layer.layer) {
-        Some(number) => format!("layer {number}"),
-        None => "outside the layers".to_owned(),
-    };
-    differences(section, "Layer", heads, &differ, number, cell)
+    let name = |[left, right]: &Pair<LayerSummary>| left.or(*right).map_or_else(String::new, layers::name);
+    differences(section, "Layer", heads, &differ, name, cell)
 }
 
 fn weights(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
     let section = section("weights-differ", "Weights that differ");
     let Some(differ) = compare::weights(left, right) else {
-        return section
-            .child(element("p").text("Not both reports list their weights: links do not carry them."));
+        return section.child(
+            element("p").text("Only one report lists its weights, or neither: links do not carry them."),
+        );
     };
     let cell = |weight: Option<&WeightSummary>| {
         weight.map_or_else(

@@ -36,7 +36,7 @@ pub fn layers(report: &Report) -> Option<Markup> {
 
 /// What a layer is called.
 pub fn name(layer: &LayerSummary) -> String {
-    layer.layer.map_or_else(|| "outside".into(), |number| number.to_string())
+    layer.layer.map_or_else(|| "embeddings, final norm and head".into(), |number| number.to_string())
 }
 
 fn bits_of(layer: &LayerSummary) -> f64 {
@@ -105,7 +105,8 @@ impl Chart {
     ) -> Self {
         let named = |layer: &LayerSummary| {
             let (low, high, words) = bar(layer);
-            (low, high, format!("layer {}: {words}", name(layer)))
+            let kind = if layer.layer.is_some() { "layer " } else { "" };
+            (low, high, format!("{kind}{}: {words}", name(layer)))
         };
         Self { title, scale, bars: layers.iter().map(named).collect() }
     }
