@@ -86,7 +86,7 @@ fn what_is_not_comparable_is_undecided() {
     assert_eq!(outcome(&left, &other), (None, Reason::OtherDocuments));
     let mut longer = eligible(2.0, 10);
     longer.evaluation.as_mut().expect("one").max_tokens = 2_048;
-    assert_eq!(outcome(&left, &longer), (None, Reason::OtherDocuments));
+    assert_eq!(outcome(&left, &longer), (None, Reason::OtherLengths(512, 2_048)));
     let mut ternary = eligible(2.0, 10);
     ternary.pack = Rules::Ternary;
     assert_eq!(outcome(&left, &ternary), (None, Reason::OtherLimits));

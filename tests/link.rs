@@ -3,8 +3,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bitgauge_core::accounting::Bucket;
+use bitgauge_core::container::ContainerKind;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::report::link::{Detail, decode, encode};
-use bitgauge_core::report::{Evaluation, LayerSummary, Report, ValueSummary};
+use bitgauge_core::report::{Evaluation, LayerSummary, Outcome, Report, Unit, ValueSummary};
 use bitgauge_core::{ErrorKind, limits};
 use conformance::demo::report as demo;
 use half::f16;
@@ -154,6 +157,36 @@ fn a_link_of_version_1_is_still_read() {
     let link = decoded(include_str!("fixtures/link-version-1.txt").trim());
     let recorded = Report::from_json(include_str!("fixtures/link-version-1.json")).expect("a report");
     assert_eq!(filled(link), filled(recorded));
+}
+
+/// Links hold the place of each of these, so none may move: new ones are appended.
+#[test]
+fn numbers_in_links_stand_for_what_they_always_did() {
+    assert_eq!(
+        ContainerKind::ALL.map(ContainerKind::name),
+        ["folder", "zip", "safetensors", "gguf", "tar", "json"]
+    );
+    assert_eq!(Rules::ALL.map(Rules::name), ["binary", "ternary"]);
+    assert_eq!(Outcome::ALL.map(Outcome::name), ["pass", "fail", "not-run"]);
+    assert_eq!(Unit::ALL.map(Unit::name), ["bytes", "parameters", "tensors", "files"]);
+    let buckets = [
+        "sign-bits",
+        "sign-padding",
+        "scales",
+        "rescue-codes",
+        "rescue-code-padding",
+        "rescue-scales",
+        "rescue-row-numbers",
+        "unpacked",
+        "other-tensors",
+        "headers",
+        "config",
+        "tokenizer",
+        "code",
+        "other-files",
+        "archive",
+    ];
+    assert_eq!(Bucket::ALL.map(Bucket::name), buckets);
 }
 
 /// A link with a source is of version 2, and only such a one.

@@ -40,10 +40,8 @@ pub fn packed(rows: usize, cols: usize, rescued: usize, bases: usize, scale_grou
         words
     };
     Bitpacked {
-        rows,
-        cols,
-        bases,
-        scale_group,
+        layout: Layout::new(rows as u64, cols as u64, bases as u64, rescued as u64, scale_group as u64)
+            .unwrap(),
         sign: (0..bases * binary).flat_map(|_| row_signs(&mut random)).collect(),
         scale,
         rescue_rows: (0..rescued).map(|i| (i * rows / rescued) as u32).collect(),
@@ -72,7 +70,6 @@ fn entry(name: &str, part: Part, layout: &Layout) -> TensorEntry {
 /// A small weight with everything in it: padding bits and nibbles, two bases, rescue rows.
 pub fn small() -> (Bitpacked, Layout, Parts<Vec<u8>>) {
     let matrix = packed(7, 133, 3, 2, 128);
-    let layout = Layout::of(&matrix).unwrap();
     let bytes = encode(&matrix);
-    (matrix, layout, bytes)
+    (matrix.clone(), matrix.layout, bytes)
 }

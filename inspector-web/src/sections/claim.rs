@@ -1,7 +1,7 @@
 //! A report that came in a link: what somebody says, and how a copy of the file bears it out.
 
-use bitgauge_core::report::Report;
 use bitgauge_core::report::compare::{self, Line};
+use bitgauge_core::report::{Report, words};
 
 use super::{comparison, verdict};
 use crate::headline::{Headline, Tone};
@@ -54,7 +54,9 @@ pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
     let layers = compare::layers(claim, copy).len();
     let below = match layers {
         0 => "Every per-layer figure that both reports have is the same.".to_owned(),
-        _ => format!("{layers} layers differ."),
+        _ => {
+            format!("{} differ{}.", words::plural(layers as u64, "layer"), if layers == 1 { "s" } else { "" })
+        }
     };
     section("agreement", "Your copy against the claim")
         .child(verdict::verdict(&outcome(&lines, layers, state)))

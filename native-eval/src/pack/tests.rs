@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::container::{Compression, ContainerKind};
-use bitgauge_core::format::{self, Form, Layout, Part, Parts};
+use bitgauge_core::format::{self, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::{Bitpacked, Dense, Dtype, ErrorKind, Values};
 use half::bf16;
@@ -217,7 +217,7 @@ fn what_is_read_back_is_what_quantizing_gives() {
                         _ => {
                             let expected = in_memory(&shape, &values, &settings);
                             assert_eq!(packed[&name], expected, "{name}");
-                            bits += Layout::of(&expected).unwrap().bits().total();
+                            bits += expected.layout.bits().total();
                             // A source that differs in one weight gives something else.
                             values[shape[1] + 1] = bf16::from_f32(0.3);
                             assert_ne!(packed[&name], in_memory(&shape, &values, &settings), "{name}");

@@ -1,5 +1,6 @@
 //! Random test data from one small seeded generator.
 
+use bitgauge_core::format::{Layout, bits};
 use bitgauge_core::{Bitpacked, Dense, Matrix, Values};
 use half::{bf16, f16};
 
@@ -72,22 +73,23 @@ fn packed(
 ) -> Bitpacked {
     let rescue_rows: Vec<u32> =
         (0..rows as u32).filter(|row| every > 0 && *row as usize % every == every - 1).collect();
-    let (m, r) = (rows - rescue_rows.len(), rescue_rows.len());
-    let groups = if group == 0 { 1 } else { cols.div_ceil(group) };
-    let pad = cols.div_ceil(32) * 32 - cols;
-    let word =
-        |i: usize, bits: u32| if i % cols.div_ceil(32) == cols / 32 { bits << pad >> pad } else { bits };
-    let mut scales = |n| (0..n).map(|_| f16::from_f32(random.between(0.01, 0.04))).collect();
-    let (scale, rescue_scale) = (scales(bases * m * groups), scales(r * cols.div_ceil(128)));
-    let mut nibble = || (random.below(15) as i8 - 7) as u8 & 0xf;
-    let rescue_code = (0..r * cols.div_ceil(2))
-        .map(|i| {
-            let odd_end = cols % 2 == 1 && i % cols.div_ceil(2) == cols / 2;
-            nibble() | if odd_end { 0 } else { nibble() << 4 }
-        })
-        .collect();
-    let sign = (0..bases * m * cols.div_ceil(32)).map(|i| word(i, random.0.u32(..))).collect();
-    Bitpacked { rows, cols, bases, scale_group: group, sign, scale, rescue_rows, rescue_code, rescue_scale }
+    let sizes = [rows, cols, bases, rescue_rows.len(), group].map(|size| size as u64);
+    let layout = Layout::new(sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]).unwrap();
+    let mut packed = Bitpacked { rescue_rows, ..Bitpacked::zeroed(layout) };
+    packed.scale.fill_with(|| f16::from_f32(random.between(0.01, 0.04)));
+    packed.rescue_scale.fill_with(|| f16::from_f32(random.between(0.01, 0.04)));
+    let mut code = |c: usize| if c < cols { random.below(15) as i8 - 7 } else { 0 };
+    for (i, byte) in packed.rescue_code.iter_mut().enumerate() {
+        let column = 2 * (i % cols.div_ceil(2));
+        *byte = bits::code_byte(code(column), code(column + 1));
+    }
+    let pad = cols.next_multiple_of(bits::WORD_COLUMNS) - cols;
+    packed.sign.fill_with(|| random.0.u32(..));
+    let last_words = packed.sign.iter_mut().skip(cols / 32).step_by(cols.div_ceil(32));
+    if pad > 0 {
+        last_words.for_each(|word| *word = *word << pad >> pad);
+    }
+    packed
 }
 
 /// The same matrix with one stored weight changed: a sign bit flipped, a rescue code or dense

@@ -37,19 +37,28 @@ pub struct Findings {
     pub tensors: Vec<String>,
 }
 
+/// What [`Scan::leave_hashes`] leaves to others: the ranges to hash, and then their hashes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Left<T> {
+    /// Of each member that is stored as it is, in the order of [`Artifact::members`].
+    pub members: Vec<T>,
+    /// Of the archive itself; `None` for a folder.
+    pub file: Option<T>,
+}
+
 impl Findings {
-    /// Puts in the hashes of the ranges that [`Scan::leave_hashes`] gave, in their order.
+    /// Puts in the hashes in hex of the ranges that [`Scan::leave_hashes`] gave.
     ///
     /// # Errors
     /// There are more or fewer hashes of members than were left.
-    pub fn complete(&mut self, [members, file]: [Vec<String>; 2]) -> Result<()> {
+    pub fn complete(&mut self, hashes: Left<String>) -> Result<()> {
         let missing: Vec<_> = self.members.iter_mut().filter(|member| member.is_none()).collect();
-        if missing.len() != members.len() {
+        if missing.len() != hashes.members.len() {
             return Err(Error::new(ErrorKind::Io, "hashes of members are missing")
-                .expected_found(missing.len(), members.len()));
+                .expected_found(missing.len(), hashes.members.len()));
         }
-        missing.into_iter().zip(members).for_each(|(missing, hash)| *missing = Some(hash));
-        self.file = file.into_iter().next();
+        missing.into_iter().zip(hashes.members).for_each(|(missing, hash)| *missing = Some(hash));
+        self.file = hashes.file;
         Ok(())
     }
 }
@@ -125,10 +134,10 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Leaves to others the hashes that need no more than the files' own bytes, for [`Findings::complete`]: of the
-    /// members that are stored as they are, and of the archive itself. Gives the ranges that each of them is, in
-    /// the files laid end to end; `lengths` are theirs. To be called before anything is pushed.
-    pub fn leave_hashes(&mut self, lengths: &[u64]) -> [Vec<(u64, u64)>; 2] {
+    /// Leaves to others the hashes that need no more than the files' own bytes, for [`Findings::complete`]. Gives the
+    /// range of each, from its first byte to that behind the last, in the files laid end to end; `lengths` are
+    /// theirs. To be called before anything is pushed.
+    pub fn leave_hashes(&mut self, lengths: &[u64]) -> Left<(u64, u64)> {
         self.leaves_hashes = true;
         let mut total = 0;
         let start_of = |len: &u64| {
@@ -140,7 +149,7 @@ impl<'a> Scan<'a> {
             let start = starts[member.file] + member.offset;
             (start, start + member.stored_bytes)
         });
-        [members.collect(), self.file_hash.take().map(|_| (0, total)).into_iter().collect()]
+        Left { members: members.collect(), file: self.file_hash.take().map(|_| (0, total)) }
     }
 
     /// Whether others hash this member.
@@ -342,15 +351,8 @@ impl MemberScan<'_> {
 
     /// SHA-256 in hex, of the member and of its tensors.
     fn finish(self) -> Result<(Option<String>, Vec<String>)> {
-        match self.member.crc32 {
-            Some(recorded) if recorded != self.crc.sum() => Err(Error::new(
-                ErrorKind::Checksum,
-                "the archive's checksum does not match the member's bytes",
-            )
-            .expected_found(format!("CRC-32 {recorded:08x}"), format!("{:08x}", self.crc.sum()))
-            .hint("the archive is damaged: copy or pack it again")),
-            _ => Ok((self.hash.map(hex), self.tensor_hashes.finish())),
-        }
+        self.member.check_crc32(self.crc.sum())?;
+        Ok((self.hash.map(hex), self.tensor_hashes.finish()))
     }
 }
 
