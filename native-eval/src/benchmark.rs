@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::contract::direct::{
-    Artifact, DatasetHandle, Measured, Revision, Runtime, Scorer, Verdict, artifact_path, check_size,
-    declared_bytes, judge, stub,
+    DatasetHandle, Measured, Revision, RunOutput, Runtime, Scorer, artifact_path, check_size, declared_bytes,
+    judge, stub,
 };
 use bitgauge_core::contract::documents::{Corpus, Files, documents_sha256};
 use bitgauge_core::contract::python::Raised;
-use bitgauge_core::contract::{Config, Environment, Halt, Limits, choose_documents};
+use bitgauge_core::contract::{Environment, Halt, Limits, RuleSet, choose_documents};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
@@ -28,7 +28,7 @@ const OWN_TOKENIZER: &str = "artifact";
 /// Everything that a run depends on.
 pub struct Benchmark<'a> {
     /// The pack's settings.
-    pub config: &'a Config,
+    pub config: &'a RuleSet,
     /// The process's variables.
     pub environment: &'a Environment,
     /// The validator's built-in texts, if the user brought them.
@@ -204,13 +204,13 @@ impl Benchmark<'_> {
     ///
     /// # Errors
     /// A rejection; a model without parameters.
-    pub fn judge(&self, run: &Prepared, measured: &Measured) -> Result<Verdict, Raised> {
+    pub fn judge(&self, run: &Prepared, measured: &Measured) -> Result<RunOutput, Raised> {
         let dataset = DatasetHandle {
             environment: self.environment,
             documents: run.documents.len() as u64,
             documents_sha256: Some(&run.documents_sha256),
         };
-        judge(self.config, &run.limits, &dataset, Artifact { bytes: run.bytes }, measured)
+        judge(self.config, &run.limits, &dataset, run.bytes, measured)
     }
 }
 
@@ -238,10 +238,10 @@ fn size_of(path: &Path) -> std::io::Result<u64> {
 fn io_fault(error: &std::io::Error, path: &Path) -> Error {
     Error::new(ErrorKind::Io, "the artifact can't be read")
         .within(path.display())
-        .expected("a file or folder", error)
+        .expected_found("a file or folder", error)
 }
 
 fn device_fault(error: &BackendError) -> Error {
     Error::new(ErrorKind::Unsupported, "the device can't score this model")
-        .expected("a working device", error)
+        .expected_found("a working device", error)
 }

@@ -1,6 +1,7 @@
 //! Seeded test data: activations, weight matrices in every stored form, documents.
 
-use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_core::format::{Layout, bits};
+use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::Codec;
 use half::{bf16, f16};
 
@@ -57,7 +58,7 @@ pub fn matrix(form: Form, rows: usize, cols: usize, scale: f32, seed: u64) -> Ma
     values[rows * cols / 2] = 3.0e-5;
     let values = match form {
         Form::Bits { bases, scale_group, rescue } => {
-            return Matrix::Packed(packed((rows, cols), bases, scale_group, rescue, scale, &mut random));
+            return Matrix::Bitpacked(packed((rows, cols), bases, scale_group, rescue, scale, &mut random));
         }
         Form::F32 => Values::F32(values),
         Form::F16 => Values::F16(values.into_iter().map(f16::from_f32).collect()),
@@ -73,42 +74,29 @@ fn packed(
     rescue: Rescue,
     scale: f32,
     random: &mut Random,
-) -> Packed {
+) -> Bitpacked {
     let rescue_rows: Vec<u32> = match rescue {
         Rescue::None => Vec::new(),
         Rescue::Some => (1..rows as u32).filter(|row| row % 5 == 2 || *row + 1 == rows as u32).collect(),
         Rescue::All => (0..rows as u32).collect(),
     };
-    let binary_rows = rows - rescue_rows.len();
-    let bases = if binary_rows == 0 { 0 } else { bases };
-    let groups = if scale_group == 0 { 1 } else { cols.div_ceil(scale_group) };
-    let mut scales =
-        |count: usize, by: f32| (0..count).map(|_| f16::from_f32(random.signed().abs() * by)).collect();
-    let scale_values = scales(bases * binary_rows * groups, scale);
-    let rescue_scale = scales(rescue_rows.len() * cols.div_ceil(128), scale / 4.0);
-    let words = cols.div_ceil(32);
-    let sign = (0..bases * binary_rows * words)
-        .map(|i| {
-            let used = (cols - i % words * 32).min(32);
-            (random.word() as u32) & (u32::MAX >> (32 - used))
-        })
-        .collect();
-    let mut rescue_code = Vec::new();
-    for _ in 0..rescue_rows.len() {
-        let mut nibble = |used: bool| if used { (random.below(15) as i8 - 7) as u8 & 15 } else { 0 };
-        rescue_code.extend((0..cols.div_ceil(2)).map(|j| nibble(true) | nibble(2 * j + 1 < cols) << 4));
+    let bases = if rescue_rows.len() == rows { 0 } else { bases };
+    let sizes = [rows, cols, bases, rescue_rows.len(), scale_group].map(|size| size as u64);
+    let layout = Layout::new(sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]).expect("a sound layout");
+    let mut packed = Bitpacked { rescue_rows, ..Bitpacked::zeroed(layout) };
+    packed.scale.fill_with(|| f16::from_f32(random.signed().abs() * scale));
+    packed.rescue_scale.fill_with(|| f16::from_f32(random.signed().abs() * (scale / 4.0)));
+    let words = cols.div_ceil(bits::WORD_COLUMNS);
+    for (i, word) in packed.sign.iter_mut().enumerate() {
+        let used = (cols - i % words * bits::WORD_COLUMNS).min(bits::WORD_COLUMNS);
+        *word = (random.word() as u32) & (u32::MAX >> (bits::WORD_COLUMNS - used));
     }
-    Packed {
-        rows,
-        cols,
-        bases,
-        scale_group,
-        sign,
-        scale: scale_values,
-        rescue_rows,
-        rescue_code,
-        rescue_scale,
+    let mut code = |c: usize| if c < cols { random.below(15) as i8 - 7 } else { 0 };
+    for (i, byte) in packed.rescue_code.iter_mut().enumerate() {
+        let column = 2 * (i % cols.div_ceil(2));
+        *byte = bits::code_byte(code(column), code(column + 1));
     }
+    packed
 }
 
 /// The same matrix with one bit flipped in column 0 of `row`: a sign, or a code's lowest bit.
@@ -120,13 +108,13 @@ pub fn flip(matrix: &Matrix, row: usize) -> Matrix {
             Values::F16(v) => v[row * dense.cols] = -v[row * dense.cols],
             Values::BF16(v) => v[row * dense.cols] = -v[row * dense.cols],
         },
-        Matrix::Packed(packed) => match packed.slots()[row] {
+        Matrix::Bitpacked(packed) => match packed.slots()[row] {
             RowSlot::Binary(m) => {
-                let word = m as usize * packed.sign_words();
+                let word = m as usize * packed.cols().div_ceil(bits::WORD_COLUMNS);
                 packed.sign[word] ^= 1;
             }
             RowSlot::Rescue(r) => {
-                let byte = r as usize * packed.cols.div_ceil(2);
+                let byte = r as usize * packed.cols().div_ceil(2);
                 packed.rescue_code[byte] ^= 1;
             }
         },

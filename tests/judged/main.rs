@@ -3,6 +3,7 @@
 
 mod archives;
 mod caps;
+mod compressed;
 mod differences;
 mod figures;
 mod files;
@@ -12,9 +13,8 @@ mod gguf;
 mod matching;
 mod model;
 mod opaque;
-mod packed;
 mod places;
-mod readme;
+mod sums;
 mod tars;
 mod words;
 mod zips;

@@ -25,7 +25,7 @@ impl Weights {
     pub(super) fn new(isa: Isa, matrix: Matrix) -> Self {
         // Elsewhere a lookup of 16 floats is no single instruction.
         let form = match matrix {
-            Matrix::Packed(packed) if isa.kernel() == Kernel::Avx512 && Lookup::fits(&packed) => {
+            Matrix::Bitpacked(packed) if isa.kernel() == Kernel::Avx512 && Lookup::fits(&packed) => {
                 Form::Lookup(Box::new(Lookup::new(packed)))
             }
             matrix => Form::Stored(Stored::new(matrix)),

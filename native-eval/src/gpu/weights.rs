@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops;
 
-use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_core::format::{Layout, Part as FormatPart};
+use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
@@ -23,9 +24,9 @@ type Result<T> = std::result::Result<T, BackendError>;
 const PART_ROWS: usize = 4;
 const COOPERATIVE_PART_ROWS: usize = 16;
 /// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
-const SIGN_WORDS: usize = COLUMN_BLOCK as usize / 32;
+const SIGN_WORDS: u64 = COLUMN_BLOCK as u64 / 32;
 /// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
-const SCALE_COLUMNS: usize = COLUMN_BLOCK as usize;
+const SCALE_COLUMNS: u64 = COLUMN_BLOCK as u64;
 /// Rows that are converted at once on the way to the device.
 const CONVERTED_BYTES: usize = 8 << 20;
 
@@ -73,11 +74,11 @@ pub(super) fn upload(
 ) -> Result<GpuMatrix> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
     let (codec, row_bytes) = match matrix {
-        Matrix::Packed(packed) => (Codec::Bits, longest_row(packed)?),
+        Matrix::Bitpacked(packed) => (Codec::Bits, longest_row(packed)?),
         Matrix::Dense(dense) => dense_codec(dense),
     };
     let slots = match matrix {
-        Matrix::Packed(packed) => packed.slots(),
+        Matrix::Bitpacked(packed) => packed.slots(),
         Matrix::Dense(_) => Vec::new(),
     };
     recorder.prepare(device, kernels(device.products, staging(matrix), matrix))?;
@@ -88,7 +89,7 @@ pub(super) fn upload(
     };
     for rows in part_rows(rows, multiple, row_bytes, limit)? {
         let buffers = match matrix {
-            Matrix::Packed(packed) => bits_part(device, packed, &slots[rows.clone()])?,
+            Matrix::Bitpacked(packed) => bits_part(device, packed, &slots[rows.clone()])?,
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
         let layout = recorder.weight_layout(&device.handle, codec);
@@ -125,7 +126,7 @@ fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel>
         Products::F16 => kernels.push(Kernel::MatmulF16(codec)),
         Products::Cooperative => kernels.extend([Kernel::MatmulCoop(staging), Kernel::ToF16]),
     }
-    let has_rescue_rows = matches!(matrix, Matrix::Packed(packed) if !packed.rescue_rows.is_empty());
+    let has_rescue_rows = matches!(matrix, Matrix::Bitpacked(packed) if !packed.rescue_rows.is_empty());
     if products == Products::Cooperative && has_rescue_rows {
         kernels.extend([Kernel::MatmulCoop(Staging::Decoded(codec)), Kernel::Scatter]);
     }
@@ -135,13 +136,14 @@ fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel>
 /// How cooperative matrices take a matrix.
 fn staging(matrix: &Matrix) -> Staging {
     match matrix {
-        Matrix::Packed(packed)
-            if (1..=4).contains(&packed.bases)
-                && (packed.scale_groups() == 1 || packed.scale_group.is_multiple_of(SCALE_COLUMNS)) =>
+        Matrix::Bitpacked(packed)
+            if (1..=4).contains(&packed.bases())
+                && (packed.layout.scale_groups() == 1
+                    || packed.layout.scale_group().is_multiple_of(SCALE_COLUMNS)) =>
         {
-            Staging::Signs(packed.bases as u8)
+            Staging::Signs(packed.bases() as u8)
         }
-        Matrix::Packed(_) => Staging::Decoded(Codec::Bits),
+        Matrix::Bitpacked(_) => Staging::Decoded(Codec::Bits),
         Matrix::Dense(dense) => Staging::Decoded(dense_codec(dense).0),
     }
 }
@@ -221,23 +223,28 @@ fn dense_part(
 }
 
 /// Bytes that one row takes in whichever of the five buffers it takes most.
-fn longest_row(packed: &Packed) -> Result<u64> {
-    if !packed.scale_group.is_multiple_of(4) {
+fn longest_row(packed: &Bitpacked) -> Result<u64> {
+    let layout = &packed.layout;
+    if !layout.scale_group().is_multiple_of(4) {
         return Err(BackendError(format!(
             "scale groups of {} columns, expected a multiple of 4",
-            packed.scale_group
+            layout.scale_group()
         )));
     }
-    let bases = packed.bases as u64;
-    let sign = bases * packed.sign_words().next_multiple_of(SIGN_WORDS) as u64 * 4;
-    let scale = bases * packed.scale_groups() as u64 * 2;
-    let code = packed.cols.div_ceil(8) as u64 * 4;
+    let sign = layout.bases() * sign_words(layout) * 4;
+    let scale = layout.bases() * layout.row_bytes(FormatPart::Scale);
+    let code = layout.row_bytes(FormatPart::RescueCode).next_multiple_of(4);
     // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
-    Ok(sign.max(scale + 4).max(if packed.rescue_rows.is_empty() { 4 } else { code }))
+    Ok(sign.max(scale + 4).max(if layout.rescued() == 0 { 4 } else { code }))
+}
+
+/// Words of one row of a sign plane, padded to what is read at a time.
+fn sign_words(layout: &Layout) -> u64 {
+    (layout.row_bytes(FormatPart::Sign) / 4).next_multiple_of(SIGN_WORDS)
 }
 
 /// The uniform block and the five buffers of codecs/bits.wgsl for some consecutive rows.
-fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<Vec<Stored>> {
+fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<Stored>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
             RowSlot::Binary(m) if binary => Some(*m as usize),
@@ -256,42 +263,32 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         })
         .collect();
 
-    let groups = packed.scale_groups();
-    let plane = |basis: usize| {
-        let rows = basis * packed.binary_rows();
-        packed.scale[(rows + binary.start) * groups..(rows + binary.end) * groups].reinterpret_cast()
-    };
-    let scale: Cow<'_, [u16]> = match packed.bases {
+    let layout = &packed.layout;
+    let plane = |basis: usize| packed.scales(basis, binary.clone()).reinterpret_cast();
+    let scale: Cow<'_, [u16]> = match packed.bases() {
         1 => plane(0).into(),
         bases => (0..bases).flat_map(plane).copied().collect(),
     };
-    let code_bytes = packed.cols.div_ceil(2);
+    let code_bytes = layout.row_bytes(FormatPart::RescueCode) as usize;
     let mut code = Vec::new();
-    for row in
-        packed.rescue_code[rescue.start * code_bytes..rescue.end * code_bytes].chunks(code_bytes.max(1))
-    {
+    for row in packed.codes(rescue.clone()).chunks(code_bytes) {
         code.extend_from_slice(row);
         code.resize(code.len().next_multiple_of(4), 0);
     }
-    let rescue_groups = packed.rescue_groups();
-    let rescue_scale: Vec<u16> = packed.rescue_scale
-        [rescue.start * rescue_groups..rescue.end * rescue_groups]
-        .iter()
-        .map(|s| s.to_bits())
-        .collect();
+    let rescue_scale: &[u16] = packed.rescue_scales(rescue).reinterpret_cast();
 
-    let group_columns = match groups {
-        1 => packed.cols.next_multiple_of(SCALE_COLUMNS),
-        _ => packed.scale_group_cols(),
+    let group_columns = match layout.scale_groups() {
+        1 => layout.cols().next_multiple_of(SCALE_COLUMNS),
+        _ => layout.scale_columns(),
     };
     let params = BitsWeight {
-        bases: packed.bases as u32,
+        bases: layout.bases() as u32,
         binary_rows: binary.len() as u32,
-        sign_words: packed.sign_words().next_multiple_of(SIGN_WORDS) as u32,
-        scale_groups: groups as u32,
+        sign_words: sign_words(layout) as u32,
+        scale_groups: layout.scale_groups() as u32,
         group_columns: group_columns as u32,
-        code_words: packed.cols.div_ceil(8) as u32,
-        rescue_groups: rescue_groups as u32,
+        code_words: code_bytes.div_ceil(4) as u32,
+        rescue_groups: layout.rescue_groups() as u32,
     };
     let storage = wgpu::BufferUsages::STORAGE;
     Ok(vec![
@@ -300,20 +297,19 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         upload_signs(device, packed, &binary)?,
         device.upload(cast_slice(&scale), storage)?,
         device.upload(&code, storage)?,
-        device.upload(cast_slice(&rescue_scale), storage)?,
+        device.upload(cast_slice(rescue_scale), storage)?,
     ])
 }
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
-fn upload_signs(device: &mut Device, packed: &Packed, binary: &ops::Range<usize>) -> Result<Stored> {
-    let words = packed.sign_words();
-    let padded = words.next_multiple_of(SIGN_WORDS);
+fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<Stored> {
+    let words = packed.layout.row_bytes(FormatPart::Sign) as usize / 4;
+    let padded = sign_words(&packed.layout) as usize;
     let plane_bytes = (binary.len() * padded) as u64 * 4;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let stored = device.handle.create(packed.bases as u64 * plane_bytes, usage)?;
-    for basis in 0..packed.bases {
-        let plane = basis * packed.binary_rows();
-        let signs = &packed.sign[(plane + binary.start) * words..(plane + binary.end) * words];
+    let stored = device.handle.create(packed.layout.bases() * plane_bytes, usage)?;
+    for basis in 0..packed.bases() {
+        let signs = packed.sign_words(basis, binary.clone());
         let offset = basis as u64 * plane_bytes;
         if words == padded {
             device.write(&stored, offset, cast_slice(signs))?;

@@ -5,7 +5,7 @@ mod recorder;
 #[cfg(test)]
 mod tests;
 
-use bitgauge_core::codec::{Form, decode_values};
+use bitgauge_core::format::{Form, decode_values};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Architecture, Decoder, Presence, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};
@@ -90,7 +90,7 @@ impl Calibration {
         match documents.iter().flatten().find(|&&id| id as usize >= vocabulary) {
             None => Ok(documents),
             Some(id) => Err(Error::new(ErrorKind::BadValue, "a calibration document does not fit the model")
-                .expected(format!("token ids below {vocabulary}"), id)
+                .expected_found(format!("token ids below {vocabulary}"), id)
                 .hint("the tokenizer belongs to another model")),
         }
     }
@@ -124,7 +124,7 @@ pub(super) fn run(
     let Some(Architecture::Decoder(decoder)) = inventory.config.as_ref().map(|config| config.architecture())
     else {
         return Err(Error::new(ErrorKind::Unsupported, "the model can't be run for calibration")
-            .expected("a known family", "another")
+            .expected_found("a known family", "another")
             .hint("--fit least-squares packs without calibration"));
     };
     let vocabulary = decoder.vocabulary as usize;
@@ -152,7 +152,7 @@ pub(super) fn run(
 }
 
 fn failed(error: &BackendError) -> Error {
-    Error::new(ErrorKind::BadValue, "calibration failed").expected("a model that can be run", error)
+    Error::new(ErrorKind::BadValue, "calibration failed").expected_found("a model that can be run", error)
 }
 
 /// Documents together, as many as fit.

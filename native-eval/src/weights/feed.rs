@@ -76,7 +76,7 @@ impl<'a> Feed<'a> {
         let artifact = inventory.artifact;
         let mut members = artifact.tensors.iter().map(|tensor| &artifact.members[tensor.member]);
         let is_deflated = members.any(|member| member.compression == Compression::Deflated);
-        let is_in_order = is_deflated || artifact.packed.is_some();
+        let is_in_order = is_deflated || artifact.compressed.is_some();
         let mut wanted: Vec<_> = inventory.weights.iter().filter_map(expected).collect();
         if !is_in_order {
             wanted.sort_by_key(|(weight, _)| stored_bytes(inventory, weight) < LARGE_BYTES);

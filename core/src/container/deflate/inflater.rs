@@ -62,18 +62,18 @@ impl Inflater {
             self.stream.decode(input, output).map_err(|fault| {
                 Error::new(ErrorKind::Malformed, "the member is not valid deflate data")
                     .at(self.stream.total_in())
-                    .expected("a deflate stream (RFC 1951)", fault)
+                    .expected_found("a deflate stream (RFC 1951)", fault)
             })?
         };
         if self.written() > self.bytes {
             return Err(Error::new(ErrorKind::TooLarge, "the member unpacks to more than it declares")
                 .at(self.taken())
-                .expected(format!("{} bytes", self.bytes), "at least one byte more"));
+                .expected_found(format!("{} bytes", self.bytes), "at least one byte more"));
         }
         if self.stream.has_ended() && self.taken() < self.stored_bytes {
             return Err(Error::new(ErrorKind::BadLayout, "bytes follow the end of the deflate stream")
                 .at(self.taken())
-                .expected(
+                .expected_found(
                     format!("a stream of {} bytes", self.stored_bytes),
                     format!("its end after {}", self.taken()),
                 ));
@@ -89,7 +89,10 @@ impl Inflater {
         let found = if self.stream.has_ended() { "the stream ends" } else { "the compressed bytes end" };
         Err(Error::new(ErrorKind::Truncated, "the member unpacks to less than it declares")
             .at(self.taken())
-            .expected(format!("{} bytes", self.bytes), format!("{found} after {} bytes", self.written())))
+            .expected_found(
+                format!("{} bytes", self.bytes),
+                format!("{found} after {} bytes", self.written()),
+            ))
     }
 }
 

@@ -21,7 +21,7 @@ fn absolute(values: &[f32]) -> Vec<f32> {
 /// `|x| · |w|ᵀ`: what a rounding error of each term is relative to. Every basis is a term of its own.
 fn magnitude(x: &[f32], w: &Matrix) -> Vec<f32> {
     let mut positive = w.clone();
-    if let Matrix::Packed(packed) = &mut positive {
+    if let Matrix::Bitpacked(packed) = &mut positive {
         packed.sign.fill(u32::MAX);
     }
     let values = Values::F32(absolute(&positive.to_f32()));
@@ -130,7 +130,7 @@ fn head_loss_matches_its_twin() {
 
 fn check_head_loss(form: Form, [t, v, h]: [usize; 3]) {
     let mut random = Random::new((t * 10_000 + v + h) as u64);
-    let spread = if matches!(form, Form::Packed { .. }) { 10.0 } else { 0.3 };
+    let spread = if matches!(form, Form::Bitpacked { .. }) { 10.0 } else { 0.3 };
     let x = random.vec(t * h, -spread, spread);
     let head = matrix(&mut random, form, v, h);
     let mut targets: Vec<u32> = (0..t).map(|_| random.below(v) as u32).collect();

@@ -1,7 +1,7 @@
 //! A backend that reads each weight when it is multiplied by, and records what it is multiplied with.
 
-use bitgauge_core::codec::decode_dense;
 use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::decode_dense;
 use bitgauge_core::{Dense, Matrix, Values};
 
 use super::MomentStore;
