@@ -1,146 +1,78 @@
 //! Every bit of the artifact in exactly one bucket.
 
-use serde::Serialize;
-
 use crate::container::Member;
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::json::{fields, names};
 use crate::tensor::Dtype;
 
-/// What a bit of the artifact is spent on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bucket {
-    /// One bit per binary parameter (per basis).
-    SignBits,
-    /// Zero bits that fill a row of signs up to 32.
-    SignPadding,
-    /// 16-bit scales of binary rows.
-    Scales,
-    /// 4-bit codes of rescue rows.
-    RescueCodes,
-    /// The unused nibble of rescue rows of odd length.
-    RescueCodePadding,
-    /// 16-bit scales of rescue rows.
-    RescueScales,
-    /// 32-bit numbers of the rescue rows.
-    RescueRowNumbers,
-    /// Weights stored without packing: norms, and matrices left dense.
-    Unpacked,
-    /// Tensors that the architecture does not know, that repeat a weight or that do not fit.
-    OtherTensors,
-    /// Headers of safetensors and GGUF files.
-    Headers,
-    /// config.json.
-    Config,
-    /// Tokenizer files.
-    Tokenizer,
-    /// Python code.
-    Code,
-    /// Every other file.
-    #[default]
-    OtherFiles,
-    /// The archive's own records and alignment.
-    Archive,
-}
-
-impl Bucket {
-    /// Every bucket, in the order of reports.
-    pub const ALL: [Self; 15] = [
-        Self::SignBits,
-        Self::SignPadding,
-        Self::Scales,
-        Self::RescueCodes,
-        Self::RescueCodePadding,
-        Self::RescueScales,
-        Self::RescueRowNumbers,
-        Self::Unpacked,
-        Self::OtherTensors,
-        Self::Headers,
-        Self::Config,
-        Self::Tokenizer,
-        Self::Code,
-        Self::OtherFiles,
-        Self::Archive,
-    ];
-
-    /// The bucket in words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SignBits => "sign bits",
-            Self::SignPadding => "sign padding",
-            Self::Scales => "scales",
-            Self::RescueCodes => "rescue codes",
-            Self::RescueCodePadding => "rescue code padding",
-            Self::RescueScales => "rescue scales",
-            Self::RescueRowNumbers => "rescue row numbers",
-            Self::Unpacked => "unpacked tensors",
-            Self::OtherTensors => "other tensors",
-            Self::Headers => "safetensors headers",
-            Self::Config => "config.json",
-            Self::Tokenizer => "tokenizer",
-            Self::Code => "code",
-            Self::OtherFiles => "other files",
-            Self::Archive => "archive records",
-        }
+names! {
+    /// What a bit of the artifact is spent on, in the order of reports. Links hold the place of each, so new ones are
+    /// appended.
+    pub enum Bucket {
+        /// One bit per binary parameter (per basis).
+        SignBits = "sign-bits": "sign bits",
+        /// Zero bits that fill a row of signs up to 32.
+        SignPadding = "sign-padding": "sign padding",
+        /// 16-bit scales of binary rows.
+        Scales = "scales",
+        /// 4-bit codes of rescue rows.
+        RescueCodes = "rescue-codes": "rescue codes",
+        /// The unused nibble of rescue rows of odd length.
+        RescueCodePadding = "rescue-code-padding": "rescue code padding",
+        /// 16-bit scales of rescue rows.
+        RescueScales = "rescue-scales": "rescue scales",
+        /// 32-bit numbers of the rescue rows.
+        RescueRowNumbers = "rescue-row-numbers": "rescue row numbers",
+        /// Weights stored without packing: norms, and matrices left dense.
+        Unpacked = "unpacked": "unpacked tensors",
+        /// Tensors that the architecture does not know, that repeat a weight or that do not fit.
+        OtherTensors = "other-tensors": "other tensors",
+        /// Headers of safetensors and GGUF files.
+        Headers = "headers": "safetensors headers",
+        /// config.json.
+        Config = "config": "config.json",
+        /// Tokenizer files.
+        Tokenizer = "tokenizer",
+        /// Python code.
+        Code = "code",
+        /// Every other file.
+        #[default]
+        OtherFiles = "other-files": "other files",
+        /// The archive's own records and alignment.
+        Archive = "archive": "archive records",
     }
 }
 
-/// Bits in one bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Entry {
-    /// What they are spent on.
-    pub bucket: Bucket,
-    /// How many, before the archive's compression.
-    pub bits: u64,
+fields! {
+    /// Bits in one bucket.
+    #[derive(Copy, Eq)]
+    pub struct Entry {
+        /// What they are spent on.
+        pub bucket: Bucket,
+        /// How many, before the archive's compression.
+        pub bits: u64,
+    }
 }
 
-/// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Accounting {
-    /// Every bucket, in the order of [`Bucket::ALL`].
-    pub buckets: Vec<Entry>,
-    /// Bits that the archive's compression saves.
-    pub saved_by_compression_bits: u64,
-    /// Eight times the artifact's bytes.
-    pub total_bits: u64,
-    /// Logical parameters in binary rows.
-    pub binary_parameters: u64,
-    /// Logical parameters in rescue rows.
-    pub rescue_parameters: u64,
-    /// Parameters of weights stored without packing.
-    pub unpacked_parameters: u64,
-    /// `total_bits` over the model's parameters, when those are known.
-    pub bits_per_parameter: Option<f64>,
+fields! {
+    /// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
+    pub struct Accounting {
+        /// Every bucket, in the order of [`Bucket::ALL`].
+        pub buckets: Vec<Entry>,
+        /// Bits that the archive's compression saves.
+        pub saved_by_compression_bits: u64,
+        /// Eight times the artifact's bytes.
+        pub total_bits: u64,
+        /// Logical parameters in binary rows.
+        pub binary_parameters: u64,
+        /// Logical parameters in rescue rows.
+        pub rescue_parameters: u64,
+        /// Parameters of weights stored without packing.
+        pub unpacked_parameters: u64,
+        /// `total_bits` over the model's parameters, when those are known.
+        pub bits_per_parameter: Option<f64>,
+    }
 }
-
-fields!(Entry { bucket, bits });
-fields!(Accounting {
-    buckets,
-    saved_by_compression_bits,
-    total_bits,
-    binary_parameters,
-    rescue_parameters,
-    unpacked_parameters,
-    bits_per_parameter
-});
-names!(Bucket {
-    SignBits = "sign-bits",
-    SignPadding = "sign-padding",
-    Scales = "scales",
-    RescueCodes = "rescue-codes",
-    RescueCodePadding = "rescue-code-padding",
-    RescueScales = "rescue-scales",
-    RescueRowNumbers = "rescue-row-numbers",
-    Unpacked = "unpacked",
-    OtherTensors = "other-tensors",
-    Headers = "headers",
-    Config = "config",
-    Tokenizer = "tokenizer",
-    Code = "code",
-    OtherFiles = "other-files",
-    Archive = "archive"
-});
 
 impl Accounting {
     /// Counts every bit of an artifact.

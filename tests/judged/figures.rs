@@ -46,7 +46,7 @@ fn every_bit_of_a_packed_model_is_in_its_bucket() {
         (Bucket::OtherTensors, 0),
     ];
     for (bucket, wanted) in expected {
-        assert_eq!(bits(&report, bucket), wanted, "{}", bucket.name());
+        assert_eq!(bits(&report, bucket), wanted, "{}", bucket.words());
     }
     let accounting = &report.accounting;
     // A second basis gives no further parameters.

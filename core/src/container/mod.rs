@@ -33,19 +33,19 @@ use crate::json::{fields, names};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
-/// What kind of thing the artifact is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ContainerKind {
-    #[default]
-    Folder,
-    Zip,
-    Safetensors,
-    Gguf,
-    Tar,
-    /// A proxy's artifact, which holds no model.
-    Json,
+names! {
+    /// What kind of thing the artifact is. Links hold the place of each, so new ones are appended.
+    #[allow(missing_docs, reason = "the names say it")]
+    pub enum ContainerKind {
+        #[default]
+        Folder = "folder",
+        Zip = "zip",
+        Safetensors = "safetensors",
+        Gguf = "gguf",
+        Tar = "tar",
+        /// A proxy's artifact, which holds no model.
+        Json = "json",
+    }
 }
 
 /// How a member's bytes are stored.
@@ -87,12 +87,14 @@ pub struct MemberHeader {
     pub metadata: Vec<MetadataEntry>,
 }
 
-/// A key of a safetensors file's metadata.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct MetadataEntry {
-    pub key: String,
-    pub value: String,
+fields! {
+    /// A key of a safetensors file's metadata.
+    #[derive(Eq)]
+    #[allow(missing_docs, reason = "the names say it")]
+    pub struct MetadataEntry {
+        pub key: String,
+        pub value: String,
+    }
 }
 
 /// How a tar is compressed as a whole.
@@ -164,13 +166,3 @@ impl Artifact {
         self.members.iter().position(|m| names::folder(&m.name) == folder && names::base(&m.name) == name)
     }
 }
-
-fields!(MetadataEntry { key, value });
-names!(ContainerKind {
-    Folder = "folder",
-    Zip = "zip",
-    Safetensors = "safetensors",
-    Gguf = "gguf",
-    Tar = "tar",
-    Json = "json"
-});

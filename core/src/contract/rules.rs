@@ -3,28 +3,19 @@
 use super::rule_set::{Limits, RuleSet};
 use crate::json::names;
 
-/// The rules of one competition, which the validator calls a pack (`--pack`, `pack` in reports).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rules {
-    /// 1 bit per native parameter.
-    #[default]
-    Binary,
-    /// 2 bits per native parameter.
-    Ternary,
+names! {
+    /// The rules of one competition, which the validator calls a pack (`--pack`, `pack` in reports).
+    /// Links hold the place of each, so new ones are appended.
+    pub enum Rules {
+        /// 1 bit per native parameter.
+        #[default]
+        Binary = "binary",
+        /// 2 bits per native parameter.
+        Ternary = "ternary",
+    }
 }
 
-names!(Rules { Binary = "binary", Ternary = "ternary" });
-
 impl Rules {
-    /// The name in options and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Binary => "binary",
-            Self::Ternary => "ternary",
-        }
-    }
-
     /// Every setting.
     pub fn rule_set(self) -> RuleSet {
         match self {

@@ -20,7 +20,7 @@ pub fn accounting(report: &Report) -> Option<Markup> {
         ])
     };
     let buckets = accounting.buckets.iter().filter(|entry| entry.bits > 0);
-    let mut rows: Vec<_> = buckets.map(|entry| line(entry.bucket.name(), entry.bits, "")).collect();
+    let mut rows: Vec<_> = buckets.map(|entry| line(entry.bucket.words(), entry.bits, "")).collect();
     if accounting.saved_by_compression_bits > 0 {
         rows.push(line("saved by compression", accounting.saved_by_compression_bits, "−"));
     }

@@ -174,7 +174,7 @@ fn accounting_table(report: &Report) -> Table {
         vec![format!("  {name}"), text::bits_as_bytes(bits), share(bits), per_parameter(bits)]
     };
     let used = accounting.buckets.iter().filter(|entry| entry.bits > 0);
-    let mut rows: Vec<_> = used.map(|entry| row(entry.bucket.name(), entry.bits)).collect();
+    let mut rows: Vec<_> = used.map(|entry| row(entry.bucket.words(), entry.bits)).collect();
     if accounting.saved_by_compression_bits > 0 {
         let saved = accounting.saved_by_compression_bits;
         let minus = |cell: String| format!("-{cell}");

@@ -29,18 +29,6 @@ const VERSION_WITH_SOURCE: u8 = 2;
 const KEY: &str = "r=";
 /// Bytes of the CRC-32 at the end.
 const CHECKSUM_BYTES: usize = 4;
-/// The kinds of artifact by their number. New ones are appended.
-const KINDS: [ContainerKind; 6] = [
-    ContainerKind::Folder,
-    ContainerKind::Zip,
-    ContainerKind::Safetensors,
-    ContainerKind::Gguf,
-    ContainerKind::Tar,
-    ContainerKind::Json,
-];
-/// The packs by their number.
-const RULES: [Rules; 2] = [Rules::Binary, Rules::Ternary];
-
 /// How much of a report goes into a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
@@ -161,31 +149,12 @@ fn known_counts(artifact: &ArtifactSummary, model: Option<&ModelSummary>) -> [Op
     [Some(artifact.size_bytes), model.and_then(|model| model.parameters)]
 }
 
-/// A kind's place in [`KINDS`]. A kind that is new here is appended there.
-fn kind_number(kind: ContainerKind) -> u8 {
-    match kind {
-        ContainerKind::Folder => 0,
-        ContainerKind::Zip => 1,
-        ContainerKind::Safetensors => 2,
-        ContainerKind::Gguf => 3,
-        ContainerKind::Tar => 4,
-        ContainerKind::Json => 5,
-    }
-}
-
-/// Where these rules stand in [`RULES`].
-fn rules_number(rules: Rules) -> u8 {
-    match rules {
-        Rules::Binary => 0,
-        Rules::Ternary => 1,
-    }
-}
-
 fn write_artifact(out: &mut Writer, report: &Report) {
     let artifact = &report.artifact;
     out.text(&report.bitgauge_version);
     out.text(&artifact.name);
-    out.byte(kind_number(artifact.kind) | rules_number(report.pack) << 4);
+    // Their places in `ALL`, where new ones are appended.
+    out.byte(artifact.kind as u8 | (report.pack as u8) << 4);
     out.number(artifact.size_bytes);
     out.option(artifact.sha256.as_deref(), Writer::sha256);
 }
@@ -194,8 +163,8 @@ fn read_artifact(from: &mut Reader) -> Result<(String, ArtifactSummary, Rules)> 
     let version = from.text()?;
     let name = from.text()?;
     let byte = from.byte()?;
-    let kind = from.entry(&KINDS, byte & 0xf, "a kind of artifact")?;
-    let rules = from.entry(&RULES, byte >> 4, "a pack")?;
+    let kind = from.entry(&ContainerKind::ALL, byte & 0xf, "a kind of artifact")?;
+    let rules = from.entry(&Rules::ALL, byte >> 4, "a pack")?;
     let size_bytes = from.number()?;
     if size_bytes.checked_mul(8).is_none() {
         return Err(from.fault("the artifact's size is out of range", "less than 2^61 bytes", size_bytes));
