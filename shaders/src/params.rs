@@ -45,6 +45,7 @@ pub trait Params {
 /// Uniform blocks: a struct of 32-bit scalars each.
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($member:ident: $kind:ty),* $(,)? })*) => {$(
+        #[doc = concat!("The uniform block `", stringify!($name), "` of the WGSL.")]
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
         #[allow(missing_docs, reason = "the members are documented in the WGSL struct of this name")]
@@ -65,8 +66,10 @@ macro_rules! params {
 pub(crate) use params;
 
 params! {
+    ///
     /// Of the dense codecs: `f32.wgsl`, `f16.wgsl`, `bf16.wgsl`.
     DenseWeight { row_quads: u32 }
+    ///
     /// Of `bits.wgsl`.
     BitsWeight {
         bases: u32,

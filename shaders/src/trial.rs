@@ -20,8 +20,6 @@ pub enum Operand {
     Output(usize),
     /// The same vector for every row.
     Vector(Vec<f32>),
-    /// The same whole numbers for every row.
-    Indices(Vec<u32>),
 }
 
 /// Makes a call for rows that lie in memory like this.
@@ -69,11 +67,10 @@ impl Trial {
         self
     }
 
-    /// With whole numbers as the next operand.
+    /// With whole numbers as the next operand: a vector of their bits.
     #[must_use]
-    pub fn indices(mut self, values: Vec<u32>) -> Self {
-        self.operands.push(Operand::Indices(values));
-        self
+    pub fn indices(self, values: &[u32]) -> Self {
+        self.vector(values.iter().copied().map(f32::from_bits).collect())
     }
 
     /// With rows of so many columns to be written as the next operand.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bitgauge_shaders::Kernel;
 use bitgauge_shaders::trial::{Operand, Trial};
-use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, GpuIndices, GpuVector, RowOperand};
+use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, GpuVector, RowOperand};
 
 use crate::kernels::{Case, SMALL_LIMIT, limit_name, patch, poisoned, put};
 
@@ -38,7 +38,15 @@ fn case(kernel: Kernel, trial: &Rc<Trial>, limit: Option<u64>) -> Case {
 enum Uploaded {
     Rows(GpuBuffer),
     Vector(GpuVector),
-    Indices(GpuIndices),
+}
+
+impl Uploaded {
+    fn operand(&self) -> RowOperand<'_> {
+        match self {
+            Self::Rows(buffer) => RowOperand::Rows(buffer),
+            Self::Vector(vector) => RowOperand::Vector(vector),
+        }
+    }
 }
 
 fn run(backend: &mut GpuBackend, trial: &Trial, flips: bool) -> Result<Vec<f32>> {
@@ -54,27 +62,12 @@ fn run(backend: &mut GpuBackend, trial: &Trial, flips: bool) -> Result<Vec<f32>>
             }
             Operand::Output(columns) => Uploaded::Rows(poisoned(backend, trial.rows, *columns)?),
             Operand::Vector(values) => Uploaded::Vector(backend.upload_vector(values)?),
-            Operand::Indices(values) => Uploaded::Indices(backend.upload_indices(values)?),
         });
     }
-    let operands: Vec<RowOperand<'_>> = uploaded
-        .iter()
-        .map(|operand| match operand {
-            Uploaded::Rows(buffer) => RowOperand::Rows(buffer),
-            Uploaded::Vector(vector) => RowOperand::Vector(vector),
-            Uploaded::Indices(indices) => RowOperand::Indices(indices),
-        })
-        .collect();
-    let rows: Vec<_> = operands
-        .iter()
-        .filter_map(|operand| match operand {
-            RowOperand::Rows(buffer) => Some(buffer.row()),
-            RowOperand::Vector(_) | RowOperand::Indices(_) => None,
-        })
-        .collect();
+    let operands: Vec<RowOperand<'_>> = uploaded.iter().map(Uploaded::operand).collect();
+    let rows: Vec<_> =
+        operands.iter().filter_map(|operand| operand.rows()).map(|buffer| buffer.row()).collect();
     backend.run_rows(&(trial.call)(&rows), &operands)?;
-    match operands[trial.output] {
-        RowOperand::Rows(buffer) => backend.read(buffer),
-        RowOperand::Vector(_) | RowOperand::Indices(_) => Err(BackendError("the result is no rows".into())),
-    }
+    let result = operands[trial.output].rows().expect("the result of a trial has rows");
+    backend.read(result)
 }

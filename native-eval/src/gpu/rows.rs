@@ -3,12 +3,11 @@
 use bitgauge_shaders::Call;
 use bitgauge_shaders::kernels::{add, bias, head_norm, rms_norm, rotary, swiglu};
 
+use super::batch::Turns;
 use super::memory::spans;
-use super::recorder::{Dispatch, Range};
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::recorder::{BufferRange, Dispatch};
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
+use crate::backend::{Result, whole_heads, wrong_shape};
 
 /// What a kernel that takes each row by itself is given.
 #[derive(Debug, Clone, Copy)]
@@ -17,18 +16,18 @@ pub enum RowOperand<'a> {
     Rows(&'a GpuBuffer),
     /// The same vector for every row.
     Vector(&'a GpuVector),
-    /// The same whole numbers for every row.
-    Indices(&'a GpuIndices),
 }
 
-use RowOperand::{Indices, Rows, Vector};
+use RowOperand::{Rows, Vector};
 
-/// Cosines and sines of every token's angles, kept while the same positions are asked for.
-pub(super) struct Turns {
-    positions: u64,
-    frequencies: u64,
-    /// `[T, 2 n]`: cosine and sine of each angle.
-    values: GpuBuffer,
+impl<'a> RowOperand<'a> {
+    /// The rows, if it has rows.
+    pub fn rows(self) -> Option<&'a GpuBuffer> {
+        match self {
+            Rows(buffer) => Some(buffer),
+            Vector(_) => None,
+        }
+    }
 }
 
 impl GpuBackend {
@@ -38,30 +37,21 @@ impl GpuBackend {
     /// # Errors
     /// Operands with different numbers of rows, a row over the binding limit, or a failure of the device.
     pub fn run_rows(&mut self, call: &Call, operands: &[RowOperand<'_>]) -> Result<()> {
-        let buffers = operands.iter().filter_map(|operand| match operand {
-            Rows(buffer) => Some(*buffer),
-            Vector(_) | Indices(_) => None,
-        });
-        let mut buffers = buffers.peekable();
-        let Some(rows) = buffers.peek().map(|first| first.rows) else { return Ok(()) };
+        let Some(first) = operands.iter().find_map(|operand| operand.rows()) else { return Ok(()) };
         let mut row_bytes = 0;
-        for buffer in buffers {
-            buffer.expect(call.kernel.name(), rows, buffer.cols)?;
+        for buffer in operands.iter().filter_map(|operand| operand.rows()) {
+            buffer.expect(call.kernel.name(), first.rows, buffer.cols)?;
             row_bytes = row_bytes.max(buffer.row_bytes());
         }
-        for span in spans(rows, row_bytes, self.limit, usize::MAX)? {
-            let ranges: Vec<Range<'_>> = operands
-                .iter()
-                .map(|operand| match operand {
-                    Rows(buffer) => buffer.range(&span),
-                    Vector(vector) => vector.range(),
-                    Indices(indices) => indices.range(),
-                })
-                .collect();
+        for span in spans(first.rows, row_bytes, self.limit, usize::MAX)? {
+            let range = |operand: &RowOperand<'_>| match operand {
+                Rows(buffer) => buffer.range(&span),
+                Vector(vector) => vector.range(),
+            };
             let dispatch = Dispatch {
                 kernel: call.kernel,
                 params: call.params.clone(),
-                ranges: &ranges,
+                ranges: &operands.iter().map(range).collect::<Vec<BufferRange<'_>>>(),
                 weights: None,
                 grid: [span.len(), 1, 1],
                 flops: span.len() as u64 * call.flops_per_row,
@@ -85,42 +75,40 @@ impl GpuBackend {
 
     pub(super) fn run_head_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
         let head_dim = weight.values.len();
-        heads("head_norm", x.cols, head_dim)?;
+        whole_heads("head_norm: input", x.cols, head_dim)?;
         self.run_rows(&head_norm::call(x.row(), head_dim as u32, eps), &[Rows(x), Vector(weight)])
     }
 
     pub(super) fn run_rotary(
         &mut self,
         x: &GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         frequencies: &GpuVector,
         head_dim: usize,
     ) -> Result<()> {
-        x.expect("rotary: input", positions.values.len(), x.cols)?;
-        heads("rotary", x.cols, head_dim)?;
+        x.expect("rotary: input", batch.host.tokens(), x.cols)?;
+        whole_heads("rotary: input", x.cols, head_dim)?;
         let pairs = frequencies.values.len();
         if 2 * pairs > head_dim {
-            return Err(BackendError(format!(
-                "rotary: {pairs} frequencies for heads of {head_dim} channels"
-            )));
+            return Err(wrong_shape("rotary: frequencies", format!("at most {}", head_dim / 2), pairs));
         }
-        let turns = match self.turns.take() {
-            Some(turns) if (turns.positions, turns.frequencies) == (positions.id, frequencies.id) => turns,
-            _ => self.compute_turns(positions, frequencies)?,
+        let turns = match batch.turns.take() {
+            Some(turns) if turns.frequencies == frequencies.stored.buffer => turns,
+            _ => self.compute_turns(batch, frequencies)?,
         };
         let call = rotary::call(x.row(), turns.values.row(), head_dim as u32);
         self.run_rows(&call, &[Rows(x), Rows(&turns.values)])?;
-        self.turns = Some(turns);
+        batch.turns.replace(Some(turns));
         Ok(())
     }
 
     /// The angle is rounded to f32, as models are trained; its sine and cosine are not.
-    fn compute_turns(&mut self, positions: &GpuIndices, frequencies: &GpuVector) -> Result<Turns> {
+    fn compute_turns(&mut self, batch: &GpuBatch, frequencies: &GpuVector) -> Result<Turns> {
         let values =
-            self.pool.take(&self.device.handle, positions.values.len(), 2 * frequencies.values.len())?;
+            self.pool.take(&self.device.handle, batch.host.tokens(), 2 * frequencies.values.len())?;
         let stride = values.stride();
         let mut turns = vec![0.0f32; values.rows * stride];
-        for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(&positions.values) {
+        for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(batch.host.positions()) {
             for (turn, frequency) in row.chunks_exact_mut(2).zip(&frequencies.values) {
                 let (sin, cos) = f64::from(*position as f32 * frequency).sin_cos();
                 turn.copy_from_slice(&[cos as f32, sin as f32]);
@@ -129,7 +117,7 @@ impl GpuBackend {
         // The buffer may have been used before: what was recorded on it must run first.
         self.recorder.flush(&mut self.device)?;
         self.device.write(&values.stored, 0, bytemuck::cast_slice(&turns))?;
-        Ok(Turns { positions: positions.id, frequencies: frequencies.id, values })
+        Ok(Turns { frequencies: frequencies.stored.buffer.clone(), values })
     }
 
     pub(super) fn run_swiglu(&mut self, gate: &GpuBuffer, up: &GpuBuffer) -> Result<()> {
@@ -146,14 +134,4 @@ impl GpuBackend {
         x.expect("bias: input", x.rows, bias.values.len())?;
         self.run_rows(&bias::call(x.row()), &[Rows(x), Vector(bias)])
     }
-}
-
-/// Heads of `head_dim` channels in a row of `cols`.
-pub(super) fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
-    if head_dim == 0 || !cols.is_multiple_of(head_dim) {
-        return Err(BackendError(format!(
-            "{operation}: rows of {cols} values are not whole heads of {head_dim}"
-        )));
-    }
-    Ok(cols / head_dim)
 }

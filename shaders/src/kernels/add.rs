@@ -1,15 +1,8 @@
 //! Adds rows to the residual stream.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::trial::{Random, SIZES, Trial};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    Add { quads: u32 }
-}
+params! { Add { quads: u32 } }
 
 /// One rounding, the same on both sides.
 pub const BOUND: f64 = 0.0;

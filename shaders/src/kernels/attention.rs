@@ -1,13 +1,12 @@
 //! Causal softmax attention.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
-use crate::parts::Part;
+use super::prelude::*;
 
 params! {
-    /// Of the kernel.
-    Attention { queries: u32, first_query: u32, first_key: u32, group: u32, head_dim: u32, q_stride: u32, kv_stride: u32, scale: f32 }
+    Attention {
+        queries: u32, first_query: u32, first_key: u32, group: u32, head_dim: u32, q_stride: u32,
+        kv_stride: u32, scale: f32,
+    }
 }
 
 /// Scores of up to 256 products, exponentials, and up to 257 weighted values.

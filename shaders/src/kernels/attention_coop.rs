@@ -1,24 +1,14 @@
 //! Causal softmax attention through cooperative matrices.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
+use super::prelude::*;
 use crate::kernels::matmul_coop::ENABLE;
-use crate::params::params;
-use crate::parts::Part;
-use crate::variants::HeadTiles;
 
 pub use super::attention::twin;
 
 params! {
-    /// Of the kernel.
     AttentionCoop {
-        tokens: u32,
-        first_tile: u32,
-        group: u32,
-        q_stride: u32,
-        kv_stride: u32,
-        out_stride: u32,
-        scale: f32,
+        tokens: u32, first_tile: u32, group: u32, q_stride: u32, kv_stride: u32, out_stride: u32, scale: f32,
+
     }
 }
 

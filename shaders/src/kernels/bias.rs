@@ -1,15 +1,8 @@
 //! Adds a bias to every row.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::trial::{Random, SIZES, Trial};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    Bias { columns: u32, stride: u32 }
-}
+params! { Bias { columns: u32, stride: u32 } }
 
 /// One rounding, the same on both sides.
 pub const BOUND: f64 = 0.0;

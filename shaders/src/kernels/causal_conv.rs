@@ -1,13 +1,8 @@
 //! The convolution over the last few tokens in front of the delta rule.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    CausalConv { columns: u32, stride: u32, taps: u32, first_token: u32, before: u32 }
-}
+params! { CausalConv { columns: u32, stride: u32, taps: u32, first_token: u32, before: u32 } }
 
 /// Up to 5 products and an exponential.
 pub const BOUND: f64 = 5e-7;

@@ -1,15 +1,8 @@
 //! The gates of the delta rule.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::trial::{Random, Trial, far_out};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    DecayGates { heads: u32, stride: u32 }
-}
+params! { DecayGates { heads: u32, stride: u32 } }
 
 /// An exponential, a logarithm or a quotient, and a product.
 pub const BOUND: f64 = 5e-7;

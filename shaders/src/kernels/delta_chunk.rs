@@ -1,25 +1,14 @@
 //! What the delta rule needs of each chunk of tokens by itself: the first half of `delta_rule`, and tested
 //! with it.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
-use crate::variants::Heads;
+use super::prelude::*;
 
 pub use super::delta_rule::{BOUND, twin};
 
 params! {
-    /// Of the kernel.
     DeltaChunk {
-        key_dim: u32,
-        group: u32,
-        key_heads: u32,
-        first_chunk: u32,
-        first_token: u32,
-        mixed_stride: u32,
-        gate_stride: u32,
-        out_stride: u32,
-        scale: f32,
+        key_dim: u32, group: u32, key_heads: u32, first_chunk: u32, first_token: u32, mixed_stride: u32,
+        gate_stride: u32, out_stride: u32, scale: f32,
     }
 }
 

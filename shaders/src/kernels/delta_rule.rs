@@ -1,14 +1,12 @@
 //! The gated delta rule.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
-use crate::parts::Part;
-use crate::variants::Heads;
+use super::prelude::*;
 
 params! {
-    /// Of the kernel.
-    DeltaRule { key_dim: u32, value_dim: u32, group: u32, key_heads: u32, first_document: u32, first_token: u32, mixed_stride: u32, gate_stride: u32, matrix_stride: u32, out_stride: u32, scale: f32 }
+    DeltaRule {
+        key_dim: u32, value_dim: u32, group: u32, key_heads: u32, first_document: u32, first_token: u32,
+        mixed_stride: u32, gate_stride: u32, matrix_stride: u32, out_stride: u32, scale: f32,
+    }
 }
 
 /// Sums of up to 128 products, through a triangular system of 64 rows and several chunks.

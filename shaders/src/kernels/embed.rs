@@ -1,15 +1,9 @@
 //! The rows of a table of weights.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
-use crate::variants::Codec;
+use super::prelude::*;
 use bitgauge_core::Matrix;
 
-params! {
-    /// Of the kernel.
-    Embed { first_token: u32, first_row: u32, rows: u32, quads: u32, stride: u32 }
-}
+params! { Embed { first_token: u32, first_row: u32, rows: u32, quads: u32, stride: u32 } }
 
 /// The codecs and their sums of bases are exact.
 pub const BOUND: f64 = 0.0;

@@ -1,16 +1,8 @@
 //! RMS norm over the channels of each head, then a gate.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::parts::Part;
-use crate::trial::{EPS, HEADS, Random, Trial, far_out};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    GatedNorm { heads: u32, head_dim: u32, stride: u32, eps: f32 }
-}
+params! { GatedNorm { heads: u32, head_dim: u32, stride: u32, eps: f32 } }
 
 /// Up to 64 squares summed in f32, a square root, an exponential and four products.
 pub const BOUND: f64 = 1e-6;

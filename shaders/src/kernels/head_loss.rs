@@ -1,15 +1,9 @@
 //! The loss of each token, a block of logits at a time.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
-use crate::parts::Part;
+use super::prelude::*;
 use bitgauge_core::Matrix;
 
-params! {
-    /// Of the kernel.
-    HeadLoss { first_token: u32, first_row: u32, columns: u32, stride: u32, starts: u32 }
-}
+params! { HeadLoss { first_token: u32, first_row: u32, columns: u32, stride: u32, starts: u32 } }
 
 /// Logits as of `matmul`, whose errors the logarithm of the sum averages out.
 pub const BOUND: f64 = 2e-6;

@@ -1,16 +1,8 @@
 //! RMS norm over the channels of each head.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::parts::Part;
-use crate::trial::{EPS, Random, Trial};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    HeadNorm { heads: u32, head_dim: u32, stride: u32, eps: f32 }
-}
+params! { HeadNorm { heads: u32, head_dim: u32, stride: u32, eps: f32 } }
 
 /// Up to 128 squares summed in f32, a square root and two products.
 pub const BOUND: f64 = 5e-7;

@@ -1,16 +1,8 @@
 //! L2 norm over the channels of the first heads of a row.
 
-use crate::declaration::Access::{Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::parts::Part;
-use crate::trial::{EPS, HEADS, Random, Trial};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    L2Norm { heads: u32, head_dim: u32, stride: u32, eps: f32 }
-}
+params! { L2Norm { heads: u32, head_dim: u32, stride: u32, eps: f32 } }
 
 /// Up to 64 squares summed in f32, a square root and a product.
 pub const BOUND: f64 = 1e-6;

@@ -1,15 +1,13 @@
 //! Products with weights, in f32.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
-use crate::parts::Part;
-use crate::variants::Codec;
+use super::prelude::*;
 use bitgauge_core::Matrix;
 
 params! {
-    /// Of `matmul`, `matmul_f16` and `matmul_coop`.
-    Matmul { tokens: u32, columns: u32, x_stride: u32, first_row: u32, rows: u32, out_quad: u32, out_stride: u32 }
+    Matmul {
+        tokens: u32, columns: u32, x_stride: u32, first_row: u32, rows: u32, out_quad: u32, out_stride: u32,
+
+    }
 }
 
 /// Up to 257 products, each sum rounded to f32: a few dozen units in the last place (6e-8).

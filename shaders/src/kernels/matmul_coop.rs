@@ -1,10 +1,7 @@
 //! Products with weights through cooperative matrices.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
+use super::prelude::*;
 use crate::kernels::matmul::Matmul;
-use crate::parts::Part;
-use crate::variants::Staging;
 
 pub use super::matmul_f16::twin;
 

@@ -1,10 +1,7 @@
 //! Products with weights, with factors of f16.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
+use super::prelude::*;
 use crate::kernels::matmul::{self, Matmul};
-use crate::parts::Part;
-use crate::variants::Codec;
 use bitgauge_core::{Dense, Matrix, Values};
 use half::f16;
 

@@ -27,11 +27,20 @@ pub mod split_heads;
 pub mod swiglu;
 pub mod to_f16;
 
-use crate::declaration::{Access, Declaration};
 use crate::params::Layout;
-use crate::parts::Part;
-use crate::trial::Trial;
-use crate::variants::{Codec, HeadTiles, Heads, Staging, Variant};
+use crate::variants::Variant;
+use prelude::*;
+
+/// What the files of kernels use.
+mod prelude {
+    pub(super) use super::Kernel;
+    pub(super) use crate::declaration::Access::{self, Read, Uniform, Write};
+    pub(super) use crate::declaration::{Call, Declaration, Row};
+    pub(super) use crate::params::params;
+    pub(super) use crate::parts::Part;
+    pub(super) use crate::trial::{EPS, HEADS, Random, SIZES, Trial, far_out};
+    pub(super) use crate::variants::{Codec, HeadTiles, Heads, Staging};
+}
 
 /// Makes the set of kernels out of modules, variants of [`Kernel`], and what those come in several of.
 macro_rules! kernels {

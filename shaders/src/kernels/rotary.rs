@@ -1,14 +1,8 @@
 //! Rotary position embedding.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    Rotary { heads: u32, head_dim: u32, pairs: u32, stride: u32, turn_stride: u32 }
-}
+params! { Rotary { heads: u32, head_dim: u32, pairs: u32, stride: u32, turn_stride: u32 } }
 
 /// Two products and a sum, with sines rounded to f32.
 pub const BOUND: f64 = 2e-7;

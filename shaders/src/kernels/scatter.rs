@@ -1,14 +1,11 @@
 //! Puts the products of rescue rows where they belong.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::trial::{Random, SIZES, Trial};
+use super::prelude::*;
 
 params! {
-    /// Of the kernel.
-    Scatter { columns: u32, first: u32, first_place: u32, x_stride: u32, out_start: u32, out_stride: u32 }
+    Scatter {
+        columns: u32, first: u32, first_place: u32, x_stride: u32, out_start: u32, out_stride: u32,
+    }
 }
 
 /// Copies are exact.
@@ -42,7 +39,7 @@ fn trials() -> Vec<Trial> {
         twin(&x, &places, columns, &mut want);
         Trial::new(format!("[{rows}, {columns}]"), rows, call)
             .rows(x)
-            .indices(places)
+            .indices(&places)
             .output(columns)
             .wants(2, want)
             .fault("= x[group.x", "= 1.001 * x[group.x")

@@ -1,15 +1,8 @@
 //! The gate of attention.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::trial::{Random, SIZES, Trial, far_out};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    SigmoidGate { quads: u32 }
-}
+params! { SigmoidGate { quads: u32 } }
 
 /// An exponential, a quotient and a product.
 pub const BOUND: f64 = 5e-7;

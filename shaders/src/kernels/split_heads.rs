@@ -1,15 +1,8 @@
 //! Cuts each head in two.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::{Call, Declaration, Row};
-use crate::kernels::Kernel;
-use crate::params::params;
-use crate::trial::{HEADS, Random, Trial};
+use super::prelude::*;
 
-params! {
-    /// Of the kernel.
-    SplitHeads { heads: u32, head_dim: u32, x_stride: u32, stride: u32 }
-}
+params! { SplitHeads { heads: u32, head_dim: u32, x_stride: u32, stride: u32 } }
 
 /// Copies are exact.
 pub const BOUND: f64 = 0.0;

@@ -1,15 +1,9 @@
 //! Activations as the tiles of f16 that cooperative matrices take.
 
-use crate::declaration::Access::{Read, Uniform, Write};
-use crate::declaration::Declaration;
-use crate::params::params;
-use crate::parts::Part;
+use super::prelude::*;
 use half::f16;
 
-params! {
-    /// Of the kernel.
-    ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32, interleaved: u32 }
-}
+params! { ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32, interleaved: u32 } }
 
 /// The conversion rounds once.
 pub const BOUND: f64 = 0.0;
