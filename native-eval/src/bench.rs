@@ -275,7 +275,7 @@ pub fn run<B: Backend>(
 fn failed(error: LoadError) -> BackendError {
     match error {
         LoadError::Backend(error) => error,
-        LoadError::Artifact(error) | LoadError::NotFinite(error) => BackendError(error.to_string()),
+        LoadError::Artifact(error) | LoadError::NotFinite(error) => error.into(),
     }
 }
 
@@ -367,7 +367,7 @@ fn peak_resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CpuBackend;
+    use crate::cpu::CpuBackend;
 
     #[test]
     fn work_is_counted_as_published() {

@@ -13,11 +13,12 @@ use bitgauge_core::contract::{Environment, Halt, Limits, RuleSet, choose_documen
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::Backend;
+use crate::local_files::LocalFiles;
 use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
+use crate::source::Source;
 use crate::tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 use crate::weights::{LoadError, load};
-use crate::{LocalFiles, Source};
 
 /// Longest stub that is read.
 const STUB_BYTES: u64 = 16 << 20;
@@ -148,7 +149,7 @@ impl Benchmark<'_> {
             LoadError::Artifact(error) => Halt::from(error.within(source.name())),
             // The validator loads such a model, and its loss is then not finite.
             LoadError::NotFinite(_) => Raised::runtime(NOT_FINITE).into(),
-            LoadError::Backend(error) => device_fault(&error).into(),
+            LoadError::Backend(error) => error.0.into(),
         })?;
         let parameters = inventory.parameters().unwrap_or(0);
         let batch_size = self.environment.batch_size();
@@ -160,7 +161,7 @@ impl Benchmark<'_> {
         };
         let result = score(backend, &model, &ids, &settings, scoring).map_err(|error| match error {
             ScoreError::Raised(raised) => Halt::Raised(raised),
-            ScoreError::Backend(error) => device_fault(&error).into(),
+            ScoreError::Backend(error) => error.0.into(),
         })?;
         let device = backend.runtime_name();
         Ok(self.measured(&result, parameters, device, tokenizer.id))
@@ -239,9 +240,4 @@ fn io_fault(error: &std::io::Error, path: &Path) -> Error {
     Error::new(ErrorKind::Io, "the artifact can't be read")
         .within(path.display())
         .expected_found("a file or folder", error)
-}
-
-fn device_fault(error: &BackendError) -> Error {
-    Error::new(ErrorKind::Unsupported, "the device can't score this model")
-        .expected_found("a working device", error)
 }

@@ -7,7 +7,9 @@ use bitgauge_core::contract::python::Value;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 
 use crate::documents::TextTokenizer;
-use crate::{LocalFiles, Source, input};
+use crate::input;
+use crate::local_files::LocalFiles;
+use crate::source::Source;
 
 const FILE: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";

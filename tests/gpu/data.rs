@@ -4,6 +4,7 @@ use bitgauge_core::format::{Layout, bits};
 use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::Codec;
 use half::{bf16, f16};
+use native_eval::Batch;
 
 /// SplitMix64: small, seeded, and good enough to avoid patterns.
 pub struct Random(pub u64);
@@ -152,7 +153,16 @@ pub fn flip(matrix: &Matrix, row: usize) -> Matrix {
     matrix
 }
 
-/// Positions of documents of these lengths, laid end to end.
-pub fn positions(lengths: &[usize]) -> Vec<u32> {
-    lengths.iter().flat_map(|len| 0..*len as u32).collect()
+/// Documents of these lengths, all of the id 0.
+pub fn batch(lengths: &[usize]) -> Batch {
+    let mut batch = Batch::default();
+    lengths.iter().for_each(|&length| batch.push(&vec![0; length]));
+    batch
+}
+
+/// One document with these targets.
+pub fn with_targets(targets: &[u32]) -> Batch {
+    let mut batch = batch(&[targets.len()]);
+    batch.targets = targets.to_vec();
+    batch
 }

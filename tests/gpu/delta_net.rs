@@ -4,7 +4,7 @@
 use bitgauge_shaders::{Heads, Kernel, twins};
 use native_eval::{Backend, DeltaRule};
 
-use crate::data::{Random, positions};
+use crate::data::{Random, batch};
 use crate::kernels::{Case, SMALL_LIMIT, flipped, limit_name, patch, poisoned, put};
 
 /// Copies are exact.
@@ -96,13 +96,14 @@ fn causal_conv() -> Vec<Case> {
         [(&[1], 1, 4), (&[33, 32], 31, 4), (&[63, 1, 65], 130, 3), (&[257], 64, 1), (&[2, 60, 3], 200, 5)];
     for (documents, channels, taps) in sizes {
         for limit in [None, Some(SMALL_LIMIT)] {
-            let positions = positions(documents);
+            let batch = batch(documents);
+            let positions = batch.positions();
             let tokens = positions.len();
             let mut random = Random(121);
             let x = random.values(positions.len() * channels);
             let weight = random.values(taps * channels);
             let mut want = vec![0.0; x.len()];
-            twins::causal_conv(&x, &weight, &positions, &mut want);
+            twins::causal_conv(&x, &weight, positions, &mut want);
             let mut patches = vec![patch(Kernel::CausalConv, "sum / (1.0 + exp", "sum / (1.001 + exp")];
             if documents.len() > 1 && taps > 1 {
                 // A document that sees the one in front of it.
@@ -122,9 +123,9 @@ fn causal_conv() -> Vec<Case> {
                 run: Box::new(move |backend, flips| {
                     let x = put(backend, &flipped(&x, flips), channels)?;
                     let weight = backend.upload_vector(&weight)?;
-                    let positions = backend.upload_indices(&positions)?;
+                    let batch = backend.upload_batch(&batch)?;
                     let mut out = poisoned(backend, tokens, channels)?;
-                    backend.causal_conv(&x, &weight, &positions, &mut out)?;
+                    backend.causal_conv(&x, &weight, &batch, &mut out)?;
                     backend.read(&out)
                 }),
             });
@@ -249,7 +250,8 @@ fn delta_rule() -> Vec<Case> {
 }
 
 fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> Case {
-    let positions = positions(lengths);
+    let batch = batch(lengths);
+    let positions = batch.positions();
     let tokens = positions.len();
     let mut random = Random(161);
     let mut mixed = random.values(tokens * shape.mixed_width());
@@ -263,7 +265,7 @@ fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> C
     let beta: Vec<f32> = (0..tokens * shape.value_heads).map(|_| 0.1 + 0.9 * random.unit()).collect();
     let mut want = vec![0.0; tokens * shape.value_width()];
     let sizes = [shape.key_heads, shape.value_heads, shape.key_dim, shape.value_dim];
-    twins::delta_rule(&mixed, &decay, &beta, &positions, sizes, shape.interleaved, &mut want);
+    twins::delta_rule(&mixed, &decay, &beta, positions, sizes, shape.interleaved, &mut want);
     Case {
         name: format!(
             "delta_rule, {lengths:?} tokens, {}/{} x {}/{}{}{}",
@@ -285,9 +287,9 @@ fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> C
             let mixed = put(backend, &mixed, shape.mixed_width())?;
             let decay = put(backend, &decay, shape.value_heads)?;
             let beta = put(backend, &beta, shape.value_heads)?;
-            let positions = backend.upload_indices(&positions)?;
+            let batch = backend.upload_batch(&batch)?;
             let mut out = poisoned(backend, tokens, shape.value_width())?;
-            backend.delta_rule(&mixed, &decay, &beta, &positions, shape, &mut out)?;
+            backend.delta_rule(&mixed, &decay, &beta, &batch, shape, &mut out)?;
             backend.read(&out)
         }),
     }

@@ -4,7 +4,7 @@
 use bitgauge_shaders::{Kernel, Staging, twins};
 use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
 
-use crate::data::{Form, Random, Rescue, flip, matrix, positions};
+use crate::data::{Form, Random, Rescue, batch, flip, matrix, with_targets};
 use crate::kernels::{Case, flipped, limit_name, patch, poisoned, put};
 use crate::linear::{decoding_faults, pairs};
 
@@ -128,8 +128,8 @@ fn head_loss() -> Vec<Case> {
             run: Box::new(move |backend, flips| {
                 let x = put(backend, &flipped(&x, flips), h)?;
                 let head = backend.upload_matrix(head.clone())?;
-                let targets = backend.upload_indices(&targets)?;
-                backend.head_loss(&x, &head, &targets)
+                let batch = backend.upload_batch(&with_targets(&targets))?;
+                backend.head_loss(&x, &head, &batch)
             }),
         }
     });
@@ -154,14 +154,15 @@ fn attention_coop() -> Vec<Case> {
         (&[70, 9], [2, 1, 256]),
     ];
     let cases = sizes.into_iter().map(|(documents, [heads, kv_heads, d])| {
-        let positions = positions(documents);
+        let batch = batch(documents);
+        let positions = batch.positions();
         let tokens = positions.len();
         let mut random = Random(161);
         let q = rounded(&random.values(tokens * heads * d));
         let k = rounded(&random.values(tokens * kv_heads * d));
         let v = rounded(&random.values(tokens * kv_heads * d));
         let mut want = vec![0.0; q.len()];
-        twins::attention(&q, &k, &v, &positions, heads, kv_heads, d, &mut want);
+        twins::attention(&q, &k, &v, positions, heads, kv_heads, d, &mut want);
         let kernel = Kernel::AttentionCoop((d / 16) as u8);
         let mut patches = vec![patch(kernel, "- state.x) / state.y", "- state.x) / (state.y + 0.01)")];
         if documents.len() > 1 {
@@ -177,10 +178,10 @@ fn attention_coop() -> Vec<Case> {
                 let q = put(backend, &q, heads * d)?;
                 let k = put(backend, &k, kv_heads * d)?;
                 let v = put(backend, &flipped(&v, flips), kv_heads * d)?;
-                let positions = backend.upload_indices(&positions)?;
+                let batch = backend.upload_batch(&batch)?;
                 let mut out = poisoned(backend, tokens, heads * d)?;
                 let shape = Attention { heads, kv_heads, head_dim: d };
-                backend.attention(&q, &k, &v, &positions, shape, &mut out)?;
+                backend.attention(&q, &k, &v, &batch, shape, &mut out)?;
                 backend.read(&out)
             }),
         }

@@ -2,7 +2,7 @@
 
 use bitgauge_core::{Dense, Matrix, Values};
 use bitgauge_shaders::Kernel;
-use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, Precision, ShaderPatch};
+use native_eval::{Backend, BackendError, Batch, GpuBackend, GpuBuffer, Precision, ShaderPatch};
 
 use crate::{attention, delta_net, half_products, linear, rows};
 
@@ -47,9 +47,10 @@ pub fn put(backend: &mut GpuBackend, values: &[f32], cols: usize) -> Result<GpuB
     let rows = values.len() / cols;
     let table = Matrix::Dense(Dense { rows, cols, values: Values::F32(values.to_vec()) });
     let table = backend.upload_matrix(table)?;
-    let ids = backend.upload_indices(&(0..rows as u32).collect::<Vec<_>>())?;
+    let ids: Vec<u32> = (0..rows as u32).collect();
+    let batch = backend.upload_batch(&Batch::of([&ids[..]]))?;
     let mut out = backend.buffer(rows, cols)?;
-    backend.embed(&table, &ids, &mut out)?;
+    backend.embed(&table, &batch, &mut out)?;
     Ok(out)
 }
 

@@ -1,9 +1,9 @@
 //! The kernels that decode weights, at awkward sizes, in every stored form: embed, matmul, head_loss.
 
 use bitgauge_shaders::{Kernel, twins};
-use native_eval::{Backend, NO_TARGET, ShaderPatch};
+use native_eval::{Backend, Batch, NO_TARGET, ShaderPatch};
 
-use crate::data::{Form, Random, Rescue, flip, matrix};
+use crate::data::{Form, Random, Rescue, flip, matrix, with_targets};
 use crate::kernels::{Case, SMALL_LIMIT, limit_name, patch, poisoned, put};
 
 /// The codecs and their sums of bases are exact.
@@ -43,9 +43,9 @@ fn embed() -> Vec<Case> {
                     let row = ids[0] as usize;
                     let table = if flips { flip(&table, row) } else { table.clone() };
                     let table = backend.upload_matrix(table)?;
-                    let ids = backend.upload_indices(&ids)?;
+                    let batch = backend.upload_batch(&Batch::of([&ids[..]]))?;
                     let mut out = poisoned(backend, 70, cols)?;
-                    backend.embed(&table, &ids, &mut out)?;
+                    backend.embed(&table, &batch, &mut out)?;
                     backend.read(&out)
                 }),
             });
@@ -126,8 +126,8 @@ fn head_loss() -> Vec<Case> {
                 let row = targets[0] as usize;
                 let head = if flips { flip(&head, row) } else { head.clone() };
                 let (x, head) = (put(backend, &x, h)?, backend.upload_matrix(head)?);
-                let targets = backend.upload_indices(&targets)?;
-                backend.head_loss(&x, &head, &targets)
+                let batch = backend.upload_batch(&with_targets(&targets))?;
+                backend.head_loss(&x, &head, &batch)
             }),
         });
     }

@@ -3,7 +3,7 @@
 use bitgauge_shaders::{Kernel, twins};
 use native_eval::Backend;
 
-use crate::data::{Random, positions};
+use crate::data::{Random, batch};
 use crate::kernels::{Case, SMALL_LIMIT, flipped, limit_name, patch, poisoned, put};
 
 /// Up to 257 squares summed in f32, a square root and two products.
@@ -80,15 +80,17 @@ fn head_norm() -> Vec<Case> {
 fn rotary() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes: [(&[usize], usize, usize, usize); 4] =
-        [(&[1], 1, 2, 1), (&[33, 32], 3, 64, 32), (&[63, 1, 65], 2, 128, 64), (&[257], 2, 96, 16)];
+        [(&[2], 1, 2, 1), (&[33, 32], 3, 64, 32), (&[63, 1, 65], 2, 128, 64), (&[257], 2, 96, 16)];
     for (documents, heads, d, pairs) in sizes {
         for limit in [None, Some(SMALL_LIMIT)] {
-            // Past the first token nothing turns by 0, and far positions have large angles.
-            let positions: Vec<u32> = positions(documents).iter().map(|p| p * 37 + 1).collect();
+            let batch = batch(documents);
+            let positions = batch.positions();
             let x = Random(51).values(positions.len() * heads * d);
-            let frequencies: Vec<f32> = (0..pairs).map(|i| 1e4f32.powf(-(i as f32) / pairs as f32)).collect();
+            // Large angles, as at far positions.
+            let frequency = |i| 37.0 * 1e4f32.powf(-(i as f32) / pairs as f32);
+            let frequencies: Vec<f32> = (0..pairs).map(frequency).collect();
             let mut want = x.clone();
-            twins::rotary(&mut want, &positions, &frequencies, d);
+            twins::rotary(&mut want, positions, &frequencies, d);
             cases.push(Case {
                 name: format!(
                     "rotary, {documents:?} tokens, {heads} x {d}, {pairs} pairs{}",
@@ -100,9 +102,9 @@ fn rotary() -> Vec<Case> {
                 want,
                 run: Box::new(move |backend, flips| {
                     let mut x = put(backend, &flipped(&x, flips), heads * d)?;
-                    let positions = backend.upload_indices(&positions)?;
+                    let batch = backend.upload_batch(&batch)?;
                     let frequencies = backend.upload_vector(&frequencies)?;
-                    backend.rotary(&mut x, &positions, &frequencies, d)?;
+                    backend.rotary(&mut x, &batch, &frequencies, d)?;
                     backend.read(&x)
                 }),
             });

@@ -8,6 +8,7 @@ use half::f16;
 
 use super::{Random, SCALE_GROUP, failed};
 use crate::backend::{Backend, BackendError};
+use crate::batch::Batch;
 use crate::weights::LoadError;
 
 /// Products timed, after as many untimed ones as bring the device up to speed.
@@ -70,12 +71,12 @@ pub fn run_matmul<B: Backend>(
     drop(weights);
 
     let table = backend.upload_matrix(activations(tokens, columns, &mut random))?;
-    let ids = backend.upload_indices(&(0..tokens as u32).collect::<Vec<_>>())?;
+    let batch = backend.upload_batch(&Batch::of([&row_numbers(tokens)[..]]))?;
     let (mut x, mut out) = (backend.buffer(tokens, columns)?, backend.buffer(tokens, rows)?);
     let (mut products, mut conversions) = (Vec::new(), Vec::new());
     for repeat in 0..WARM_UP + REPEATS {
         // Activations that were written anew are converted anew.
-        backend.embed(&table, &ids, &mut x)?;
+        backend.embed(&table, &batch, &mut x)?;
         backend.kernel_times()?;
         let start = Instant::now();
         backend.matmul(&x, &w, &mut out)?;
@@ -115,9 +116,9 @@ fn check<B: Backend>(
     let activations = activations(CHECKED_TOKENS, columns, random);
     let values = activations.to_f32();
     let table = backend.upload_matrix(activations)?;
-    let ids = backend.upload_indices(&(0..CHECKED_TOKENS as u32).collect::<Vec<_>>())?;
+    let batch = backend.upload_batch(&Batch::of([&row_numbers(CHECKED_TOKENS)[..]]))?;
     let (mut x, mut out) = (backend.buffer(CHECKED_TOKENS, columns)?, backend.buffer(CHECKED_TOKENS, rows)?);
-    backend.embed(&table, &ids, &mut x)?;
+    backend.embed(&table, &batch, &mut x)?;
     backend.matmul(&x, w, &mut out)?;
     let got = backend.read(&out)?;
 
@@ -135,6 +136,11 @@ fn check<B: Backend>(
         }
     }
     Ok(worst / (squares / (CHECKED_ROWS * CHECKED_TOKENS) as f64).sqrt())
+}
+
+/// What looks up each row of a table, in order.
+fn row_numbers(rows: usize) -> Vec<u32> {
+    (0..rows as u32).collect()
 }
 
 /// Uniform in -1.5 .. 1.5.
@@ -166,7 +172,7 @@ fn median(times: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CpuBackend;
+    use crate::cpu::CpuBackend;
 
     #[test]
     fn a_small_product_is_timed_and_right() {

@@ -14,14 +14,14 @@ use bitgauge_core::format::bits;
 use bitgauge_core::{Bitpacked, Matrix, RowSlot};
 use half::f16;
 
-use super::isa::{Isa, vectorised};
-use super::panel::Stored;
-use super::weights::multiply_stored;
+use super::isa::{InstructionSet, Isa, vectorised};
+use super::panel::StoredMatrix;
+use super::product::multiply_stored;
 
 /// Lanes of a vector register.
 const LANES: usize = 16;
 /// Weight rows of a panel: two registers of signs.
-pub(super) const ROWS: usize = 2 * LANES;
+const ROWS: usize = 2 * LANES;
 /// Tokens whose tables exist together.
 const TOKENS: usize = 8;
 /// Input columns of one sign word.
@@ -34,18 +34,18 @@ const WORDS: usize = 4;
 /// What one register holds.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Lanes<T>([T; LANES]);
+struct Lanes<T>([T; LANES]);
 
 /// One sign word of each row of a panel.
-pub(super) type SignWords = [Lanes<u32>; 2];
+type SignWords = [Lanes<u32>; 2];
 /// The 16 sums of each quad of one token's input columns: `[word][quad]`; sum s adds column j of the
 /// quad if bit j of s is set and subtracts it if not.
 type TokenTables = [[Lanes<f32>; WORD / QUAD]; WORDS];
 /// Those of a group of tokens.
-pub(super) type Tables = [TokenTables; TOKENS];
+type Tables = [TokenTables; TOKENS];
 
 /// Outputs of one panel for a group of tokens.
-pub(super) type PanelSums = [[Lanes<f32>; 2]; TOKENS];
+type PanelSums = [[Lanes<f32>; 2]; TOKENS];
 
 const NO_SUMS: PanelSums = [[Lanes([0.0; LANES]); 2]; TOKENS];
 
@@ -69,7 +69,7 @@ pub(super) struct Lookup {
 struct Rescue {
     /// Their numbers in the matrix.
     rows: Vec<u32>,
-    weights: Stored,
+    weights: StoredMatrix,
 }
 
 impl Lookup {
@@ -191,7 +191,7 @@ impl Lookup {
         for (panel, sums) in sums.iter_mut().enumerate() {
             for place in first + panel * self.bases..first + (panel + 1) * self.bases {
                 let signs = &self.signs[place * self.words..][..self.words];
-                isa.look_up(tables, signs, &self.scales[place], sums);
+                look_up(isa, tables, signs, &self.scales[place], sums);
             }
         }
     }
@@ -207,7 +207,7 @@ impl Rescue {
             rescue_rows: (0..layout.rows() as u32).collect(),
             ..packed
         };
-        Some(Self { rows: packed.rescue_rows, weights: Stored::new(Matrix::Bitpacked(alone)) })
+        Some(Self { rows: packed.rescue_rows, weights: StoredMatrix::new(Matrix::Bitpacked(alone)) })
     }
 
     /// Writes the products with those rescue rows that lie in `rows`.
@@ -229,7 +229,17 @@ impl Rescue {
 }
 
 /// Adds to a panel's sums what the sign words select, times the scales.
-pub(super) fn portable(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
+fn look_up(isa: Isa, tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
+    match isa.set() {
+        // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512 => unsafe { avx512(tables, signs, scales, sums) },
+        _ => portable(tables, signs, scales, sums),
+    }
+}
+
+/// See [`look_up`].
+fn portable(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
     for (tables, sums) in tables.iter().zip(sums) {
         for (row, sum) in sums.iter_mut().flat_map(|lanes| &mut lanes.0).enumerate() {
             let mut selected = 0.0;
@@ -277,7 +287,7 @@ use std::arch::x86_64::*;
 /// permutation looks at the lowest four bits of each lane only.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
-pub(super) fn avx512(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
+fn avx512(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
     let mut acc = [[_mm512_setzero_ps(); 2]; TOKENS];
     for (w, words) in signs.iter().enumerate() {
         // SAFETY: each has 16 words.
@@ -310,7 +320,6 @@ pub(super) fn avx512(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS],
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::isa::Kernel;
     use crate::cpu::tests::data::{FORMS, Random, matrix};
 
     #[test]
@@ -333,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_portable_lookup_multiplies() {
-        let portable = Isa::new(Kernel::Portable).unwrap();
+        let portable = Isa::new(InstructionSet::Portable).unwrap();
         let mut random = Random::new(2);
         let Matrix::Bitpacked(packed) = matrix(&mut random, FORMS[8], 37, 150) else { panic!("not packed") };
         let x = random.vec(11 * 150, -1.0, 1.0);

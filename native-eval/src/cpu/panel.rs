@@ -5,16 +5,16 @@ use bitgauge_core::{Bitpacked, Matrix, RESCUE_GROUP, RowSlot};
 use std::ops::Range;
 
 use super::isa::Isa;
-use super::micro::{DEPTH, MOST_COLS};
+use super::micro::{self, DEPTH, MOST_COLS};
 
 /// A weight matrix `[N, K]` in its stored form, with the place of each row.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct StoredMatrix {
     pub matrix: Matrix,
     slots: Vec<RowSlot>,
 }
 
-impl Stored {
+impl StoredMatrix {
     pub fn new(matrix: Matrix) -> Self {
         let slots = match &matrix {
             Matrix::Bitpacked(packed) => packed.slots(),
@@ -133,7 +133,7 @@ fn fill_binary(isa: Isa, packed: &Bitpacked, slots: &[RowSlot], cols: Range<usiz
             let end = cols.end.min(scaled_until).min((start / 32 + 1) * 32);
             let part = &mut panel[(start - cols.start) * nr..(end - cols.start) * nr];
             let sign = &signs[(start - cols.start) / 32];
-            isa.expand(sign, &negated, start as u32 % 32, basis > 0, part);
+            micro::expand(isa, sign, &negated, start as u32 % 32, basis > 0, part);
             start = end;
         }
     }

@@ -5,13 +5,11 @@ use std::ops;
 use bitgauge_shaders::{Kernel, params};
 
 use super::coop::tiles_across;
-use super::memory::ROW_BLOCK;
+use super::memory::{ROW_BLOCK, over_limit};
 use super::products::Products;
 use super::recorder::Dispatch;
-use super::{GpuBackend, GpuBuffer, GpuIndices};
-use crate::backend::{Attention, BackendError};
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::{GpuBackend, GpuBatch, GpuBuffer};
+use crate::backend::{Attention, Result, wrong_shape};
 
 /// Queries of one workgroup of attention.wgsl.
 const BLOCK: usize = 32;
@@ -28,32 +26,33 @@ impl GpuBackend {
     pub(super) fn run_attention(
         &mut self,
         (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: Attention,
         out: &GpuBuffer,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
-        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || !(1..=MAX_HEAD_DIM).contains(&head_dim) {
-            return Err(BackendError(format!(
-                "attention: {heads} query heads, {kv_heads} key/value heads of {head_dim} channels; \
-                 expected a multiple, and at most {MAX_HEAD_DIM} channels"
-            )));
+        shape.check()?;
+        if head_dim > MAX_HEAD_DIM {
+            return Err(wrong_shape(
+                "attention: channels of a head",
+                format!("at most {MAX_HEAD_DIM}"),
+                head_dim,
+            ));
         }
-        let tokens = positions.values.len();
+        let (tokens, positions) = (batch.host.tokens(), batch.host.positions());
         q.expect("attention: q", tokens, heads * head_dim)?;
         k.expect("attention: k", tokens, kv_heads * head_dim)?;
         v.expect("attention: v", tokens, kv_heads * head_dim)?;
         out.expect("attention: output", tokens, heads * head_dim)?;
-        check_documents(&positions.values)?;
         if self.attends_cooperatively((q, k, out), shape) {
-            return self.run_attention_coop((q, k, v), positions, shape, out);
+            return self.run_attention_coop((q, k, v), batch, shape, out);
         }
 
         let mut start = 0;
         while start < tokens {
-            let span = self.attention_span(start, &positions.values, q, k, 4 * heads * head_dim)?;
+            let span = self.attention_span(start, positions, q, k, 4 * heads * head_dim)?;
             start = span.queries.end;
-            let pairs: u64 = positions.values[span.queries.clone()].iter().map(|p| u64::from(*p) + 1).sum();
+            let pairs: u64 = positions[span.queries.clone()].iter().map(|p| u64::from(*p) + 1).sum();
             let dispatch = Dispatch {
                 kernel: Kernel::Attention,
                 params: params::Attention {
@@ -70,7 +69,7 @@ impl GpuBackend {
                     q.range(&span.queries),
                     k.range(&span.keys),
                     v.range(&span.keys),
-                    positions.range(),
+                    batch.positions.range(),
                     out.range(&span.queries),
                 ],
                 weights: None,
@@ -105,18 +104,18 @@ impl GpuBackend {
     fn run_attention_coop(
         &mut self,
         (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: Attention,
         out: &GpuBuffer,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
         let [q_tiles, k_tiles, v_tiles] =
             [self.convert(q, false)?, self.convert(k, false)?, self.convert(v, false)?];
-        let tokens = positions.values.len();
+        let tokens = batch.host.tokens();
         let all = 0..tokens;
         let bands = tokens.div_ceil(ROW_BLOCK);
         let flops = |band: usize| {
-            let queries = &positions.values[band * ROW_BLOCK..tokens.min((band + 1) * ROW_BLOCK)];
+            let queries = &batch.host.positions()[band * ROW_BLOCK..tokens.min((band + 1) * ROW_BLOCK)];
             let pairs: u64 = queries.iter().map(|position| u64::from(*position) + 1).sum();
             pairs * (4 * heads * head_dim) as u64
         };
@@ -142,7 +141,7 @@ impl GpuBackend {
                     q_tiles.block_range(&all),
                     k_tiles.block_range(&all),
                     v_tiles.block_range(&all),
-                    positions.range(),
+                    batch.positions.range(),
                     out.block_range(&all),
                 ],
                 weights: None,
@@ -170,12 +169,8 @@ impl GpuBackend {
         let keys = (self.limit / k.row_bytes()) as usize;
         let mut most = queries.min(keys.saturating_sub(before)).min(positions.len() - start);
         if most == 0 {
-            return Err(BackendError(format!(
-                "attention: the keys of token {start}, {} rows of {} bytes, are over the binding limit of {} bytes",
-                before + 1,
-                k.row_bytes(),
-                self.limit
-            )));
+            let what = format!("attention: the keys of token {start}");
+            return Err(over_limit(&what, (before as u64 + 1) * k.row_bytes(), self.limit));
         }
         let mut left = self.recorder.flops_limit;
         for (i, position) in positions[start..start + most].iter().enumerate() {
@@ -187,18 +182,4 @@ impl GpuBackend {
         }
         Ok(Span { queries: start..start + most, keys: start - before..start + most })
     }
-}
-
-/// Fails unless positions count up from 0 within each document.
-fn check_documents(positions: &[u32]) -> Result<()> {
-    let mut expected = 0;
-    for (t, &position) in positions.iter().enumerate() {
-        if position != 0 && position != expected {
-            return Err(BackendError(format!(
-                "attention: token {t} has position {position}, expected {expected} or a new document's 0"
-            )));
-        }
-        expected = position + 1;
-    }
-    Ok(())
 }

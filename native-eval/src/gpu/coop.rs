@@ -6,16 +6,14 @@ use std::sync::Arc;
 
 use bitgauge_shaders::{Kernel, Staging, params};
 
-use super::handle::Stored;
+use super::handle::DeviceBuffer;
 use super::linear::Columns;
 use super::memory::{ROW_BLOCK, spans};
 use super::products::Products;
-use super::recorder::{Dispatch, Range};
-use super::weights::{Part, whole};
+use super::recorder::{BufferRange, Dispatch};
+use super::weights::MatrixPart;
 use super::{GpuBackend, GpuBuffer, GpuMatrix};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::Result;
 
 /// Tokens, and rows of weights, of one workgroup of matmul_coop.wgsl.
 const TILE: [usize; 2] = [128, 64];
@@ -26,7 +24,7 @@ const CONVERTED_TILES: usize = 4;
 
 /// Activations as to_f16.wgsl leaves them.
 pub(super) struct Tiles {
-    source: Arc<Stored>,
+    source: Arc<DeviceBuffer>,
     rows: usize,
     cols: usize,
     /// Rows of f16, two to an f32: sixteen of them take as many bytes as a row of tiles.
@@ -36,7 +34,7 @@ pub(super) struct Tiles {
 /// One dispatch of matmul_coop.wgsl.
 struct Product<'a> {
     kernel: Kernel,
-    x: Range<'a>,
+    x: BufferRange<'a>,
     tokens: usize,
     cols: usize,
     /// The weights, and which of their rows.
@@ -64,7 +62,7 @@ impl GpuBackend {
     pub(super) fn record_cooperative(
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
-        (w, part): (&GpuMatrix, &Part),
+        (w, part): (&GpuMatrix, &MatrixPart),
         columns: &Columns,
         (out, out_rows): (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {
@@ -105,7 +103,7 @@ impl GpuBackend {
                         out_start: columns.quad as u32 * 4,
                         out_stride: out.stride() as u32,
                     },
-                    ranges: &[products.range(&(0..tokens.len())), whole(&rescue.places), out.range(out_rows)],
+                    ranges: &[products.range(&(0..tokens.len())), rescue.places.range(), out.range(out_rows)],
                     weights: None,
                     grid: [tokens.len(), 1, 1],
                     flops: 0,

@@ -5,11 +5,8 @@ use bitgauge_shaders::{Kernel, params};
 
 use super::memory::spans;
 use super::recorder::Dispatch;
-use super::rows::heads;
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
+use crate::backend::{Result, whole_heads, wrong_shape};
 
 impl GpuBackend {
     pub(super) fn run_split_heads(
@@ -19,7 +16,7 @@ impl GpuBackend {
         first: &GpuBuffer,
         second: &GpuBuffer,
     ) -> Result<()> {
-        let heads = heads("split_heads", x.cols, 2 * head_dim)?;
+        let heads = whole_heads("split_heads: input", x.cols, 2 * head_dim)?;
         first.expect("split_heads: first", x.rows, heads * head_dim)?;
         second.expect("split_heads: second", x.rows, heads * head_dim)?;
         for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
@@ -61,17 +58,14 @@ impl GpuBackend {
         &mut self,
         x: &GpuBuffer,
         weight: &GpuVector,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         out: &GpuBuffer,
     ) -> Result<()> {
-        x.expect("causal_conv: input", positions.values.len(), x.cols)?;
+        x.expect("causal_conv: input", batch.host.tokens(), x.cols)?;
         out.expect("causal_conv: output", x.rows, x.cols)?;
         if x.cols == 0 || weight.values.is_empty() || !weight.values.len().is_multiple_of(x.cols) {
-            return Err(BackendError(format!(
-                "causal_conv: {} weights are not whole taps of {} channels",
-                weight.values.len(),
-                x.cols
-            )));
+            let expected = format!("whole taps of {} channels", x.cols);
+            return Err(wrong_shape("causal_conv: weights", expected, weight.values.len()));
         }
         let taps = weight.values.len() / x.cols;
         // A span's input begins with the rows before it, which must fit as well.
@@ -90,7 +84,7 @@ impl GpuBackend {
                 ranges: &[
                     x.range(&(span.start - before..span.end)),
                     weight.range(),
-                    positions.range(),
+                    batch.positions.range(),
                     out.range(&span),
                 ],
                 weights: None,
@@ -110,10 +104,8 @@ impl GpuBackend {
         eps: f32,
     ) -> Result<()> {
         if heads * head_dim > x.cols {
-            return Err(BackendError(format!(
-                "l2_norm: {heads} heads of {head_dim} channels in rows of {}",
-                x.cols
-            )));
+            let expected = format!("{heads} heads of {head_dim} channels");
+            return Err(wrong_shape("l2_norm: input", expected, format!("{} channels", x.cols)));
         }
         for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
             let dispatch = Dispatch {
@@ -165,7 +157,7 @@ impl GpuBackend {
         eps: f32,
         gate: &GpuBuffer,
     ) -> Result<()> {
-        let heads = heads("gated_norm", x.cols, weight.values.len())?;
+        let heads = whole_heads("gated_norm: input", x.cols, weight.values.len())?;
         gate.expect("gated_norm: gate", x.rows, x.cols)?;
         for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
             let dispatch = Dispatch {

@@ -5,13 +5,11 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::adapters::{AdapterChoice, choose, info};
-use super::handle::{Handle, Stored};
+use super::handle::{DeviceBuffer, Handle};
 use super::open::OpenDevice;
 use super::products::{Precision, Products};
-use super::staging::Staging;
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::uploads::Uploads;
+use crate::backend::Result;
 
 /// Uploads of fewer bytes are left to wgpu.
 const STAGED_BYTES: usize = 16 << 10;
@@ -22,7 +20,7 @@ pub(super) struct Device {
     pub handle: Arc<Handle>,
     /// How it multiplies by weights.
     pub products: Products,
-    staging: Staging,
+    uploads: Uploads,
 }
 
 impl Device {
@@ -32,37 +30,37 @@ impl Device {
         let info = info(adapter);
         let products = Products::choose(precision, &info)?;
         let handle = Handle::new(OpenDevice::on(adapter, products)?, info);
-        Ok(Self { handle, products, staging: Staging::default() })
+        Ok(Self { handle, products, uploads: Uploads::default() })
     }
 
     /// Writes bytes, a multiple of 4, to a buffer that no recorded dispatch uses.
-    pub fn write(&mut self, stored: &Stored, offset: u64, bytes: &[u8]) -> Result<()> {
+    pub fn write(&mut self, stored: &DeviceBuffer, offset: u64, bytes: &[u8]) -> Result<()> {
         if bytes.len() < STAGED_BYTES {
             self.handle.call(|_, queue| queue.write_buffer(&stored.buffer, offset, bytes));
         } else {
-            self.staging.write(&self.handle, stored, offset, bytes)?;
+            self.uploads.write(&self.handle, stored, offset, bytes)?;
         }
         self.handle.check()
     }
 
     /// Sees to it that what was written is there for what is submitted next.
     pub fn submit_uploads(&mut self) {
-        self.staging.submit(&self.handle);
+        self.uploads.submit(&self.handle);
     }
 
     /// The same, and gives back the memory that uploads needed.
     pub fn finish_uploads(&mut self) {
         self.submit_uploads();
-        self.staging.clear();
+        self.uploads.clear();
     }
 
     /// Time spent on copying into staging buffers, and on waiting for one.
     pub fn upload_times(&self) -> [Duration; 2] {
-        [self.staging.copying, self.staging.waiting]
+        [self.uploads.copying, self.uploads.waiting]
     }
 
     /// Creates a buffer that holds these bytes, which are padded to a multiple of 4.
-    pub fn upload(&mut self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<Stored> {
+    pub fn upload(&mut self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<DeviceBuffer> {
         let stored = self.handle.create(bytes.len() as u64, usage | wgpu::BufferUsages::COPY_DST)?;
         let whole = bytes.len() / 4 * 4;
         self.write(&stored, 0, &bytes[..whole])?;
@@ -75,7 +73,7 @@ impl Device {
     }
 
     /// The first `bytes` bytes of a buffer, after everything that was submitted.
-    pub fn download(&mut self, from: &Stored, bytes: u64) -> Result<Vec<u8>> {
+    pub fn download(&mut self, from: &DeviceBuffer, bytes: u64) -> Result<Vec<u8>> {
         if bytes == 0 {
             return Ok(Vec::new());
         }

@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bitgauge_core::{Error, ErrorKind};
+
 use super::adapters::AdapterInfo;
 use super::open::{OpenDevice, describe, lock};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{BackendError, Result};
 
 const FILTERS: [wgpu::ErrorFilter; 3] =
     [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
@@ -20,19 +20,19 @@ pub(super) struct Handle {
     /// What the device's adapter is and can do.
     pub info: AdapterInfo,
     /// The first error since the last look.
-    fault: Mutex<Option<String>>,
+    fault: Mutex<Option<Error>>,
     allocated: AtomicU64,
     most_allocated: AtomicU64,
 }
 
 /// A buffer on the device, counted while it lives.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct DeviceBuffer {
     pub buffer: wgpu::Buffer,
     handle: Arc<Handle>,
 }
 
-impl Drop for Stored {
+impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         self.handle.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
     }
@@ -62,7 +62,7 @@ impl Handle {
     pub fn check(&self) -> Result<()> {
         let own = || lock(&self.fault).take();
         match self.open.lost().or_else(own).or_else(|| self.open.take_stray()) {
-            Some(fault) => Err(self.error(&fault)),
+            Some(fault) => Err(fault.within(&self.info.name).into()),
             None => Ok(()),
         }
     }
@@ -86,18 +86,20 @@ impl Handle {
     }
 
     /// A buffer of at least `bytes`, and at least 16 so that an absent part can be bound.
-    pub fn create(self: &Arc<Self>, bytes: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
+    pub fn create(self: &Arc<Self>, bytes: u64, usage: wgpu::BufferUsages) -> Result<DeviceBuffer> {
         let (size, most) = (bytes.max(16).next_multiple_of(4), self.info.max_buffer_bytes);
         if size > most {
-            return Err(self.error(&format!(
-                "a buffer of {size} bytes is over the device's limit of {most}; keep fewer tokens in flight"
-            )));
+            return Err(Error::new(ErrorKind::TooLarge, "a buffer is over the device's limit")
+                .within(&self.info.name)
+                .expected_found(format!("at most {most} bytes"), size)
+                .hint("keep fewer tokens in flight")
+                .into());
         }
         self.allocate(size, usage, false)
     }
 
     /// A buffer of `size` bytes, a multiple of 4, that the host can write to.
-    pub fn create_mapped(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Result<Stored> {
+    pub fn create_mapped(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Result<DeviceBuffer> {
         self.allocate(size, usage, true)
     }
 
@@ -106,12 +108,12 @@ impl Handle {
         size: u64,
         usage: wgpu::BufferUsages,
         mapped_at_creation: bool,
-    ) -> Result<Stored> {
+    ) -> Result<DeviceBuffer> {
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation };
         let buffer = self.call(|device, _| device.create_buffer(&descriptor));
         let before = self.allocated.fetch_add(size, Ordering::Relaxed);
         self.most_allocated.fetch_max(before + size, Ordering::Relaxed);
-        let stored = Stored { buffer, handle: Arc::clone(self) };
+        let stored = DeviceBuffer { buffer, handle: Arc::clone(self) };
         self.check()?;
         Ok(stored)
     }
@@ -126,9 +128,9 @@ impl Handle {
         self.most_allocated.load(Ordering::Relaxed)
     }
 
-    /// An error that names the adapter.
+    /// What went wrong on this adapter.
     pub fn error(&self, what: &str) -> BackendError {
-        BackendError(format!("{}: {what}", self.info.name))
+        Error::new(ErrorKind::Io, what).within(&self.info.name).into()
     }
 }
 
@@ -160,7 +162,10 @@ mod tests {
         misuse(&one);
         other.check().expect("no error of this one");
         let error = one.check().expect_err("an error").to_string();
-        assert!(error.starts_with("gpu: invalid use of the device: "), "{error}");
+        assert!(
+            error.starts_with("invalid use of the device: ") && error.ends_with("where:    gpu"),
+            "{error}"
+        );
         one.check().expect("no second error");
     }
 
@@ -202,7 +207,7 @@ mod tests {
         let handle = handle();
         let error =
             handle.waited(|| panic!("Error in Device::poll: Parent device is lost")).expect_err("an error");
-        assert_eq!(error.to_string(), "gpu: the device was lost while waiting for it");
+        assert_eq!(error.to_string(), "the device was lost while waiting for it\n  where:    gpu");
         handle.waited(|| Ok(wgpu::PollStatus::QueueEmpty)).expect("no error");
     }
 }

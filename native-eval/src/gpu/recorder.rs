@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use bitgauge_core::{Error, ErrorKind};
 use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
 
 use super::ShaderPatch;
+use super::adapters::AdapterClass;
 use super::device::Device;
-use super::handle::{Handle, Stored};
+use super::handle::{DeviceBuffer, Handle};
 use super::products::Products;
-use super::timing::{Timing, Work};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::timing::{Cost, Timing};
+use crate::backend::Result;
 
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
 const UNIFORM_STRIDE: u64 = 256;
@@ -28,10 +28,17 @@ const SUBMISSIONS_IN_FLIGHT: usize = 4;
 pub(super) const MAX_WORKGROUPS: usize = 65_535;
 
 /// A range of a buffer that a kernel reads or writes.
-pub(super) struct Range<'a> {
-    pub buffer: &'a Stored,
+pub(super) struct BufferRange<'a> {
+    pub buffer: &'a DeviceBuffer,
     pub offset: u64,
     pub bytes: u64,
+}
+
+impl DeviceBuffer {
+    /// A whole buffer, to be bound.
+    pub fn range(&self) -> BufferRange<'_> {
+        BufferRange { buffer: self, offset: 0, bytes: self.buffer.size() }
+    }
 }
 
 /// One dispatch.
@@ -39,7 +46,7 @@ pub(super) struct Dispatch<'a, P> {
     pub kernel: Kernel,
     pub params: P,
     /// What follows the uniform block in group 0.
-    pub ranges: &'a [Range<'a>],
+    pub ranges: &'a [BufferRange<'a>],
     /// Group 1.
     pub weights: Option<&'a wgpu::BindGroup>,
     /// Workgroups.
@@ -52,7 +59,7 @@ struct Recorded {
     kernel: Kernel,
     groups: Vec<wgpu::BindGroup>,
     grid: [u32; 3],
-    work: Work,
+    cost: Cost,
 }
 
 struct Pipeline {
@@ -70,7 +77,7 @@ pub(super) struct Recorder {
     /// When the first pipeline was asked for.
     begun: Option<Instant>,
     weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
-    uniforms: Stored,
+    uniforms: DeviceBuffer,
     uniform_bytes: Vec<u8>,
     recorded: Vec<Recorded>,
     flops: u64,
@@ -108,12 +115,12 @@ impl Recorder {
     }
 
     /// Remembers a buffer until something that writes to it is recorded.
-    pub fn watch(&mut self, buffer: &Stored) {
+    pub fn watch(&mut self, buffer: &DeviceBuffer) {
         self.unchanged = Some(buffer.buffer.clone());
     }
 
     /// Whether this is the buffer that is remembered.
-    pub fn is_unchanged(&self, buffer: &Stored) -> bool {
+    pub fn is_unchanged(&self, buffer: &DeviceBuffer) -> bool {
         self.unchanged.as_ref() == Some(&buffer.buffer)
     }
 
@@ -128,10 +135,10 @@ impl Recorder {
             return Ok(());
         }
         if let Some(over) = dispatch.grid.iter().find(|n| **n > MAX_WORKGROUPS) {
-            let name = dispatch.kernel.name();
-            return Err(BackendError(format!(
-                "{name}: {over} workgroups along one axis, {MAX_WORKGROUPS} at most"
-            )));
+            return Err(Error::new(ErrorKind::TooLarge, "too many workgroups along one axis")
+                .within(dispatch.kernel.name())
+                .expected_found(format!("at most {MAX_WORKGROUPS}"), over)
+                .into());
         }
         if self.recorded.len() == SUBMISSION_DISPATCHES
             || self.flops.saturating_add(dispatch.flops) > self.flops_limit
@@ -153,13 +160,13 @@ impl Recorder {
         let params = dispatch.params.bytes();
         self.uniform_bytes.resize(offset as usize, 0);
         self.uniform_bytes.extend_from_slice(&params);
-        let uniform = Range { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
+        let uniform = BufferRange { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
         let layout = &self.pipelines[&dispatch.kernel].layout;
         let mut groups = vec![bind(&device.handle, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
         groups.extend(dispatch.weights.cloned());
         let grid = dispatch.grid.map(|n| n as u32);
-        let work = Work { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
-        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, work });
+        let cost = Cost { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
+        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, cost });
         self.flops = self.flops.saturating_add(dispatch.flops);
         device.handle.check()
     }
@@ -177,7 +184,7 @@ impl Recorder {
         });
         self.in_flight.push_back(submission);
         if let Some(timing) = &mut self.timing {
-            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.work)))?;
+            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.cost)))?;
         }
         self.recorded.clear();
         self.uniform_bytes.clear();
@@ -243,7 +250,9 @@ impl Recorder {
         let made = self.in_the_making.remove(&kernel).map(JoinHandle::join);
         let pipeline = match made {
             Some(Ok(pipeline)) => pipeline,
-            Some(Err(_)) => return Err(BackendError(format!("building {} panicked", kernel.label()))),
+            Some(Err(_)) => {
+                return Err(device.handle.error(&format!("building {} panicked", kernel.label())));
+            }
             None => {
                 let plan = self.plan(&device.handle, kernel)?;
                 device.handle.call(|device, _| plan.build(device))
@@ -270,7 +279,7 @@ impl Recorder {
         times
     }
 
-    fn plan(&mut self, handle: &Handle, kernel: Kernel) -> Result<Plan> {
+    fn plan(&mut self, handle: &Handle, kernel: Kernel) -> Result<PipelinePlan> {
         self.begun.get_or_insert_with(Instant::now);
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
@@ -278,19 +287,19 @@ impl Recorder {
         }
         let layout = group_layout(handle, kernel.bindings());
         let weights = kernel.codec().map(|codec| self.weight_layout(handle, codec).clone());
-        Ok(Plan { kernel, source, layout, weights })
+        Ok(PipelinePlan { kernel, source, layout, weights })
     }
 }
 
 /// What a pipeline is built from.
-struct Plan {
+struct PipelinePlan {
     kernel: Kernel,
     source: String,
     layout: wgpu::BindGroupLayout,
     weights: Option<wgpu::BindGroupLayout>,
 }
 
-impl Plan {
+impl PipelinePlan {
     fn build(self, device: &wgpu::Device) -> Pipeline {
         let start = Instant::now();
         let Self { kernel, source, layout, weights } = self;
@@ -336,9 +345,9 @@ impl Plan {
 
 /// A few milliseconds on a fast GPU, half a second on a slow one, a second or two on a software driver.
 fn flops_limit(device: &Device) -> u64 {
-    let plain = match device.handle.info.device_type {
-        "discrete GPU" => 400_000_000_000,
-        "CPU" => 20_000_000_000,
+    let plain = match device.handle.info.class {
+        AdapterClass::Discrete => 400_000_000_000,
+        AdapterClass::Cpu => 20_000_000_000,
         _ => 50_000_000_000,
     };
     if device.products == Products::Cooperative { 8 * plain } else { plain }
@@ -370,7 +379,7 @@ fn group_layout(handle: &Handle, bindings: &[Access]) -> wgpu::BindGroupLayout {
 pub(super) fn bind<'a>(
     handle: &Handle,
     layout: &wgpu::BindGroupLayout,
-    ranges: impl IntoIterator<Item = &'a Range<'a>>,
+    ranges: impl IntoIterator<Item = &'a BufferRange<'a>>,
 ) -> wgpu::BindGroup {
     let entries: Vec<_> = (0..)
         .zip(ranges)

@@ -2,20 +2,11 @@
 
 use bitgauge_shaders::{Kernel, params};
 
+use super::batch::Turns;
 use super::memory::spans;
 use super::recorder::Dispatch;
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
-
-/// Cosines and sines of every token's angles, kept while the same positions are asked for.
-pub(super) struct Turns {
-    positions: u64,
-    frequencies: u64,
-    /// `[T, 2 n]`: cosine and sine of each angle.
-    values: GpuBuffer,
-}
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
+use crate::backend::{Result, whole_heads, wrong_shape};
 
 impl GpuBackend {
     pub(super) fn run_rms_norm(
@@ -42,7 +33,7 @@ impl GpuBackend {
     }
 
     pub(super) fn run_head_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
-        let heads = heads("head_norm", x.cols, weight.values.len())?;
+        let heads = whole_heads("head_norm: input", x.cols, weight.values.len())?;
         for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
             let dispatch = Dispatch {
                 kernel: Kernel::HeadNorm,
@@ -65,21 +56,19 @@ impl GpuBackend {
     pub(super) fn run_rotary(
         &mut self,
         x: &GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         frequencies: &GpuVector,
         head_dim: usize,
     ) -> Result<()> {
-        x.expect("rotary: input", positions.values.len(), x.cols)?;
-        let heads = heads("rotary", x.cols, head_dim)?;
+        x.expect("rotary: input", batch.host.tokens(), x.cols)?;
+        let heads = whole_heads("rotary: input", x.cols, head_dim)?;
         let pairs = frequencies.values.len();
         if 2 * pairs > head_dim {
-            return Err(BackendError(format!(
-                "rotary: {pairs} frequencies for heads of {head_dim} channels"
-            )));
+            return Err(wrong_shape("rotary: frequencies", format!("at most {}", head_dim / 2), pairs));
         }
-        let turns = match self.turns.take() {
-            Some(turns) if (turns.positions, turns.frequencies) == (positions.id, frequencies.id) => turns,
-            _ => self.compute_turns(positions, frequencies)?,
+        let turns = match batch.turns.take() {
+            Some(turns) if turns.frequencies == frequencies.stored.buffer => turns,
+            _ => self.compute_turns(batch, frequencies)?,
         };
         let row_bytes = x.row_bytes().max(turns.values.row_bytes());
         for span in spans(x.rows, row_bytes, self.limit, usize::MAX)? {
@@ -99,17 +88,17 @@ impl GpuBackend {
             };
             self.recorder.record(&mut self.device, dispatch)?;
         }
-        self.turns = Some(turns);
+        batch.turns.replace(Some(turns));
         Ok(())
     }
 
     /// The angle is rounded to f32, as models are trained; its sine and cosine are not.
-    fn compute_turns(&mut self, positions: &GpuIndices, frequencies: &GpuVector) -> Result<Turns> {
+    fn compute_turns(&mut self, batch: &GpuBatch, frequencies: &GpuVector) -> Result<Turns> {
         let values =
-            self.pool.take(&self.device.handle, positions.values.len(), 2 * frequencies.values.len())?;
+            self.pool.take(&self.device.handle, batch.host.tokens(), 2 * frequencies.values.len())?;
         let stride = values.stride();
         let mut turns = vec![0.0f32; values.rows * stride];
-        for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(&positions.values) {
+        for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(batch.host.positions()) {
             for (turn, frequency) in row.chunks_exact_mut(2).zip(&frequencies.values) {
                 let (sin, cos) = f64::from(*position as f32 * frequency).sin_cos();
                 turn.copy_from_slice(&[cos as f32, sin as f32]);
@@ -118,7 +107,7 @@ impl GpuBackend {
         // The buffer may have been used before: what was recorded on it must run first.
         self.recorder.flush(&mut self.device)?;
         self.device.write(&values.stored, 0, bytemuck::cast_slice(&turns))?;
-        Ok(Turns { positions: positions.id, frequencies: frequencies.id, values })
+        Ok(Turns { frequencies: frequencies.stored.buffer.clone(), values })
     }
 
     pub(super) fn run_swiglu(&mut self, gate: &GpuBuffer, up: &GpuBuffer) -> Result<()> {
@@ -168,14 +157,4 @@ impl GpuBackend {
         }
         Ok(())
     }
-}
-
-/// Heads of `head_dim` channels in a row of `cols`.
-pub(super) fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
-    if head_dim == 0 || !cols.is_multiple_of(head_dim) {
-        return Err(BackendError(format!(
-            "{operation}: rows of {cols} values are not whole heads of {head_dim}"
-        )));
-    }
-    Ok(cols / head_dim)
 }

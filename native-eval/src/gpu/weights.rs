@@ -11,12 +11,11 @@ use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 
 use super::device::Device;
-use super::handle::Stored;
+use super::handle::DeviceBuffer;
+use super::memory::over_limit;
 use super::products::Products;
-use super::recorder::{MAX_WORKGROUPS, Range, Recorder, bind};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::recorder::{MAX_WORKGROUPS, Recorder, bind};
+use crate::backend::{Result, wrong_shape};
 
 /// Parts begin at a multiple of this many rows, so that a quad of outputs lies within one part; or, with
 /// cooperative matrices, a whole matrix of them.
@@ -37,12 +36,12 @@ pub struct GpuMatrix {
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) codec: Codec,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<MatrixPart>,
 }
 
 /// Some consecutive rows of a matrix.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct MatrixPart {
     pub first_row: usize,
     pub rows: usize,
     /// Group 1 of the kernels that decode weights; it keeps the buffers alive.
@@ -51,7 +50,7 @@ pub(super) struct Part {
     pub staging: Staging,
     /// The rescue rows, where `staging` leaves them out.
     pub rescue: Option<RescueRows>,
-    _buffers: Vec<Stored>,
+    _buffers: Vec<DeviceBuffer>,
 }
 
 /// The rescue rows of a part, as a matrix of their own.
@@ -60,10 +59,10 @@ pub(super) struct RescueRows {
     /// Their numbers within the part, increasing.
     pub numbers: Vec<u32>,
     /// The same on the device.
-    pub places: Stored,
+    pub places: DeviceBuffer,
     /// Group 1, with these rows alone.
     pub group: wgpu::BindGroup,
-    _slots: Stored,
+    _slots: DeviceBuffer,
 }
 
 /// Takes a matrix to the device. No binding of a part is over `limit` bytes.
@@ -94,13 +93,14 @@ pub(super) fn upload(
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
         let layout = recorder.weight_layout(&device.handle, codec);
-        let group = bind(&device.handle, layout, &buffers.iter().map(whole).collect::<Vec<_>>());
+        let group =
+            bind(&device.handle, layout, &buffers.iter().map(DeviceBuffer::range).collect::<Vec<_>>());
         let staging = staging(matrix);
         let rescue = match staging {
             Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
             Staging::Decoded(_) => None,
         };
-        parts.push(Part {
+        parts.push(MatrixPart {
             first_row: rows.start,
             rows: rows.len(),
             group,
@@ -111,11 +111,6 @@ pub(super) fn upload(
     }
     device.handle.check()?;
     Ok(GpuMatrix { rows, cols, codec, parts })
-}
-
-/// A whole buffer, to be bound.
-pub(super) fn whole(buffer: &Stored) -> Range<'_> {
-    Range { buffer, offset: 0, bytes: buffer.buffer.size() }
 }
 
 /// The kernels that will multiply by a matrix.
@@ -154,7 +149,7 @@ fn rescue_rows(
     device: &mut Device,
     layout: &wgpu::BindGroupLayout,
     slots: &[RowSlot],
-    buffers: &[Stored],
+    buffers: &[DeviceBuffer],
 ) -> Result<Option<RescueRows>> {
     let is_rescue = |slot: &RowSlot| matches!(slot, RowSlot::Rescue(_));
     let numbers: Vec<u32> =
@@ -165,7 +160,8 @@ fn rescue_rows(
     let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
-    let ranges = buffers.iter().enumerate().map(|(i, buffer)| whole(if i == 1 { &slots } else { buffer }));
+    let ranges =
+        buffers.iter().enumerate().map(|(i, buffer)| if i == 1 { slots.range() } else { buffer.range() });
     let group = bind(&device.handle, layout, &ranges.collect::<Vec<_>>());
     Ok(Some(RescueRows { numbers, places, group, _slots: slots }))
 }
@@ -179,9 +175,7 @@ fn part_rows(
     let most = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX).min(MAX_WORKGROUPS * 64);
     let step = most / multiple * multiple;
     if step == 0 {
-        return Err(BackendError(format!(
-            "{multiple} rows of weights, {row_bytes} bytes each, are over the binding limit of {limit} bytes"
-        )));
+        return Err(over_limit(&format!("{multiple} rows of weights"), multiple as u64 * row_bytes, limit));
     }
     Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))
 }
@@ -201,7 +195,7 @@ fn dense_part(
     dense: &Dense,
     rows: ops::Range<usize>,
     row_bytes: u64,
-) -> Result<Vec<Stored>> {
+) -> Result<Vec<DeviceBuffer>> {
     let params = DenseWeight { row_quads: dense.cols.div_ceil(4) as u32 };
     let uniform = device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
@@ -227,10 +221,8 @@ fn dense_part(
 fn longest_row(packed: &Bitpacked) -> Result<u64> {
     let layout = &packed.layout;
     if !layout.scale_group().is_multiple_of(4) {
-        return Err(BackendError(format!(
-            "scale groups of {} columns, expected a multiple of 4",
-            layout.scale_group()
-        )));
+        let columns = layout.scale_group();
+        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", columns));
     }
     let sign = layout.bases() * sign_words(layout) * 4;
     let scale = layout.bases() * layout.row_bytes(FormatPart::Scale);
@@ -245,7 +237,7 @@ fn sign_words(layout: &Layout) -> u64 {
 }
 
 /// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
-fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<Stored>> {
+fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<DeviceBuffer>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
             RowSlot::Binary(m) if binary => Some(*m as usize),
@@ -303,7 +295,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
 }
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
-fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<Stored> {
+fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<DeviceBuffer> {
     let words = packed.layout.row_bytes(FormatPart::Sign) as usize / 4;
     let padded = sign_words(&packed.layout) as usize;
     let plane_bytes = (binary.len() * padded) as u64 * 4;

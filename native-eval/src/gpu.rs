@@ -5,6 +5,7 @@
 
 mod adapters;
 mod attention;
+mod batch;
 mod coop;
 mod delta_net;
 mod delta_rule;
@@ -16,30 +17,28 @@ mod open;
 mod products;
 mod recorder;
 mod rows;
-mod staging;
 mod timing;
+mod uploads;
 mod weights;
 
-pub use adapters::{AdapterChoice, AdapterInfo, adapters};
+pub use adapters::{AdapterChoice, AdapterClass, AdapterInfo, adapters};
+pub use batch::GpuBatch;
 pub use memory::GpuBuffer;
 pub use open::devices_opened;
 pub use products::Precision;
 pub use weights::GpuMatrix;
 
-use bitgauge_core::Matrix;
+use bitgauge_core::{Error, ErrorKind, Matrix};
 use bitgauge_shaders::Kernel;
 
-use crate::backend::{Attention, Backend, BackendError, DeltaRule, KernelTime};
+use crate::backend::{Attention, Backend, DeltaRule, KernelTime, Result};
+use crate::batch::Batch;
 use coop::Tiles;
-use delta_rule::Chunks;
 use device::Device;
-use handle::Stored;
-use memory::Pool;
-use recorder::{Range, Recorder};
-use rows::Turns;
+use handle::DeviceBuffer;
+use memory::{Pool, over_limit};
+use recorder::{BufferRange, Recorder};
 use timing::Timing;
-
-type Result<T> = std::result::Result<T, BackendError>;
 
 /// Tokens in flight where memory allows.
 const PREFERRED_TOKENS: u64 = 8_192;
@@ -77,9 +76,10 @@ impl ShaderPatch {
     fn apply(&self, source: &str) -> Result<String> {
         match source.matches(self.from).count() {
             1 => Ok(source.replace(self.from, self.to)),
-            count => {
-                Err(BackendError(format!("`{}` occurs {count} times in {}", self.from, self.kernel.label())))
-            }
+            count => Err(Error::new(ErrorKind::BadValue, "a shader's text can't be replaced")
+                .within(self.kernel.label())
+                .expected_found(format!("`{}` once", self.from), format!("it occurs {count} times"))
+                .into()),
         }
     }
 }
@@ -89,38 +89,20 @@ pub struct GpuBackend {
     device: Device,
     recorder: Recorder,
     pool: Pool,
-    turns: Option<Turns>,
-    chunks: Option<Chunks>,
     tiles: Option<Tiles>,
     limit: u64,
-    next_id: u64,
 }
 
 /// A short f32 vector on the device.
 #[derive(Debug)]
 pub struct GpuVector {
     values: Vec<f32>,
-    stored: Stored,
-    id: u64,
-}
-
-/// One u32 per token on the device.
-#[derive(Debug)]
-pub struct GpuIndices {
-    values: Vec<u32>,
-    stored: Stored,
-    id: u64,
+    stored: DeviceBuffer,
 }
 
 impl GpuVector {
-    fn range(&self) -> Range<'_> {
-        Range { buffer: &self.stored, offset: 0, bytes: self.stored.buffer.size() }
-    }
-}
-
-impl GpuIndices {
-    fn range(&self) -> Range<'_> {
-        Range { buffer: &self.stored, offset: 0, bytes: self.stored.buffer.size() }
+    fn range(&self) -> BufferRange<'_> {
+        self.stored.range()
     }
 }
 
@@ -130,22 +112,13 @@ impl GpuBackend {
         let device = Device::open(choice, options.precision)?;
         let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
         if limit < MIN_BINDING_BYTES {
-            return Err(BackendError(format!(
-                "a binding limit of {limit} bytes, expected {MIN_BINDING_BYTES} or more"
-            )));
+            return Err(Error::new(ErrorKind::BadValue, "the binding limit is too low")
+                .expected_found(format!("{MIN_BINDING_BYTES} or more bytes"), limit)
+                .into());
         }
         let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);
         let recorder = Recorder::new(&device, options.patch, options.timed)?;
-        Ok(Self {
-            device,
-            recorder,
-            pool: Pool::default(),
-            turns: None,
-            chunks: None,
-            tiles: None,
-            limit,
-            next_id: 0,
-        })
+        Ok(Self { device, recorder, pool: Pool::default(), tiles: None, limit })
     }
 
     /// The adapter that runs.
@@ -158,16 +131,12 @@ impl GpuBackend {
         self.device.handle.allocated_bytes()
     }
 
-    fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<(Stored, u64)> {
+    fn upload_words(&mut self, what: &str, bytes: &[u8]) -> Result<DeviceBuffer> {
         let len = bytes.len() as u64;
         if len > self.limit {
-            return Err(BackendError(format!(
-                "{what} of {len} bytes, over the binding limit of {} bytes",
-                self.limit
-            )));
+            return Err(over_limit(what, len, self.limit));
         }
-        self.next_id += 1;
-        Ok((self.device.upload(bytes, wgpu::BufferUsages::STORAGE)?, self.next_id))
+        self.device.upload(bytes, wgpu::BufferUsages::STORAGE)
     }
 }
 
@@ -175,7 +144,7 @@ impl Backend for GpuBackend {
     type Buffer = GpuBuffer;
     type Matrix = GpuMatrix;
     type Vector = GpuVector;
-    type Indices = GpuIndices;
+    type Batch = GpuBatch;
 
     fn describe(&self) -> String {
         self.device.handle.info.to_string()
@@ -203,7 +172,7 @@ impl Backend for GpuBackend {
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
         let (hidden, intermediate) = (hidden as u64, intermediate as u64);
         let budget: u64 =
-            if self.device.handle.info.device_type == "discrete GPU" { 4 << 30 } else { 1 << 30 };
+            if self.device.handle.info.class == AdapterClass::Discrete { 4 << 30 } else { 1 << 30 };
         // What a token of Qwen3.6-27B takes, f16 copies included; others take less.
         let all = 4 * (14 * hidden + 4 * intermediate);
         let longest = 4 * hidden.max(intermediate);
@@ -259,21 +228,20 @@ impl Backend for GpuBackend {
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<GpuVector> {
-        let (stored, id) = self.upload_words("a vector", bytemuck::cast_slice(values))?;
-        Ok(GpuVector { values: values.to_vec(), stored, id })
+        let stored = self.upload_words("a vector", bytemuck::cast_slice(values))?;
+        Ok(GpuVector { values: values.to_vec(), stored })
     }
 
-    fn upload_indices(&mut self, values: &[u32]) -> Result<GpuIndices> {
-        let (stored, id) = self.upload_words("one number per token", bytemuck::cast_slice(values))?;
-        Ok(GpuIndices { values: values.to_vec(), stored, id })
+    fn upload_batch(&mut self, batch: &Batch) -> Result<GpuBatch> {
+        self.run_upload_batch(batch)
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<GpuBuffer> {
         self.pool.take(&self.device.handle, rows, cols)
     }
 
-    fn embed(&mut self, table: &GpuMatrix, ids: &GpuIndices, out: &mut GpuBuffer) -> Result<()> {
-        self.run_embed(table, ids, out)
+    fn embed(&mut self, table: &GpuMatrix, batch: &GpuBatch, out: &mut GpuBuffer) -> Result<()> {
+        self.run_embed(table, batch, out)
     }
 
     fn rms_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32, out: &mut GpuBuffer) -> Result<()> {
@@ -291,11 +259,11 @@ impl Backend for GpuBackend {
     fn rotary(
         &mut self,
         x: &mut GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         frequencies: &GpuVector,
         head_dim: usize,
     ) -> Result<()> {
-        self.run_rotary(x, positions, frequencies, head_dim)
+        self.run_rotary(x, batch, frequencies, head_dim)
     }
 
     fn attention(
@@ -303,11 +271,11 @@ impl Backend for GpuBackend {
         q: &GpuBuffer,
         k: &GpuBuffer,
         v: &GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: Attention,
         out: &mut GpuBuffer,
     ) -> Result<()> {
-        self.run_attention((q, k, v), positions, shape, out)
+        self.run_attention((q, k, v), batch, shape, out)
     }
 
     fn swiglu(&mut self, gate: &mut GpuBuffer, up: &GpuBuffer) -> Result<()> {
@@ -340,10 +308,10 @@ impl Backend for GpuBackend {
         &mut self,
         x: &GpuBuffer,
         weight: &GpuVector,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         out: &mut GpuBuffer,
     ) -> Result<()> {
-        self.run_causal_conv(x, weight, positions, out)
+        self.run_causal_conv(x, weight, batch, out)
     }
 
     fn l2_norm(&mut self, x: &mut GpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
@@ -365,11 +333,11 @@ impl Backend for GpuBackend {
         mixed: &GpuBuffer,
         decay: &GpuBuffer,
         beta: &GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: DeltaRule,
         out: &mut GpuBuffer,
     ) -> Result<()> {
-        self.run_delta_rule(mixed, (decay, beta), positions, shape, out)
+        self.run_delta_rule(mixed, (decay, beta), batch, shape, out)
     }
 
     fn gated_norm(
@@ -382,8 +350,8 @@ impl Backend for GpuBackend {
         self.run_gated_norm(x, weight, eps, gate)
     }
 
-    fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, targets: &GpuIndices) -> Result<Vec<f32>> {
-        self.run_head_loss(x, head, targets)
+    fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, batch: &GpuBatch) -> Result<Vec<f32>> {
+        self.run_head_loss(x, head, batch)
     }
 
     fn read(&mut self, x: &GpuBuffer) -> Result<Vec<f32>> {

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::handle::{Handle, Stored};
-use crate::backend::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::handle::{DeviceBuffer, Handle};
+use crate::backend::Result;
 
 /// Bytes of one staging buffer.
 pub(super) const STAGING_BYTES: u64 = 16 << 20;
@@ -18,7 +16,7 @@ const STAGING_COUNT: usize = 4;
 
 /// The staging buffers of a device.
 #[derive(Default)]
-pub(super) struct Staging {
+pub(super) struct Uploads {
     filling: Option<Filling>,
     /// What the device copies out of, first submitted first.
     submitted: VecDeque<Submitted>,
@@ -29,7 +27,7 @@ pub(super) struct Staging {
 
 /// A mapped buffer, and where what it holds so far shall go.
 struct Filling {
-    stored: Stored,
+    stored: DeviceBuffer,
     used: u64,
     copies: Vec<Copy>,
 }
@@ -43,18 +41,18 @@ struct Copy {
 
 /// A buffer that is mapped again when the device is done with it.
 struct Submitted {
-    stored: Stored,
+    stored: DeviceBuffer,
     submission: wgpu::SubmissionIndex,
     mapped: Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
 }
 
-impl Staging {
+impl Uploads {
     /// Brings `bytes`, a multiple of 4, on the way to `to`. They are there for what is submitted after
-    /// [`Staging::submit`].
+    /// [`Uploads::submit`].
     pub fn write(
         &mut self,
         handle: &Arc<Handle>,
-        to: &Stored,
+        to: &DeviceBuffer,
         mut offset: u64,
         mut bytes: &[u8],
     ) -> Result<()> {
@@ -114,15 +112,13 @@ impl Staging {
     }
 
     /// A mapped buffer: a new one, or the one that was submitted first.
-    fn next(&mut self, handle: &Arc<Handle>) -> Result<Stored> {
-        if self.submitted.len() < STAGING_COUNT {
+    fn next(&mut self, handle: &Arc<Handle>) -> Result<DeviceBuffer> {
+        let is_full = self.submitted.len() >= STAGING_COUNT;
+        let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front_if(|_| is_full) else {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
             return handle.create_mapped(STAGING_BYTES, usage);
-        }
-        let start = Instant::now();
-        let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front() else {
-            return Err(BackendError("a ring without buffers".into()));
         };
+        let start = Instant::now();
         handle.wait(Some(submission))?;
         let failed =
             |error: &dyn std::fmt::Display| handle.error(&format!("mapping a staging buffer: {error}"));

@@ -1,4 +1,5 @@
-//! The CPU backend: complete, f32 throughout, and the definition of right for every other one.
+//! The CPU backend: complete, and f32 throughout. Its kernels are held to the twins of `bitgauge-shaders`, which define
+//! the operations. It is what whole models on other devices are compared with, for which the twins are too slow.
 
 mod aligned;
 mod attention;
@@ -17,18 +18,17 @@ mod weights;
 
 use std::time::Instant;
 
-use bitgauge_core::Matrix;
+use bitgauge_core::{Error, ErrorKind, Matrix};
 use rayon::prelude::*;
 
-pub use isa::Kernel;
+pub use isa::InstructionSet;
 pub use weights::Weights;
 
-use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
+use crate::backend::{Attention, Backend, DeltaRule, Result, whole_heads, wrong_shape};
+use crate::batch::Batch;
 use crate::threads::{own_threads, start_threads};
 use aligned::Aligned;
 use isa::Isa;
-
-type Result<T> = std::result::Result<T, BackendError>;
 
 /// Tokens in flight: enough to hide the unpacking of weights many times over, few enough that
 /// activations stay small beside the weights.
@@ -75,7 +75,7 @@ fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
     if expected == found {
         return Ok(());
     }
-    Err(BackendError(format!("{what}: expected {expected}, found {found}")))
+    Err(wrong_shape(what, expected, found))
 }
 
 impl CpuBackend {
@@ -92,15 +92,15 @@ impl CpuBackend {
         Ok(Self { isa: Isa::fastest(), pool })
     }
 
-    /// Uses `kernel` instead; fails where the CPU can't run it.
-    pub fn with_kernel(self, kernel: Kernel) -> Result<Self> {
-        let missing = || BackendError(format!("this CPU has no {}", kernel.name()));
-        Ok(Self { isa: Isa::new(kernel).ok_or_else(missing)?, ..self })
+    /// Uses the kernels for `set` instead; fails where the CPU can't run them.
+    pub fn with_instruction_set(self, set: InstructionSet) -> Result<Self> {
+        let missing = || Error::new(ErrorKind::Unsupported, format!("this CPU has no {}", set.name()));
+        Ok(Self { isa: Isa::new(set).ok_or_else(missing)?, ..self })
     }
 
-    /// The kernels in use.
-    pub fn kernel(&self) -> Kernel {
-        self.isa.kernel()
+    /// Which instruction set's kernels are in use.
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.isa.set()
     }
 
     /// Threads that share the work.
@@ -120,11 +120,15 @@ impl Backend for CpuBackend {
     type Buffer = CpuBuffer;
     type Matrix = Weights;
     type Vector = Vec<f32>;
-    type Indices = Vec<u32>;
+    type Batch = Batch;
 
     fn describe(&self) -> String {
         let threads = self.threads();
-        format!("CPU, {}, {threads} thread{}", self.kernel().name(), if threads == 1 { "" } else { "s" })
+        format!(
+            "CPU, {}, {threads} thread{}",
+            self.instruction_set().name(),
+            if threads == 1 { "" } else { "s" }
+        )
     }
 
     fn runtime_name(&self) -> String {
@@ -141,7 +145,7 @@ impl Backend for CpuBackend {
         let isa = self.isa;
         Some(self.run(|| {
             let start = Instant::now();
-            let flop: u64 = rayon::broadcast(|_| isa.fma_burst(ROUNDS)).iter().sum();
+            let flop: u64 = rayon::broadcast(|_| micro::fma_burst(isa, ROUNDS)).iter().sum();
             flop as f64 / start.elapsed().as_secs_f64()
         }))
     }
@@ -154,25 +158,22 @@ impl Backend for CpuBackend {
         Ok(values.to_vec())
     }
 
-    fn upload_indices(&mut self, values: &[u32]) -> Result<Vec<u32>> {
-        Ok(values.to_vec())
+    fn upload_batch(&mut self, batch: &Batch) -> Result<Batch> {
+        Ok(batch.clone())
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<CpuBuffer> {
         let values = rows.checked_mul(cols).and_then(Aligned::try_zeros);
-        let values = values.ok_or_else(|| {
-            BackendError(format!("there is not enough memory for activations of {rows} x {cols} floats"))
-        })?;
+        let bytes = (4 * rows as u64).saturating_mul(cols as u64);
+        let values = values.ok_or_else(|| Error::no_memory("activations", bytes))?;
         Ok(CpuBuffer { cols, values })
     }
 
-    fn embed(&mut self, table: &Weights, ids: &Vec<u32>, out: &mut CpuBuffer) -> Result<()> {
+    fn embed(&mut self, table: &Weights, batch: &Batch, out: &mut CpuBuffer) -> Result<()> {
         agree("embed: columns", table.cols(), out.cols)?;
+        let ids = &batch.ids;
         agree("embed: rows", ids.len(), out.rows())?;
-        if let Some(id) = ids.iter().find(|id| **id as usize >= table.rows()) {
-            let rows = table.rows();
-            return Err(BackendError(format!("embed: token id {id} is outside a table of {rows} rows")));
-        }
+        batch.check_ids(table.rows())?;
         self.run(|| out.par_rows().for_each(|(t, row)| table.read_row(ids[t] as usize, row)));
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Backend for CpuBackend {
     }
 
     fn head_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32) -> Result<()> {
-        agree("head_norm: channels past whole heads", 0, x.cols % weight.len().max(1))?;
+        whole_heads("head_norm: input", x.cols, weight.len())?;
         let isa = self.isa;
         self.run(|| x.par_rows().for_each(|(_, row)| rows::head_norm(isa, row, weight, eps)));
         Ok(())
@@ -217,15 +218,19 @@ impl Backend for CpuBackend {
     fn rotary(
         &mut self,
         x: &mut CpuBuffer,
-        positions: &Vec<u32>,
+        batch: &Batch,
         frequencies: &Vec<f32>,
         head_dim: usize,
     ) -> Result<()> {
+        let positions = batch.positions();
         agree("rotary: rows", positions.len(), x.rows())?;
-        agree("rotary: channels past whole heads", 0, x.cols % head_dim.max(1))?;
+        whole_heads("rotary: input", x.cols, head_dim)?;
         if 2 * frequencies.len() > head_dim {
-            let pairs = frequencies.len();
-            return Err(BackendError(format!("rotary: {pairs} pairs do not fit a head of {head_dim}")));
+            return Err(wrong_shape(
+                "rotary: frequencies",
+                format!("at most {}", head_dim / 2),
+                frequencies.len(),
+            ));
         }
         let isa = self.isa;
         let rotate = |(cos, sin): &mut (Vec<f32>, Vec<f32>), (t, row): (usize, &mut [f32])| {
@@ -243,13 +248,11 @@ impl Backend for CpuBackend {
         q: &CpuBuffer,
         k: &CpuBuffer,
         v: &CpuBuffer,
-        positions: &Vec<u32>,
+        batch: &Batch,
         shape: Attention,
         out: &mut CpuBuffer,
     ) -> Result<()> {
-        if shape.kv_heads == 0 || shape.head_dim == 0 || !shape.heads.is_multiple_of(shape.kv_heads) {
-            return Err(BackendError(format!("attention: {shape:?} has no whole groups of heads")));
-        }
+        shape.check()?;
         for (buffer, what, heads) in [
             (q, "attention: query columns", shape.heads),
             (k, "attention: key columns", shape.kv_heads),
@@ -257,17 +260,15 @@ impl Backend for CpuBackend {
             (out, "attention: output columns", shape.heads),
         ] {
             agree(what, heads * shape.head_dim, buffer.cols)?;
-            agree("attention: rows", positions.len(), buffer.rows())?;
+            agree("attention: rows", batch.tokens(), buffer.rows())?;
         }
-        let documents = attention::documents(positions)
-            .map_err(|t| BackendError(format!("attention: position {} at row {t}", positions[t])))?;
         let inputs = attention::Inputs {
             q: q.values.as_slice(),
             k: k.values.as_slice(),
             v: v.values.as_slice(),
             shape,
         };
-        self.run(|| attention::attention(self.isa, inputs, &documents, out.values.as_mut_slice()));
+        self.run(|| attention::attention(self.isa, inputs, batch.documents(), out.values.as_mut_slice()));
         Ok(())
     }
 
@@ -312,10 +313,10 @@ impl Backend for CpuBackend {
         &mut self,
         x: &CpuBuffer,
         weight: &Vec<f32>,
-        positions: &Vec<u32>,
+        batch: &Batch,
         out: &mut CpuBuffer,
     ) -> Result<()> {
-        self.run_causal_conv(x, weight, positions, out)
+        self.run_causal_conv(x, weight, batch, out)
     }
 
     fn l2_norm(&mut self, x: &mut CpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
@@ -337,24 +338,23 @@ impl Backend for CpuBackend {
         mixed: &CpuBuffer,
         decay: &CpuBuffer,
         beta: &CpuBuffer,
-        positions: &Vec<u32>,
+        batch: &Batch,
         shape: DeltaRule,
         out: &mut CpuBuffer,
     ) -> Result<()> {
-        self.run_delta_rule(mixed, (decay, beta), positions, shape, out)
+        self.run_delta_rule(mixed, (decay, beta), batch, shape, out)
     }
 
     fn gated_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32, gate: &CpuBuffer) -> Result<()> {
         self.run_gated_norm(x, weight, eps, gate)
     }
 
-    fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, targets: &Vec<u32>) -> Result<Vec<f32>> {
+    fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, batch: &Batch) -> Result<Vec<f32>> {
         agree("head_loss: columns", head.cols(), x.cols)?;
+        let targets = &batch.targets;
         agree("head_loss: rows", targets.len(), x.rows())?;
         let vocabulary = head.rows();
-        if let Some(id) = targets.iter().find(|id| **id != NO_TARGET && **id as usize >= vocabulary) {
-            return Err(BackendError(format!("head_loss: target {id} is outside {vocabulary} rows")));
-        }
+        batch.check_targets(vocabulary)?;
         if targets.is_empty() || vocabulary == 0 {
             return Ok(vec![0.0; targets.len()]);
         }
