@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::model::{Architecture, Config, Decoder, Family, Manifest};
+use bitgauge_core::model::{Architecture, Config, Decoder, Family};
 use conformance::dense::write_random_model;
 use conformance::{GgmlType, GgufFile, Meta};
 use native_eval::Source;

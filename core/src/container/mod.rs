@@ -150,7 +150,10 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// The bytes of config.json, or the error that says where it was looked for.
+    /// The bytes of config.json.
+    ///
+    /// # Errors
+    /// There is none; says where it was looked for.
     pub fn expect_config(&self) -> Result<&[u8]> {
         self.config.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Missing, "there is no config.json")

@@ -4,6 +4,8 @@ use bitgauge_core::format::{Layout, bits};
 use bitgauge_core::{Bitpacked, Dense, Matrix, Values};
 use half::{bf16, f16};
 
+use crate::batch::Batch;
+
 /// Numbers of the kinds that the tests need.
 pub struct Random(fastrand::Rng);
 
@@ -107,7 +109,16 @@ pub fn mutate(mut matrix: Matrix) -> Matrix {
     matrix
 }
 
-/// Positions of documents of these lengths laid end to end.
-pub fn positions(lengths: &[usize]) -> Vec<u32> {
-    lengths.iter().flat_map(|n| 0..*n as u32).collect()
+/// Documents of these lengths.
+pub fn batch(lengths: &[usize]) -> Batch {
+    let mut batch = Batch::default();
+    lengths.iter().for_each(|&length| batch.push(&vec![0; length]));
+    batch
+}
+
+/// One document with these targets.
+pub fn with_targets(targets: &[u32]) -> Batch {
+    let mut batch = batch(&[targets.len()]);
+    batch.targets = targets.to_vec();
+    batch
 }
