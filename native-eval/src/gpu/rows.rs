@@ -1,5 +1,7 @@
 //! Operations on each row by itself: rms_norm, head_norm, rotary, swiglu, add, bias.
 
+use std::ops::Range;
+
 use bitgauge_shaders::Call;
 use bitgauge_shaders::kernels::{add, bias, head_norm, rms_norm, rotary, swiglu};
 
@@ -28,6 +30,14 @@ impl<'a> RowOperand<'a> {
             Vector(_) => None,
         }
     }
+
+    /// What is bound for some of the rows.
+    fn range(self, span: &Range<usize>) -> BufferRange<'a> {
+        match self {
+            Rows(buffer) => buffer.range(span),
+            Vector(vector) => vector.range(),
+        }
+    }
 }
 
 impl GpuBackend {
@@ -44,14 +54,11 @@ impl GpuBackend {
             row_bytes = row_bytes.max(buffer.row_bytes());
         }
         for span in spans(first.rows, row_bytes, self.limit, usize::MAX)? {
-            let range = |operand: &RowOperand<'_>| match operand {
-                Rows(buffer) => buffer.range(&span),
-                Vector(vector) => vector.range(),
-            };
+            let ranges: Vec<_> = operands.iter().map(|operand| operand.range(&span)).collect();
             let dispatch = Dispatch {
                 kernel: call.kernel,
                 params: call.params.clone(),
-                ranges: &operands.iter().map(range).collect::<Vec<BufferRange<'_>>>(),
+                ranges: &ranges,
                 weights: None,
                 grid: [span.len(), 1, 1],
                 flops: span.len() as u64 * call.flops_per_row,
