@@ -221,8 +221,11 @@ fn dense_part(
 fn longest_row(packed: &Bitpacked) -> Result<u64> {
     let layout = &packed.layout;
     if !layout.scale_group().is_multiple_of(4) {
-        let columns = layout.scale_group();
-        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", columns));
+        return Err(wrong_shape(
+            "weights: columns of a scale group",
+            "a multiple of 4",
+            layout.scale_group(),
+        ));
     }
     let sign = layout.bases() * sign_words(layout) * 4;
     let scale = layout.bases() * layout.row_bytes(FormatPart::Scale);
