@@ -2,8 +2,8 @@
 //!
 //! A module is a file. There is an arrow from one to another if it names something that the other defines: a re-export
 //! (`pub use`) is looked through to where the item stands, so that a facade that only passes names on has arrows to
-//! nobody. It has one as soon as it uses such a name itself. An arrow from a parent to what lies in it does not count:
-//! a folder's `mod.rs` calls its files, and they may use what it defines.
+//! nobody. It has one as soon as it uses such a name itself. An arrow from a module to one that lies in it does not
+//! count: a parent calls its children, and they may use what it defines.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -31,8 +31,8 @@ fn figures(report: &Report) -> Vec<Row> {
         [name.to_owned(), format!("{sign}{share:.2} %"), format!("{sign}{each:.4} bits/parameter")]
     };
     let used = accounting.buckets.iter().filter(|entry| entry.bits > 0);
-    let mut rows: Vec<_> = used.map(|entry| cells(entry.bucket.name(), "", entry.bits)).collect();
-    rows.push(cells("saved by compression", "-", accounting.saved_by_compression_bits));
+    let mut rows: Vec<_> = used.map(|entry| cells(entry.bucket.words(), "", entry.bits)).collect();
+    rows.push(cells("saved by compression", "−", accounting.saved_by_compression_bits));
     rows.push(cells("total", "", accounting.total_bits));
     rows
 }

@@ -5,6 +5,7 @@ use std::ops;
 
 use bitgauge_core::format::{Layout, Part};
 use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
+use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
@@ -22,11 +23,9 @@ use crate::backend::{Result, wrong_shape};
 const PART_ROWS: usize = 4;
 const COOPERATIVE_PART_ROWS: usize = 16;
 /// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
-const SIGN_WORDS: u64 = 4;
+const SIGN_WORDS: u64 = COLUMN_BLOCK as u64 / 32;
 /// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
-const SCALE_COLUMNS: u64 = 128;
-/// Marks a rescue row in `slots` of codec_bits.wgsl.
-const RESCUE: u32 = 1 << 31;
+const SCALE_COLUMNS: u64 = COLUMN_BLOCK as u64;
 /// Rows that are converted at once on the way to the device.
 const CONVERTED_BYTES: usize = 8 << 20;
 
@@ -157,7 +156,7 @@ fn rescue_rows(
     if numbers.is_empty() {
         return Ok(None);
     }
-    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
+    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| Codec::RESCUE | row).collect();
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
     let ranges =
@@ -221,11 +220,8 @@ fn dense_part(
 fn longest_row(packed: &Bitpacked) -> Result<u64> {
     let layout = &packed.layout;
     if !layout.scale_group().is_multiple_of(4) {
-        return Err(wrong_shape(
-            "weights: columns of a scale group",
-            "a multiple of 4",
-            layout.scale_group(),
-        ));
+        let columns = layout.scale_group();
+        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", columns));
     }
     let sign = layout.bases() * sign_words(layout) * 4;
     let scale = layout.bases() * layout.row_bytes(Part::Scale);
@@ -239,7 +235,7 @@ fn sign_words(layout: &Layout) -> u64 {
     (layout.row_bytes(Part::Sign) / 4).next_multiple_of(SIGN_WORDS)
 }
 
-/// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
+/// The uniform block and the five buffers of codecs/bits.wgsl for some consecutive rows.
 fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<DeviceBuffer>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
@@ -255,7 +251,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
         .iter()
         .map(|slot| match slot {
             RowSlot::Binary(m) => m - binary.start as u32,
-            RowSlot::Rescue(r) => RESCUE | (r - rescue.start as u32),
+            RowSlot::Rescue(r) => Codec::RESCUE | (r - rescue.start as u32),
         })
         .collect();
 
