@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops;
 
-use bitgauge_core::format::{Layout, Part as FormatPart};
+use bitgauge_core::format::{Layout, Part};
 use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
@@ -224,15 +224,15 @@ fn longest_row(packed: &Bitpacked) -> Result<u64> {
         return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", columns));
     }
     let sign = layout.bases() * sign_words(layout) * 4;
-    let scale = layout.bases() * layout.row_bytes(FormatPart::Scale);
-    let code = layout.row_bytes(FormatPart::RescueCode).next_multiple_of(4);
+    let scale = layout.bases() * layout.row_bytes(Part::Scale);
+    let code = layout.row_bytes(Part::RescueCode).next_multiple_of(4);
     // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
     Ok(sign.max(scale + 4).max(if layout.rescued() == 0 { 4 } else { code }))
 }
 
 /// Words of one row of a sign plane, padded to what is read at a time.
 fn sign_words(layout: &Layout) -> u64 {
-    (layout.row_bytes(FormatPart::Sign) / 4).next_multiple_of(SIGN_WORDS)
+    (layout.row_bytes(Part::Sign) / 4).next_multiple_of(SIGN_WORDS)
 }
 
 /// The uniform block and the five buffers of codecs/bits.wgsl for some consecutive rows.
@@ -261,7 +261,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
         1 => plane(0).into(),
         bases => (0..bases).flat_map(plane).copied().collect(),
     };
-    let code_bytes = layout.row_bytes(FormatPart::RescueCode) as usize;
+    let code_bytes = layout.row_bytes(Part::RescueCode) as usize;
     let mut code = Vec::new();
     for row in packed.codes(rescue.clone()).chunks(code_bytes) {
         code.extend_from_slice(row);
@@ -295,7 +295,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
 fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<DeviceBuffer> {
-    let words = packed.layout.row_bytes(FormatPart::Sign) as usize / 4;
+    let words = packed.layout.row_bytes(Part::Sign) as usize / 4;
     let padded = sign_words(&packed.layout) as usize;
     let plane_bytes = (binary.len() * padded) as u64 * 4;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
