@@ -27,4 +27,5 @@ pub mod scan;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
-pub use tensor::{Bitpacked, Dense, Dtype, Matrix, RESCUE_GROUP, RowSlot, Values};
+pub use format::{Bitpacked, Matrix, RowSlot};
+pub use tensor::{Dense, Dtype, RESCUE_GROUP, Values};

@@ -4,7 +4,7 @@ use bitgauge_core::{Dense, Matrix, Values};
 use bitgauge_shaders::Kernel;
 use native_eval::{Backend, BackendError, Batch, GpuBackend, GpuBuffer, Precision, ShaderPatch};
 
-use crate::{attention, delta_net, half_products, linear, rows};
+use crate::{attention, delta_net, half_products, linear, operations, rotary, trials};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -32,9 +32,26 @@ pub const SMALL_LIMIT: u64 = 16_384;
 /// Every case, with the precision that its backend is opened with. [`Precision::F16`] needs an adapter
 /// with cooperative matrices.
 pub fn cases() -> Vec<(Precision, Case)> {
-    let exact =
-        [linear::cases(), rows::cases(), attention::cases(), delta_net::cases()].into_iter().flatten();
-    exact.map(|case| (Precision::F32, case)).chain(half_products::cases()).collect()
+    let rows = [trials::cases(), operations::cases(), rotary::cases()];
+    let exact = [linear::cases(), attention::cases(), delta_net::cases()];
+    rows.into_iter()
+        .chain(exact)
+        .flatten()
+        .map(|case| (Precision::F32, case))
+        .chain(half_products::cases())
+        .collect()
+}
+
+/// Whether each kernel has a case with a fault in it.
+pub fn all_have_faults(cases: &[(Precision, Case)]) -> std::result::Result<(), String> {
+    let has_fault = |kernel: &Kernel| {
+        let mut patches = cases.iter().flat_map(|(_, case)| &case.patches);
+        patches.any(|patch| patch.kernel.name() == kernel.name())
+    };
+    match Kernel::all().into_iter().find(|kernel| !has_fault(kernel)) {
+        Some(kernel) => Err(format!("no case puts a fault into {}", kernel.name())),
+        None => Ok(()),
+    }
 }
 
 /// A fault to put into a kernel.

@@ -14,7 +14,7 @@ mod matching;
 mod model;
 mod opaque;
 mod places;
-mod readme;
+mod sums;
 mod tars;
 mod words;
 mod zips;

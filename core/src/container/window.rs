@@ -3,12 +3,9 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::Compressor;
 use super::tar::Walker;
+use super::{Compressor, FileId};
 use crate::{Error, ErrorKind, Rejection, memory};
-
-/// Number of a file as the caller listed it.
-pub type FileId = usize;
 
 /// Shortest range that [`Window::get`] asks for where the file is long enough: a round trip costs
 /// more than its bytes.

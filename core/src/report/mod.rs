@@ -8,6 +8,7 @@ mod layers;
 pub mod link;
 mod manifest;
 mod source;
+pub mod words;
 
 use std::borrow::Cow;
 

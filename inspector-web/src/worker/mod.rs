@@ -13,7 +13,7 @@ use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
-use bitgauge_core::scan::{Findings, Scan};
+use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
@@ -24,6 +24,8 @@ use self::remote::Remote;
 use self::ring::Ring;
 use crate::protocol::{Event, Request};
 
+/// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
+const PIECE_BYTES: u32 = 1 << 20;
 /// Least time between two reports of progress, in milliseconds.
 const PROGRESS_MS: f64 = 250.0;
 
@@ -202,7 +204,8 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
     }
     let ring = RING.take().map(Rc::new);
     if let Some(ring) = &ring {
-        ring.begin(&scan.leave_hashes(&lengths)).await;
+        let ranges = scan.leave_hashes(&lengths);
+        ring.begin(&[ranges.members, ranges.file.into_iter().collect()]).await;
     }
     let mut progress = Progress::of(source);
     for number in 0..lengths.len() {
@@ -215,7 +218,8 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
     }
     let mut findings = scan.finish()?;
     if let Some(ring) = ring {
-        findings.complete(ring.finish().await?)?;
+        let [members, file] = ring.finish().await?;
+        findings.complete(Left { members, file: file.into_iter().next() })?;
     }
     Ok(findings)
 }
