@@ -7,6 +7,7 @@
 //! The flow is one way: bytes -> [`container`] -> [`inventory`] -> [`accounting`] -> gates
 //! ([`contract`]) -> verdict -> [`report`]. [`inspect`] runs it, [`scan`] checks the payload.
 #![forbid(unsafe_code)]
+#![deny(clippy::missing_errors_doc)]
 
 pub mod accounting;
 pub mod container;

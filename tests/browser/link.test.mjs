@@ -45,7 +45,7 @@ test("a copy bears the claim out, another file does not", async () => {
   const { page } = opened;
   const outcome = page.locator("section[aria-labelledby=agreement] .verdict__word");
   await pick(page, eligible);
-  await page.getByText("Same file, same figures").waitFor();
+  await page.getByText("The claim holds").waitFor();
   assert.equal(await page.locator(".line--bad").count(), 0);
   await pick(page, join(artifacts, "over-budget.zip"));
   await page.getByText("Another file").waitFor();
@@ -60,7 +60,7 @@ test("a false claim about the same file is caught", async () => {
   const { page } = opened;
   await page.locator(".claim").waitFor();
   await pick(page, eligible);
-  await page.getByText("Same file, same figures").waitFor();
+  await page.getByText("The claim holds").waitFor();
   await page.getByLabel("ternary").check();
   await page.getByText("The claim is wrong").waitFor();
   await check(opened);

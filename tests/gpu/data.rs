@@ -6,37 +6,7 @@ use bitgauge_shaders::Codec;
 use half::{bf16, f16};
 use native_eval::Batch;
 
-/// SplitMix64: small, seeded, and good enough to avoid patterns.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.word() % end as u64) as usize
-    }
-
-    /// Uniform in 0 .. 1.
-    pub fn unit(&mut self) -> f32 {
-        (self.word() >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    /// Of either sign and never near 0, so that every element counts: 0.5 .. 1.5.
-    pub fn signed(&mut self) -> f32 {
-        let magnitude = 0.5 + self.unit();
-        if self.word() & 1 == 1 { magnitude } else { -magnitude }
-    }
-
-    pub fn values(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.signed()).collect()
-    }
-}
+pub use bitgauge_shaders::trial::Random;
 
 /// Which rows of a packed matrix are rescued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod matching;
 mod model;
 mod opaque;
 mod places;
+mod readers;
 mod sums;
 mod tars;
 mod words;

@@ -8,17 +8,17 @@ use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Left, RangeHashes, Scan};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Random, Store, open_file, open_folder, safetensors, tar, zip};
+use crate::support::{Store, bytes, open_file, open_folder, safetensors, tar, zip};
 
 const CONFIG: &[u8] = br#"{"model_type": "other"}"#;
 
 /// Tensors of odd lengths, an empty one among them and one at the end; and their bytes by name.
 fn weights() -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
-    let mut random = Random(3);
+    let mut random = fastrand::Rng::with_seed(3);
     let tensors: Vec<(String, Vec<u8>)> = [1, 70_001, 0, 513, 4_096, 0]
         .iter()
         .enumerate()
-        .map(|(i, len)| (format!("t{i}"), random.bytes(*len)))
+        .map(|(i, len)| (format!("t{i}"), bytes(&mut random, *len)))
         .collect();
     let mut offset = 0;
     let entries: Vec<String> = (tensors.iter())

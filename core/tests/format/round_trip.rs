@@ -4,7 +4,7 @@ use bitgauge_core::format::{Form, Layout, Part, PayloadCheck, decode, decode_den
 use bitgauge_core::model::QuantConfig;
 use bitgauge_core::{Bitpacked, Dtype, Matrix, Values};
 
-use crate::sample::{Random, dense, entries, packed};
+use crate::sample::{dense, entries, packed};
 
 const COLS: [usize; 8] = [1, 5, 31, 32, 33, 127, 128, 129];
 const ROWS: usize = 6;
@@ -90,14 +90,14 @@ fn every_bit_is_accounted_for() {
 
 #[test]
 fn any_chunking_streams() {
-    let mut random = Random(5);
+    let mut random = fastrand::Rng::with_seed(5);
     for_each_case(|matrix, case| {
         let layout = matrix.layout;
         for (part, bytes) in encode(matrix).iter() {
             let mut check = PayloadCheck::new("w.weight", part, &layout);
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
-                let (piece, after) = rest.split_at(1 + random.below(rest.len().min(9)));
+                let (piece, after) = rest.split_at(1 + random.usize(..rest.len().min(9)));
                 check.push(piece).unwrap_or_else(|error| panic!("{case}: {error}"));
                 rest = after;
             }

@@ -57,41 +57,35 @@ pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
         _ => format!("Layers that differ: {}.", words::count(layers as u64)),
     };
     section("agreement", "Your copy against the claim")
-        .child(verdict::verdict(&outcome(claim, &lines, layers, state)))
+        .child(verdict::verdict(&outcome(&lines, layers, state)))
+        .children(unchecked(claim))
         .child(comparison::lines(&lines, ["claimed", "your copy"]))
         .child(element("p").class("small").text(&below))
 }
 
-fn outcome(claim: &Report, lines: &[Line], layers: usize, state: Copy) -> Headline {
+/// What this page cannot check of a claim.
+fn unchecked(claim: &Report) -> Option<Markup> {
+    let perplexity = claim.evaluation.as_ref()?.heldout_ppl;
+    let words = format!("The perplexity ({perplexity:.4} claimed) was not checked: run `bitgauge eval`.");
+    Some(element("p").class("small").text(&words))
+}
+
+fn outcome(lines: &[Line], layers: usize, state: Copy) -> Headline {
     let differ = layers + lines.iter().filter(|line| line.agrees() == Some(false)).count();
     let same_file = lines.iter().find(|line| line.what == "SHA-256").and_then(Line::agrees);
     let (tone, word, sentence) = match (same_file, differ) {
         _ if state == Copy::Reading => (Tone::Pending, "Comparing…", "The file is still being read."),
-        (Some(true), 0) => return same(claim),
-        (Some(true), _) => {
-            (Tone::Bad, "The claim is wrong", "Your copy is the same file, but figures differ: see below.")
-        }
-        (Some(false), _) => (Tone::Bad, "Another file", "Your copy is not the file that the link speaks of."),
+        (Some(true), 0) => (Tone::Good, "The claim holds", "Same file, same figures."),
+        (Some(true), _) => (Tone::Bad, "The claim is wrong", "Same file, other figures: see below."),
+        (Some(false), _) => (Tone::Bad, "Another file", "Your copy is not the file that the link describes."),
         (None, 0) if state == Copy::Whole => (
             Tone::Unsure,
             "No contradiction",
-            "Every figure agrees, but there is no hash of the whole to compare.",
+            "Every figure agrees, but neither report has a hash of the whole file.",
         ),
         (None, _) => {
             (Tone::Unsure, "Not the same", "Some figures differ, or the file was not read to the end.")
         }
     };
     Headline { tone, word: word.into(), sentence: sentence.into() }
-}
-
-/// The same file with the same figures; only an evaluation could tell more.
-fn same(claim: &Report) -> Headline {
-    let sentence = match &claim.evaluation {
-        None => "The claim holds.".to_owned(),
-        Some(evaluation) => {
-            let perplexity = evaluation.heldout_ppl;
-            format!("The perplexity ({perplexity:.4} claimed) was not checked: run `bitgauge eval`.")
-        }
-    };
-    Headline { tone: Tone::Good, word: "Same file, same figures".into(), sentence }
 }

@@ -78,7 +78,7 @@ fn ranking(left: &Report, right: &Report, names: [&str; 2]) -> Markup {
 fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
     let section = section("layers-differ", "Layers that differ");
     if left.layers.is_empty() || right.layers.is_empty() {
-        return section.child(element("p").text("Not both reports have figures by layer."));
+        return section.child(element("p").text("Only one report has figures by layer, or neither."));
     }
     let differ = compare::layers(left, right);
     let cell = |layer: Option<&LayerSummary>| {
@@ -100,8 +100,9 @@ fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
 fn weights(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
     let section = section("weights-differ", "Weights that differ");
     let Some(differ) = compare::weights(left, right) else {
-        return section
-            .child(element("p").text("Not both reports list their weights: links do not carry them."));
+        return section.child(
+            element("p").text("Only one report lists its weights, or neither: links do not carry them."),
+        );
     };
     let cell = |weight: Option<&WeightSummary>| {
         weight.map_or_else(

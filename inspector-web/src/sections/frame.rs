@@ -99,7 +99,7 @@ pub fn privacy(page: Page) -> Markup {
 pub fn caps() -> Markup {
     let rows = caps::all();
     let rows = rows.iter().map(|cap| row([cap.subject, &cap.most]));
-    section("caps", "The most it will read")
+    section("caps", "Limits on what is read")
         .child(
             element("p")
                 .text("A file that claims more than this is refused before any memory is set aside for it."),

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::ops;
 
-use bitgauge_core::format::{Layout, Part as FormatPart};
+use bitgauge_core::format::{Layout, Part};
 use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
+use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
@@ -22,11 +23,9 @@ use crate::backend::{Result, wrong_shape};
 const PART_ROWS: usize = 4;
 const COOPERATIVE_PART_ROWS: usize = 16;
 /// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
-const SIGN_WORDS: u64 = 4;
+const SIGN_WORDS: u64 = COLUMN_BLOCK as u64 / 32;
 /// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
-const SCALE_COLUMNS: u64 = 128;
-/// Marks a rescue row in `slots` of codec_bits.wgsl.
-const RESCUE: u32 = 1 << 31;
+const SCALE_COLUMNS: u64 = COLUMN_BLOCK as u64;
 /// Rows that are converted at once on the way to the device.
 const CONVERTED_BYTES: usize = 8 << 20;
 
@@ -157,7 +156,7 @@ fn rescue_rows(
     if numbers.is_empty() {
         return Ok(None);
     }
-    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
+    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| Codec::RESCUE | row).collect();
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
     let ranges =
@@ -221,25 +220,22 @@ fn dense_part(
 fn longest_row(packed: &Bitpacked) -> Result<u64> {
     let layout = &packed.layout;
     if !layout.scale_group().is_multiple_of(4) {
-        return Err(wrong_shape(
-            "weights: columns of a scale group",
-            "a multiple of 4",
-            layout.scale_group(),
-        ));
+        let columns = layout.scale_group();
+        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", columns));
     }
     let sign = layout.bases() * sign_words(layout) * 4;
-    let scale = layout.bases() * layout.row_bytes(FormatPart::Scale);
-    let code = layout.row_bytes(FormatPart::RescueCode).next_multiple_of(4);
+    let scale = layout.bases() * layout.row_bytes(Part::Scale);
+    let code = layout.row_bytes(Part::RescueCode).next_multiple_of(4);
     // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
     Ok(sign.max(scale + 4).max(if layout.rescued() == 0 { 4 } else { code }))
 }
 
 /// Words of one row of a sign plane, padded to what is read at a time.
 fn sign_words(layout: &Layout) -> u64 {
-    (layout.row_bytes(FormatPart::Sign) / 4).next_multiple_of(SIGN_WORDS)
+    (layout.row_bytes(Part::Sign) / 4).next_multiple_of(SIGN_WORDS)
 }
 
-/// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
+/// The uniform block and the five buffers of codecs/bits.wgsl for some consecutive rows.
 fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<DeviceBuffer>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
@@ -255,7 +251,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
         .iter()
         .map(|slot| match slot {
             RowSlot::Binary(m) => m - binary.start as u32,
-            RowSlot::Rescue(r) => RESCUE | (r - rescue.start as u32),
+            RowSlot::Rescue(r) => Codec::RESCUE | (r - rescue.start as u32),
         })
         .collect();
 
@@ -265,7 +261,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
         1 => plane(0).into(),
         bases => (0..bases).flat_map(plane).copied().collect(),
     };
-    let code_bytes = layout.row_bytes(FormatPart::RescueCode) as usize;
+    let code_bytes = layout.row_bytes(Part::RescueCode) as usize;
     let mut code = Vec::new();
     for row in packed.codes(rescue.clone()).chunks(code_bytes) {
         code.extend_from_slice(row);
@@ -299,7 +295,7 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
 fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<DeviceBuffer> {
-    let words = packed.layout.row_bytes(FormatPart::Sign) as usize / 4;
+    let words = packed.layout.row_bytes(Part::Sign) as usize / 4;
     let padded = sign_words(&packed.layout) as usize;
     let plane_bytes = (binary.len() * padded) as u64 * 4;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;

@@ -11,7 +11,7 @@ use super::plan::{Action, Plan, Planned, part_name};
 use super::progress::Progress;
 use super::quantize::{Fit, Settings, quantize_block};
 use super::safetensors::Writer;
-use super::stage::write_error;
+use super::target::write_error;
 use super::work::Work;
 use crate::source::Source;
 

@@ -48,17 +48,10 @@ pub(super) const fn uniform(scale_group: usize, rescue_fraction: f64, bases: usi
     PackSettings { mix, fit: Fit::LeastSquares, calibration: Calibration::None, force: false }
 }
 
-/// Seeded weights: SplitMix64, uniform in -0.05 to 0.05.
+/// Seeded weights, uniform in -0.05 to 0.05.
 fn weights(seed: u64, count: usize) -> Vec<bf16> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) >> 40
-    };
-    (0..count).map(|_| bf16::from_f32((next() as f32 / (1 << 24) as f32 - 0.5) * 0.1)).collect()
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..count).map(|_| bf16::from_f32((random.f32() - 0.5) * 0.1)).collect()
 }
 
 /// Name, shape and values of each tensor.

@@ -15,6 +15,9 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The texts of all entries for a selector, in order. A selective selector takes only objects that
     /// name it.
+    ///
+    /// # Errors
+    /// The validator's own: no document, an entry or a file that it would not take. What only the disk refuses.
     pub fn documents(&self, json: &Value, selector: &str, is_selective: bool) -> Result<Vec<String>, Halt> {
         let mut entries = entries(json, selector)?;
         if is_selective {

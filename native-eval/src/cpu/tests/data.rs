@@ -6,28 +6,21 @@ use half::{bf16, f16};
 
 use crate::batch::Batch;
 
-/// xorshift64* (Vigna, 2016).
-pub struct Random(u64);
+/// Numbers of the kinds that the tests need.
+pub struct Random(fastrand::Rng);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn bits(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     pub fn below(&mut self, n: usize) -> usize {
-        self.bits() as usize % n
+        self.0.usize(..n)
     }
 
     /// Uniform in `[low, high)`.
     pub fn between(&mut self, low: f32, high: f32) -> f32 {
-        low + (high - low) * (self.bits() >> 8) as f32 / (1 << 24) as f32
+        low + (high - low) * self.0.f32()
     }
 
     pub fn vec(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
@@ -93,7 +86,7 @@ fn packed(
         *byte = bits::code_byte(code(column), code(column + 1));
     }
     let pad = cols.next_multiple_of(bits::WORD_COLUMNS) - cols;
-    packed.sign.fill_with(|| random.bits());
+    packed.sign.fill_with(|| random.0.u32(..));
     let last_words = packed.sign.iter_mut().skip(cols / 32).step_by(cols.div_ceil(32));
     if pad > 0 {
         last_words.for_each(|word| *word = *word << pad >> pad);
