@@ -7,6 +7,7 @@
 //! The flow is one way: bytes -> [`container`] -> [`inventory`] -> [`accounting`] -> gates
 //! ([`contract`]) -> verdict -> [`report`]. [`inspect`] runs it, [`scan`] checks the payload.
 #![forbid(unsafe_code)]
+#![deny(clippy::missing_errors_doc)]
 
 pub mod accounting;
 pub mod container;
@@ -27,4 +28,5 @@ pub mod scan;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
-pub use tensor::{Bitpacked, Dense, Dtype, Matrix, RESCUE_GROUP, RowSlot, Values};
+pub use format::{Bitpacked, Matrix, RowSlot};
+pub use tensor::{Dense, Dtype, RESCUE_GROUP, Values};

@@ -26,6 +26,7 @@ pub use batch::GpuBatch;
 pub use memory::GpuBuffer;
 pub use open::devices_opened;
 pub use products::Precision;
+pub use rows::RowOperand;
 pub use weights::GpuMatrix;
 
 use bitgauge_core::{Error, ErrorKind, Matrix};

@@ -34,7 +34,7 @@ pub use evaluate::{EvaluateOptions, Finished, Queue, Tally, evaluate, work};
 pub use forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
 pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
-    GpuVector, Precision, ShaderPatch, adapters, devices_opened,
+    GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};

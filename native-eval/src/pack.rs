@@ -48,8 +48,8 @@ pub(crate) use plan::part_name;
 pub use progress::PackStep;
 pub use quantize::Fit;
 pub(crate) use safetensors::{TensorSpec, Writer};
-pub(crate) use stage::{Stage, write_error};
-pub(crate) use target::Target;
+pub(crate) use stage::Stage;
+pub(crate) use target::{Target, write_error};
 
 /// How to pack.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,9 +6,6 @@ use native_eval::{Attention, Backend};
 use crate::data::{Random, batch};
 use crate::kernels::{Case, SMALL_LIMIT, flipped, limit_name, patch, poisoned, put};
 
-/// Scores of up to 256 products, exponentials, and up to 257 weighted values.
-const ATTENTION_BOUND: f64 = 2e-6;
-
 /// Every case.
 pub fn cases() -> Vec<Case> {
     let shape = |heads, kv_heads, head_dim| Attention { heads, kv_heads, head_dim };
@@ -55,7 +52,7 @@ fn attention_case(documents: &[usize], shape: Attention, limit: Option<u64>) -> 
     }
     Case {
         name: format!("attention, {documents:?} tokens, {heads}/{kv_heads} x {d}{}", limit_name(limit)),
-        bound: ATTENTION_BOUND,
+        bound: Kernel::Attention.bound(),
         limit,
         patches,
         want,

@@ -91,6 +91,14 @@ impl Model {
         self.tensors.push(Tensor { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes });
     }
 
+    /// Stores every weight in this type.
+    pub fn in_type(mut self, dtype: &'static str) -> Self {
+        for Tensor { name, shape, .. } in std::mem::take(&mut self.tensors) {
+            self.add(&name, dtype, &shape);
+        }
+        self
+    }
+
     pub fn with(mut self, name: &str, dtype: &'static str, shape: &[u64]) -> Self {
         self.add(name, dtype, shape);
         self

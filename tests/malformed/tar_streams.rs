@@ -13,7 +13,7 @@ use native_eval::Source;
 use sha2::{Digest, Sha256};
 
 use crate::support::{
-    Pack, Random, assert_fault, model_tar, open_file, patched, safetensors, tar, two_tensors,
+    Pack, assert_fault, bytes, model_tar, noise, open_file, patched, safetensors, tar, two_tensors,
 };
 
 fn compressor(pack: Pack) -> Compressor {
@@ -48,7 +48,7 @@ fn structure(artifact: &Artifact) -> impl PartialEq + std::fmt::Debug {
 
 /// A model whose headers and JSON are longer than what is read ahead, between files that are passed over.
 fn large_tar() -> Vec<u8> {
-    let mut random = Random(5);
+    let mut random = fastrand::Rng::with_seed(5);
     let tensors: Vec<String> = (0..3_000)
         .map(|i| {
             format!(
@@ -58,14 +58,14 @@ fn large_tar() -> Vec<u8> {
             )
         })
         .collect();
-    let weights = safetensors(&format!("{{{}}}", tensors.join(",")), &random.bytes(21_000));
+    let weights = safetensors(&format!("{{{}}}", tensors.join(",")), &bytes(&mut random, 21_000));
     let config = format!(r#"{{"model_type": "other", "comment": "{}"}}"#, "x".repeat(200_000));
     tar(&[
-        ("model/README.md", &random.bytes(300_000)),
+        ("model/README.md", &bytes(&mut random, 300_000)),
         ("model/model.safetensors", &weights),
         ("model/empty.safetensors.txt", b""),
         ("model/config.json", config.as_bytes()),
-        ("model/tokenizer.json", &random.bytes(70_001)),
+        ("model/tokenizer.json", &bytes(&mut random, 70_001)),
     ])
 }
 
@@ -241,7 +241,7 @@ fn bombs_are_refused_before_they_unpack() {
 fn what_is_kept_is_capped() {
     let big = vec![b' '; (4 << 20) + 1];
     for pack in [Pack::Gzip, Pack::Xz] {
-        let packed = pack.pack(&tar(&[("config.json", &big), ("x.bin", &Random(3).bytes(1 << 20))]));
+        let packed = pack.pack(&tar(&[("config.json", &big), ("x.bin", &noise(3, 1 << 20))]));
         let error = assert_fault(open_file("m", &packed), TooLarge, "the file is too long");
         assert_eq!(error.place, "m: config.json");
     }

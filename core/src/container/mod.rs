@@ -25,7 +25,7 @@ pub use deflate::{Inflater, Progress};
 pub use gguf::Metadata as GgufMetadata;
 pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
-pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
+pub use window::{Need, Pause, READ_AHEAD_BYTES, Window};
 
 use serde::Serialize;
 
@@ -47,6 +47,9 @@ names! {
         Json = "json",
     }
 }
+
+/// Number of a file as the caller listed it.
+pub type FileId = usize;
 
 /// How a member's bytes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -149,7 +152,10 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// The bytes of config.json, or the error that says where it was looked for.
+    /// The bytes of config.json.
+    ///
+    /// # Errors
+    /// There is none; says where it was looked for.
     pub fn expect_config(&self) -> Result<&[u8]> {
         self.config.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Missing, "there is no config.json")

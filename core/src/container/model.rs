@@ -67,6 +67,9 @@ pub(super) fn read(
 /// The root comes first. Then its folders, all of them before any folder below; then the same below
 /// each of them in turn, in whatever order the file system lists them. Where that order would decide,
 /// the artifact is refused.
+///
+/// # Errors
+/// The order of the file system would decide.
 pub fn find_model_dir<'n>(names: impl Iterator<Item = &'n str>) -> Result<Option<String>> {
     let mut folders: Vec<&str> =
         names.filter(|name| names::base(name) == CONFIG).map(names::folder).collect();

@@ -20,8 +20,11 @@ pub enum Root {
 ///
 /// Needs more bytes a few times before it is done; feed them and call it again. A single file is
 /// told by its contents, not by its name: a zip by its end record, otherwise a tar by its first header, GGUF and
-/// compressed tars by their first bytes, safetensors by its header. The model is in the folder of the config.json that is nearest to the root; without any
-/// it is in the root.
+/// compressed tars by their first bytes, safetensors by its header. The model is in the folder of the config.json that is
+/// nearest to the root; without any it is in the root.
+///
+/// # Errors
+/// [`Pause::Need`] and [`Pause::Unpack`] where more is to be fed; otherwise what is wrong with the artifact.
 pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
     let size_bytes = window.files().iter().try_fold(0_u64, |sum, (_, len)| sum.checked_add(*len));
     let Some(size_bytes) = size_bytes else {
@@ -40,6 +43,9 @@ pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
 }
 
 /// [`open`] for a caller that can read any range at once: `fetch` gives exactly the bytes asked for.
+///
+/// # Errors
+/// What is wrong with the artifact, and what `fetch` fails with.
 pub fn fetch_and_open(
     window: &mut Window,
     root: Root,

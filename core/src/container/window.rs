@@ -3,12 +3,9 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::Compressor;
 use super::tar::Walker;
+use super::{Compressor, FileId};
 use crate::{Error, ErrorKind, Rejection, memory};
-
-/// Number of a file as the caller listed it.
-pub type FileId = usize;
 
 /// Shortest range that [`Window::get`] asks for where the file is long enough: a round trip costs
 /// more than its bytes.
@@ -135,6 +132,7 @@ impl Window {
 
     /// `len` bytes at `offset` of `file`.
     ///
+    /// # Errors
     /// A range past the file's end is a truncated input; the error has no place yet, the caller
     /// knows what it was reading. A range not fed yet is a need, of [`READ_AHEAD_BYTES`] or more so
     /// that what follows is there too.
@@ -156,6 +154,9 @@ impl Window {
 
     /// Makes sure that all of these ranges are known, or stops once for all that are not: many
     /// scattered ranges then cost one round trip and one restart of the parser.
+    ///
+    /// # Errors
+    /// As [`Window::get`].
     pub fn want(&self, ranges: impl IntoIterator<Item = Need>) -> Result<(), Pause> {
         let mut missing = Vec::new();
         for need in ranges {

@@ -4,7 +4,9 @@
 
 use half::f16;
 
-use crate::tensor::{Bitpacked, Dense, Dtype, Matrix, Values};
+use super::layout::Layout;
+use super::matrix::{Bitpacked, Matrix};
+use crate::tensor::{Dense, Dtype, Values};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a block's scale.
@@ -38,10 +40,8 @@ pub fn decode_blocks(name: &str, dtype: Dtype, [rows, cols]: [u64; 2], bytes: &[
     }
     match dtype {
         Dtype::Q1_0 => Ok(Matrix::Bitpacked(Bitpacked {
-            rows,
-            cols,
-            bases: 1,
-            scale_group: dtype.block_elements() as usize,
+            layout: Layout::new(rows as u64, cols as u64, 1, 0, dtype.block_elements())
+                .map_err(|error| error.within(name))?,
             sign: blocks().flat_map(sign_words).collect(),
             scale: blocks().map(scale_of).collect(),
             rescue_rows: Vec::new(),

@@ -76,7 +76,7 @@ impl PayloadCheck {
     /// Only the last word of a row can hold padding, so all other bytes are skipped.
     fn push_sign(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.statistics.add_signs(bytes);
-        let (row_bytes, cols) = (self.layout.sign_row_bytes(), self.layout.cols());
+        let (row_bytes, cols) = (self.layout.row_bytes(Part::Sign), self.layout.cols());
         if cols.is_multiple_of(32) {
             self.position += bytes.len() as u64;
             return Ok(());
@@ -100,7 +100,7 @@ impl PayloadCheck {
     }
 
     fn push_code(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let (row_bytes, odd) = (self.layout.code_row_bytes(), self.layout.cols() % 2 == 1);
+        let (row_bytes, odd) = (self.layout.row_bytes(Part::RescueCode), self.layout.cols() % 2 == 1);
         let forbidden = |byte: &u8| byte & 0xf == FORBIDDEN_CODE || byte >> 4 == FORBIDDEN_CODE;
         while !bytes.is_empty() {
             let start = self.position % row_bytes;

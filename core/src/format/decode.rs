@@ -4,8 +4,9 @@ use half::{bf16, f16};
 
 use super::check::PayloadCheck;
 use super::layout::Layout;
+use super::matrix::Bitpacked;
 use super::part::{Part, Parts};
-use crate::tensor::{Bitpacked, Dense, Dtype, Values};
+use crate::tensor::{Dense, Dtype, Values};
 use crate::{Error, ErrorKind, Result};
 
 /// Reads the parts of the packed weight `name`; a part that the layout leaves out is empty.
@@ -18,12 +19,8 @@ pub fn decode(name: &str, layout: &Layout, parts: &Parts<&[u8]>) -> Result<Bitpa
         check.push(bytes)?;
         check.finish()?;
     }
-    // The parts are in memory, so their element counts fit usize; so do N and K, by their cap.
     Ok(Bitpacked {
-        rows: layout.rows() as usize,
-        cols: layout.cols() as usize,
-        bases: layout.bases() as usize,
-        scale_group: layout.scale_group() as usize,
+        layout: *layout,
         sign: elements(parts[Part::Sign], u32::from_le_bytes),
         scale: elements(parts[Part::Scale], f16::from_le_bytes),
         rescue_rows: elements(parts[Part::RescueRows], u32::from_le_bytes),

@@ -1,7 +1,7 @@
 //! From matrices in memory to stored bytes.
 
+use super::matrix::Bitpacked;
 use super::part::Parts;
-use crate::tensor::Bitpacked;
 
 /// The bytes of the five parts, exactly as the format stores them; a part that the format leaves
 /// out is empty. The inverse of [`super::decode`].

@@ -1,9 +1,10 @@
 //! Sizes of one packed weight: shapes and bytes of its parts, and where every bit goes.
 
+use super::bits;
 use super::part::{Part, Parts};
 use crate::container::TensorEntry;
 use crate::model::QuantConfig;
-use crate::tensor::{Bitpacked, RESCUE_GROUP};
+use crate::tensor::RESCUE_GROUP;
 use crate::{Error, ErrorKind, Result, limits};
 
 /// The sizes that determine the shapes of a packed weight's parts.
@@ -82,17 +83,6 @@ impl Layout {
         Ok(Self { rows, cols, bases, rescued, scale_group })
     }
 
-    /// The layout of a matrix in memory.
-    ///
-    /// # Errors
-    /// As [`Layout::new`].
-    pub fn of(matrix: &Bitpacked) -> Result<Self> {
-        let [rows, cols, bases, rescued, group] =
-            [matrix.rows, matrix.cols, matrix.bases, matrix.rescue_rows.len(), matrix.scale_group]
-                .map(|size| size as u64);
-        Self::new(rows, cols, bases, rescued, group)
-    }
-
     /// The layout that the stored parts of the weight `[rows, cols]` have.
     ///
     /// # Errors
@@ -124,6 +114,11 @@ impl Layout {
             layout.check_shape(part, tensor)?;
         }
         Ok(layout)
+    }
+
+    /// The layout of the rescue rows as a matrix of their own; `None` when there are none.
+    pub fn rescue_rows_alone(&self) -> Option<Self> {
+        (self.rescued > 0).then_some(Self { rows: self.rescued, bases: 0, ..*self })
     }
 
     /// Outputs N.
@@ -166,14 +161,30 @@ impl Layout {
         self.cols.div_ceil(RESCUE_GROUP as u64)
     }
 
-    /// Bytes of one row of one sign plane, padding included.
-    pub fn sign_row_bytes(&self) -> u64 {
-        4 * self.cols.div_ceil(32)
+    /// Columns that share a scale of a binary row, with "the whole row" spelled out.
+    pub fn scale_columns(&self) -> u64 {
+        if self.scale_group == 0 { self.cols } else { self.scale_group }
     }
 
-    /// Bytes of the codes of one rescue row, padding included.
-    pub fn code_row_bytes(&self) -> u64 {
-        self.cols.div_ceil(2)
+    /// Bytes of one row of a part, padding included; of a binary row in one basis.
+    pub fn row_bytes(&self, part: Part) -> u64 {
+        match part {
+            Part::Sign => 4 * self.cols.div_ceil(bits::WORD_COLUMNS as u64),
+            Part::Scale => 2 * self.scale_groups(),
+            Part::RescueRows => 4,
+            Part::RescueCode => self.cols.div_ceil(2),
+            Part::RescueScale => 2 * self.rescue_groups(),
+        }
+    }
+
+    /// Bytes that a binary row takes in all bases.
+    pub fn binary_row_bytes(&self) -> u64 {
+        self.bases * (self.row_bytes(Part::Sign) + self.row_bytes(Part::Scale))
+    }
+
+    /// Bytes that a rescue row takes.
+    pub fn rescue_row_bytes(&self) -> u64 {
+        [Part::RescueRows, Part::RescueCode, Part::RescueScale].iter().map(|&part| self.row_bytes(part)).sum()
     }
 
     /// Whether the format stores this part at all.
@@ -183,18 +194,18 @@ impl Layout {
 
     /// The shape of a part.
     pub fn shape(&self, part: Part) -> Vec<u64> {
+        let row = self.row_bytes(part) / part.dtype().bytes();
         match part {
-            Part::Sign => vec![self.bases, self.binary_rows(), self.sign_row_bytes()],
-            Part::Scale => vec![self.bases, self.binary_rows(), self.scale_groups()],
+            Part::Sign | Part::Scale => vec![self.bases, self.binary_rows(), row],
             Part::RescueRows => vec![self.rescued],
-            Part::RescueCode => vec![self.rescued, self.code_row_bytes()],
-            Part::RescueScale => vec![self.rescued, self.rescue_groups()],
+            Part::RescueCode | Part::RescueScale => vec![self.rescued, row],
         }
     }
 
     /// Bytes of a part; 0 for a part that is left out.
     pub fn part_bytes(&self, part: Part) -> u64 {
-        self.shape(part).iter().product::<u64>() * part.dtype().bytes()
+        let rows = if part.is_binary() { self.bases * self.binary_rows() } else { self.rescued };
+        rows * self.row_bytes(part)
     }
 
     /// Logical parameters `N * K`.

@@ -4,6 +4,7 @@
 //! tensor), writing [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
 //! `M = N - R` binary rows in `B` additive sign bases, and `R` rescue rows of 4-bit codes.
 
+pub mod bits;
 mod blocks;
 mod check;
 mod decode;
@@ -11,6 +12,7 @@ mod encode;
 mod group;
 mod layout;
 mod loader;
+mod matrix;
 mod part;
 mod statistics;
 
@@ -21,5 +23,6 @@ pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
+pub use matrix::{Bitpacked, Matrix, RowSlot};
 pub use part::{Part, Parts};
 pub use statistics::Statistics;

@@ -4,7 +4,7 @@ use bitgauge_core::format::{Form, Layout, Part, PayloadCheck, decode, decode_den
 use bitgauge_core::model::QuantConfig;
 use bitgauge_core::{Bitpacked, Dtype, Matrix, Values};
 
-use crate::sample::{Random, dense, entries, packed};
+use crate::sample::{dense, entries, packed};
 
 const COLS: [usize; 8] = [1, 5, 31, 32, 33, 127, 128, 129];
 const ROWS: usize = 6;
@@ -26,7 +26,7 @@ fn for_each_case(mut f: impl FnMut(&Bitpacked, &str)) {
 #[test]
 fn decode_undoes_encode() {
     for_each_case(|matrix, case| {
-        let layout = Layout::of(matrix).unwrap();
+        let layout = matrix.layout;
         let bytes = encode(matrix);
         for (part, bytes) in bytes.iter() {
             assert_eq!(bytes.len() as u64, layout.part_bytes(part), "{case}: {part:?}");
@@ -41,7 +41,7 @@ fn decode_undoes_encode() {
 #[test]
 fn one_flipped_bit_is_another_matrix() {
     for_each_case(|matrix, case| {
-        let layout = Layout::of(matrix).unwrap();
+        let layout = matrix.layout;
         let whole = Matrix::Bitpacked(matrix.clone()).to_f32();
         for part in [Part::Sign, Part::Scale, Part::RescueCode, Part::RescueScale] {
             let mut bytes = encode(matrix);
@@ -58,13 +58,13 @@ fn one_flipped_bit_is_another_matrix() {
 #[test]
 fn the_layout_follows_from_the_stored_shapes() {
     for_each_case(|matrix, case| {
-        let layout = Layout::of(matrix).unwrap();
+        let layout = matrix.layout;
         let tensors = entries("w.weight", &layout);
-        let config = QuantConfig { scale_group: matrix.scale_group };
+        let config = QuantConfig { scale_group: layout.scale_group() as usize };
         let grouping = group(&tensors, Some(&config));
         assert_eq!(grouping.weights.len(), 1, "{case}");
         let Form::Bitpacked { parts } = &grouping.weights[0].form else { panic!("{case}") };
-        let shape = [matrix.rows as u64, matrix.cols as u64];
+        let shape = [layout.rows(), layout.cols()];
         assert_eq!(Layout::derive(&tensors, parts, &config, shape), Ok(layout), "{case}");
     });
 }
@@ -72,12 +72,12 @@ fn the_layout_follows_from_the_stored_shapes() {
 #[test]
 fn every_bit_is_accounted_for() {
     for_each_case(|matrix, case| {
-        let layout = Layout::of(matrix).unwrap();
+        let layout = matrix.layout;
         let bytes: u64 = Part::ALL.into_iter().map(|part| layout.part_bytes(part)).sum();
         let bits = layout.bits();
         assert_eq!(bits.total(), 8 * bytes, "{case}");
-        let (m, r, k) = (matrix.binary_rows() as u64, matrix.rescue_rows.len() as u64, matrix.cols as u64);
-        let b = matrix.bases as u64;
+        let (r, k, b) = (matrix.rescue_rows.len() as u64, layout.cols(), layout.bases());
+        let m = ROWS as u64 - r;
         assert_eq!(bits.sign, m * k * b, "{case}");
         assert_eq!(bits.sign_padding, m * b * ((32 - k % 32) % 32), "{case}");
         assert_eq!(bits.scale, 16 * matrix.scale.len() as u64, "{case}");
@@ -90,14 +90,14 @@ fn every_bit_is_accounted_for() {
 
 #[test]
 fn any_chunking_streams() {
-    let mut random = Random(5);
+    let mut random = fastrand::Rng::with_seed(5);
     for_each_case(|matrix, case| {
-        let layout = Layout::of(matrix).unwrap();
+        let layout = matrix.layout;
         for (part, bytes) in encode(matrix).iter() {
             let mut check = PayloadCheck::new("w.weight", part, &layout);
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
-                let (piece, after) = rest.split_at(1 + random.below(rest.len().min(9)));
+                let (piece, after) = rest.split_at(1 + random.usize(..rest.len().min(9)));
                 check.push(piece).unwrap_or_else(|error| panic!("{case}: {error}"));
                 rest = after;
             }

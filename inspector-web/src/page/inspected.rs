@@ -21,7 +21,7 @@ pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
     let judged = Arc::clone(&shown);
     let verdict = move || match session.stage.get() {
         Stage::Failed(_) => {
-            let words = "The headers alone say the following. It is no verdict.";
+            let words = "This is what the headers alone say. It is not a verdict.";
             vec![element("p").class("notice").text(words)]
         }
         stage => vec![verdict::verdict(&headline::of(&judged.report, stage.is_busy()))],

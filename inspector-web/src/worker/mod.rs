@@ -13,7 +13,7 @@ use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
-use bitgauge_core::scan::{Findings, Scan};
+use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
@@ -24,12 +24,14 @@ use self::remote::Remote;
 use self::ring::Ring;
 use crate::protocol::{Event, Request};
 
+/// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
+const PIECE_BYTES: u32 = 1 << 20;
 /// Least time between two reports of progress, in milliseconds.
 const PROGRESS_MS: f64 = 250.0;
 
 /// What is being inspected.
 #[derive(Clone)]
-struct Session {
+struct Subject {
     name: String,
     rules: Rules,
     source: Rc<Source>,
@@ -38,7 +40,7 @@ struct Session {
 }
 
 thread_local! {
-    static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+    static SUBJECT: RefCell<Option<Subject>> = const { RefCell::new(None) };
     /// The workers that hash what this one reads first.
     static RING: RefCell<Option<Ring>> = const { RefCell::new(None) };
 }
@@ -123,9 +125,9 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             if rare::judge_json(rules)? {
                 return Ok(());
             }
-            SESSION.with_borrow_mut(|session| {
-                if let Some(session) = session {
-                    session.rules = rules;
+            SUBJECT.with_borrow_mut(|subject| {
+                if let Some(subject) = subject {
+                    subject.rules = rules;
                 }
             });
             send_report()
@@ -134,9 +136,9 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
 }
 
 fn begin(name: String, rules: Rules, source: Source, artifact: Artifact) {
-    let session =
-        Session { name, rules, source: Rc::new(source), artifact: Rc::new(artifact), findings: None };
-    SESSION.set(Some(session));
+    let subject =
+        Subject { name, rules, source: Rc::new(source), artifact: Rc::new(artifact), findings: None };
+    SUBJECT.set(Some(subject));
 }
 
 /// Feeds the parser what it asks for until the structure is known; nothing when it is for another worker.
@@ -171,7 +173,7 @@ async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result
         return Ok(None);
     }
     let mut tar = TarStream::new(name, compressor)?;
-    let mut progress = Progress::of(source);
+    let mut progress = ProgressReports::of(source);
     let mut stream = source.stream(0).await?;
     while let Some(bytes) = stream.next().await? {
         tar.push(bytes)?;
@@ -182,13 +184,13 @@ async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result
 
 /// Reads every byte of what is open once.
 async fn scan(hash_tensors: bool) -> Result<()> {
-    let Some(session) = SESSION.with_borrow(Clone::clone) else { return Ok(()) };
-    let place = |error: Error| error.within(&session.name);
-    let inventory = Inventory::of(&session.artifact).map_err(place)?;
-    let findings = read_all(&session.source, &inventory, hash_tensors).await.map_err(place)?;
-    SESSION.with_borrow_mut(|session| {
-        if let Some(session) = session {
-            session.findings = Some(Rc::new(findings));
+    let Some(subject) = SUBJECT.with_borrow(Clone::clone) else { return Ok(()) };
+    let place = |error: Error| error.within(&subject.name);
+    let inventory = Inventory::of(&subject.artifact).map_err(place)?;
+    let findings = read_all(&subject.source, &inventory, hash_tensors).await.map_err(place)?;
+    SUBJECT.with_borrow_mut(|subject| {
+        if let Some(subject) = subject {
+            subject.findings = Some(Rc::new(findings));
         }
     });
     send_report()
@@ -202,9 +204,10 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
     }
     let ring = RING.take().map(Rc::new);
     if let Some(ring) = &ring {
-        ring.begin(&scan.leave_hashes(&lengths)).await;
+        let ranges = scan.leave_hashes(&lengths);
+        ring.begin(&[ranges.members, ranges.file.into_iter().collect()]).await;
     }
-    let mut progress = Progress::of(source);
+    let mut progress = ProgressReports::of(source);
     for number in 0..lengths.len() {
         scan.begin_file(number)?;
         let mut stream = source.stream(number).await?.shared(ring.clone());
@@ -215,19 +218,20 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
     }
     let mut findings = scan.finish()?;
     if let Some(ring) = ring {
-        findings.complete(ring.finish().await?)?;
+        let [members, file] = ring.finish().await?;
+        findings.complete(Left { members, file: file.into_iter().next() })?;
     }
     Ok(findings)
 }
 
 /// Tells the page how far a pass is.
-struct Progress {
+struct ProgressReports {
     done: u64,
     total: u64,
     last: f64,
 }
 
-impl Progress {
+impl ProgressReports {
     fn of(source: &Source) -> Self {
         Self { done: 0, total: source.lengths().iter().sum(), last: f64::NEG_INFINITY }
     }
@@ -242,15 +246,15 @@ impl Progress {
     }
 }
 
-/// Judges what is known by the session's rules.
+/// Judges what is known by the subject's rules.
 fn send_report() -> Result<()> {
-    SESSION.with_borrow(|session| {
-        let Some(session) = session else { return Ok(()) };
-        let inventory = Inventory::of(&session.artifact).map_err(|error| error.within(&session.name))?;
-        let report = inspect::report(&session.name, &inventory, session.rules, session.findings.as_deref());
+    SUBJECT.with_borrow(|subject| {
+        let Some(subject) = subject else { return Ok(()) };
+        let inventory = Inventory::of(&subject.artifact).map_err(|error| error.within(&subject.name))?;
+        let report = inspect::report(&subject.name, &inventory, subject.rules, subject.findings.as_deref());
         let config =
-            session.artifact.config.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        send(&Event::Report { json: report.to_json(), complete: session.findings.is_some(), config });
+            subject.artifact.config.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        send(&Event::Report { json: report.to_json(), complete: subject.findings.is_some(), config });
         Ok(())
     })
 }

@@ -12,12 +12,9 @@ use web_sys::{
     ReadableStreamReaderMode,
 };
 
-use super::browser_error;
 use super::remote::Remote;
 use super::ring::Ring;
-
-/// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
-pub const PIECE_BYTES: u32 = 1 << 20;
+use super::{PIECE_BYTES, browser_error};
 
 fn unreadable(error: &JsValue) -> Error {
     browser_error("the file cannot be read", error)

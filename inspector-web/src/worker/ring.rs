@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{MessageEvent, MessagePort};
 
-use super::read::PIECE_BYTES;
+use super::PIECE_BYTES;
 
 /// Buffers that go round: one for each worker, and as many that wait.
 const BUFFERS: usize = 6;

@@ -43,7 +43,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
     let stage = Stage::beside(&target)?;
     let text = serde_json::to_vec_pretty(&config_json(&options.model))
         .map_err(|error| write_error(path, &error.into()))?;
-    let config = SmallFile { name: "config.json".into(), bytes: add_packing(&text, SCALE_GROUP)? };
+    let config = SmallFile { name: "config.json".into(), bytes: add_packing(&text, SCALE_GROUP as usize)? };
 
     let file = stage.weights();
     let failed = |error| write_error(&file, &error);
@@ -59,7 +59,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
             });
             continue;
         };
-        let layout = Layout::new(rows, cols, 1, 0, SCALE_GROUP as u64)?;
+        let layout = Layout::new(rows, cols, 1, 0, SCALE_GROUP)?;
         specs.extend(Part::ALL.into_iter().filter(|part| layout.has(*part)).map(|part| TensorSpec {
             name: part_name(&tensor.name, part),
             dtype: part.dtype(),
@@ -69,10 +69,9 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
     let mut writer = Writer::create(&file, specs).map_err(failed)?;
     let mut random = Random::new();
     for tensor in tensors() {
-        match random_weight(tensor, &mut random) {
+        match random_weight(tensor, &mut random)? {
             Matrix::Bitpacked(packed) => {
-                let layout = Layout::of(&packed)?;
-                for (part, bytes) in encode(&packed).iter().filter(|(part, _)| layout.has(*part)) {
+                for (part, bytes) in encode(&packed).iter().filter(|(part, _)| packed.layout.has(*part)) {
                     writer.write(&part_name(&tensor.name, part), 0, bytes).map_err(failed)?;
                 }
             }

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use bitgauge_core::{Bitpacked, Dense, Matrix, RESCUE_GROUP, Values};
+use bitgauge_core::format::Layout;
+use bitgauge_core::{Bitpacked, Dense, Error, Matrix, Values};
 use half::f16;
 
-use super::{Random, SCALE_GROUP};
+use super::{Random, SCALE_GROUP, failed};
 use crate::backend::{Backend, BackendError};
 use crate::batch::Batch;
+use crate::weights::LoadError;
 
 /// Products timed, after as many untimed ones as bring the device up to speed.
 const REPEATS: usize = 15;
@@ -63,7 +65,7 @@ pub fn run_matmul<B: Backend>(
 ) -> Result<MatmulResult, BackendError> {
     let MatmulOptions { tokens, rows, columns, .. } = *options;
     let mut random = Random::new();
-    let weights = random_weights(options, &mut random);
+    let weights = random_weights(options, &mut random).map_err(LoadError::Artifact).map_err(failed)?;
     let w = backend.upload_matrix(weights.clone())?;
     let largest_error = check(backend, &weights, &w, &mut random)?;
     drop(weights);
@@ -147,28 +149,19 @@ fn activations(tokens: usize, columns: usize, random: &mut Random) -> Matrix {
     Matrix::Dense(Dense { rows: tokens, cols: columns, values: Values::F32(values) })
 }
 
-fn random_weights(options: &MatmulOptions, random: &mut Random) -> Matrix {
+fn random_weights(options: &MatmulOptions, random: &mut Random) -> Result<Matrix, Error> {
     let MatmulOptions { rows, columns, bases, rescue_fraction, .. } = *options;
     let rescue_rows: Vec<u32> =
         (0..rows as u32).filter(|_| f64::from(random.unit()) < rescue_fraction).collect();
-    let binary = bases * (rows - rescue_rows.len());
-    let mut scales = |count: usize| (0..count).map(|_| f16::from_f32(random.scale())).collect::<Vec<f16>>();
-    let scale = scales(binary * columns.div_ceil(SCALE_GROUP));
-    let rescue_scale = scales(rescue_rows.len() * columns.div_ceil(RESCUE_GROUP));
-    let rescue_code =
-        (0..rescue_rows.len() * columns.div_ceil(2)).map(|_| random.bits() as u8 & 0x77).collect();
-    let sign = (0..binary * columns.div_ceil(32)).map(|_| random.bits()).collect();
-    Matrix::Bitpacked(Bitpacked {
-        rows,
-        cols: columns,
-        bases,
-        scale_group: SCALE_GROUP,
-        sign,
-        scale,
-        rescue_rows,
-        rescue_code,
-        rescue_scale,
-    })
+    let bases = if rescue_rows.len() == rows { 0 } else { bases };
+    let [rows, columns, bases, rescued] = [rows, columns, bases, rescue_rows.len()].map(|size| size as u64);
+    let layout = Layout::new(rows, columns, bases, rescued, SCALE_GROUP)?;
+    let mut packed = Bitpacked { rescue_rows, ..Bitpacked::zeroed(layout) };
+    packed.scale.fill_with(|| f16::from_f32(random.scale()));
+    packed.rescue_scale.fill_with(|| f16::from_f32(random.scale()));
+    packed.rescue_code.fill_with(|| random.bits() as u8 & 0x77);
+    packed.sign.fill_with(|| random.bits());
+    Ok(Matrix::Bitpacked(packed))
 }
 
 fn median(times: &mut [f64]) -> f64 {

@@ -1,5 +1,6 @@
 //! `bitgauge eval`: perplexity on held-out documents.
 
+use bitgauge_core::report::words;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -325,8 +326,8 @@ fn print_shard(shard: Shard, tally: &Tally, format: Format) {
             println!(
                 "{}  {} documents, {} scored tokens",
                 text::heading(&format!("shard {shard}")),
-                text::count(documents),
-                text::count(tokens)
+                words::count(documents),
+                words::count(tokens)
             );
             println!("{}", text::faint("`bitgauge merge` joins the files of all shards"));
         }

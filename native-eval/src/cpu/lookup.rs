@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 
+use bitgauge_core::format::bits;
 use bitgauge_core::{Bitpacked, Matrix, RowSlot};
 use half::f16;
 
@@ -24,7 +25,7 @@ const ROWS: usize = 2 * LANES;
 /// Tokens whose tables exist together.
 const TOKENS: usize = 8;
 /// Input columns of one sign word.
-const WORD: usize = 32;
+const WORD: usize = bits::WORD_COLUMNS;
 /// Input columns whose sums are one table.
 const QUAD: usize = 4;
 /// Most sign words of one block of input columns: 128 columns, 16 KiB of tables.
@@ -74,14 +75,15 @@ struct Rescue {
 impl Lookup {
     /// Whether a matrix has signs to look up, in scale groups of whole words.
     pub fn fits(packed: &Bitpacked) -> bool {
-        packed.bases > 0 && packed.binary_rows() > 0 && packed.scale_group.is_multiple_of(WORD)
+        let layout = &packed.layout;
+        layout.bases() > 0 && layout.binary_rows() > 0 && layout.scale_group().is_multiple_of(WORD as u64)
     }
 
     pub fn new(packed: Bitpacked) -> Self {
-        let group_words = packed.scale_group / WORD;
+        let group_words = packed.layout.scale_group() as usize / WORD;
         // The most words that never cross into another scale group.
         let words = (1..=WORDS).rev().find(|&words| group_words.is_multiple_of(words)).unwrap_or(1);
-        let (rows, cols, bases) = (packed.rows, packed.cols, packed.bases);
+        let (rows, cols, bases) = (packed.rows(), packed.cols(), packed.bases());
         let (blocks, panels) = (cols.div_ceil(words * WORD), rows.div_ceil(ROWS));
         let mut lookup = Self {
             rows,
@@ -121,13 +123,12 @@ impl Lookup {
     }
 
     fn put_row(&mut self, packed: &Bitpacked, row: usize, basis: usize, m: usize) {
-        let plane_row = basis * packed.binary_rows() + m;
-        let signs = &packed.sign[plane_row * packed.sign_words()..][..packed.sign_words()];
-        let scales = &packed.scale[plane_row * packed.scale_groups()..][..packed.scale_groups()];
+        let (signs, scales) = (packed.sign_words(basis, m..m + 1), packed.scales(basis, m..m + 1));
+        let group = packed.layout.scale_columns() as usize;
         for (block, words) in signs.chunks(self.words).enumerate() {
             let place = self.place(block, row, basis);
             let column = block * self.words * WORD;
-            self.scales[place][row % ROWS] = scales[column / packed.scale_group_cols()];
+            self.scales[place][row % ROWS] = scales[column / group];
             let (lane, vector) = (row % LANES, row % ROWS / LANES);
             for (to, word) in self.signs[place * self.words..].iter_mut().zip(words) {
                 to[vector].0[lane] = *word;
@@ -151,7 +152,7 @@ impl Lookup {
                 let words = &self.signs[place * self.words..];
                 for (c, out) in out.iter_mut().enumerate() {
                     let word = words[c / WORD][vector].0[lane];
-                    *out += if word >> (c % WORD) & 1 == 1 { scale } else { -scale };
+                    *out += if bits::is_plus(&[word], c % WORD) { scale } else { -scale };
                 }
             }
         }
@@ -198,17 +199,15 @@ impl Lookup {
 
 impl Rescue {
     fn of(packed: Bitpacked) -> Option<Self> {
-        let count = packed.rescue_rows.len();
-        let rows = packed.rescue_rows;
+        let layout = packed.layout.rescue_rows_alone()?;
         let alone = Bitpacked {
-            rows: count,
-            bases: 0,
+            layout,
             sign: Vec::new(),
             scale: Vec::new(),
-            rescue_rows: (0..count as u32).collect(),
-            ..Bitpacked { rescue_rows: Vec::new(), ..packed }
+            rescue_rows: (0..layout.rows() as u32).collect(),
+            ..packed
         };
-        (count > 0).then(|| Self { rows, weights: StoredMatrix::new(Matrix::Bitpacked(alone)) })
+        Some(Self { rows: packed.rescue_rows, weights: StoredMatrix::new(Matrix::Bitpacked(alone)) })
     }
 
     /// Writes the products with those rescue rows that lie in `rows`.

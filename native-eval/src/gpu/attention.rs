@@ -2,7 +2,10 @@
 
 use std::ops;
 
-use bitgauge_shaders::{Kernel, params};
+use bitgauge_shaders::kernels::attention::{self, Attention as AttentionParams};
+use bitgauge_shaders::kernels::attention_coop::{self, AttentionCoop};
+use bitgauge_shaders::params::Params;
+use bitgauge_shaders::{HeadTiles, Kernel};
 
 use super::coop::tiles_across;
 use super::memory::{ROW_BLOCK, over_limit};
@@ -12,9 +15,9 @@ use super::{GpuBackend, GpuBatch, GpuBuffer};
 use crate::backend::{Attention, Result, wrong_shape};
 
 /// Queries of one workgroup of attention.wgsl.
-const BLOCK: usize = 32;
+const BLOCK: usize = attention::BLOCK as usize;
 /// Most channels of a head: what an invocation of attention.wgsl can accumulate.
-const MAX_HEAD_DIM: usize = 256;
+const MAX_HEAD_DIM: usize = attention::MAX_HEAD_DIM as usize;
 
 /// Queries, and all keys that they may attend to.
 struct Span {
@@ -55,7 +58,7 @@ impl GpuBackend {
             let pairs: u64 = positions[span.queries.clone()].iter().map(|p| u64::from(*p) + 1).sum();
             let dispatch = Dispatch {
                 kernel: Kernel::Attention,
-                params: params::Attention {
+                params: AttentionParams {
                     queries: span.queries.len() as u32,
                     first_query: span.queries.start as u32,
                     first_key: span.keys.start as u32,
@@ -64,7 +67,8 @@ impl GpuBackend {
                     q_stride: q.stride() as u32,
                     kv_stride: k.stride() as u32,
                     scale: (head_dim as f32).sqrt().recip(),
-                },
+                }
+                .bytes(),
                 ranges: &[
                     q.range(&span.queries),
                     k.range(&span.keys),
@@ -73,7 +77,7 @@ impl GpuBackend {
                     out.range(&span.queries),
                 ],
                 weights: None,
-                grid: [span.queries.len().div_ceil(BLOCK), heads, 1],
+                grid: attention::grid(span.queries.len(), heads),
                 flops: pairs * (4 * heads * head_dim) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -83,10 +87,9 @@ impl GpuBackend {
 
     /// The kernel for attention of this shape, where everything fits a binding.
     pub(super) fn attention_kernel(&self, shape: Attention) -> Kernel {
-        if self.device.products == Products::Cooperative && shape.head_dim.is_multiple_of(16) {
-            Kernel::AttentionCoop((shape.head_dim / 16) as u8)
-        } else {
-            Kernel::Attention
+        match HeadTiles::of(shape.head_dim) {
+            Some(tiles) if self.device.products == Products::Cooperative => Kernel::AttentionCoop(tiles),
+            _ => Kernel::Attention,
         }
     }
 
@@ -128,7 +131,7 @@ impl GpuBackend {
             }
             let dispatch = Dispatch {
                 kernel: self.attention_kernel(shape),
-                params: params::AttentionCoop {
+                params: AttentionCoop {
                     tokens: tokens as u32,
                     first_tile: start as u32,
                     group: (heads / kv_heads) as u32,
@@ -136,7 +139,8 @@ impl GpuBackend {
                     kv_stride: tiles_across(k.cols) as u32,
                     out_stride: out.stride() as u32,
                     scale: (head_dim as f32).sqrt().recip(),
-                },
+                }
+                .bytes(),
                 ranges: &[
                     q_tiles.block_range(&all),
                     k_tiles.block_range(&all),
@@ -145,7 +149,7 @@ impl GpuBackend {
                     out.block_range(&all),
                 ],
                 weights: None,
-                grid: [end - start, heads, 1],
+                grid: attention_coop::grid(end - start, heads),
                 flops: sum,
             };
             self.recorder.record(&mut self.device, dispatch)?;

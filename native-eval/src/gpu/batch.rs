@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use bitgauge_shaders::kernels::delta_chunk;
+
 use super::GpuBackend;
 use super::handle::DeviceBuffer;
 use super::memory::GpuBuffer;
@@ -10,7 +12,7 @@ use crate::backend::Result;
 use crate::batch::Batch;
 
 /// Tokens of a chunk in delta_chunk.wgsl and delta_rule.wgsl.
-pub(super) const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = delta_chunk::CHUNK as usize;
 
 /// A batch of documents on the device.
 #[derive(Debug)]

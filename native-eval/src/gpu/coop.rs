@@ -4,7 +4,12 @@
 use std::ops;
 use std::sync::Arc;
 
-use bitgauge_shaders::{Kernel, Staging, params};
+use bitgauge_shaders::kernels::matmul::Matmul;
+use bitgauge_shaders::kernels::matmul_coop::{self, COLUMN_BLOCK};
+use bitgauge_shaders::kernels::scatter::Scatter;
+use bitgauge_shaders::kernels::to_f16::{self, ToF16};
+use bitgauge_shaders::params::Params;
+use bitgauge_shaders::{Kernel, Staging};
 
 use super::handle::DeviceBuffer;
 use super::linear::Columns;
@@ -14,13 +19,6 @@ use super::recorder::{BufferRange, Dispatch};
 use super::weights::MatrixPart;
 use super::{GpuBackend, GpuBuffer, GpuMatrix};
 use crate::backend::Result;
-
-/// Tokens, and rows of weights, of one workgroup of matmul_coop.wgsl.
-const TILE: [usize; 2] = [128, 64];
-/// Columns of which matmul_coop.wgsl reads whole blocks.
-const COLUMN_BLOCK: usize = 128;
-/// Tiles of one workgroup of to_f16.wgsl.
-const CONVERTED_TILES: usize = 4;
 
 /// Activations as to_f16.wgsl leaves them.
 pub(super) struct Tiles {
@@ -95,14 +93,15 @@ impl GpuBackend {
                 self.record_product(rescued)?;
                 let dispatch = Dispatch {
                     kernel: Kernel::Scatter,
-                    params: params::Scatter {
+                    params: Scatter {
                         columns: own.len() as u32,
                         first: own.start as u32,
                         first_place: rows.start as u32,
                         x_stride: products.stride() as u32,
                         out_start: columns.quad as u32 * 4,
                         out_stride: out.stride() as u32,
-                    },
+                    }
+                    .bytes(),
                     ranges: &[products.range(&(0..tokens.len())), rescue.places.range(), out.range(out_rows)],
                     weights: None,
                     grid: [tokens.len(), 1, 1],
@@ -119,7 +118,7 @@ impl GpuBackend {
         let (out, out_rows, out_quad) = product.out;
         let dispatch = Dispatch {
             kernel: product.kernel,
-            params: params::Matmul {
+            params: Matmul {
                 tokens: product.tokens as u32,
                 columns: product.cols as u32,
                 x_stride: tiles_across(product.cols) as u32,
@@ -127,10 +126,11 @@ impl GpuBackend {
                 rows: product.rows.len() as u32,
                 out_quad: out_quad as u32,
                 out_stride: out.stride_quads() as u32,
-            },
+            }
+            .bytes(),
             ranges: &[product.x, out.block_range(&out_rows)],
             weights: Some(product.group),
-            grid: [product.rows.len().div_ceil(TILE[1]), product.tokens.div_ceil(TILE[0]), 1],
+            grid: matmul_coop::grid(product.tokens, product.rows.len()),
             flops: 2 * (product.tokens * product.rows.len()) as u64 * product.cols as u64,
         };
         self.recorder.record(&mut self.device, dispatch)
@@ -170,16 +170,17 @@ impl GpuBackend {
         for span in spans(x.rows, row_bytes, self.limit, usize::MAX)? {
             let dispatch = Dispatch {
                 kernel: Kernel::ToF16,
-                params: params::ToF16 {
+                params: ToF16 {
                     tokens: span.len() as u32,
                     columns: x.cols as u32,
                     x_stride: x.stride() as u32 / 2,
                     tiles_across: across as u32,
                     interleaved: u32::from(interleaved),
-                },
+                }
+                .bytes(),
                 ranges: &[x.range(&span), values.block_range(&span)],
                 weights: None,
-                grid: [across / CONVERTED_TILES, span.len().div_ceil(ROW_BLOCK), 1],
+                grid: to_f16::grid(span.len(), across),
                 flops: (span.len() * x.cols) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -190,5 +191,5 @@ impl GpuBackend {
 
 /// Tiles of 16 columns, so many that they make whole blocks.
 pub(super) fn tiles_across(cols: usize) -> usize {
-    cols.next_multiple_of(COLUMN_BLOCK) / 16
+    cols.next_multiple_of(COLUMN_BLOCK as usize) / to_f16::TILE as usize
 }

@@ -1,10 +1,14 @@
 //! The operations of gated DeltaNet and of gated attention that take each row by itself, or with the few
 //! before it: split_heads, sigmoid_gate, causal_conv, l2_norm, decay_gates, gated_norm.
 
-use bitgauge_shaders::{Kernel, params};
+use bitgauge_shaders::Kernel;
+use bitgauge_shaders::kernels::causal_conv::CausalConv;
+use bitgauge_shaders::kernels::{decay_gates, gated_norm, l2_norm, sigmoid_gate, split_heads};
+use bitgauge_shaders::params::Params;
 
 use super::memory::spans;
 use super::recorder::Dispatch;
+use super::rows::RowOperand::{Rows, Vector};
 use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
 use crate::backend::{Result, whole_heads, wrong_shape};
 
@@ -19,39 +23,13 @@ impl GpuBackend {
         let heads = whole_heads("split_heads: input", x.cols, 2 * head_dim)?;
         first.expect("split_heads: first", x.rows, heads * head_dim)?;
         second.expect("split_heads: second", x.rows, heads * head_dim)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::SplitHeads,
-                params: params::SplitHeads {
-                    heads: heads as u32,
-                    head_dim: head_dim as u32,
-                    x_stride: x.stride() as u32,
-                    stride: first.stride() as u32,
-                },
-                ranges: &[x.range(&span), first.range(&span), second.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        let call = split_heads::call(x.row(), first.row(), head_dim as u32);
+        self.run_rows(&call, &[Rows(x), Rows(first), Rows(second)])
     }
 
     pub(super) fn run_sigmoid_gate(&mut self, x: &GpuBuffer, gate: &GpuBuffer) -> Result<()> {
         gate.expect("sigmoid_gate: gate", x.rows, x.cols)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::SigmoidGate,
-                params: params::SigmoidGate { quads: x.stride_quads() as u32 },
-                ranges: &[x.range(&span), gate.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 20 * (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&sigmoid_gate::call(x.row()), &[Rows(x), Rows(gate)])
     }
 
     pub(super) fn run_causal_conv(
@@ -74,13 +52,14 @@ impl GpuBackend {
             let before = span.start.min(taps - 1);
             let dispatch = Dispatch {
                 kernel: Kernel::CausalConv,
-                params: params::CausalConv {
+                params: CausalConv {
                     columns: x.cols as u32,
                     stride: x.stride() as u32,
                     taps: taps as u32,
                     first_token: span.start as u32,
                     before: before as u32,
-                },
+                }
+                .bytes(),
                 ranges: &[
                     x.range(&(span.start - before..span.end)),
                     weight.range(),
@@ -107,23 +86,7 @@ impl GpuBackend {
             let expected = format!("{heads} heads of {head_dim} channels");
             return Err(wrong_shape("l2_norm: input", expected, format!("{} channels", x.cols)));
         }
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::L2Norm,
-                params: params::L2Norm {
-                    heads: heads as u32,
-                    head_dim: head_dim as u32,
-                    stride: x.stride() as u32,
-                    eps,
-                },
-                ranges: &[x.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 3 * (span.len() * heads * head_dim) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&l2_norm::call(x.row(), heads as u32, head_dim as u32, eps), &[Rows(x)])
     }
 
     pub(super) fn run_decay_gates(
@@ -136,18 +99,7 @@ impl GpuBackend {
         a.expect("decay_gates: a", a.rows, rate.values.len())?;
         a.expect("decay_gates: a", a.rows, bias.values.len())?;
         b.expect("decay_gates: b", a.rows, a.cols)?;
-        for span in spans(a.rows, a.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::DecayGates,
-                params: params::DecayGates { heads: a.cols as u32, stride: a.stride() as u32 },
-                ranges: &[a.range(&span), b.range(&span), rate.range(), bias.range()],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 60 * (span.len() * a.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&decay_gates::call(a.row()), &[Rows(a), Rows(b), Vector(rate), Vector(bias)])
     }
 
     pub(super) fn run_gated_norm(
@@ -157,24 +109,10 @@ impl GpuBackend {
         eps: f32,
         gate: &GpuBuffer,
     ) -> Result<()> {
-        let heads = whole_heads("gated_norm: input", x.cols, weight.values.len())?;
+        let head_dim = weight.values.len();
+        whole_heads("gated_norm: input", x.cols, head_dim)?;
         gate.expect("gated_norm: gate", x.rows, x.cols)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::GatedNorm,
-                params: params::GatedNorm {
-                    heads: heads as u32,
-                    head_dim: weight.values.len() as u32,
-                    stride: x.stride() as u32,
-                    eps,
-                },
-                ranges: &[x.range(&span), weight.range(), gate.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 25 * (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        let call = gated_norm::call(x.row(), head_dim as u32, eps);
+        self.run_rows(&call, &[Rows(x), Vector(weight), Rows(gate)])
     }
 }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use bitgauge_shaders::{Heads, Kernel, params};
+use bitgauge_shaders::kernels::delta_chunk::{self, DeltaChunk};
+use bitgauge_shaders::kernels::delta_rule::{self, DeltaRule as DeltaRuleParams};
+use bitgauge_shaders::params::Params;
+use bitgauge_shaders::{Heads, Kernel};
 
 use super::batch::{CHUNK, Document};
 use super::memory::over_limit;
@@ -10,10 +13,8 @@ use super::recorder::{Dispatch, MAX_WORKGROUPS};
 use super::{GpuBackend, GpuBatch, GpuBuffer};
 use crate::backend::{DeltaRule, Result, wrong_shape};
 
-/// Channels of the values that one workgroup of delta_rule.wgsl takes.
-const BLOCK: usize = 32;
 /// Most channels of a query or key: what the state in delta_rule.wgsl has rows for.
-const MAX_KEY_DIM: usize = 128;
+const MAX_KEY_DIM: usize = delta_rule::MAX_KEY_DIM as usize;
 
 impl GpuBackend {
     pub(super) fn run_delta_rule(
@@ -93,7 +94,7 @@ impl GpuBackend {
             let count = MAX_WORKGROUPS.min(end - start);
             let dispatch = Dispatch {
                 kernel: Kernel::DeltaChunk(heads(shape)),
-                params: params::DeltaChunk {
+                params: DeltaChunk {
                     key_dim: shape.key_dim as u32,
                     group: group(shape),
                     key_heads: shape.key_heads as u32,
@@ -103,7 +104,8 @@ impl GpuBackend {
                     gate_stride: decay.stride() as u32,
                     out_stride: matrices.stride_quads() as u32,
                     scale: (shape.key_dim as f32).sqrt().recip(),
-                },
+                }
+                .bytes(),
                 ranges: &[
                     mixed.range(&tokens),
                     decay.range(&tokens),
@@ -112,7 +114,7 @@ impl GpuBackend {
                     matrices.range(&tokens),
                 ],
                 weights: None,
-                grid: [count, shape.value_heads, 1],
+                grid: delta_chunk::grid(count, shape.value_heads),
                 flops: (count * shape.value_heads * CHUNK * CHUNK * (4 * shape.key_dim + CHUNK)) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -134,7 +136,7 @@ impl GpuBackend {
         let tokens = tokens_of(&batch.documents[span.clone()]);
         let dispatch = Dispatch {
             kernel: Kernel::DeltaRule(heads(shape)),
-            params: params::DeltaRule {
+            params: DeltaRuleParams {
                 key_dim: shape.key_dim as u32,
                 value_dim: shape.value_dim as u32,
                 group: group(shape),
@@ -146,7 +148,8 @@ impl GpuBackend {
                 matrix_stride: matrices.stride_quads() as u32,
                 out_stride: out.stride() as u32,
                 scale: (shape.key_dim as f32).sqrt().recip(),
-            },
+            }
+            .bytes(),
             ranges: &[
                 mixed.range(&tokens),
                 decay.range(&tokens),
@@ -155,7 +158,7 @@ impl GpuBackend {
                 out.range(&tokens),
             ],
             weights: None,
-            grid: [shape.value_dim.div_ceil(BLOCK), shape.value_heads, span.len()],
+            grid: delta_rule::grid(shape.value_dim, shape.value_heads, span.len()),
             flops: tokens.len() as u64 * flops_per_token(shape),
         };
         self.recorder.record(&mut self.device, dispatch)

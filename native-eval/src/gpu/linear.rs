@@ -2,7 +2,11 @@
 
 use std::ops;
 
-use bitgauge_shaders::{Kernel, params};
+use bitgauge_shaders::Kernel;
+use bitgauge_shaders::kernels::embed::Embed;
+use bitgauge_shaders::kernels::head_loss::HeadLoss;
+use bitgauge_shaders::kernels::matmul::{self, Matmul};
+use bitgauge_shaders::params::Params;
 
 use super::memory::spans;
 use super::products::Products;
@@ -13,7 +17,7 @@ use crate::backend::Result;
 use crate::batch::NO_TARGET;
 
 /// Tokens, and rows of weights, of one workgroup of matmul.wgsl.
-const TILE: usize = 64;
+const TILE: usize = matmul::TILE as usize;
 /// Most vocabulary rows whose logits exist at once.
 const VOCABULARY_BLOCK: u64 = 8_192;
 /// Most bytes of logits that exist at once.
@@ -33,13 +37,14 @@ impl GpuBackend {
             for span in spans(out.rows, out.row_bytes(), self.limit, usize::MAX)? {
                 let dispatch = Dispatch {
                     kernel: Kernel::Embed(table.codec),
-                    params: params::Embed {
+                    params: Embed {
                         first_token: span.start as u32,
                         first_row: part.first_row as u32,
                         rows: part.rows as u32,
                         quads: table.cols.div_ceil(4) as u32,
                         stride: out.stride_quads() as u32,
-                    },
+                    }
+                    .bytes(),
                     ranges: &[batch.ids.range(), out.range(&span)],
                     weights: Some(&part.group),
                     grid: [span.len(), 1, 1],
@@ -100,7 +105,7 @@ impl GpuBackend {
         };
         let dispatch = Dispatch {
             kernel,
-            params: params::Matmul {
+            params: Matmul {
                 tokens: tokens.len() as u32,
                 columns: w.cols as u32,
                 x_stride: x.stride_quads() as u32,
@@ -108,10 +113,11 @@ impl GpuBackend {
                 rows: rows as u32,
                 out_quad: columns.quad as u32,
                 out_stride: out.stride_quads() as u32,
-            },
+            }
+            .bytes(),
             ranges: &[x.range(tokens), out.range(out_rows)],
             weights: Some(&part.group),
-            grid: [rows.div_ceil(TILE), tokens.len().div_ceil(TILE), 1],
+            grid: matmul::grid(tokens.len(), rows),
             flops: 2 * (tokens.len() * rows) as u64 * w.cols as u64,
         };
         self.recorder.record(&mut self.device, dispatch)
@@ -168,13 +174,14 @@ impl GpuBackend {
                 let first_row = part.first_row + start;
                 let dispatch = Dispatch {
                     kernel: Kernel::HeadLoss,
-                    params: params::HeadLoss {
+                    params: HeadLoss {
                         first_token: tokens.start as u32,
                         first_row: first_row as u32,
                         columns: columns.part_rows.len() as u32,
                         stride: logits.stride() as u32,
                         starts: u32::from(first_row == 0),
-                    },
+                    }
+                    .bytes(),
                     ranges: &[
                         logits.range(&all),
                         batch.targets.range(),

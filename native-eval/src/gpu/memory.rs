@@ -4,6 +4,8 @@ use std::ops;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitgauge_core::{Error, ErrorKind};
+use bitgauge_shaders::Row;
+use bitgauge_shaders::kernels::to_f16;
 
 use super::handle::{DeviceBuffer, Handle};
 use super::recorder::{BufferRange, MAX_WORKGROUPS};
@@ -14,7 +16,7 @@ const IDLE_COUNT: usize = 12;
 /// Rows of activations are padded to this many f32, so that a binding may begin at any row.
 const ROW_ELEMENTS: usize = 64;
 /// Buffers have room for a multiple of this many rows: cooperative matrices are stored whole.
-pub(super) const ROW_BLOCK: usize = 16;
+pub(super) const ROW_BLOCK: usize = to_f16::TILE as usize;
 
 /// Activations `[rows, cols]` f32, each row padded; what is in the padding is unspecified.
 #[derive(Debug)]
@@ -83,6 +85,11 @@ impl GpuBuffer {
     /// f32 from one row to the next.
     pub(super) fn stride(&self) -> usize {
         self.cols.next_multiple_of(ROW_ELEMENTS)
+    }
+
+    /// How its rows lie.
+    pub fn row(&self) -> Row {
+        Row { columns: self.cols as u32, stride: self.stride() as u32 }
     }
 
     /// Quads from one row to the next.

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bitgauge_core::{Error, ErrorKind};
-use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
 
 use super::ShaderPatch;
@@ -42,9 +41,10 @@ impl DeviceBuffer {
 }
 
 /// One dispatch.
-pub(super) struct Dispatch<'a, P> {
+pub(super) struct Dispatch<'a> {
     pub kernel: Kernel,
-    pub params: P,
+    /// The bytes of its uniform block.
+    pub params: Vec<u8>,
     /// What follows the uniform block in group 0.
     pub ranges: &'a [BufferRange<'a>],
     /// Group 1.
@@ -130,7 +130,7 @@ impl Recorder {
     }
 
     /// Records one dispatch, and submits what waits if that is enough.
-    pub fn record<P: Params>(&mut self, device: &mut Device, dispatch: Dispatch<'_, P>) -> Result<()> {
+    pub fn record(&mut self, device: &mut Device, dispatch: Dispatch<'_>) -> Result<()> {
         if dispatch.grid.contains(&0) {
             return Ok(());
         }
@@ -157,9 +157,9 @@ impl Recorder {
         }
 
         let offset = self.recorded.len() as u64 * UNIFORM_STRIDE;
-        let params = dispatch.params.bytes();
+        let params = &dispatch.params;
         self.uniform_bytes.resize(offset as usize, 0);
-        self.uniform_bytes.extend_from_slice(&params);
+        self.uniform_bytes.extend_from_slice(params);
         let uniform = BufferRange { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
         let layout = &self.pipelines[&dispatch.kernel].layout;
         let mut groups = vec![bind(&device.handle, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
@@ -308,18 +308,15 @@ impl PipelinePlan {
             label: Some(&label),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
-        let module = match kernel {
-            Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_) => {
-                // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
-                // columns are clamped to the last one there is, a matrix is stored only where its
-                // first token and row are, and the host binds inputs and outputs whose rows and
-                // columns have room for whole matrices (`GpuBuffer::block_range`, `COOPERATIVE_PART_ROWS`,
-                // `SIGN_WORDS`).
-                unsafe {
-                    device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-                }
-            }
-            _ => device.create_shader_module(descriptor),
+        let module = if kernel.is_cooperative() {
+            // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
+            // columns are clamped to the last one there is, a matrix is stored only where its
+            // first token and row are, and the host binds inputs and outputs whose rows and
+            // columns have room for whole matrices (`GpuBuffer::block_range`, `COOPERATIVE_PART_ROWS`,
+            // `SIGN_WORDS`).
+            unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        } else {
+            device.create_shader_module(descriptor)
         };
         let layouts: Vec<_> = std::iter::once(Some(&layout)).chain(weights.as_ref().map(Some)).collect();
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::ops;
 
+use bitgauge_core::format::{Layout, Part};
 use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
+use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
@@ -21,11 +23,9 @@ use crate::backend::{Result, wrong_shape};
 const PART_ROWS: usize = 4;
 const COOPERATIVE_PART_ROWS: usize = 16;
 /// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
-const SIGN_WORDS: usize = 4;
+const SIGN_WORDS: u64 = COLUMN_BLOCK as u64 / 32;
 /// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
-const SCALE_COLUMNS: usize = 128;
-/// Marks a rescue row in `slots` of codec_bits.wgsl.
-const RESCUE: u32 = 1 << 31;
+const SCALE_COLUMNS: u64 = COLUMN_BLOCK as u64;
 /// Rows that are converted at once on the way to the device.
 const CONVERTED_BYTES: usize = 8 << 20;
 
@@ -132,10 +132,11 @@ fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel>
 fn staging(matrix: &Matrix) -> Staging {
     match matrix {
         Matrix::Bitpacked(packed)
-            if (1..=4).contains(&packed.bases)
-                && (packed.scale_groups() == 1 || packed.scale_group.is_multiple_of(SCALE_COLUMNS)) =>
+            if (1..=4).contains(&packed.bases())
+                && (packed.layout.scale_groups() == 1
+                    || packed.layout.scale_group().is_multiple_of(SCALE_COLUMNS)) =>
         {
-            Staging::Signs(packed.bases as u8)
+            Staging::Signs(packed.bases() as u8)
         }
         Matrix::Bitpacked(_) => Staging::Decoded(Codec::Bits),
         Matrix::Dense(dense) => Staging::Decoded(dense_codec(dense).0),
@@ -155,7 +156,7 @@ fn rescue_rows(
     if numbers.is_empty() {
         return Ok(None);
     }
-    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
+    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| Codec::RESCUE | row).collect();
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
     let ranges =
@@ -217,18 +218,24 @@ fn dense_part(
 
 /// Bytes that one row takes in whichever of the five buffers it takes most.
 fn longest_row(packed: &Bitpacked) -> Result<u64> {
-    if !packed.scale_group.is_multiple_of(4) {
-        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", packed.scale_group));
+    let layout = &packed.layout;
+    if !layout.scale_group().is_multiple_of(4) {
+        let columns = layout.scale_group();
+        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", columns));
     }
-    let bases = packed.bases as u64;
-    let sign = bases * packed.sign_words().next_multiple_of(SIGN_WORDS) as u64 * 4;
-    let scale = bases * packed.scale_groups() as u64 * 2;
-    let code = packed.cols.div_ceil(8) as u64 * 4;
+    let sign = layout.bases() * sign_words(layout) * 4;
+    let scale = layout.bases() * layout.row_bytes(Part::Scale);
+    let code = layout.row_bytes(Part::RescueCode).next_multiple_of(4);
     // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
-    Ok(sign.max(scale + 4).max(if packed.rescue_rows.is_empty() { 4 } else { code }))
+    Ok(sign.max(scale + 4).max(if layout.rescued() == 0 { 4 } else { code }))
 }
 
-/// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
+/// Words of one row of a sign plane, padded to what is read at a time.
+fn sign_words(layout: &Layout) -> u64 {
+    (layout.row_bytes(Part::Sign) / 4).next_multiple_of(SIGN_WORDS)
+}
+
+/// The uniform block and the five buffers of codecs/bits.wgsl for some consecutive rows.
 fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<DeviceBuffer>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
@@ -244,46 +251,36 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
         .iter()
         .map(|slot| match slot {
             RowSlot::Binary(m) => m - binary.start as u32,
-            RowSlot::Rescue(r) => RESCUE | (r - rescue.start as u32),
+            RowSlot::Rescue(r) => Codec::RESCUE | (r - rescue.start as u32),
         })
         .collect();
 
-    let groups = packed.scale_groups();
-    let plane = |basis: usize| {
-        let rows = basis * packed.binary_rows();
-        packed.scale[(rows + binary.start) * groups..(rows + binary.end) * groups].reinterpret_cast()
-    };
-    let scale: Cow<'_, [u16]> = match packed.bases {
+    let layout = &packed.layout;
+    let plane = |basis: usize| packed.scales(basis, binary.clone()).reinterpret_cast();
+    let scale: Cow<'_, [u16]> = match packed.bases() {
         1 => plane(0).into(),
         bases => (0..bases).flat_map(plane).copied().collect(),
     };
-    let code_bytes = packed.cols.div_ceil(2);
+    let code_bytes = layout.row_bytes(Part::RescueCode) as usize;
     let mut code = Vec::new();
-    for row in
-        packed.rescue_code[rescue.start * code_bytes..rescue.end * code_bytes].chunks(code_bytes.max(1))
-    {
+    for row in packed.codes(rescue.clone()).chunks(code_bytes) {
         code.extend_from_slice(row);
         code.resize(code.len().next_multiple_of(4), 0);
     }
-    let rescue_groups = packed.rescue_groups();
-    let rescue_scale: Vec<u16> = packed.rescue_scale
-        [rescue.start * rescue_groups..rescue.end * rescue_groups]
-        .iter()
-        .map(|s| s.to_bits())
-        .collect();
+    let rescue_scale: &[u16] = packed.rescue_scales(rescue).reinterpret_cast();
 
-    let group_columns = match groups {
-        1 => packed.cols.next_multiple_of(SCALE_COLUMNS),
-        _ => packed.scale_group_cols(),
+    let group_columns = match layout.scale_groups() {
+        1 => layout.cols().next_multiple_of(SCALE_COLUMNS),
+        _ => layout.scale_columns(),
     };
     let params = BitsWeight {
-        bases: packed.bases as u32,
+        bases: layout.bases() as u32,
         binary_rows: binary.len() as u32,
-        sign_words: packed.sign_words().next_multiple_of(SIGN_WORDS) as u32,
-        scale_groups: groups as u32,
+        sign_words: sign_words(layout) as u32,
+        scale_groups: layout.scale_groups() as u32,
         group_columns: group_columns as u32,
-        code_words: packed.cols.div_ceil(8) as u32,
-        rescue_groups: rescue_groups as u32,
+        code_words: code_bytes.div_ceil(4) as u32,
+        rescue_groups: layout.rescue_groups() as u32,
     };
     let storage = wgpu::BufferUsages::STORAGE;
     Ok(vec![
@@ -292,20 +289,19 @@ fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Resu
         upload_signs(device, packed, &binary)?,
         device.upload(cast_slice(&scale), storage)?,
         device.upload(&code, storage)?,
-        device.upload(cast_slice(&rescue_scale), storage)?,
+        device.upload(cast_slice(rescue_scale), storage)?,
     ])
 }
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
 fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<DeviceBuffer> {
-    let words = packed.sign_words();
-    let padded = words.next_multiple_of(SIGN_WORDS);
+    let words = packed.layout.row_bytes(Part::Sign) as usize / 4;
+    let padded = sign_words(&packed.layout) as usize;
     let plane_bytes = (binary.len() * padded) as u64 * 4;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let stored = device.handle.create(packed.bases as u64 * plane_bytes, usage)?;
-    for basis in 0..packed.bases {
-        let plane = basis * packed.binary_rows();
-        let signs = &packed.sign[(plane + binary.start) * words..(plane + binary.end) * words];
+    let stored = device.handle.create(packed.layout.bases() * plane_bytes, usage)?;
+    for basis in 0..packed.bases() {
+        let signs = packed.sign_words(basis, binary.clone());
         let offset = basis as u64 * plane_bytes;
         if words == padded {
             device.write(&stored, offset, cast_slice(signs))?;

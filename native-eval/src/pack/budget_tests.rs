@@ -18,28 +18,9 @@ use super::safetensors::{TensorSpec, Writer, file_bytes};
 use super::{Calibration, PackMix, PackSettings, PackSummary, pack};
 use crate::source::Source;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-
-    /// A bell curve of sorts: the sum of four uniform numbers.
-    fn weight(&mut self) -> f32 {
-        let bits = self.next();
-        let quarter = |i: u32| ((bits >> (16 * i)) & 0xffff) as f32 / 65_536.0 - 0.5;
-        quarter(0) + quarter(1) + quarter(2) + quarter(3)
-    }
+/// A bell curve of sorts: the sum of four uniform numbers.
+fn weight(random: &mut fastrand::Rng) -> f32 {
+    (0..4).map(|_| random.f32() - 0.5).sum()
 }
 
 /// Writes a random model whose rows differ in size, so that some are worth more than others.
@@ -57,14 +38,14 @@ fn write_model(folder: &Path, config: &serde_json::Value, seed: u64) {
         shape: tensor.shape.clone(),
     });
     let mut writer = Writer::create(&folder.join("model.safetensors"), specs.collect()).unwrap();
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     for tensor in manifest.tensors() {
         let cols = *tensor.shape.last().unwrap();
         let rows = tensor.elements() / cols;
         let mut bytes = Vec::new();
         for _ in 0..rows {
-            let size = 0.02 * (1.0 + random.between(0, 100) as f32 / 50.0);
-            bytes.extend((0..cols).flat_map(|_| bf16::from_f32(size * random.weight()).to_le_bytes()));
+            let size = 0.02 * (1.0 + random.u64(0..=100) as f32 / 50.0);
+            bytes.extend((0..cols).flat_map(|_| bf16::from_f32(size * weight(&mut random)).to_le_bytes()));
         }
         writer.write(&tensor.name, 0, &bytes).unwrap();
     }
@@ -183,12 +164,12 @@ fn packed(config: &serde_json::Value, seed: u64, pack_name: Rules, out: &str) ->
 
 #[test]
 fn fifty_random_shapes_are_filled_to_the_last_row() {
-    let mut random = Random(1);
+    let mut random = fastrand::Rng::with_seed(1);
     let mut reasons = std::collections::BTreeMap::new();
     for seed in 0..50 {
         // Not multiples of anything: padded signs, odd codes, a last scale group cut short.
-        let (hidden, inner) = (random.between(60, 300), random.between(60, 500));
-        let (layers, vocabulary) = (random.between(1, 3), random.between(200, 2000));
+        let (hidden, inner) = (random.u64(60..=300), random.u64(60..=500));
+        let (layers, vocabulary) = (random.u64(1..=3), random.u64(200..=2000));
         let config = config(hidden, inner, layers, vocabulary, seed % 2 == 0);
         let pack_name = if seed % 5 == 4 { Rules::Ternary } else { Rules::Binary };
         let out = ["model.zip", "model.tar", "folder"][seed as usize % 3];

@@ -21,7 +21,6 @@ use bitgauge_core::{Bitpacked, Dense, Error, ErrorKind, Result};
 use binary_row::BinaryRow;
 use lanes::LANES;
 use panel::Panel;
-use scales::SMALLEST_SCALE;
 
 pub(super) use gptq::Feedback;
 pub(super) use moments::Moments;
@@ -56,34 +55,30 @@ pub(super) fn quantize_block(
         return Err(Error::new(ErrorKind::WrongShape, "the moments are of another weight")
             .expected_found(format!("{} columns", block.cols), feedback.cols));
     }
+    let bases = if rescue_rows.len() == block.rows { 0 } else { settings.bases };
+    let sizes = [block.rows, block.cols, bases, rescue_rows.len(), settings.scale_group];
+    let [rows, cols, bases, rescued, scale_group] = sizes.map(|size| size as u64);
+    let layout = Layout::new(rows, cols, bases, rescued, scale_group)?;
     let mut packed = Bitpacked {
-        rows: block.rows,
-        cols: block.cols,
-        bases: if rescue_rows.len() == block.rows { 0 } else { settings.bases },
-        scale_group: settings.scale_group,
-        sign: Vec::new(),
-        scale: Vec::new(),
         rescue_rows: rescue_rows.to_vec(),
         rescue_code: Vec::new(),
         rescue_scale: Vec::new(),
+        ..Bitpacked::zeroed(layout)
     };
-    Layout::of(&packed)?;
-    let (words, groups, binary_rows) = (packed.sign_words(), packed.scale_groups(), packed.binary_rows());
-    packed.sign = vec![0; packed.bases * binary_rows * words];
-    packed.scale = vec![SMALLEST_SCALE; packed.bases * binary_rows * groups];
     let mut m = 0;
     let mut store = |code: &BinaryRow, packed: &mut Bitpacked| {
-        for b in 0..packed.bases {
-            let at = b * binary_rows + m;
-            packed.sign[at * words..][..words].copy_from_slice(code.sign(b));
-            packed.scale[at * groups..][..groups].copy_from_slice(code.scale(b));
+        for b in 0..packed.bases() {
+            let at = b * layout.binary_rows() as usize + m;
+            let (signs, scales) = (code.sign(b), code.scale(b));
+            packed.sign[at * signs.len()..][..signs.len()].copy_from_slice(signs);
+            packed.scale[at * scales.len()..][..scales.len()].copy_from_slice(scales);
         }
         m += 1;
     };
     let mut row = vec![0.0; block.cols];
     let is_rescued = |r: usize| rescue_rows.binary_search(&((first_row + r) as u32)).is_ok();
     let Some(feedback) = feedback else {
-        let mut code = BinaryRow::new(block.cols, settings);
+        let mut code = BinaryRow::new(&layout, settings);
         for r in 0..block.rows {
             read_finite_row(block, first_row, r, &mut row)?;
             if is_rescued(r) {
@@ -96,7 +91,7 @@ pub(super) fn quantize_block(
         return Ok(packed);
     };
     let (rescued, binary): (Vec<usize>, Vec<usize>) = (0..block.rows).partition(|&r| is_rescued(r));
-    let mut panel = Panel::new(feedback);
+    let mut panel = Panel::new(feedback, layout);
     for (rows, rescue) in [(rescued, true), (binary, false)] {
         for rows in rows.chunks(LANES) {
             panel.clear();
@@ -135,13 +130,13 @@ pub(super) fn row_errors(
     settings: &[Settings],
     importance: Option<&[f32]>,
 ) -> Result<RowErrors> {
-    for Settings { scale_group, bases, .. } in settings {
-        let [rows, cols, bases, group] =
-            [block.rows, block.cols, *bases, *scale_group].map(|size| size as u64);
-        Layout::new(rows, cols, bases, 0, group)?;
-    }
+    let code = |&settings: &Settings| {
+        let sizes = [block.rows, block.cols, settings.bases, 0, settings.scale_group];
+        let [rows, cols, bases, rescued, scale_group] = sizes.map(|size| size as u64);
+        Ok(BinaryRow::new(&Layout::new(rows, cols, bases, rescued, scale_group)?, settings))
+    };
+    let mut codes = settings.iter().map(code).collect::<Result<Vec<_>>>()?;
     let fit = settings.first().map_or(Fit::default(), |settings| settings.fit);
-    let mut codes: Vec<_> = settings.iter().map(|&settings| BinaryRow::new(block.cols, settings)).collect();
     let mut errors = RowErrors { binary: vec![Vec::new(); settings.len()], ..RowErrors::default() };
     let mut row = vec![0.0; block.cols];
     for r in 0..block.rows {

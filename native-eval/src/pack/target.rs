@@ -1,7 +1,7 @@
 //! Where an artifact goes, and whether what is there may be replaced.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use bitgauge_core::container::ContainerKind;
 use bitgauge_core::inventory::Inventory;
@@ -9,13 +9,26 @@ use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::archive::Form;
 use super::files::{self, SmallFile};
-use super::stage::write_error;
 use crate::output_file::expect_new_files;
 use crate::places::{Protected, Relation, parent_of, resolve};
 use crate::source::Source;
 
 /// What begins and ends the name of the folder that a pack works in.
 const WORK: [&str; 2] = [".", ".bitgauge-pack"];
+
+/// The error for a file that can't be written.
+pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
+    let failed = Error::new(ErrorKind::Io, "the output cannot be written")
+        .within(path.display())
+        .expected_found("a writable file in an existing folder", error);
+    match error.kind() {
+        _ if !parent_of(path).is_dir() => failed.hint("make the folder first"),
+        io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
+            failed.hint("make room: the same command goes on from there")
+        }
+        _ => failed,
+    }
+}
 
 /// Where an artifact goes.
 #[derive(Debug, Clone)]

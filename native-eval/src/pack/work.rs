@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PackSettings;
-use super::archive::WEIGHTS;
 use super::calibrate::MomentStore;
+use super::files::WEIGHTS;
 use super::quantize::RowErrors;
-use super::stage::{ARCHIVE, MODEL, REPLACED, Stage, restore, write_error};
-use super::target::Target;
+use super::stage::{ARCHIVE, MODEL, REPLACED, Stage, restore};
+use super::target::{Target, write_error};
 use crate::source::Source;
 
 /// What is being packed.

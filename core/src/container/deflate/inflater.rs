@@ -49,7 +49,9 @@ impl Inflater {
     /// Inflates from `input` into `output` as far as either reaches.
     ///
     /// Once all declared bytes are out, further calls only look for the end of the stream.
-    /// Errors: invalid deflate data, more output than declared, compressed bytes behind the end.
+    ///
+    /// # Errors
+    /// Invalid deflate data, more output than declared, compressed bytes behind the end.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress> {
         let mut probe = [0];
         let left = self.bytes - self.written();
@@ -82,6 +84,9 @@ impl Inflater {
     }
 
     /// Checks, after the last compressed byte, that the stream ended and gave what it declares.
+    ///
+    /// # Errors
+    /// Less output than declared.
     pub fn finish(&self) -> Result<()> {
         if self.stream.has_ended() && self.written() == self.bytes {
             return Ok(());

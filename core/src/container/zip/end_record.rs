@@ -4,7 +4,8 @@
 //! two archives. Here there must be exactly one, its comment must end with the file, and everything
 //! in front of it must join up.
 
-use super::super::window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
+use super::super::FileId;
+use super::super::window::{Need, Pause, READ_AHEAD_BYTES, Window};
 use super::fields::{u16_at, u32_at, u64_at};
 use crate::{Error, ErrorKind, Result, limits};
 

@@ -1,8 +1,8 @@
 //! The local headers and data descriptors in front of and behind each member's data (APPNOTE
 //! 4.3.7, 4.3.9), which must say what the central directory says and leave no byte unclaimed.
 
-use super::super::Compression;
-use super::super::window::{FileId, Need, Pause, Window};
+use super::super::window::{Need, Pause, Window};
+use super::super::{Compression, FileId};
 use super::fields::{check_unicode_path, extend_from_zip64, signature_error, u16_at, u32_at, u64_at};
 use super::{Central, FLAG_DEFLATE_LEVEL, FLAG_DESCRIPTOR};
 use crate::{Error, ErrorKind, Result, limits};

@@ -11,8 +11,8 @@ mod local;
 
 use std::borrow::Cow;
 
-use super::window::{FileId, Pause, Window};
-use super::{Compression, Member, names};
+use super::window::{Pause, Window};
+use super::{Compression, FileId, Member, names};
 use crate::{Error, ErrorKind, Result, limits, order};
 
 /// Flag bits that say how hard the writer tried; writers set them as they like.

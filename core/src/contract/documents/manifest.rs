@@ -15,6 +15,9 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The texts of all entries for a selector, in order. A selective selector takes only objects that
     /// name it.
+    ///
+    /// # Errors
+    /// The validator's own: no document, an entry or a file that it would not take. What only the disk refuses.
     pub fn documents(&self, json: &Value, selector: &str, is_selective: bool) -> Result<Vec<String>, Halt> {
         let mut entries = entries(json, selector)?;
         if is_selective {
@@ -36,7 +39,7 @@ impl Reader<'_> {
         Ok(texts)
     }
 
-    /// The text of an entry that is no query for rows.
+    /// The text of an entry that is not a query for rows.
     fn text(&self, entry: &Value) -> Result<String, Halt> {
         let object = match entry {
             Value::String(text) if trim(text).is_empty() => {

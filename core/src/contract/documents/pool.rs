@@ -18,6 +18,9 @@ pub(super) struct Pools<'a> {
 
 impl Pools<'_> {
     /// All documents of a dataset.
+    ///
+    /// # Errors
+    /// There is no corpus; as the manifest of a private one.
     pub fn get(&self, name: &str) -> Result<Vec<String>, Halt> {
         let key = lower(trim(name));
         if is_private(&key) || is_private(&lower(trim(self.dataset))) {

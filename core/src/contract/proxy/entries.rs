@@ -53,6 +53,9 @@ impl Entry {
     }
 
     /// What the report says of it.
+    ///
+    /// # Errors
+    /// Bits per parameter of no parameters, or beyond what Python's floats hold.
     pub fn to_json(&self) -> Result<Value, Raised> {
         let mut json = object([
             ("name", self.name.as_str().into()),

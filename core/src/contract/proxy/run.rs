@@ -92,7 +92,7 @@ impl std::fmt::Write for Hashed {
 
 /// The vocabulary. Its size is that of the first matrix.
 fn words(corpus: Option<&Corpus>) -> Result<Vec<String>, Halt> {
-    let missing = || missing_corpus("the proxy's vocabulary are the words of", "proxy run");
+    let missing = || missing_corpus("the proxy's vocabulary is made of the words in", "proxy run");
     let words = vocabulary(&corpus.ok_or_else(missing)?.all());
     if words.len() == VOCABULARY {
         return Ok(words);

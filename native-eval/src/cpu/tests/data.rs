@@ -1,32 +1,26 @@
 //! Random test data from one small seeded generator.
 
+use bitgauge_core::format::{Layout, bits};
 use bitgauge_core::{Bitpacked, Dense, Matrix, Values};
 use half::{bf16, f16};
 
 use crate::batch::Batch;
 
-/// xorshift64* (Vigna, 2016).
-pub struct Random(u64);
+/// Numbers of the kinds that the tests need.
+pub struct Random(fastrand::Rng);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn bits(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     pub fn below(&mut self, n: usize) -> usize {
-        self.bits() as usize % n
+        self.0.usize(..n)
     }
 
     /// Uniform in `[low, high)`.
     pub fn between(&mut self, low: f32, high: f32) -> f32 {
-        low + (high - low) * (self.bits() >> 8) as f32 / (1 << 24) as f32
+        low + (high - low) * self.0.f32()
     }
 
     pub fn vec(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
@@ -81,22 +75,23 @@ fn packed(
 ) -> Bitpacked {
     let rescue_rows: Vec<u32> =
         (0..rows as u32).filter(|row| every > 0 && *row as usize % every == every - 1).collect();
-    let (m, r) = (rows - rescue_rows.len(), rescue_rows.len());
-    let groups = if group == 0 { 1 } else { cols.div_ceil(group) };
-    let pad = cols.div_ceil(32) * 32 - cols;
-    let word =
-        |i: usize, bits: u32| if i % cols.div_ceil(32) == cols / 32 { bits << pad >> pad } else { bits };
-    let mut scales = |n| (0..n).map(|_| f16::from_f32(random.between(0.01, 0.04))).collect();
-    let (scale, rescue_scale) = (scales(bases * m * groups), scales(r * cols.div_ceil(128)));
-    let mut nibble = || (random.below(15) as i8 - 7) as u8 & 0xf;
-    let rescue_code = (0..r * cols.div_ceil(2))
-        .map(|i| {
-            let odd_end = cols % 2 == 1 && i % cols.div_ceil(2) == cols / 2;
-            nibble() | if odd_end { 0 } else { nibble() << 4 }
-        })
-        .collect();
-    let sign = (0..bases * m * cols.div_ceil(32)).map(|i| word(i, random.bits())).collect();
-    Bitpacked { rows, cols, bases, scale_group: group, sign, scale, rescue_rows, rescue_code, rescue_scale }
+    let sizes = [rows, cols, bases, rescue_rows.len(), group].map(|size| size as u64);
+    let layout = Layout::new(sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]).unwrap();
+    let mut packed = Bitpacked { rescue_rows, ..Bitpacked::zeroed(layout) };
+    packed.scale.fill_with(|| f16::from_f32(random.between(0.01, 0.04)));
+    packed.rescue_scale.fill_with(|| f16::from_f32(random.between(0.01, 0.04)));
+    let mut code = |c: usize| if c < cols { random.below(15) as i8 - 7 } else { 0 };
+    for (i, byte) in packed.rescue_code.iter_mut().enumerate() {
+        let column = 2 * (i % cols.div_ceil(2));
+        *byte = bits::code_byte(code(column), code(column + 1));
+    }
+    let pad = cols.next_multiple_of(bits::WORD_COLUMNS) - cols;
+    packed.sign.fill_with(|| random.0.u32(..));
+    let last_words = packed.sign.iter_mut().skip(cols / 32).step_by(cols.div_ceil(32));
+    if pad > 0 {
+        last_words.for_each(|word| *word = *word << pad >> pad);
+    }
+    packed
 }
 
 /// The same matrix with one stored weight changed: a sign bit flipped, a rescue code or dense

@@ -9,7 +9,7 @@ use bitgauge_core::Result;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::pack::stage::write_error;
+use crate::pack::target::write_error;
 
 /// Rows of a block of moments that one thread adds to.
 const STRIPE_ROWS: usize = 64;

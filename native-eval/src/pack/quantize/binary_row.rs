@@ -1,5 +1,6 @@
 //! Signs and scales of one binary row.
 
+use bitgauge_core::format::{Layout, Part, bits};
 use half::f16;
 
 use super::scales::{self, SMALLEST_SCALE, Split, levels};
@@ -19,16 +20,17 @@ pub(super) struct BinaryRow {
 }
 
 impl BinaryRow {
-    pub(super) fn new(cols: usize, settings: Settings) -> Self {
-        let groups = if settings.scale_group == 0 { 1 } else { cols.div_ceil(settings.scale_group) };
-        let words = cols.div_ceil(32);
+    /// For rows of this layout, which has the sizes of `settings`.
+    pub(super) fn new(layout: &Layout, settings: Settings) -> Self {
+        let groups = layout.scale_groups() as usize;
+        let words = layout.row_bytes(Part::Sign) as usize / size_of::<u32>();
         Self {
             settings,
             words,
             groups,
             sign: vec![0; settings.bases * words],
             scale: vec![SMALLEST_SCALE; settings.bases * groups],
-            patterns: vec![0; cols],
+            patterns: vec![0; layout.cols() as usize],
         }
     }
 
@@ -125,9 +127,8 @@ impl BinaryRow {
     fn write_patterns(&mut self) {
         for b in 0..self.settings.bases {
             let sign = &mut self.sign[b * self.words..][..self.words];
-            for (word, patterns) in sign.iter_mut().zip(self.patterns.chunks(32)) {
-                let bits = patterns.iter().enumerate();
-                *word = bits.fold(0, |word, (c, pattern)| word | u32::from(pattern >> b & 1) << c);
+            for (word, patterns) in sign.iter_mut().zip(self.patterns.chunks(bits::WORD_COLUMNS)) {
+                *word = bits::sign_word(patterns.iter().map(|pattern| pattern >> b & 1 == 1));
             }
         }
     }

@@ -118,11 +118,8 @@ pub(super) mod tests {
 
     /// Inputs that move together `[T, cols]`.
     pub(in crate::pack::quantize) fn inputs(tokens: usize, cols: usize) -> Vec<f32> {
-        let mut state = 1_u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-        };
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut next = || random.f32() - 0.5;
         let mut token = || {
             let common = next();
             (0..cols).map(|c| next() + common * (1.0 + c as f32 / 3.0)).collect::<Vec<f32>>()

@@ -1,5 +1,7 @@
 //! Codes up to 16 rows by GPTQ: the error of their outputs is minimised, given the moments of their inputs.
 
+use bitgauge_core::RESCUE_GROUP;
+use bitgauge_core::format::Layout;
 use half::f16;
 
 use super::binary_row::BinaryRow;
@@ -9,7 +11,6 @@ use super::rescue_row;
 use super::scales::{self, storable_scale};
 use super::settings::{Fit, Settings};
 use super::solve::eliminate;
-use bitgauge_core::RESCUE_GROUP;
 
 /// Most scales that are solved together: four bases of the four groups in a block of columns.
 const UNKNOWNS: usize = 16;
@@ -22,6 +23,7 @@ const SUMMED_COLUMNS: usize = 16;
 /// Up to [`LANES`] rows in work.
 pub(super) struct Panel<'a> {
     feedback: &'a Feedback,
+    layout: Layout,
     /// Original weights `[R, K]`.
     weights: Vec<f32>,
     /// Bit b is the sign of a weight in basis b `[R, K]`.
@@ -32,8 +34,8 @@ pub(super) struct Panel<'a> {
 type Equations = [[f64; UNKNOWNS + 1]; UNKNOWNS];
 
 impl<'a> Panel<'a> {
-    pub(super) fn new(feedback: &'a Feedback) -> Self {
-        Self { feedback, weights: Vec::new(), patterns: Vec::new() }
+    pub(super) fn new(feedback: &'a Feedback, layout: Layout) -> Self {
+        Self { feedback, layout, weights: Vec::new(), patterns: Vec::new() }
     }
 
     /// Begins with no rows.
@@ -61,7 +63,7 @@ impl<'a> Panel<'a> {
     /// Codes the rows as 4-bit codes and hands each one's codes `[K]` and scales to `take`.
     pub(super) fn rescue(&mut self, fit: Fit, mut take: impl FnMut(&[i8], &[f16])) {
         let (cols, rows) = (self.feedback.cols, self.rows());
-        let groups = cols.div_ceil(RESCUE_GROUP);
+        let groups = self.layout.rescue_groups() as usize;
         let scales: Vec<f16> = (self.weights.chunks_exact(cols))
             .flat_map(|row| row.chunks(RESCUE_GROUP).map(|group| rescue_row::scale_of(group, fit).0))
             .collect();
@@ -88,7 +90,7 @@ impl<'a> Panel<'a> {
         let cols = self.feedback.cols;
         let (mut codes, mut kept) = (Vec::new(), [1.0; LANES]);
         for (row, kept) in self.weights.chunks_exact(cols).zip(&mut kept) {
-            let mut code = BinaryRow::new(cols, settings);
+            let mut code = BinaryRow::new(&self.layout, settings);
             *kept = part_kept(row, code.fit_scales(row));
             codes.push(code);
         }

@@ -1,5 +1,6 @@
 //! 4-bit codes and scales of one rescue row.
 
+use bitgauge_core::format::bits;
 use half::f16;
 
 use super::lanes::{LANES, sum};
@@ -30,8 +31,8 @@ pub(super) fn push(row: &[f32], fit: Fit, packed: &mut Bitpacked) {
 
 /// Appends a row whose codes and scales are chosen.
 pub(super) fn store(codes: &[i8], scales: &[f16], packed: &mut Bitpacked) {
-    let nibble = |code: Option<&i8>| code.map_or(0, |&code| code as u8 & 0xf);
-    packed.rescue_code.extend(codes.chunks(2).map(|pair| nibble(pair.first()) | nibble(pair.get(1)) << 4));
+    let bytes = codes.chunks(2).map(|pair| bits::code_byte(pair[0], pair.get(1).copied().unwrap_or(0)));
+    packed.rescue_code.extend(bytes);
     packed.rescue_scale.extend_from_slice(scales);
 }
 

@@ -216,12 +216,8 @@ mod tests {
 
     /// A bell curve of sorts.
     fn values(count: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed;
-        let mut uniform = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
-        };
-        (0..count).map(|_| 0.04 * (uniform() + uniform() + uniform() + uniform())).collect()
+        let mut random = fastrand::Rng::with_seed(seed);
+        (0..count).map(|_| 0.04 * (0..4).map(|_| random.f32() - 0.5).sum::<f32>()).collect()
     }
 
     fn error_of(values: &[f32], scales: &[f16]) -> f64 {

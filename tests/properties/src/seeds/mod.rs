@@ -2,7 +2,7 @@
 
 mod archives;
 mod models;
-mod reports;
+pub mod reports;
 mod texts;
 
 use std::fs;

@@ -41,7 +41,7 @@ fn the_packer_writes_the_example() {
     let errors = row_errors(&example(), 0, &[SETTINGS], None).unwrap();
     let rescue_rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, 0.34).unwrap();
     let packed = quantize(&example(), &rescue_rows, SETTINGS).unwrap();
-    let layout = Layout::of(&packed).unwrap();
+    let layout = packed.layout;
     let written: Vec<_> = encode(&packed)
         .iter()
         .map(|(part, bytes)| {

@@ -1,6 +1,6 @@
 //! Packing by the error of outputs.
 
-use bitgauge_core::format::{Layout, decode, encode};
+use bitgauge_core::format::{decode, encode};
 use bitgauge_core::{Bitpacked, Dense, Values};
 
 use super::super::{Feedback, Fit, Moments, Settings, quantize_block, row_errors};
@@ -32,7 +32,7 @@ fn feedback_of(inputs: &[f32]) -> Feedback {
 
 fn values(packed: &Bitpacked) -> Vec<f32> {
     let parts = encode(packed);
-    let read = decode("w", &Layout::of(packed).unwrap(), &parts.map(Vec::as_slice)).unwrap();
+    let read = decode("w", &packed.layout, &parts.map(Vec::as_slice)).unwrap();
     bitgauge_core::Matrix::Bitpacked(read).to_f32()
 }
 
