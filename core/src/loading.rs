@@ -30,13 +30,19 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
             .push("a GGUF file is no submission: transformers loads folders and archives of them".to_owned()),
         ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar | ContainerKind::Json => {}
     }
+    // Other code than the packer's may read its weights from any file.
+    let code = inventory.config.as_ref().and_then(|config| config.model_code.as_deref());
+    let has_own_code = code.is_some_and(|code| code != LOADER_CLASS);
     if artifact.tensors.is_empty() {
         faults.push("no safetensors weights were found".to_owned());
-    } else if artifact.model_dir.is_some() && weights_file(inventory).is_none() {
+    } else if artifact.model_dir.is_some() && !has_own_code && weights_file(inventory).is_none() {
         faults.push(format!("transformers looks for {} or {}, which are not there", WEIGHTS[0], WEIGHTS[1]));
     }
     let Some(config) = &inventory.config else { return faults };
-    faults.extend(config.loading.faults.iter().cloned());
+    // An own class of configurations checks what it likes.
+    if config.config_code.is_none() {
+        faults.extend(config.loading.faults.iter().cloned());
+    }
     let is_bitpack = config.bitpacked().is_some();
     if is_bitpack && config.model_code.is_none() {
         faults.push(
@@ -46,7 +52,7 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
     }
     let codes = [&config.config_code, &config.model_code];
     faults.extend(codes.into_iter().flatten().filter_map(|code| code_fault(code, inventory)));
-    if !is_bitpack {
+    if !is_bitpack && !has_own_code {
         faults.extend(artifact.index_faults.iter().cloned());
     }
     faults

@@ -4,7 +4,8 @@
 use std::fs;
 
 use bitgauge_core::container::Root;
-use bitgauge_core::format::LOADER;
+use bitgauge_core::format::{LOADER, LOADER_CLASS};
+use bitgauge_core::model::{Architecture, Config};
 use bitgauge_core::report::{Gate, Outcome, Report, Verdict};
 use conformance::fixtures;
 use native_eval::{
@@ -268,4 +269,21 @@ fn a_llama_3_file_without_the_key_begins_its_texts() {
         (tokenizer.encode("a", 8).expect("a text"), tokenizer.encode("b", 8).expect("a text"));
     assert_eq!((first.len(), second.len()), (2, 2));
     assert_eq!(first[0], second[0]);
+}
+
+#[test]
+fn configurations_of_the_demo_with_one_change() {
+    for name in ["eos_str", "eps_int", "pad_big", "return_dict", "rope_bylayer"] {
+        let config = Config::parse(&read(&format!("hostile-{name}.json"))).expect("what Python can read");
+        assert_eq!(config.loading.faults.len(), 1, "{name}: {:?}", config.loading);
+    }
+    let config = |name: &str| Config::parse(&read(name)).expect("what Python can read");
+    assert_ne!(config("hostile-automap_class.json").model_code.as_deref(), Some(LOADER_CLASS));
+    assert_eq!(config("hostile-automap_config.json").config_code.as_deref(), Some("nofile.Foo"));
+    let scaled = config("hostile-rope_scaling_theta.json");
+    let Architecture::Decoder(decoder) = scaled.architecture() else { panic!("a known family") };
+    assert_eq!(
+        (decoder.rotary.theta, scaled.loading.faults.len(), scaled.loading.doubts.len()),
+        (333.0, 0, 0)
+    );
 }
