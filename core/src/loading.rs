@@ -10,6 +10,8 @@ use crate::scan::Findings;
 
 /// Files of weights, in the order in which transformers looks for them.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
+/// Settings of text generation, which transformers refuses where they are none.
+const GENERATION: &str = "generation_config.json";
 /// Where an adapter of the peft library is described.
 const ADAPTER: &str = "adapter_config.json";
 
@@ -75,6 +77,11 @@ pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<
     let dtype = |index: usize| inventory.artifact.tensors[index].dtype;
     if inventory.tied_pair.is_some_and(|[embedding, head]| dtype(embedding) != dtype(head)) {
         doubts.push("embedding and head are to be tied and are stored in two data types".to_owned());
+    }
+    // The packer's loader leaves it alone.
+    if !own_loader && inventory.artifact.find_beside_config(GENERATION).is_some() {
+        doubts
+            .push(format!("transformers reads {GENERATION}, which was not looked at; the weights need none"));
     }
     if inventory.artifact.find_beside_config(ADAPTER).is_some() {
         doubts.push(format!("with {ADAPTER} it depends on what is installed which model transformers loads"));

@@ -218,6 +218,9 @@ fn what_is_not_modelled_is_inconclusive() {
         model.file("modeling_bitpack.py", b"pass\n").report()
     };
     assert_eq!(gate(&other_code, "loadable").outcome, Outcome::NotRun);
+    let generation =
+        |model: Model| gate(&model.file("generation_config.json", b"[]").report(), "loadable").outcome;
+    assert_eq!([generation(Model::dense()), generation(Model::bitpack())], [Outcome::NotRun, Outcome::Pass]);
     let adapter = Model::bitpack().file("adapter_config.json", b"{}").report();
     assert_eq!(gate(&adapter, "loadable").outcome, Outcome::NotRun);
 }
