@@ -7,6 +7,7 @@ use crate::{Error, ErrorKind, Result, limits};
 
 /// What config.json describes.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each model")]
 pub enum Architecture {
     /// A decoder of a known family.
     Decoder(Decoder),
