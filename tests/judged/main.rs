@@ -14,6 +14,7 @@ mod model;
 mod opaque;
 mod packed;
 mod places;
+mod proxies;
 mod readme;
 mod tars;
 mod words;
