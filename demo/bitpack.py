@@ -16,7 +16,7 @@ RESCUE_GROUP = 128  # columns per scale of a rescue row
 BITS_PER_PARAMETER = 1.3125  # the artifact's budget: 0.9 * 1 + 0.1 * (4 + 16 / 128)
 LARGEST_RESCUE_SHARE = 0.10  # of the parameters, weights left unpacked included
 SMALLEST_SCALE = 2.0 ** -14  # the smallest normal f16: a stored scale is never 0
-LOADER = pathlib.Path(__file__).parent.parent / "core" / "src" / "codec" / "modeling_bitpack.py"
+LOADER = pathlib.Path(__file__).parent.parent / "core" / "src" / "format" / "modeling_bitpack.py"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 

@@ -1,26 +1,16 @@
 //! Two reports side by side: which ranks first by the competition's rule, and what differs.
 
-use bitgauge_core::contract::{PPL_RESOLUTION_NATS, Pack};
+use bitgauge_core::contract::{PPL_RESOLUTION_NATS, Rules};
 use bitgauge_core::report::compare::{Reason, Side, decide, gates, layers, weights};
 use bitgauge_core::report::link::{Detail, decode, encode};
 use bitgauge_core::report::{Evaluation, Report, Verdict};
 use conformance::demo;
+use properties::seeds;
 use proptest::prelude::*;
 
 fn evaluation(perplexity: f64) -> Evaluation {
-    Evaluation {
-        heldout_ppl: perplexity,
-        cross_entropy_nats: perplexity.ln(),
-        scored_documents: 24,
-        scored_tokens: 12_264,
-        max_tokens: 512,
-        documents_sha256: "ab".repeat(32),
-        device: "CPU".into(),
-        precision: "f32".into(),
-        seconds: 1.0,
-        tokens_per_second: 1.0,
-        documents: Vec::new(),
-    }
+    let (heldout_ppl, cross_entropy_nats) = (perplexity, perplexity.ln());
+    Evaluation { heldout_ppl, cross_entropy_nats, documents: Vec::new(), ..seeds::reports::evaluation() }
 }
 
 /// The demo as if it had this perplexity, this size and this verdict.
@@ -96,9 +86,9 @@ fn what_is_not_comparable_is_undecided() {
     assert_eq!(outcome(&left, &other), (None, Reason::OtherDocuments));
     let mut longer = eligible(2.0, 10);
     longer.evaluation.as_mut().expect("one").max_tokens = 2_048;
-    assert_eq!(outcome(&left, &longer), (None, Reason::OtherDocuments));
+    assert_eq!(outcome(&left, &longer), (None, Reason::OtherLengths(512, 2_048)));
     let mut ternary = eligible(2.0, 10);
-    ternary.pack = Pack::Ternary;
+    ternary.pack = Rules::Ternary;
     assert_eq!(outcome(&left, &ternary), (None, Reason::OtherLimits));
     for nonsense in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(outcome(&left, &eligible(nonsense, 10)), (None, Reason::NoPerplexity), "{nonsense}");

@@ -54,7 +54,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn changed_seeds_hold() {
     for property in PROPERTIES {
         let seeds = seeds::of(property.name);
-        let mut random = Random(1);
+        let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..CHANGES {
             let input = changed(&seeds, &mut random);
             check(&property, "a changed seed", &input);
@@ -62,37 +62,26 @@ fn changed_seeds_hold() {
     }
 }
 
-fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut input = seeds[random.below(seeds.len())].clone();
-    for _ in 0..=random.below(3) {
-        let at = random.below(input.len());
-        let end = (at + random.below(24)).min(input.len());
-        match random.below(5) {
+fn changed(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut input = seeds[random.usize(..seeds.len())].clone();
+    for _ in 0..=random.usize(..3) {
+        let at = random.usize(..input.len().max(1));
+        let end = (at + random.usize(..24)).min(input.len());
+        match random.usize(..5) {
             0 => drop(input.drain(at..end)),
             1 => input.splice(at..at, input[at..end].to_vec()).for_each(drop),
             2 => {
-                let other = &seeds[random.below(seeds.len())];
-                let from = random.below(other.len());
+                let other = &seeds[random.usize(..seeds.len())];
+                let from = random.usize(..other.len().max(1));
                 let piece = other[from..(from + 24).min(other.len())].to_vec();
                 input.splice(at..end, piece).for_each(drop);
             }
             _ => {
                 if let Some(byte) = input.get_mut(at) {
-                    *byte ^= 1 << random.below(8);
+                    *byte ^= 1 << random.usize(..8);
                 }
             }
         }
     }
     input
-}
-
-/// A seeded generator.
-struct Random(u64);
-
-impl Random {
-    /// A number below `end`, or 0.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end.max(1)
-    }
 }

@@ -3,11 +3,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bitgauge_core::accounting::Bucket;
+use bitgauge_core::container::ContainerKind;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::report::link::{Detail, decode, encode};
-use bitgauge_core::report::{Evaluation, LayerSummary, Report, ValueSummary};
+use bitgauge_core::report::{Evaluation, LayerSummary, Outcome, Report, Unit, ValueSummary};
 use bitgauge_core::{ErrorKind, limits};
 use conformance::demo::report as demo;
 use half::f16;
+use properties::seeds;
 use proptest::prelude::*;
 
 /// Most characters of a link's fragment without and with the figures by layer.
@@ -42,26 +46,17 @@ fn evaluation() -> Evaluation {
     Evaluation {
         heldout_ppl: 19.826_017_3,
         cross_entropy_nats: 2.986_992_1,
-        scored_documents: 24,
-        scored_tokens: 12_264,
-        max_tokens: 512,
-        documents_sha256: "ab".repeat(32),
         device: "NVIDIA H100 80GB HBM3 (Vulkan)".into(),
-        precision: "f32".into(),
-        seconds: 7.99,
-        tokens_per_second: 1_538.2,
         documents: Vec::new(),
+        ..seeds::reports::evaluation()
     }
 }
 
 /// A report with the layers of a hybrid 27B model: three kinds of layers, the rescue rows chosen layer
 /// by layer (`spread` of them around 5 %), noisy signs and scales.
 fn large(spread: u64) -> Report {
-    let mut state = 1_u64;
-    let mut random = move |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below.max(1)
-    };
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut random = move |below: u64| rng.u64(..below.max(1));
     let mut report = demo();
     report.artifact.name = "Qwen3.6-27B-binary-submission.zip".into();
     report.layers = (0..=64_u32)
@@ -162,6 +157,36 @@ fn a_link_of_version_1_is_still_read() {
     let link = decoded(include_str!("fixtures/link-version-1.txt").trim());
     let recorded = Report::from_json(include_str!("fixtures/link-version-1.json")).expect("a report");
     assert_eq!(filled(link), filled(recorded));
+}
+
+/// Links hold the place of each of these, so none may move: new ones are appended.
+#[test]
+fn numbers_in_links_stand_for_what_they_always_did() {
+    assert_eq!(
+        ContainerKind::ALL.map(ContainerKind::name),
+        ["folder", "zip", "safetensors", "gguf", "tar", "json"]
+    );
+    assert_eq!(Rules::ALL.map(Rules::name), ["binary", "ternary"]);
+    assert_eq!(Outcome::ALL.map(Outcome::name), ["pass", "fail", "not-run"]);
+    assert_eq!(Unit::ALL.map(Unit::name), ["bytes", "parameters", "tensors", "files"]);
+    let buckets = [
+        "sign-bits",
+        "sign-padding",
+        "scales",
+        "rescue-codes",
+        "rescue-code-padding",
+        "rescue-scales",
+        "rescue-row-numbers",
+        "unpacked",
+        "other-tensors",
+        "headers",
+        "config",
+        "tokenizer",
+        "code",
+        "other-files",
+        "archive",
+    ];
+    assert_eq!(Bucket::ALL.map(Bucket::name), buckets);
 }
 
 /// A link with a source is of version 2, and only such a one.

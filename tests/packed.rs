@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bitgauge_core::Matrix;
-use bitgauge_core::codec::{self, Fit, Form, Part, Parts};
+use bitgauge_core::format::{self, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::model::{Config, Manifest};
+use conformance::dense::{f32_tensor, write_model, write_random_model};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
 use native_eval::{
-    Backend, Calibration, EvaluateOptions, PackMix, PackSettings, Source, Task, evaluate, pack,
+    Backend, Calibration, EvaluateOptions, Fit, PackMix, PackSettings, Source, Task, evaluate, pack,
 };
-use safetensors::tensor::{Dtype, TensorView};
 
 /// Bound on the mean loss, in nats.
 const MEAN_LOSS: f64 = 1e-5;
@@ -64,38 +63,13 @@ fn every_setting() -> Vec<PackSettings> {
 /// A random model whose matrices have several scale groups a row, the last one cut short: the golden
 /// models are narrower than one group.
 fn write_wide(like: &Path, to: &Path) -> Result<(), String> {
-    let config = fs::read_to_string(like.join("config.json")).map_err(|e| e.to_string())?;
-    let mut config: serde_json::Value = serde_json::from_str(&config).map_err(|e| e.to_string())?;
-    config["hidden_size"] = 272.into();
-    config["intermediate_size"] = 331.into();
-    config["num_hidden_layers"] = 2.into();
-    let bytes = config.to_string();
-    let manifest = Config::parse(bytes.as_bytes()).map_err(|e| e.to_string())?;
-    let manifest = Manifest::new(manifest.architecture()).ok_or("no manifest")?;
-    let mut random = Random(7);
-    let weights = manifest.tensors().iter().map(|tensor| {
-        let width = if tensor.shape.len() == 2 { tensor.shape[1] as f32 } else { 1.0 };
-        let centre = if tensor.shape.len() == 2 { 0.0 } else { 1.0 };
-        let value = |_| centre + (random.uniform() - 0.5) * 2.0 / width.sqrt();
-        let shape = tensor.shape.iter().map(|&d| d as usize).collect();
-        (tensor.name.clone(), (shape, (0..tensor.elements()).map(value).collect()))
-    });
-    write_dense_config(bytes.as_bytes(), to, &weights.collect())
-}
-
-/// A linear congruential generator (Knuth's MMIX constants).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as u32
-    }
-
-    /// Between 0 and 1.
-    fn uniform(&mut self) -> f32 {
-        self.next() as f32 / (1_u32 << 31) as f32
-    }
+    let mut random = fastrand::Rng::with_seed(7);
+    let sizes = [("hidden_size", 272), ("intermediate_size", 331), ("num_hidden_layers", 2)];
+    write_random_model(like, to, &sizes, |_, tensor| {
+        let value = 2.0 * random.f32() - 1.0;
+        if tensor.shape.len() == 2 { value / (tensor.shape[1] as f32).sqrt() } else { 1.0 + value }
+    })?;
+    Ok(())
 }
 
 /// A packed model, the dense model of its dequantized weights, and that with a sign or a word of signs flipped.
@@ -154,8 +128,8 @@ impl Task for MeanLoss<'_> {
 
     fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
         let model = open_model(backend, self.path)?;
-        let mut random = Random(2026);
-        let mut id = || random.next() % model.shape.vocab_size as u32;
+        let mut random = fastrand::Rng::with_seed(2026);
+        let mut id = || random.u32(..model.shape.vocab_size as u32);
         let documents: Vec<Vec<u32>> = [40, 1, 65, 7].map(|n| (0..n).map(|_| id()).collect()).into();
         let evaluation = evaluate(backend, &model, &documents, &EvaluateOptions::default(), &mut |_, _| {});
         evaluation.map(|e| e.cross_entropy_nats as f32).map_err(|e| e.to_string())
@@ -175,7 +149,7 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
         let shape = weight.expected.as_ref().ok_or("an unknown weight")?.shape.iter().map(|&d| d as usize);
         let mut read = |index: usize| source.read_tensor(&artifact.tensors[index]).map_err(|e| e.to_string());
         let values = match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) => {
                 let mut bytes = Parts::<Vec<u8>>::default();
                 for (part, index) in parts.iter() {
                     if let Some(index) = index {
@@ -183,11 +157,11 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
                     }
                 }
                 let slices = Parts::new(Part::ALL.map(|part| bytes[part].as_slice()));
-                Matrix::Packed(codec::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
+                Matrix::Bitpacked(format::decode(&weight.name, layout, &slices).map_err(|e| e.to_string())?)
                     .to_f32()
             }
             (Form::Plain { index }, Stored::Plain { dtype, .. }) => {
-                codec::decode_values(&weight.name, *dtype, &read(*index)?)
+                format::decode_values(&weight.name, *dtype, &read(*index)?)
                     .map_err(|e| e.to_string())?
                     .to_f32()
             }
@@ -199,24 +173,8 @@ fn dequantize(path: &Path) -> Result<Weights, String> {
 }
 
 /// Writes a dense F32 model folder with the original's config.json.
-fn write_dense(
-    model: &Path,
-    to: &Path,
-    weights: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-) -> Result<(), String> {
-    let config = fs::read(model.join("config.json")).map_err(|e| e.to_string())?;
-    write_dense_config(&config, to, weights)
-}
-
-fn write_dense_config(config: &[u8], to: &Path, weights: &Weights) -> Result<(), String> {
-    fs::create_dir(to).map_err(|e| e.to_string())?;
-    fs::write(to.join("config.json"), config).map_err(|e| e.to_string())?;
-    let bytes: BTreeMap<_, Vec<u8>> =
-        weights.iter().map(|(name, (_, values))| (name, bytemuck::cast_slice(values).to_vec())).collect();
-    let views = weights.iter().map(|(name, (shape, _))| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), &bytes[name]);
-        view.map(|view| (name.clone(), view)).map_err(|e| e.to_string())
-    });
-    let views: Vec<_> = views.collect::<Result<_, String>>()?;
-    safetensors::serialize_to_file(views, None, &to.join("model.safetensors")).map_err(|e| e.to_string())
+fn write_dense(model: &Path, to: &Path, weights: &Weights) -> Result<(), String> {
+    let config = fs::read_to_string(model.join("config.json")).map_err(|e| e.to_string())?;
+    let tensors = weights.iter().map(|(name, (shape, values))| (name.clone(), f32_tensor(shape, values)));
+    write_model(to, &config, &tensors.collect())
 }

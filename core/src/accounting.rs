@@ -1,146 +1,78 @@
 //! Every bit of the artifact in exactly one bucket.
 
-use serde::Serialize;
-
 use crate::container::Member;
-use crate::inventory::{Inventory, Stored};
+use crate::inventory::{Inventory, Stored, Weight};
 use crate::json::{fields, names};
 use crate::tensor::Dtype;
 
-/// What a bit of the artifact is spent on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bucket {
-    /// One bit per binary parameter (per basis).
-    SignBits,
-    /// Zero bits that fill a row of signs up to 32.
-    SignPadding,
-    /// 16-bit scales of binary rows.
-    Scales,
-    /// 4-bit codes of rescue rows.
-    RescueCodes,
-    /// The unused nibble of rescue rows of odd length.
-    RescueCodePadding,
-    /// 16-bit scales of rescue rows.
-    RescueScales,
-    /// 32-bit numbers of the rescue rows.
-    RescueRowNumbers,
-    /// Weights stored without packing: norms, and matrices left dense.
-    Unpacked,
-    /// Tensors that the architecture does not know, that repeat a weight or that do not fit.
-    OtherTensors,
-    /// Headers of safetensors and GGUF files.
-    Headers,
-    /// config.json.
-    Config,
-    /// Tokenizer files.
-    Tokenizer,
-    /// Python code.
-    Code,
-    /// Every other file.
-    #[default]
-    OtherFiles,
-    /// The archive's own records and alignment.
-    Archive,
-}
-
-impl Bucket {
-    /// Every bucket, in the order of reports.
-    pub const ALL: [Self; 15] = [
-        Self::SignBits,
-        Self::SignPadding,
-        Self::Scales,
-        Self::RescueCodes,
-        Self::RescueCodePadding,
-        Self::RescueScales,
-        Self::RescueRowNumbers,
-        Self::Unpacked,
-        Self::OtherTensors,
-        Self::Headers,
-        Self::Config,
-        Self::Tokenizer,
-        Self::Code,
-        Self::OtherFiles,
-        Self::Archive,
-    ];
-
-    /// The bucket in words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SignBits => "sign bits",
-            Self::SignPadding => "sign padding",
-            Self::Scales => "scales",
-            Self::RescueCodes => "rescue codes",
-            Self::RescueCodePadding => "rescue code padding",
-            Self::RescueScales => "rescue scales",
-            Self::RescueRowNumbers => "rescue row numbers",
-            Self::Unpacked => "unpacked tensors",
-            Self::OtherTensors => "other tensors",
-            Self::Headers => "safetensors headers",
-            Self::Config => "config.json",
-            Self::Tokenizer => "tokenizer",
-            Self::Code => "code",
-            Self::OtherFiles => "other files",
-            Self::Archive => "archive records",
-        }
+names! {
+    /// What a bit of the artifact is spent on, in the order of reports. Links hold the place of each, so new ones are
+    /// appended.
+    pub enum Bucket {
+        /// One bit per binary parameter (per basis).
+        SignBits = "sign-bits": "sign bits",
+        /// Zero bits that fill a row of signs up to 32.
+        SignPadding = "sign-padding": "sign padding",
+        /// 16-bit scales of binary rows.
+        Scales = "scales",
+        /// 4-bit codes of rescue rows.
+        RescueCodes = "rescue-codes": "rescue codes",
+        /// The unused nibble of rescue rows of odd length.
+        RescueCodePadding = "rescue-code-padding": "rescue code padding",
+        /// 16-bit scales of rescue rows.
+        RescueScales = "rescue-scales": "rescue scales",
+        /// 32-bit numbers of the rescue rows.
+        RescueRowNumbers = "rescue-row-numbers": "rescue row numbers",
+        /// Weights stored without packing: norms, and matrices left dense.
+        Unpacked = "unpacked": "unpacked tensors",
+        /// Tensors that the architecture does not know, that repeat a weight or that do not fit.
+        OtherTensors = "other-tensors": "other tensors",
+        /// Headers of safetensors and GGUF files.
+        Headers = "headers": "safetensors headers",
+        /// config.json.
+        Config = "config": "config.json",
+        /// Tokenizer files.
+        Tokenizer = "tokenizer",
+        /// Python code.
+        Code = "code",
+        /// Every other file.
+        #[default]
+        OtherFiles = "other-files": "other files",
+        /// The archive's own records and alignment.
+        Archive = "archive": "archive records",
     }
 }
 
-/// Bits in one bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Entry {
-    /// What they are spent on.
-    pub bucket: Bucket,
-    /// How many, before the archive's compression.
-    pub bits: u64,
+fields! {
+    /// Bits in one bucket.
+    #[derive(Copy, Eq)]
+    pub struct Entry {
+        /// What they are spent on.
+        pub bucket: Bucket,
+        /// How many, before the archive's compression.
+        pub bits: u64,
+    }
 }
 
-/// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Accounting {
-    /// Every bucket, in the order of [`Bucket::ALL`].
-    pub buckets: Vec<Entry>,
-    /// Bits that the archive's compression saves.
-    pub saved_by_compression_bits: u64,
-    /// Eight times the artifact's bytes.
-    pub total_bits: u64,
-    /// Logical parameters in binary rows.
-    pub binary_parameters: u64,
-    /// Logical parameters in rescue rows.
-    pub rescue_parameters: u64,
-    /// Parameters of weights stored without packing.
-    pub unpacked_parameters: u64,
-    /// `total_bits` over the model's parameters, when those are known.
-    pub bits_per_parameter: Option<f64>,
+fields! {
+    /// Where the artifact's bits go: the buckets minus what compression saves is its exact size.
+    pub struct Accounting {
+        /// Every bucket, in the order of [`Bucket::ALL`].
+        pub buckets: Vec<Entry>,
+        /// Bits that the archive's compression saves.
+        pub saved_by_compression_bits: u64,
+        /// Eight times the artifact's bytes.
+        pub total_bits: u64,
+        /// Logical parameters in binary rows.
+        pub binary_parameters: u64,
+        /// Logical parameters in rescue rows.
+        pub rescue_parameters: u64,
+        /// Parameters of weights stored without packing.
+        pub unpacked_parameters: u64,
+        /// `total_bits` over the model's parameters, when those are known.
+        pub bits_per_parameter: Option<f64>,
+    }
 }
-
-fields!(Entry { bucket, bits });
-fields!(Accounting {
-    buckets,
-    saved_by_compression_bits,
-    total_bits,
-    binary_parameters,
-    rescue_parameters,
-    unpacked_parameters,
-    bits_per_parameter
-});
-names!(Bucket {
-    SignBits = "sign-bits",
-    SignPadding = "sign-padding",
-    Scales = "scales",
-    RescueCodes = "rescue-codes",
-    RescueCodePadding = "rescue-code-padding",
-    RescueScales = "rescue-scales",
-    RescueRowNumbers = "rescue-row-numbers",
-    Unpacked = "unpacked",
-    OtherTensors = "other-tensors",
-    Headers = "headers",
-    Config = "config",
-    Tokenizer = "tokenizer",
-    Code = "code",
-    OtherFiles = "other-files",
-    Archive = "archive"
-});
 
 impl Accounting {
     /// Counts every bit of an artifact.
@@ -166,9 +98,9 @@ impl Accounting {
     }
 
     fn count_weights(&mut self, inventory: &Inventory) {
-        for weight in &inventory.weights {
-            match &weight.stored {
-                Stored::Packed(layout) => {
+        for Weight { stored, expected, .. } in &inventory.weights {
+            match stored {
+                Stored::Bitpacked(layout) => {
                     let bits = layout.bits();
                     self.add(Bucket::SignBits, bits.sign);
                     self.add(Bucket::SignPadding, bits.sign_padding);
@@ -177,24 +109,19 @@ impl Accounting {
                     self.add(Bucket::RescueCodePadding, bits.code_padding);
                     self.add(Bucket::RescueScales, bits.rescue_scale);
                     self.add(Bucket::RescueRowNumbers, bits.row_numbers);
-                    self.rescue_parameters += layout.rescue_parameters();
-                    self.binary_parameters += layout.parameters() - layout.rescue_parameters();
+                    self.rescue_parameters += stored.rescue_parameters();
+                    self.binary_parameters += stored.parameters() - stored.rescue_parameters();
                 }
-                Stored::Plain { dtype, shape } if weight.expected.is_none() => {
-                    self.add(Bucket::OtherTensors, dtype.bits(shape.iter().product()));
+                Stored::Plain { dtype: Dtype::Q1_0, .. } if expected.is_some() => {
+                    self.add(Bucket::SignBits, stored.sign_bits());
+                    self.add(Bucket::Scales, stored.bits() - stored.sign_bits());
+                    self.binary_parameters += stored.parameters();
                 }
-                Stored::Plain { dtype: Dtype::Q1_0, shape } => {
-                    let elements: u64 = shape.iter().product();
-                    self.add(Bucket::SignBits, elements);
-                    self.add(Bucket::Scales, Dtype::Q1_0.bits(elements) - elements);
-                    self.binary_parameters += elements;
+                Stored::Plain { .. } if expected.is_some() => {
+                    self.add(Bucket::Unpacked, stored.bits());
+                    self.unpacked_parameters += stored.parameters();
                 }
-                Stored::Plain { dtype, shape } => {
-                    let elements: u64 = shape.iter().product();
-                    self.add(Bucket::Unpacked, dtype.bits(elements));
-                    self.unpacked_parameters += elements;
-                }
-                Stored::Misfit { bits } => self.add(Bucket::OtherTensors, *bits),
+                Stored::Plain { .. } | Stored::Misfit { .. } => self.add(Bucket::OtherTensors, stored.bits()),
             }
         }
         self.add(Bucket::OtherTensors, inventory.surplus_bits);
@@ -202,16 +129,14 @@ impl Accounting {
 
     fn count_files(&mut self, inventory: &Inventory) {
         let artifact = inventory.artifact;
-        for &(_, bytes) in &artifact.header_bytes {
-            self.add(Bucket::Headers, 8 * bytes);
-        }
         // A compressed tar is compressed as a whole: its members lie plain in what it unpacks to.
-        let unpacked_bytes = artifact.packed.map_or(artifact.size_bytes, |packed| packed.unpacked_bytes);
+        let unpacked_bytes =
+            artifact.compressed.map_or(artifact.size_bytes, |compressed| compressed.unpacked_bytes);
         let mut stored_bytes = 0;
-        for (index, member) in artifact.members.iter().enumerate() {
-            // Both are in the order of the members.
-            if artifact.header_bytes.binary_search_by_key(&index, |&(member, _)| member).is_err() {
-                self.add(file_bucket(member), 8 * member.bytes);
+        for member in &artifact.members {
+            match &member.header {
+                Some(header) => self.add(Bucket::Headers, 8 * header.bytes),
+                None => self.add(file_bucket(member), 8 * member.bytes),
             }
             self.saved_by_compression_bits += 8 * member.bytes.saturating_sub(member.stored_bytes);
             self.add(Bucket::Archive, 8 * member.stored_bytes.saturating_sub(member.bytes));

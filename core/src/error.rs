@@ -10,61 +10,63 @@ use serde_json::Value;
 
 use crate::json::{FromJson, fields, names};
 
-/// Everything that can be wrong with an input; one variant per kind of fault.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ErrorKind {
-    /// The bytes end before the structure does.
-    Truncated,
-    /// A structure's own fields contradict each other or the format.
-    #[default]
-    Malformed,
-    /// A declared size or count is over a cap of [`crate::limits`].
-    TooLarge,
-    /// A member name that is unsafe, duplicated or not UTF-8.
-    BadName,
-    /// Tensor offsets that overlap, leave a hole or leave trailing bytes.
-    BadLayout,
-    /// A tensor's data type is not the one that its role asks for.
-    WrongDtype,
-    /// A tensor's shape contradicts its siblings or its byte length.
-    WrongShape,
-    /// A required file or tensor is absent.
-    Missing,
-    /// A stored value is outside what the format allows (a code of -8, a scale of NaN, a set pad bit).
-    BadValue,
-    /// A checksum recorded in the file does not match its bytes.
-    Checksum,
-    /// A valid thing that this version does not handle (an encrypted zip, format_version 2).
-    Unsupported,
-    /// The operating system refused to read a file.
-    Io,
+names! {
+    /// Everything that can be wrong with an input; one variant per kind of fault.
+    pub enum ErrorKind {
+        /// The bytes end before the structure does.
+        Truncated = "truncated",
+        /// A structure's own fields contradict each other or the format.
+        #[default]
+        Malformed = "malformed",
+        /// A declared size or count is over a cap of [`crate::limits`].
+        TooLarge = "too-large",
+        /// A member name that is unsafe, duplicated or not UTF-8.
+        BadName = "bad-name",
+        /// Tensor offsets that overlap, leave a hole or leave trailing bytes.
+        BadLayout = "bad-layout",
+        /// A tensor's data type is not the one that its role asks for.
+        WrongDtype = "wrong-dtype",
+        /// A tensor's shape contradicts its siblings or its byte length.
+        WrongShape = "wrong-shape",
+        /// A required file or tensor is absent.
+        Missing = "missing",
+        /// A stored value is outside what the format allows (a code of -8, a scale of NaN, a set pad bit).
+        BadValue = "bad-value",
+        /// A checksum recorded in the file does not match its bytes.
+        Checksum = "checksum",
+        /// A valid thing that this version does not handle (an encrypted zip, format_version 2).
+        Unsupported = "unsupported",
+        /// The operating system refused to read a file.
+        Io = "io",
+    }
 }
 
 /// A fault in an input: what, where, expected, found, hint. One pointer, since every result carries the space for it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Error(Box<Fault>);
 
-/// What an [`Error`] says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Fault {
-    /// The kind of fault.
-    pub kind: ErrorKind,
-    /// One line: what is wrong.
-    pub what: String,
-    /// The file, member or tensor, outermost first: `model.zip: model.safetensors: lm_head.weight`.
-    pub place: String,
-    /// Byte offset of the fault within the innermost file of `place`.
-    pub offset: Option<u64>,
-    /// What the format asks for.
-    pub expected: String,
-    /// What the input holds.
-    pub found: String,
-    /// What the user can do about it.
-    pub hint: Option<String>,
-    /// What the validator says of the same input, where the fault makes that certain.
-    #[serde(skip)]
-    pub rejection: Option<Rejection>,
+fields! {
+    /// What an [`Error`] says.
+    #[derive(Eq)]
+    pub struct Fault {
+        /// The kind of fault.
+        pub kind: ErrorKind,
+        /// One line: what is wrong.
+        pub what: String,
+        /// The file, member or tensor, outermost first: `model.zip: model.safetensors: lm_head.weight`.
+        pub place: String,
+        /// Byte offset of the fault within the innermost file of `place`.
+        pub offset: Option<u64>,
+        /// What the format asks for.
+        pub expected: String,
+        /// What the input holds.
+        pub found: String,
+        /// What the user can do about it.
+        pub hint: Option<String>,
+        /// What the validator says of the same input, where the fault makes that certain.
+        #[serde(skip)]
+        pub rejection: Option<Rejection> = default,
+    }
 }
 
 /// Why the validator takes no model from an artifact.
@@ -80,22 +82,6 @@ pub enum Rejection {
 
 /// Result of anything that reads an input.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-fields!(Fault { kind, what, place, offset, expected, found, hint; rejection });
-names!(ErrorKind {
-    Truncated = "truncated",
-    Malformed = "malformed",
-    TooLarge = "too-large",
-    BadName = "bad-name",
-    BadLayout = "bad-layout",
-    WrongDtype = "wrong-dtype",
-    WrongShape = "wrong-shape",
-    Missing = "missing",
-    BadValue = "bad-value",
-    Checksum = "checksum",
-    Unsupported = "unsupported",
-    Io = "io"
-});
 
 impl FromJson for Rejection {
     /// It is never written: a report that holds a fault is not a run of the validator.
@@ -134,7 +120,7 @@ impl Error {
     }
 
     /// Sets what the format asks for and what the input holds.
-    pub fn expected(mut self, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+    pub fn expected_found(mut self, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
         self.0.expected = expected.to_string();
         self.0.found = found.to_string();
         self
@@ -169,7 +155,7 @@ impl Error {
     /// There is not enough memory for `bytes` bytes of `what`.
     pub fn no_memory(what: &str, bytes: u64) -> Self {
         Self::new(ErrorKind::TooLarge, "not enough memory")
-            .expected(format!("{bytes} bytes for {what}"), "less than that")
+            .expected_found(format!("{bytes} bytes for {what}"), "less than that")
             .hint("give the process more memory")
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::codec::{self, Form, Grouping, Layout};
 use crate::container::{Artifact, ContainerKind};
+use crate::format::{self, Form, Grouping, Layout};
 use crate::model::{Config, ExpectedTensor, Manifest, Presence, Quantization};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, memory};
@@ -29,7 +29,7 @@ pub struct Weight {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stored {
     /// Sign planes and rescue rows.
-    Packed(Layout),
+    Bitpacked(Layout),
     /// One tensor of floating-point values, or something that the model does not know.
     Plain {
         /// Element type.
@@ -42,6 +42,52 @@ pub enum Stored {
         /// Bits that the parts take.
         bits: u64,
     },
+}
+
+impl Stored {
+    /// Dimensions of the weight, outermost first; `None` for parts that do not fit.
+    pub fn shape(&self) -> Option<Vec<u64>> {
+        match self {
+            Self::Bitpacked(layout) => Some(vec![layout.rows(), layout.cols()]),
+            Self::Plain { shape, .. } => Some(shape.clone()),
+            Self::Misfit { .. } => None,
+        }
+    }
+
+    /// Logical parameters, the product of the dimensions; 0 for parts that do not fit.
+    pub fn parameters(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.parameters(),
+            Self::Plain { shape, .. } => shape.iter().product(),
+            Self::Misfit { .. } => 0,
+        }
+    }
+
+    /// Those of them that are kept as 4-bit codes in rescue rows.
+    pub fn rescue_parameters(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.rescue_parameters(),
+            Self::Plain { .. } | Self::Misfit { .. } => 0,
+        }
+    }
+
+    /// Bits of all tensors that hold the weight.
+    pub fn bits(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.bits().total(),
+            Self::Plain { dtype, .. } => dtype.bits(self.parameters()),
+            Self::Misfit { bits } => *bits,
+        }
+    }
+
+    /// Those of them that are signs of binary parameters; each additive basis counts again.
+    pub fn sign_bits(&self) -> u64 {
+        match self {
+            Self::Bitpacked(layout) => layout.bits().sign,
+            Self::Plain { dtype: Dtype::Q1_0, .. } => self.parameters(),
+            Self::Plain { .. } | Self::Misfit { .. } => 0,
+        }
+    }
 }
 
 /// An artifact matched with its configuration.
@@ -87,8 +133,8 @@ impl<'a> Inventory<'a> {
             None => Some(Config::parse(artifact.expect_config()?)?),
         };
         let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
-        let packed = config.as_ref().and_then(Config::packed);
-        let grouping = codec::group(&artifact.tensors, packed.as_ref());
+        let packed = config.as_ref().and_then(Config::bitpacked);
+        let grouping = format::group(&artifact.tensors, packed.as_ref());
         let surplus_bits = surplus_bits(artifact, &grouping);
         let mut inventory = Self {
             artifact,
@@ -130,7 +176,7 @@ impl<'a> Inventory<'a> {
 
     fn match_weights(&mut self, grouping: Grouping) -> Result<()> {
         let mut seen = HashSet::new();
-        let is_dense = self.config.as_ref().and_then(Config::packed).is_none();
+        let is_dense = self.config.as_ref().and_then(Config::bitpacked).is_none();
         for weight in grouping.weights {
             let manifest = self.manifest.as_ref();
             let expected = manifest.and_then(|m| m.get(&weight.name)).cloned();
@@ -167,15 +213,15 @@ impl<'a> Inventory<'a> {
                 }
                 Ok(Stored::Plain { dtype: tensor.dtype, shape: tensor.shape.clone() })
             }
-            Form::Packed { parts } => {
+            Form::Bitpacked { parts } => {
                 let indices = parts.iter().filter_map(|(_, index)| *index);
                 let bits = indices.map(|index| 8 * self.artifact.tensors[index].bytes).sum();
-                let packed = self.config.as_ref().and_then(Config::packed);
+                let packed = self.config.as_ref().and_then(Config::bitpacked);
                 let (Some(config), Some(matrix)) = (packed, expected.and_then(ExpectedTensor::matrix)) else {
                     return Ok(Stored::Misfit { bits });
                 };
                 match Layout::derive(&self.artifact.tensors, parts, &config, matrix) {
-                    Ok(layout) => Ok(Stored::Packed(layout)),
+                    Ok(layout) => Ok(Stored::Bitpacked(layout)),
                     Err(error) if error.kind == ErrorKind::WrongDtype => Err(error),
                     Err(error) => {
                         self.misshapen.push(error);
@@ -198,7 +244,7 @@ impl<'a> Inventory<'a> {
             return Some(format!("the model type `{}` is not known here", config.model_type));
         }
         let mismatched = !self.missing.is_empty() || !self.unknown.is_empty();
-        if config.packed().is_none() && mismatched && self.code_files().next().is_some() {
+        if config.bitpacked().is_none() && mismatched && self.code_files().next().is_some() {
             return Some(
                 "the artifact brings its own code, and its tensors are not the architecture's".into(),
             );
@@ -219,11 +265,11 @@ fn check_plain_dtype(name: &str, dtype: Dtype) -> Result<()> {
     }
     Err(Error::new(ErrorKind::WrongDtype, "an unpacked weight has a data type that can't be evaluated")
         .within(name)
-        .expected("F16, BF16 or F32", dtype.name()))
+        .expected_found("F16, BF16 or F32", dtype.name()))
 }
 
 fn wrong_shape(name: &str, expected: &[u64], found: &[u64]) -> Error {
     Error::new(ErrorKind::WrongShape, "a weight has the wrong shape")
         .within(name)
-        .expected(format!("{expected:?}"), format!("{found:?}"))
+        .expected_found(format!("{expected:?}"), format!("{found:?}"))
 }

@@ -7,13 +7,14 @@
 //! The flow is one way: bytes -> [`container`] -> [`inventory`] -> [`accounting`] -> gates
 //! ([`contract`]) -> verdict -> [`report`]. [`inspect`] runs it, [`scan`] checks the payload.
 #![forbid(unsafe_code)]
+#![deny(clippy::missing_errors_doc)]
 
 pub mod accounting;
-pub mod codec;
 pub mod container;
 pub mod contract;
 mod crc32;
 mod error;
+pub mod format;
 pub mod inspect;
 pub mod inventory;
 pub mod json;
@@ -27,4 +28,5 @@ pub mod scan;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
-pub use tensor::{Dense, Dtype, Matrix, Packed, RESCUE_GROUP, RowSlot, Values};
+pub use format::{Bitpacked, Matrix, RowSlot};
+pub use tensor::{Dense, Dtype, RESCUE_GROUP, Values};

@@ -1,8 +1,8 @@
 //! Whether transformers would load the model: the code that config.json names, and files that have no
 //! place in an artifact.
 
-use crate::codec::{LOADER_FILE, LOADER_SHA256};
 use crate::container::{ContainerKind, names};
+use crate::format::{LOADER_FILE, LOADER_SHA256};
 use crate::inventory::Inventory;
 use crate::model::Config;
 use crate::scan::Findings;
@@ -27,7 +27,7 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
     if artifact.tensors.is_empty() {
         faults.push("no safetensors weights were found".to_owned());
     }
-    let packed = inventory.config.as_ref().filter(|config| config.packed().is_some());
+    let packed = inventory.config.as_ref().filter(|config| config.bitpacked().is_some());
     faults.extend(packed.and_then(|config| code_fault(config, inventory)));
     faults
 }

@@ -187,10 +187,10 @@ fn quantization() {
     let good = json!({"quant_method": "bitpack", "format_version": 1, "scale_group_size": 128,
         "rescue_group_size": 128});
     assert_eq!(parse(&small()).unwrap().quantization, Quantization::None);
-    assert_eq!(packed(good.clone()).unwrap().packed().unwrap().scale_group, 128);
+    assert_eq!(packed(good.clone()).unwrap().bitpacked().unwrap().scale_group, 128);
     let other = packed(json!({"quant_method": "gptq", "bits": 4})).unwrap();
     assert_eq!(other.quantization, Quantization::Unknown { method: "gptq".into() });
-    assert_eq!(other.packed(), None);
+    assert_eq!(other.bitpacked(), None);
 
     let faults = [
         ("format_version", json!(2), ErrorKind::Unsupported),

@@ -1,8 +1,7 @@
 //! The caps of `bitgauge_core::limits`, in words: what the page refuses to read, and how much of it.
 
 use bitgauge_core::limits;
-
-use crate::text::count;
+use bitgauge_core::report::words::count;
 
 /// One cap on untrusted input, ready to show.
 #[derive(Debug, Clone, PartialEq, Eq)]

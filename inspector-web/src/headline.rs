@@ -1,8 +1,7 @@
 //! The verdict in a word and a sentence.
 
+use bitgauge_core::report::words;
 use bitgauge_core::report::{Gate, Outcome, Report, Unit, Verdict};
-
-use crate::text;
 
 /// How the page colours a verdict or a gate, always beside a word and a sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +28,9 @@ impl Tone {
     /// The sign beside the word.
     pub fn sign(self) -> &'static str {
         match self {
-            Self::Good => "✓",
-            Self::Bad => "✗",
-            Self::Unsure => "?",
+            Self::Good => Verdict::Eligible.sign(),
+            Self::Bad => Verdict::NotEligible.sign(),
+            Self::Unsure => Verdict::Inconclusive.sign(),
             Self::Pending => "…",
         }
     }
@@ -76,7 +75,7 @@ pub fn of(report: &Report, reading: bool) -> Headline {
         Verdict::Inconclusive => Headline {
             tone: Tone::Unsure,
             word: "Inconclusive".into(),
-            sentence: format!("No gate fails, but {} could not run.", text::plural(waiting as u64, "gate")),
+            sentence: format!("No gate fails, but {} could not run.", words::plural(waiting as u64, "gate")),
         },
     }
 }
@@ -90,18 +89,11 @@ pub fn tone(outcome: Outcome) -> Tone {
     }
 }
 
-/// What is left under a gate's limit, or how far over it the artifact is.
-pub fn margin(gate: &Gate) -> Option<String> {
-    let margin = gate.margin?;
-    let amount = text::count(margin.unsigned_abs());
-    Some(if margin < 0 { format!("{amount} over") } else { format!("{amount} left") })
-}
-
 fn reason(gate: &Gate) -> String {
     match (gate.got, gate.wanted, gate.margin) {
-        (Some(got), Some(0), _) => format!("{}: {} at fault", gate.title, counted(got, gate.unit)),
+        (Some(got), Some(0), _) => format!("{}: {} at fault", gate.title, words::counted(got, gate.unit)),
         (_, _, Some(margin)) => {
-            format!("{}: over by {}", gate.title, counted(margin.unsigned_abs(), gate.unit))
+            format!("{}: over by {}", gate.title, words::counted(margin.unsigned_abs(), gate.unit))
         }
         _ => gate.title.to_string(),
     }
@@ -117,13 +109,6 @@ pub fn capitalised(text: &str) -> String {
     text
 }
 
-/// A count with its unit, which is in the plural unless it counts one.
-pub fn counted(number: u64, unit: Unit) -> String {
-    let name = unit.name();
-    let name = if number == 1 { name.strip_suffix('s').unwrap_or(name) } else { name };
-    format!("{} {name}", text::count(number))
-}
-
 /// The size gate with the least left, which is what its maker wants to know.
 fn tightest(report: &Report) -> Option<&Gate> {
     let sized = report.gates.iter().filter(|gate| gate.unit == Unit::Bytes && gate.margin.is_some());
@@ -131,15 +116,18 @@ fn tightest(report: &Report) -> Option<&Gate> {
 }
 
 fn spare(gate: &Gate) -> String {
-    let left = gate.margin.unwrap_or(0).unsigned_abs();
-    format!("What is left under “{}”: {}.", gate.title, counted(left, gate.unit))
+    let left = words::counted(gate.margin.unwrap_or(0).unsigned_abs(), gate.unit);
+    match gate.title.strip_prefix("size ") {
+        Some(limit) => format!("{left} to spare {limit}."),
+        None => format!("{left} to spare: {}.", gate.title),
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use bitgauge_core::accounting::Accounting;
     use bitgauge_core::container::ContainerKind;
-    use bitgauge_core::contract::Pack;
+    use bitgauge_core::contract::Rules;
     use bitgauge_core::report::ArtifactSummary;
 
     use super::*;
@@ -171,7 +159,7 @@ pub(crate) mod tests {
                 sha256: None,
                 members: Vec::new(),
             },
-            pack: Pack::Binary,
+            pack: Rules::Binary,
             verdict: Verdict::of(&gates),
             gates,
             model: None,
@@ -198,7 +186,11 @@ pub(crate) mod tests {
         let pass = |got| gate(Outcome::Pass, Unit::Bytes, got, 100);
         let good = of(&report(vec![pass(10), pass(99)]), false);
         assert_eq!((good.word.as_str(), good.tone), ("Eligible", Tone::Good));
-        assert_eq!(good.sentence, "Every gate passes. What is left under “the gate”: 1 byte.");
+        assert_eq!(good.sentence, "Every gate passes. 1 byte to spare: the gate.");
+        let mut own = pass(90);
+        own.title = "size under the model's own budget".into();
+        let good = of(&report(vec![pass(10), own]), false);
+        assert_eq!(good.sentence, "Every gate passes. 10 bytes to spare under the model's own budget.");
         let over = gate(Outcome::Fail, Unit::Bytes, 71_421, 100);
         let bad = of(&report(vec![over, gate(Outcome::Fail, Unit::Tensors, 2, 0)]), false);
         assert_eq!((bad.word.as_str(), bad.tone), ("Not eligible", Tone::Bad));

@@ -33,6 +33,6 @@ pub fn start() {
 #[cfg(not(target_arch = "wasm32"))]
 pub fn start() {
     eprintln!("inspector-web is a web page, not a program.");
-    eprintln!("hint: run `trunk serve` in inspector-web/ (see its README.md)");
+    eprintln!("hint: run `./test --only page` at the root of the repository (see inspector-web/README.md)");
     std::process::exit(2);
 }

@@ -2,7 +2,7 @@
 //! beside it.
 
 use bitgauge_core::Error;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::json::{Fields, FromJson, mismatch, variant};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub enum Request {
         /// Path of each file inside the folder, or the file's bare name.
         paths: Vec<String>,
         /// Whose limits apply.
-        pack: Pack,
+        rules: Rules,
     },
     /// For the workers beside the one that inspects: hashes what that one asks for, of the bytes that it reads.
     Hash,
@@ -30,15 +30,15 @@ pub enum Request {
         /// Its address.
         url: String,
         /// Whose limits apply.
-        pack: Pack,
+        rules: Rules,
     },
     /// Reads every byte of what is open.
     ReadAll {
         /// Whether each tensor gets a hash of its own, which takes as long as that of all bytes.
         hash_tensors: bool,
     },
-    /// Judges what is open by the limits of another pack.
-    Judge(Pack),
+    /// Judges what is open by other rules.
+    Judge(Rules),
 }
 
 /// From the worker to the page.
@@ -78,7 +78,7 @@ impl FromJson for Request {
         let (name, content) = variant(value)?;
         match name.as_str() {
             "Hash" => return Ok(Self::Hash),
-            "Judge" => return Pack::from_json(content).map(Self::Judge),
+            "Judge" => return Rules::from_json(content).map(Self::Judge),
             _ => {}
         }
         let mut fields = Fields::of(content)?;
@@ -87,13 +87,13 @@ impl FromJson for Request {
                 name: fields.take("name")?,
                 folder: fields.take("folder")?,
                 paths: fields.take("paths")?,
-                pack: fields.take("pack")?,
+                rules: fields.take("rules")?,
             }),
             "ReadAll" => Ok(Self::ReadAll { hash_tensors: fields.take("hash_tensors")? }),
             "Fetch" => Ok(Self::Fetch {
                 name: fields.take("name")?,
                 url: fields.take("url")?,
-                pack: fields.take("pack")?,
+                rules: fields.take("rules")?,
             }),
             _ => Err(mismatch("a request", &name.into())),
         }
@@ -138,12 +138,17 @@ mod tests {
     #[test]
     fn what_is_sent_is_received() {
         let name = || "m.zip".to_owned();
-        let pack = Pack::Ternary;
-        comes_back(Request::Open { name: name(), folder: true, paths: vec!["a".into(), "b/c".into()], pack });
-        comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), pack });
+        let rules = Rules::Ternary;
+        comes_back(Request::Open {
+            name: name(),
+            folder: true,
+            paths: vec!["a".into(), "b/c".into()],
+            rules,
+        });
+        comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), rules });
         comes_back(Request::Hash);
         comes_back(Request::ReadAll { hash_tensors: true });
-        comes_back(Request::Judge(pack));
+        comes_back(Request::Judge(rules));
         comes_back(Event::Report { json: "{}".into(), complete: false, config: None });
         comes_back(Event::Rare);
         comes_back(Event::Progress { done: 1, total: u64::MAX });

@@ -1,28 +1,54 @@
 //! The one trait that separates the forward pass from the hardware.
 //!
-//! Activations are f32 and row-major, one row per token. The documents of a batch are laid end to
-//! end without padding; `positions` holds each token's index within its own document, so token
-//! `t` may attend to rows `t - positions[t] ..= t`. Operations may be queued; only
-//! [`Backend::head_loss`] and [`Backend::read`] wait for results.
+//! Activations are f32 and row-major, one row per token of a [`Batch`]. Token `t` of a document that begins at row
+//! `s` may attend to rows `s ..= t`. Operations may be queued; only [`Backend::head_loss`] and [`Backend::read`] wait
+//! for results.
 
-use bitgauge_core::Matrix;
+use std::fmt;
 
-/// Marks a row of [`Backend::head_loss`] that has no next token to predict.
-pub const NO_TARGET: u32 = u32::MAX;
+use bitgauge_core::{Error, ErrorKind, Matrix};
+
+use crate::batch::Batch;
 
 /// A backend failed: out of memory, device lost, a shape that it can't handle.
-#[derive(Debug)]
-pub struct BackendError(pub String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendError(pub Error);
 
-impl std::fmt::Display for BackendError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+/// Result of what a backend does.
+pub type Result<T, E = BackendError> = std::result::Result<T, E>;
+
+impl From<Error> for BackendError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
 impl std::error::Error for BackendError {}
 
-type Result<T> = std::result::Result<T, BackendError>;
+/// Operands of an operation that do not fit each other; `operand` names both: `matmul: input`.
+pub(crate) fn wrong_shape(
+    operand: impl fmt::Display,
+    expected: impl fmt::Display,
+    found: impl fmt::Display,
+) -> BackendError {
+    let error = Error::new(ErrorKind::WrongShape, "the operands of an operation do not fit each other");
+    error.within(operand).expected_found(expected, found).into()
+}
+
+/// Fails unless rows of `cols` channels are whole heads of `head_dim`; gives how many heads.
+pub(crate) fn whole_heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
+    if head_dim == 0 || !cols.is_multiple_of(head_dim) {
+        let expected = format!("rows of whole heads of {head_dim} channels");
+        return Err(wrong_shape(operation, expected, format!("{cols} channels")));
+    }
+    Ok(cols / head_dim)
+}
 
 /// Shape of grouped-query attention: query head `j` uses key/value head `j / (heads / kv_heads)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +59,18 @@ pub struct Attention {
     pub kv_heads: usize,
     /// Channels of one head. The softmax scale is `head_dim^(-1/2)`.
     pub head_dim: usize,
+}
+
+impl Attention {
+    /// Fails unless query heads share key/value heads in whole groups.
+    pub(crate) fn check(self) -> Result<()> {
+        let Self { heads, kv_heads, head_dim } = self;
+        if kv_heads == 0 || head_dim == 0 || !heads.is_multiple_of(kv_heads) {
+            let found = format!("{heads} query heads, {kv_heads} key/value heads of {head_dim} channels");
+            return Err(wrong_shape("attention: heads", "a multiple of the key/value heads", found));
+        }
+        Ok(())
+    }
 }
 
 /// What one kernel did, over all its dispatches.
@@ -74,6 +112,19 @@ pub struct DeltaRule {
 }
 
 impl DeltaRule {
+    /// Fails unless value heads share key heads in whole groups.
+    pub(crate) fn check(self) -> Result<()> {
+        let Self { key_heads, value_heads, key_dim, value_dim, .. } = self;
+        if [key_heads, value_heads, key_dim, value_dim].contains(&0) || !value_heads.is_multiple_of(key_heads)
+        {
+            let found = format!(
+                "{key_heads} key heads of {key_dim} channels, {value_heads} value heads of {value_dim}"
+            );
+            return Err(wrong_shape("delta_rule: heads", "a multiple of the key heads", found));
+        }
+        Ok(())
+    }
+
     /// Channels of all query heads, and of all key heads.
     pub fn key_width(self) -> usize {
         self.key_heads * self.key_dim
@@ -95,7 +146,8 @@ impl DeltaRule {
     }
 }
 
-/// What the forward pass needs of a device. The CPU backend defines what is right.
+/// What the forward pass needs of a device. What each operation computes is defined by its twin in
+/// `bitgauge_shaders::twins`, to which every backend's kernels are held.
 pub trait Backend {
     /// Activations `[rows, cols]`, f32.
     type Buffer;
@@ -103,8 +155,8 @@ pub trait Backend {
     type Matrix;
     /// A short f32 vector: norm weights, rotary frequencies.
     type Vector;
-    /// One u32 per token: ids, positions, targets.
-    type Indices;
+    /// What the operations need to know of a [`Batch`]: ids, positions, targets, documents.
+    type Batch;
 
     /// What runs, for people: `CPU, AVX2 + FMA, 2 threads` or the adapter's name and driver.
     fn describe(&self) -> String;
@@ -147,13 +199,13 @@ pub trait Backend {
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
     /// Takes a vector.
     fn upload_vector(&mut self, values: &[f32]) -> Result<Self::Vector>;
-    /// Takes one u32 per token.
-    fn upload_indices(&mut self, values: &[u32]) -> Result<Self::Indices>;
+    /// Takes what the operations need to know of a batch.
+    fn upload_batch(&mut self, batch: &Batch) -> Result<Self::Batch>;
     /// A buffer `[rows, cols]` with unspecified contents.
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<Self::Buffer>;
 
     /// `out[t, :] = table[ids[t], :]`. table is `[V, H]`, out is `[T, H]`.
-    fn embed(&mut self, table: &Self::Matrix, ids: &Self::Indices, out: &mut Self::Buffer) -> Result<()>;
+    fn embed(&mut self, table: &Self::Matrix, batch: &Self::Batch, out: &mut Self::Buffer) -> Result<()>;
     /// `out = x / sqrt(mean(x²) + eps) ∘ weight` over each row. x and out are `[T, H]`, weight is `[H]`.
     fn rms_norm(
         &mut self,
@@ -171,7 +223,7 @@ pub trait Backend {
     fn rotary(
         &mut self,
         x: &mut Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         frequencies: &Self::Vector,
         head_dim: usize,
     ) -> Result<()>;
@@ -182,7 +234,7 @@ pub trait Backend {
         q: &Self::Buffer,
         k: &Self::Buffer,
         v: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: Attention,
         out: &mut Self::Buffer,
     ) -> Result<()>;
@@ -209,7 +261,7 @@ pub trait Backend {
         &mut self,
         x: &Self::Buffer,
         weight: &Self::Vector,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         out: &mut Self::Buffer,
     ) -> Result<()>;
     /// `x = x / sqrt(Σ x² + eps)` over the channels of each of a row's first `heads` heads, in place.
@@ -232,7 +284,7 @@ pub trait Backend {
         mixed: &Self::Buffer,
         decay: &Self::Buffer,
         beta: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: DeltaRule,
         out: &mut Self::Buffer,
     ) -> Result<()>;
@@ -246,13 +298,8 @@ pub trait Backend {
         gate: &Self::Buffer,
     ) -> Result<()>;
     /// Per row, `ln Σ_v exp(x · head[v]) - x · head[target]` in nats, and 0 where the target is
-    /// [`NO_TARGET`]. The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
-    fn head_loss(
-        &mut self,
-        x: &Self::Buffer,
-        head: &Self::Matrix,
-        targets: &Self::Indices,
-    ) -> Result<Vec<f32>>;
+    /// [`NO_TARGET`](crate::batch::NO_TARGET). The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
+    fn head_loss(&mut self, x: &Self::Buffer, head: &Self::Matrix, batch: &Self::Batch) -> Result<Vec<f32>>;
     /// The buffer's values, row-major.
     fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>>;
 }

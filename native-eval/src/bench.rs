@@ -7,11 +7,12 @@ mod matmul;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use bitgauge_core::format::Layout;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{
     Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
 };
-use bitgauge_core::{Dense, Matrix, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Error, Matrix, Values};
 use half::f16;
 
 use crate::backend::{Backend, BackendError, KernelTime};
@@ -22,7 +23,7 @@ use crate::weights::{Convention, LoadError, ModelBuilder, load_timed};
 pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
 /// Columns that share a scale.
-const SCALE_GROUP: usize = 128;
+const SCALE_GROUP: u64 = 128;
 /// Scales lie between these, log-uniform around 0.02.
 const SCALES: [f32; 2] = [0.01, 0.04];
 
@@ -98,7 +99,8 @@ impl BenchOptions {
         let mut builder = ModelBuilder::new(&self.model, Convention::Checkpoint);
         for tensor in Manifest::of(&self.model).tensors() {
             if tensor.presence != Presence::TiedCopy {
-                builder.put(b, tensor, random_weight(tensor, random)).map_err(failed)?;
+                let weight = random_weight(tensor, random).map_err(LoadError::Artifact).map_err(failed)?;
+                builder.put(b, tensor, weight).map_err(failed)?;
             }
         }
         builder.finish(b).map_err(failed)
@@ -273,7 +275,7 @@ pub fn run<B: Backend>(
 fn failed(error: LoadError) -> BackendError {
     match error {
         LoadError::Backend(error) => error,
-        LoadError::Artifact(error) | LoadError::NotFinite(error) => BackendError(error.to_string()),
+        LoadError::Artifact(error) | LoadError::NotFinite(error) => error.into(),
     }
 }
 
@@ -307,10 +309,10 @@ fn load_model<B: Backend>(
     Ok((model, LoadResult { seconds, kernels_seconds, parts }))
 }
 
-fn random_weight(tensor: &ExpectedTensor, random: &mut Random) -> Matrix {
+fn random_weight(tensor: &ExpectedTensor, random: &mut Random) -> Result<Matrix, Error> {
     match tensor.matrix() {
-        Some([rows, cols]) => random.matrix(rows as usize, cols as usize),
-        None => random.vector(tensor.elements() as usize),
+        Some([rows, cols]) => random.matrix(rows, cols),
+        None => Ok(random.vector(tensor.elements() as usize)),
     }
 }
 
@@ -346,19 +348,11 @@ impl Random {
     }
 
     /// Random signs `[rows, cols]`; every size of the published shapes is a multiple of 128.
-    fn matrix(&mut self, rows: usize, cols: usize) -> Matrix {
-        let groups = cols.div_ceil(SCALE_GROUP);
-        Matrix::Packed(Packed {
-            rows,
-            cols,
-            bases: 1,
-            scale_group: SCALE_GROUP,
-            sign: (0..rows * cols.div_ceil(32)).map(|_| self.bits()).collect(),
-            scale: (0..rows * groups).map(|_| f16::from_f32(self.scale())).collect(),
-            rescue_rows: Vec::new(),
-            rescue_code: Vec::new(),
-            rescue_scale: Vec::new(),
-        })
+    fn matrix(&mut self, rows: u64, cols: u64) -> Result<Matrix, Error> {
+        let mut packed = Bitpacked::zeroed(Layout::new(rows, cols, 1, 0, SCALE_GROUP)?);
+        packed.sign.fill_with(|| self.bits());
+        packed.scale.fill_with(|| f16::from_f32(self.scale()));
+        Ok(Matrix::Bitpacked(packed))
     }
 }
 
@@ -373,7 +367,7 @@ fn peak_resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CpuBackend;
+    use crate::cpu::CpuBackend;
 
     #[test]
     fn work_is_counted_as_published() {

@@ -4,20 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::contract::direct::{
-    Artifact, DatasetHandle, Measured, Revision, Runtime, Scorer, Verdict, artifact_path, check_size,
-    declared_bytes, judge, stub,
+    DatasetHandle, Measured, Revision, RunOutput, Runtime, Scorer, artifact_path, check_size, declared_bytes,
+    judge, stub,
 };
 use bitgauge_core::contract::documents::{Corpus, Files, documents_sha256};
 use bitgauge_core::contract::python::Raised;
-use bitgauge_core::contract::{Config, Environment, Halt, Limits, choose_documents};
+use bitgauge_core::contract::{Environment, Halt, Limits, RuleSet, choose_documents};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind};
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::Backend;
+use crate::local_files::LocalFiles;
 use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
+use crate::source::Source;
 use crate::tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
 use crate::weights::{LoadError, load};
-use crate::{LocalFiles, Source};
 
 /// Longest stub that is read.
 const STUB_BYTES: u64 = 16 << 20;
@@ -28,7 +29,7 @@ const OWN_TOKENIZER: &str = "artifact";
 /// Everything that a run depends on.
 pub struct Benchmark<'a> {
     /// The pack's settings.
-    pub config: &'a Config,
+    pub config: &'a RuleSet,
     /// The process's variables.
     pub environment: &'a Environment,
     /// The validator's built-in texts, if the user brought them.
@@ -148,7 +149,7 @@ impl Benchmark<'_> {
             LoadError::Artifact(error) => Halt::from(error.within(source.name())),
             // The validator loads such a model, and its loss is then not finite.
             LoadError::NotFinite(_) => Raised::runtime(NOT_FINITE).into(),
-            LoadError::Backend(error) => device_fault(&error).into(),
+            LoadError::Backend(error) => error.0.into(),
         })?;
         let parameters = inventory.parameters().unwrap_or(0);
         let batch_size = self.environment.batch_size();
@@ -160,7 +161,7 @@ impl Benchmark<'_> {
         };
         let result = score(backend, &model, &ids, &settings, scoring).map_err(|error| match error {
             ScoreError::Raised(raised) => Halt::Raised(raised),
-            ScoreError::Backend(error) => device_fault(&error).into(),
+            ScoreError::Backend(error) => error.0.into(),
         })?;
         let device = backend.runtime_name();
         Ok(self.measured(&result, parameters, device, tokenizer.id))
@@ -204,13 +205,13 @@ impl Benchmark<'_> {
     ///
     /// # Errors
     /// A rejection; a model without parameters.
-    pub fn judge(&self, run: &Prepared, measured: &Measured) -> Result<Verdict, Raised> {
+    pub fn judge(&self, run: &Prepared, measured: &Measured) -> Result<RunOutput, Raised> {
         let dataset = DatasetHandle {
             environment: self.environment,
             documents: run.documents.len() as u64,
             documents_sha256: Some(&run.documents_sha256),
         };
-        judge(self.config, &run.limits, &dataset, Artifact { bytes: run.bytes }, measured)
+        judge(self.config, &run.limits, &dataset, run.bytes, measured)
     }
 }
 
@@ -238,10 +239,5 @@ fn size_of(path: &Path) -> std::io::Result<u64> {
 fn io_fault(error: &std::io::Error, path: &Path) -> Error {
     Error::new(ErrorKind::Io, "the artifact can't be read")
         .within(path.display())
-        .expected("a file or folder", error)
-}
-
-fn device_fault(error: &BackendError) -> Error {
-    Error::new(ErrorKind::Unsupported, "the device can't score this model")
-        .expected("a working device", error)
+        .expected_found("a file or folder", error)
 }

@@ -53,7 +53,9 @@ pub fn parse(text: &str, extension: &str) -> Result<Vec<String>> {
     };
     let documents: Vec<String> = documents.into_iter().filter(|text| !text.is_empty()).collect();
     if documents.is_empty() {
-        return Err(Error::new(ErrorKind::Missing, "there are no documents").expected("at least one", "none"));
+        return Err(
+            Error::new(ErrorKind::Missing, "there are no documents").expected_found("at least one", "none")
+        );
     }
     Ok(documents)
 }
@@ -68,7 +70,7 @@ impl Entry {
 
 fn malformed(error: &serde_json::Error) -> Error {
     Error::new(ErrorKind::Malformed, "the documents are not of a known form")
-        .expected("a list of strings or of objects with `text`", error)
+        .expected_found("a list of strings or of objects with `text`", error)
         .hint("files ending in .jsonl hold one JSON value a line, files ending in .txt one document a line")
 }
 
@@ -97,17 +99,17 @@ impl TextTokenizer {
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > limits::TOKENIZER_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "the tokenizer is too large")
-                .expected(format!("at most {} bytes", limits::TOKENIZER_BYTES), bytes.len()));
+                .expected_found(format!("at most {} bytes", limits::TOKENIZER_BYTES), bytes.len()));
         }
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| {
             Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
-                .expected("a tokenizer.json of the tokenizers library", e)
+                .expected_found("a tokenizer.json of the tokenizers library", e)
         })?;
         // The evaluation cuts documents itself; a padding or truncation setting must not interfere.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| {
             Error::new(ErrorKind::Malformed, "the tokenizer's truncation setting is invalid")
-                .expected("none", e)
+                .expected_found("none", e)
         })?;
         Ok(Self::File(Box::new(tokenizer)))
     }
@@ -120,8 +122,9 @@ impl TextTokenizer {
         match self {
             Self::Bytes => Ok(text.bytes().take(max_tokens).map(|byte| u32::from(byte) + 1).collect()),
             Self::File(tokenizer) => {
-                let fail =
-                    |e| Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected("text", e);
+                let fail = |e| {
+                    Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected_found("text", e)
+                };
                 let mut encoding = tokenizer.encode(text, false).map_err(fail)?;
                 // The text is cut, never the special tokens around it.
                 let special = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));

@@ -6,9 +6,11 @@ mod tally;
 use std::time::Instant;
 
 use bitgauge_core::report::Evaluation;
+use bitgauge_core::{Error, ErrorKind};
 
 use crate::backend::{Backend, BackendError};
-use crate::forward::{Batch, Model, Stage};
+use crate::batch::Batch;
+use crate::forward::{Model, Stage};
 
 pub use queue::Queue;
 pub use tally::{Finished, Tally};
@@ -70,32 +72,27 @@ pub fn work<B: Backend, E: From<BackendError>>(
     check_ids(queue, model.shape.vocab_size)?;
     let device = backend.describe();
     while let Some(group) = queue.take(in_flight) {
-        let (mut batch, start) = (Batch::default(), Instant::now());
-        group.iter().for_each(|&i| batch.push(queue.document(i)));
-        let nats = model.losses(backend, &batch, &mut |stage, _, _| {
+        let (batch, start) = (Batch::of(group.iter().map(|&i| queue.document(i))), Instant::now());
+        let losses = model.losses(backend, &batch, &mut |stage, _, _| {
             if let Stage::Layer(_) = stage {
                 let done = queue.advance(batch.tokens() as u64);
                 progress(done, queue.tokens() * model.layers.len() as u64);
             }
             Ok(())
         })?;
-        if nats.iter().any(|loss| !loss.is_finite()) {
+        if losses.iter().any(|loss| !loss.is_finite()) {
             return Err(find_first_non_finite(backend, model, &batch)?.into());
         }
-        let seconds_per_token = start.elapsed().as_secs_f64() / nats.len() as f64;
-        let mut rest = nats.as_slice();
-        let losses = group.iter().map(|&document| {
-            let (own, others) = rest.split_at(queue.document(document).len());
-            rest = others;
-            Finished {
-                document: document as u64,
-                tokens: own.len() as u64 - 1,
-                nats: own.iter().map(|&loss| f64::from(loss)).sum(),
-                seconds: own.len() as f64 * seconds_per_token,
-                device: device.clone(),
-            }
+        let seconds_per_token = start.elapsed().as_secs_f64() / batch.tokens() as f64;
+        let documents = group.iter().zip(batch.documents()).zip(batch.nats(&losses));
+        let documents = documents.map(|((&document, tokens), nats)| Finished {
+            document: document as u64,
+            tokens: tokens.len() as u64 - 1,
+            nats,
+            seconds: tokens.len() as f64 * seconds_per_token,
+            device: device.clone(),
         });
-        finished(losses.collect())?;
+        finished(documents.collect())?;
     }
     Ok(())
 }
@@ -103,11 +100,11 @@ pub fn work<B: Backend, E: From<BackendError>>(
 fn check_ids(queue: &Queue<'_>, vocabulary: usize) -> Result<(), BackendError> {
     for (number, ids) in queue.documents().iter().enumerate() {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-            return Err(BackendError(format!(
-                "document {} has the token id {id}, but the model's vocabulary has {vocabulary} rows: \
-                 the tokenizer belongs to another model (see --tokenizer)",
-                number + 1
-            )));
+            let what = format!("document {} has the token id {id}", number + 1);
+            return Err(Error::new(ErrorKind::BadValue, what)
+                .expected_found(format!("ids below the {vocabulary} rows of the model's vocabulary"), id)
+                .hint("the tokenizer belongs to another model (see --tokenizer)")
+                .into());
         }
     }
     Ok(())
@@ -133,7 +130,8 @@ fn find_first_non_finite<B: Backend>(
         Some(Stage::FinalNorm) => "in the final norm".to_owned(),
         None => "in the output head".to_owned(),
     };
-    Ok(BackendError(format!("the loss is not finite: values became infinite or NaN {place}")))
+    let what = format!("the loss is not finite: values became infinite or NaN {place}");
+    Ok(Error::new(ErrorKind::BadValue, what).into())
 }
 
 #[cfg(test)]
@@ -141,8 +139,8 @@ mod tests {
     use std::sync::{Barrier, Mutex};
 
     use super::*;
-    use crate::CpuBackend;
     use crate::bench::{BenchOptions, Random};
+    use crate::cpu::CpuBackend;
 
     /// Both devices of two get documents, and the figures are those of one device, to the bit.
     #[test]

@@ -10,7 +10,10 @@ mod delta_net;
 pub use attention::AttentionLayer;
 pub use delta_net::DeltaNetLayer;
 
-use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
+use bitgauge_core::{Error, ErrorKind};
+
+use crate::backend::{Attention, Backend, BackendError, DeltaRule};
+use crate::batch::Batch;
 
 /// Sizes and constants of a decoder.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,32 +82,6 @@ pub struct Model<B: Backend> {
     pub frequencies: B::Vector,
 }
 
-/// Documents laid end to end, without padding.
-#[derive(Debug, Default, Clone)]
-pub struct Batch {
-    /// Token ids, `[T]`.
-    pub ids: Vec<u32>,
-    /// Index of each token within its own document, `[T]`.
-    pub positions: Vec<u32>,
-    /// The id that follows each token, [`NO_TARGET`] at the end of a document, `[T]`.
-    pub targets: Vec<u32>,
-}
-
-impl Batch {
-    /// Appends one document.
-    pub fn push(&mut self, ids: &[u32]) {
-        self.ids.extend_from_slice(ids);
-        self.positions.extend(0..ids.len() as u32);
-        self.targets.extend(ids.iter().skip(1));
-        self.targets.extend((!ids.is_empty()).then_some(NO_TARGET));
-    }
-
-    /// Tokens T.
-    pub fn tokens(&self) -> usize {
-        self.ids.len()
-    }
-}
-
 /// A point of the forward pass at which an observer may look at the activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -130,9 +107,9 @@ impl<B: Backend> Model<B> {
         batch: &Batch,
         observer: Observer<B>,
     ) -> Result<Vec<f32>, BackendError> {
-        let normed = self.hidden_states(backend, batch, observer)?;
-        let targets = backend.upload_indices(&batch.targets)?;
-        backend.head_loss(&normed, self.head.as_ref().unwrap_or(&self.embedding), &targets)
+        let uploaded = backend.upload_batch(batch)?;
+        let normed = self.hidden_states(backend, batch.tokens(), &uploaded, observer)?;
+        backend.head_loss(&normed, self.head.as_ref().unwrap_or(&self.embedding), &uploaded)
     }
 
     /// Logits of every token, `[T, vocabulary]`. For comparing small models; evaluation never
@@ -143,7 +120,8 @@ impl<B: Backend> Model<B> {
         batch: &Batch,
         observer: Observer<B>,
     ) -> Result<Vec<f32>, BackendError> {
-        let normed = self.hidden_states(backend, batch, observer)?;
+        let uploaded = backend.upload_batch(batch)?;
+        let normed = self.hidden_states(backend, batch.tokens(), &uploaded, observer)?;
         let mut logits = backend.buffer(batch.tokens(), self.shape.vocab_size)?;
         backend.matmul(&normed, self.head.as_ref().unwrap_or(&self.embedding), &mut logits)?;
         backend.read(&logits)
@@ -153,20 +131,19 @@ impl<B: Backend> Model<B> {
     fn hidden_states(
         &self,
         b: &mut B,
-        batch: &Batch,
+        tokens: usize,
+        batch: &B::Batch,
         observer: Observer<B>,
     ) -> Result<B::Buffer, BackendError> {
         let shape = &self.shape;
-        let ids = b.upload_indices(&batch.ids)?;
-        let positions = b.upload_indices(&batch.positions)?;
-        let mut scratch = Scratch::new(b, self, batch.tokens())?;
-        let mut h = b.buffer(batch.tokens(), shape.hidden_size)?;
-        b.embed(&self.embedding, &ids, &mut h)?;
+        let mut scratch = Scratch::new(b, self, tokens)?;
+        let mut h = b.buffer(tokens, shape.hidden_size)?;
+        b.embed(&self.embedding, batch, &mut h)?;
         observer(Stage::Embedding, b, &h)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let Scratch { normed, out, mlp, mixers } = &mut scratch;
             b.rms_norm(&h, &layer.input_norm, shape.rms_norm_eps, normed)?;
-            mixers.apply(b, &layer.mixer, shape, (&positions, &self.frequencies), normed, out)?;
+            mixers.apply(b, &layer.mixer, shape, (batch, &self.frequencies), normed, out)?;
             observer(Stage::Mixer(i), b, out)?;
             b.add(&mut h, out)?;
             b.rms_norm(&h, &layer.post_norm, shape.rms_norm_eps, normed)?;
@@ -230,7 +207,7 @@ impl<B: Backend> Mixers<B> {
         b: &mut B,
         mixer: &Mixer<B>,
         shape: &Shape,
-        (positions, frequencies): (&B::Indices, &B::Vector),
+        (batch, frequencies): (&B::Batch, &B::Vector),
         normed: &B::Buffer,
         out: &mut B::Buffer,
     ) -> Result<(), BackendError> {
@@ -240,17 +217,17 @@ impl<B: Backend> Mixers<B> {
                     Some(scratch) => scratch,
                     empty => empty.insert(attention::Scratch::new(b, shape, self.tokens)?),
                 };
-                mixer.apply(b, shape, (positions, frequencies), normed, scratch, out)
+                mixer.apply(b, shape, (batch, frequencies), normed, scratch, out)
             }
             Mixer::DeltaNet(mixer) => {
-                let rule = shape
-                    .delta_rule
-                    .ok_or_else(|| BackendError("a DeltaNet layer in a model without its sizes".into()))?;
+                let rule = shape.delta_rule.ok_or_else(|| {
+                    Error::new(ErrorKind::Missing, "a DeltaNet layer in a model without its sizes")
+                })?;
                 let scratch = match &mut self.delta_net {
                     Some(scratch) => scratch,
                     empty => empty.insert(delta_net::Scratch::new(b, rule, self.tokens)?),
                 };
-                mixer.apply(b, (shape, rule), positions, normed, scratch, out)
+                mixer.apply(b, (shape, rule), batch, normed, scratch, out)
             }
         }
     }

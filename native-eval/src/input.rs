@@ -33,11 +33,11 @@ pub fn open_text(path: &Path) -> Result<File> {
 pub fn read_bytes(path: &Path, what: &str, cap_bytes: u64) -> Result<Vec<u8>> {
     let named = |error: Error| {
         let renamed = Error::new(error.kind, format!("{what} can't be read"));
-        let renamed = renamed.expected(&error.expected, &error.found);
+        let renamed = renamed.expected_found(&error.expected, &error.found);
         if let Some(hint) = &error.hint { renamed.hint(hint) } else { renamed }
     };
     let too_long = |found: String| {
-        named(Error::new(ErrorKind::TooLarge, "").expected(format!("at most {cap_bytes} bytes"), found))
+        named(Error::new(ErrorKind::TooLarge, "").expected_found(format!("at most {cap_bytes} bytes"), found))
     };
     let file = open_text(path).map_err(named)?;
     let length = file.metadata().map_err(|error| named(io_error(&error)))?.len();
@@ -59,14 +59,14 @@ pub fn read_text(path: &Path, what: &str, cap_bytes: u64) -> Result<String> {
         let at = error.utf8_error().valid_up_to() as u64;
         Error::new(ErrorKind::Malformed, format!("{what} can't be read"))
             .at(at)
-            .expected("UTF-8", "other bytes")
+            .expected_found("UTF-8", "other bytes")
     })
 }
 
 /// The error for what is not a regular file, with its kind.
 pub(crate) fn not_regular(kind: FileType) -> Error {
     let error =
-        Error::new(ErrorKind::Unsupported, "not a regular file").expected("a regular file", name(kind));
+        Error::new(ErrorKind::Unsupported, "not a regular file").expected_found("a regular file", name(kind));
     if is_pipe(kind) {
         error.hint("a text may come through the shell's <(...) or /dev/stdin, an artifact may not")
     } else {
@@ -76,7 +76,7 @@ pub(crate) fn not_regular(kind: FileType) -> Error {
 
 /// What the operating system said.
 pub(crate) fn io_error(error: &io::Error) -> Error {
-    let io = Error::new(ErrorKind::Io, "the file cannot be read").expected("a readable file", error);
+    let io = Error::new(ErrorKind::Io, "the file cannot be read").expected_found("a readable file", error);
     match error.kind() {
         io::ErrorKind::NotFound => io.hint("check the path"),
         io::ErrorKind::PermissionDenied => io.hint("check the permissions"),

@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod backend;
+mod batch;
 pub mod bench;
 mod benchmark;
 mod cpu;
@@ -25,22 +26,21 @@ mod threads;
 mod tokenizer;
 mod weights;
 
-pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, NO_TARGET, Task};
+pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, Task};
+pub use batch::{Batch, NO_TARGET};
 pub use benchmark::{Benchmark, Opened, Prepared};
-pub use cpu::{CpuBackend, CpuBuffer, Kernel, Weights};
+pub use cpu::{CpuBackend, CpuBuffer, InstructionSet, Weights};
 pub use evaluate::{EvaluateOptions, Finished, Queue, Tally, evaluate, work};
-pub use forward::{
-    AttentionLayer, Batch, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage,
-};
+pub use forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
 pub use gpu::{
-    AdapterChoice, AdapterInfo, GpuBackend, GpuBuffer, GpuIndices, GpuMatrix, GpuOptions, GpuVector,
-    Precision, ShaderPatch, adapters, devices_opened,
+    AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
+    GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
 };
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
 pub use output_file::{OutputFile, outlive_file_limits};
-pub use pack::{Calibration, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
+pub use pack::{Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;

@@ -115,7 +115,7 @@ impl Files for LocalFiles {
 fn no_network(what: &str) -> Halt {
     Error::new(ErrorKind::Unsupported, "held-out documents on the hub can't be fetched by this version")
         .within(what)
-        .expected("documents on this machine", "a dataset on the hub")
+        .expected_found("documents on this machine", "a dataset on the hub")
         .hint("download it, and name its manifest with AUTORESEARCH_PRIVATE_HELDOUT_MANIFEST")
         .into()
 }

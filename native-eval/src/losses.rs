@@ -86,7 +86,7 @@ impl Run {
             return Ok(());
         }
         Err(Error::new(ErrorKind::TooLarge, "the run has too many documents")
-            .expected(format!("at most {DOCUMENTS_COUNT}"), self.documents))
+            .expected_found(format!("at most {DOCUMENTS_COUNT}"), self.documents))
     }
 
     /// Fails where losses of `found` and of this run must not be mixed; the shard's index may differ.
@@ -107,7 +107,7 @@ impl Run {
         let differing = facts(self).into_iter().zip(facts(found)).find(|(own, other)| own != other);
         differing.map_or(Ok(()), |((what, expected), (_, found))| {
             Err(Error::new(ErrorKind::BadValue, format!("the losses are of another run, {what} differs"))
-                .expected(expected, found)
+                .expected_found(expected, found)
                 .hint("losses of one run have one artifact, one set of documents and the same settings"))
         })
     }

@@ -219,13 +219,13 @@ fn expect_apart(path: &Path, resolved: &Path, input: &Protected) -> Result<()> {
 fn refused(path: &Path, expected: &str, found: &str) -> Error {
     Error::new(ErrorKind::Io, "the result can't be written there")
         .within(path.display())
-        .expected(expected, found)
+        .expected_found(expected, found)
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {
     let failed = Error::new(ErrorKind::Io, "the result can't be written")
         .within(path.display())
-        .expected("a writable file in an existing folder", error);
+        .expected_found("a writable file in an existing folder", error);
     if parent_of(path).is_dir() { failed } else { failed.hint("make the folder first") }
 }
 

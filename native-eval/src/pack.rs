@@ -18,6 +18,7 @@ mod mix;
 mod model;
 mod plan;
 mod progress;
+mod quantize;
 #[cfg(test)]
 mod resume_tests;
 mod safetensors;
@@ -29,14 +30,15 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::{Bits, Fit, Settings};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
+use bitgauge_core::format::Bits;
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use crate::source::Source;
 use calibrate::MomentStore;
 use plan::Plan;
 use progress::{Progress, Tell};
+use quantize::Settings;
 use work::Work;
 
 pub use calibrate::Calibration;
@@ -44,9 +46,10 @@ pub(crate) use config::add_packing;
 pub(crate) use files::SmallFile;
 pub(crate) use plan::part_name;
 pub use progress::PackStep;
+pub use quantize::Fit;
 pub(crate) use safetensors::{TensorSpec, Writer};
-pub(crate) use stage::{Stage, write_error};
-pub(crate) use target::Target;
+pub(crate) use stage::Stage;
+pub(crate) use target::{Target, write_error};
 
 /// How to pack.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +79,7 @@ pub enum PackMix {
     /// As good as it gets within a pack's size budgets and its limit for parameters that are not binary.
     Budget {
         /// Whose limits.
-        pack: Pack,
+        pack: Rules,
         /// 128 or 0 as above; `None` takes the better of the two.
         scale_group: Option<usize>,
     },
@@ -191,12 +194,12 @@ fn prepare(
             let files = side_files(source, scale_group)?;
             if !(0.0..=1.0).contains(&rescue_fraction) {
                 return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
-                    .expected("a number from 0 to 1", rescue_fraction));
+                    .expected_found("a number from 0 to 1", rescue_fraction));
             }
             let mut plan = Plan::new(source, scale_group, progress)?;
-            let codec = Settings { scale_group, bases, fit: settings.fit };
+            let rows = Settings { scale_group, bases, fit: settings.fit };
             calibrate::run(source, &settings.calibration, moments, progress)?;
-            plan.choose_uniformly(source, codec, rescue_fraction, (work, moments), progress)?;
+            plan.choose_uniformly(source, rows, rescue_fraction, (work, moments), progress)?;
             Ok(Ready { plan, files, scale_group, budget_bytes: None })
         }
         PackMix::Budget { pack, scale_group } => {

@@ -1,4 +1,5 @@
-//! A backend in f64, for models so small that its speed does not matter.
+//! A backend in f64, for models so small that its speed does not matter. It defines nothing: the twins of
+//! `bitgauge-shaders` do. It tells the rounding of f32 from a fault.
 //!
 //! With few scored tokens the rounding of f32 does not average out: two implementations that are both
 //! right differ in the sixth digit of the perplexity. In f64 what remains is the other side's rounding.
@@ -6,7 +7,8 @@
 use bitgauge_core::Matrix;
 use rayon::prelude::*;
 
-use crate::backend::{Attention, Backend, BackendError, DeltaRule, NO_TARGET};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule};
+use crate::batch::{Batch, NO_TARGET};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -87,7 +89,7 @@ impl Backend for ReferenceBackend {
     type Buffer = Rows;
     type Matrix = Rows;
     type Vector = Vec<f32>;
-    type Indices = Vec<u32>;
+    type Batch = Batch;
 
     fn describe(&self) -> String {
         "CPU, f64".into()
@@ -109,16 +111,16 @@ impl Backend for ReferenceBackend {
         Ok(values.to_vec())
     }
 
-    fn upload_indices(&mut self, values: &[u32]) -> Result<Vec<u32>> {
-        Ok(values.to_vec())
+    fn upload_batch(&mut self, batch: &Batch) -> Result<Batch> {
+        Ok(batch.clone())
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<Rows> {
         Ok(Rows { cols, values: vec![0.0; rows * cols] })
     }
 
-    fn embed(&mut self, table: &Rows, ids: &Vec<u32>, out: &mut Rows) -> Result<()> {
-        out.rows_mut().for_each(|(t, row)| row.copy_from_slice(table.row(ids[t] as usize)));
+    fn embed(&mut self, table: &Rows, batch: &Batch, out: &mut Rows) -> Result<()> {
+        out.rows_mut().for_each(|(t, row)| row.copy_from_slice(table.row(batch.ids[t] as usize)));
         Ok(())
     }
 
@@ -147,19 +149,13 @@ impl Backend for ReferenceBackend {
         Ok(())
     }
 
-    fn rotary(
-        &mut self,
-        x: &mut Rows,
-        positions: &Vec<u32>,
-        frequencies: &Vec<f32>,
-        head_dim: usize,
-    ) -> Result<()> {
+    fn rotary(&mut self, x: &mut Rows, batch: &Batch, frequencies: &Vec<f32>, head_dim: usize) -> Result<()> {
         x.rows_mut().for_each(|(t, row)| {
             for head in row.chunks_exact_mut(head_dim) {
                 let (low, high) = head.split_at_mut(frequencies.len());
                 for ((a, b), frequency) in low.iter_mut().zip(high).zip(frequencies) {
                     // The angle is rounded to f32, as models are trained.
-                    let (sin, cos) = f64::from(positions[t] as f32 * frequency).sin_cos();
+                    let (sin, cos) = f64::from(batch.positions()[t] as f32 * frequency).sin_cos();
                     (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
                 }
             }
@@ -172,14 +168,14 @@ impl Backend for ReferenceBackend {
         q: &Rows,
         k: &Rows,
         v: &Rows,
-        positions: &Vec<u32>,
+        batch: &Batch,
         shape: Attention,
         out: &mut Rows,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
         let scale = 1.0 / (head_dim as f64).sqrt();
         out.rows_mut().for_each(|(t, row)| {
-            let keys = t - positions[t] as usize..=t;
+            let keys = t - batch.positions()[t] as usize..=t;
             for (j, out) in row.chunks_exact_mut(head_dim).enumerate() {
                 let shared = j / (heads / kv_heads) * head_dim;
                 let query = &q.row(t)[j * head_dim..][..head_dim];
@@ -227,17 +223,12 @@ impl Backend for ReferenceBackend {
         Ok(())
     }
 
-    fn causal_conv(
-        &mut self,
-        x: &Rows,
-        weight: &Vec<f32>,
-        positions: &Vec<u32>,
-        out: &mut Rows,
-    ) -> Result<()> {
+    fn causal_conv(&mut self, x: &Rows, weight: &Vec<f32>, batch: &Batch, out: &mut Rows) -> Result<()> {
         out.rows_mut().for_each(|(t, row)| {
             row.fill(0.0);
             // The last tap meets the token itself.
-            for (back, taps) in weight.chunks_exact(x.cols).rev().enumerate().take(positions[t] as usize + 1)
+            for (back, taps) in
+                weight.chunks_exact(x.cols).rev().enumerate().take(batch.positions()[t] as usize + 1)
             {
                 let values = x.row(t - back).iter().zip(taps);
                 row.iter_mut().zip(values).for_each(|(out, (x, tap))| *out += x * f64::from(*tap));
@@ -272,11 +263,11 @@ impl Backend for ReferenceBackend {
         mixed: &Rows,
         decay: &Rows,
         beta: &Rows,
-        positions: &Vec<u32>,
+        batch: &Batch,
         shape: DeltaRule,
         out: &mut Rows,
     ) -> Result<()> {
-        let head = |head| delta_rule_head(mixed, decay, beta, positions, shape, head);
+        let head = |head| delta_rule_head(mixed, decay, beta, batch.positions(), shape, head);
         let heads: Vec<Vec<f64>> = (0..shape.value_heads).into_par_iter().map(head).collect();
         out.rows_mut().for_each(|(t, row)| {
             for (out, head) in row.chunks_exact_mut(shape.value_dim).zip(&heads) {
@@ -299,7 +290,7 @@ impl Backend for ReferenceBackend {
         Ok(())
     }
 
-    fn head_loss(&mut self, x: &Rows, head: &Rows, targets: &Vec<u32>) -> Result<Vec<f32>> {
+    fn head_loss(&mut self, x: &Rows, head: &Rows, batch: &Batch) -> Result<Vec<f32>> {
         let vocabulary = head.values.len() / head.cols.max(1);
         let loss = |(t, &target): (usize, &u32)| {
             if target == NO_TARGET {
@@ -310,7 +301,7 @@ impl Backend for ReferenceBackend {
             let (max, sum) = exp_and_sum(&mut logits);
             (max + sum.ln() - wanted) as f32
         };
-        Ok(targets.par_iter().enumerate().map(loss).collect())
+        Ok(batch.targets.par_iter().enumerate().map(loss).collect())
     }
 
     fn read(&mut self, x: &Rows) -> Result<Vec<f32>> {

@@ -10,8 +10,9 @@ use bitgauge_core::contract::direct::Scorer;
 use bitgauge_core::contract::python::{Exception, Raised};
 
 use crate::backend::{Backend, BackendError};
+use crate::batch::Batch;
 use crate::evaluate::MAX_MEAN_NATS;
-use crate::forward::{Batch, Model};
+use crate::forward::Model;
 
 /// What the validator says of a loss that is NaN or infinite.
 pub(crate) const NOT_FINITE: &str = "direct model evaluation produced non-finite cross entropy";
@@ -77,7 +78,7 @@ impl From<Raised> for ScoreError {
 }
 
 /// Everything to send through the model, up to the first batch that fails before it gets there.
-struct Plan<'d> {
+struct ScorePlan<'d> {
     /// Pieces of documents, each of which the model sees by itself.
     windows: Vec<&'d [u32]>,
     passes: u64,
@@ -122,8 +123,8 @@ pub fn score<B: Backend>(
     })
 }
 
-fn plan<'d>(documents: &[&'d [u32]], vocabulary: usize, settings: &ScoreSettings) -> Plan<'d> {
-    let mut plan = Plan { windows: Vec::new(), passes: 0, window_tokens: None, failure: None };
+fn plan<'d>(documents: &[&'d [u32]], vocabulary: usize, settings: &ScoreSettings) -> ScorePlan<'d> {
+    let mut plan = ScorePlan { windows: Vec::new(), passes: 0, window_tokens: None, failure: None };
     let batch_size = if settings.scorer == Scorer::Padded { settings.batch_size.max(1) } else { 1 };
     for batch in documents.chunks(batch_size) {
         if let Err(raised) = plan_batch(&mut plan, batch, vocabulary, settings) {
@@ -135,7 +136,7 @@ fn plan<'d>(documents: &[&'d [u32]], vocabulary: usize, settings: &ScoreSettings
 }
 
 fn plan_batch<'d>(
-    plan: &mut Plan<'d>,
+    plan: &mut ScorePlan<'d>,
     batch: &[&'d [u32]],
     vocabulary: usize,
     settings: &ScoreSettings,
@@ -224,12 +225,7 @@ fn losses<B: Backend>(
             None => model.losses(backend, &batch, &mut |_, _, _| Ok(()))?,
             Some(columns) => narrow_losses(backend, model, &batch, columns)?,
         };
-        let mut losses = losses.as_slice();
-        for window in &rest[..taken] {
-            let (own, others) = losses.split_at(window.len());
-            nats.push(own.iter().map(|&loss| f64::from(loss)).sum());
-            losses = others;
-        }
+        nats.extend(batch.nats(&losses));
         done += batch.tokens();
         progress(done as u64, total as u64);
         rest = &rest[taken..];

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bitgauge_core::container::{
-    Artifact, Compression, ContainerKind, FileId, Packed, Root, TensorEntry, Unpacker, Window, fetch_and_open,
+    Artifact, Compressed, Compression, ContainerKind, FileId, Root, TensorEntry, Unpacker, Window,
+    fetch_and_open,
 };
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
@@ -221,7 +222,7 @@ impl Source {
         let len = self.artifact.members[index].bytes;
         if len > cap_bytes {
             let error = Error::new(ErrorKind::TooLarge, "the file is too long")
-                .expected(format!("at most {cap_bytes} bytes"), len);
+                .expected_found(format!("at most {cap_bytes} bytes"), len);
             return Err(self.at_member(index, error));
         }
         let mut bytes = reserve(len).map_err(|error| self.at_member(index, error))?;
@@ -302,17 +303,17 @@ impl Source {
 
     /// Where the members lie: a compressed tar is unpacked for them, into a temporary file.
     fn members(&mut self) -> Result<&mut Storage> {
-        let Some(packed) = self.artifact.packed else { return Ok(&mut self.storage) };
+        let Some(compressed) = self.artifact.compressed else { return Ok(&mut self.storage) };
         let tar = match self.tar.take() {
             Some(tar) => tar,
-            None => self.unpack_tar(packed)?,
+            None => self.unpack_tar(compressed)?,
         };
         Ok(self.tar.insert(tar))
     }
 
-    fn unpack_tar(&mut self, packed: Packed) -> Result<Storage> {
+    fn unpack_tar(&mut self, compressed: Compressed) -> Result<Storage> {
         let mut file = tempfile::NamedTempFile::new().map_err(|error| self.at_source(no_room(&error)))?;
-        let mut unpacker = Unpacker::new(packed.packing)?;
+        let mut unpacker = Unpacker::new(compressed.compressor)?;
         self.stream_file(0, &mut |bytes| {
             unpacker.push(bytes, &mut |piece| file.write_all(piece).map_err(|error| no_room(&error)))
         })?;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
+use bitgauge_core::{Error, ErrorKind};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::backend::BackendError;
@@ -77,8 +78,8 @@ fn is_refused(error: &ThreadPoolBuildError) -> bool {
 
 fn not_started(threads: usize, error: &dyn std::fmt::Display) -> BackendError {
     let threads = if threads == 1 { "a thread".to_owned() } else { format!("{threads} threads") };
-    BackendError(format!(
-        "the system can't start {threads}\n  expected: room for {threads}\n  found:    {error}\n  \
-         hint:     --threads asks for fewer; ulimit -u and ulimit -v are limits"
-    ))
+    Error::new(ErrorKind::Unsupported, format!("the system can't start {threads}"))
+        .expected_found(format!("room for {threads}"), error)
+        .hint("--threads asks for fewer; ulimit -u and ulimit -v are limits")
+        .into()
 }

@@ -7,7 +7,9 @@ use bitgauge_core::contract::python::Value;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 
 use crate::documents::TextTokenizer;
-use crate::{LocalFiles, Source, input};
+use crate::input;
+use crate::local_files::LocalFiles;
+use crate::source::Source;
 
 const FILE: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -47,7 +49,7 @@ pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> R
     let path = path.or_else(|| in_cache(id)).ok_or_else(|| {
         Error::new(ErrorKind::Missing, "the validator's tokenizer is not on this machine")
             .within(id)
-            .expected("a folder with tokenizer.json, or the model in the Hugging Face cache", "neither")
+            .expected_found("a folder with tokenizer.json, or the model in the Hugging Face cache", "neither")
             .hint(
                 "name one with --tokenizer, or set AUTORESEARCH_EVAL_TOKENIZER_ID to a folder that holds one",
             )
@@ -87,7 +89,7 @@ pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
     let index = source.artifact().find_beside_config(FILE).ok_or_else(|| {
         Error::new(ErrorKind::Missing, "the artifact brings no tokenizer")
             .within(source.name())
-            .expected("tokenizer.json beside config.json", "none")
+            .expected_found("tokenizer.json beside config.json", "none")
             .hint("name one with --tokenizer: a tokenizer.json, a folder that holds one, or byte-utf8")
     })?;
     let bytes = source.read_member(index, limits::TOKENIZER_BYTES)?;

@@ -6,9 +6,9 @@ mod feed;
 use std::borrow::Cow;
 use std::time::Instant;
 
-use bitgauge_core::codec::{self, Form, Part};
+use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, Family, LayerPart, Quantization, Role};
+use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
@@ -143,7 +143,7 @@ fn lap(since: &mut Instant) -> f64 {
 fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     let unsupported = |why: String| {
         Error::new(ErrorKind::Unsupported, "the artifact holds no model that bitgauge can evaluate")
-            .expected("dense or bitpack weights of a known architecture", why)
+            .expected_found("dense or bitpack weights of a known architecture", why)
             .hint("`bitgauge inspect` shows what can be judged without evaluating it")
     };
     if let Some(why) = &inventory.opaque {
@@ -154,7 +154,7 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     }
     if let Some(name) = inventory.missing.first() {
         return Err(Error::new(ErrorKind::Missing, "a weight is missing")
-            .expected(name, format!("{} weights missing", inventory.missing.len())));
+            .expected_found(name, format!("{} weights missing", inventory.missing.len())));
     }
     match inventory.config.as_ref().map(|config| config.architecture()) {
         Some(Architecture::Decoder(decoder)) => Ok(decoder),
@@ -176,7 +176,8 @@ fn turned_heads(inventory: &Inventory, role: Role) -> Option<usize> {
     use LayerPart::{KBias, KProj, QBias, QProj};
     let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
     let decoder = decoder(inventory).ok()?;
-    let is_turned = decoder.family == Family::Llama && convention(inventory) == Convention::LlamaCpp;
+    let is_turned =
+        decoder.family.defaults().gguf_pairs_channels && convention(inventory) == Convention::LlamaCpp;
     is_turned.then_some(decoder.head_dim as usize)
 }
 
@@ -201,7 +202,9 @@ fn read(
     stored: &mut Vec<(Part, Vec<u8>)>,
 ) -> Result<usize, Error> {
     let mut wanted: Vec<(Part, usize)> = match &weight.form {
-        Form::Packed { parts } => parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect(),
+        Form::Bitpacked { parts } => {
+            parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect()
+        }
         // The part has no meaning for a weight that is not packed.
         Form::Plain { index } => vec![(Part::Sign, *index)],
     };
@@ -223,10 +226,10 @@ fn decode(
     turned: Option<usize>,
 ) -> Result<Matrix, Error> {
     match (&weight.form, &weight.stored) {
-        (Form::Packed { .. }, Stored::Packed(layout)) => {
-            let mut parts: codec::Parts<&[u8]> = codec::Parts::default();
+        (Form::Bitpacked { .. }, Stored::Bitpacked(layout)) => {
+            let mut parts: format::Parts<&[u8]> = format::Parts::default();
             stored.iter().for_each(|(part, bytes)| parts[*part] = bytes);
-            codec::decode(&weight.name, layout, &parts).map(Matrix::Packed)
+            format::decode(&weight.name, layout, &parts).map(Matrix::Bitpacked)
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
             let name = &inventory.artifact.tensors[*index].name;
@@ -237,9 +240,9 @@ fn decode(
             let cols = shape.last().copied().unwrap_or(1).max(1);
             if dtype.block_elements() > 1 {
                 let rows = shape.iter().product::<u64>() / cols;
-                return codec::decode_blocks(name, *dtype, [rows, cols], &bytes);
+                return format::decode_blocks(name, *dtype, [rows, cols], &bytes);
             }
-            let values = codec::decode_values(name, *dtype, &bytes)?;
+            let values = format::decode_values(name, *dtype, &bytes)?;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
         }
         _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")
@@ -251,6 +254,6 @@ fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
     let tensors = &inventory.artifact.tensors;
     match &weight.form {
         Form::Plain { index } => tensors[*index].bytes,
-        Form::Packed { parts } => parts.iter().filter_map(|(_, i)| *i).map(|i| tensors[i].bytes).sum(),
+        Form::Bitpacked { parts } => parts.iter().filter_map(|(_, i)| *i).map(|i| tensors[i].bytes).sum(),
     }
 }

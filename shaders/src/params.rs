@@ -25,6 +25,17 @@ impl Scalar for f32 {
     }
 }
 
+/// How a kernel reaches one of its bindings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The uniform block.
+    Uniform,
+    /// A storage buffer that is only read.
+    Read,
+    /// A storage buffer that is written.
+    Write,
+}
+
 /// What a uniform block is: its WGSL struct and its members in order, with their WGSL types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
@@ -42,125 +53,35 @@ pub trait Params {
     fn bytes(&self) -> Vec<u8>;
 }
 
+/// Uniform blocks: a struct of 32-bit scalars each.
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($member:ident: $kind:ty),* $(,)? })*) => {$(
+        #[doc = concat!("The uniform block `", stringify!($name), "` of the WGSL.")]
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
         #[allow(missing_docs, reason = "the members are documented in the WGSL struct of this name")]
         pub struct $name { $(pub $member: $kind),* }
 
-        impl Params for $name {
-            const LAYOUT: Layout = Layout {
+        impl $crate::params::Params for $name {
+            const LAYOUT: $crate::params::Layout = $crate::params::Layout {
                 name: stringify!($name),
-                members: &[$((stringify!($member), <$kind as Scalar>::TYPE)),*],
+                members: &[$((stringify!($member), <$kind as $crate::params::Scalar>::TYPE)),*],
             };
             fn bytes(&self) -> Vec<u8> {
-                [$(self.$member.bytes()),*].concat()
+                [$($crate::params::Scalar::bytes(self.$member)),*].concat()
             }
         }
     )*};
 }
 
+pub(crate) use params;
+
 params! {
-    /// Of `embed.wgsl`.
-    Embed { first_token: u32, first_row: u32, rows: u32, quads: u32, stride: u32 }
-    /// Of `rms_norm.wgsl`.
-    RmsNorm { columns: u32, stride: u32, eps: f32 }
-    /// Of `head_norm.wgsl`.
-    HeadNorm { heads: u32, head_dim: u32, stride: u32, eps: f32 }
-    /// Of `to_f16.wgsl`.
-    ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32, interleaved: u32 }
-    /// Of `scatter.wgsl`.
-    Scatter {
-        columns: u32,
-        first: u32,
-        first_place: u32,
-        x_stride: u32,
-        out_start: u32,
-        out_stride: u32,
-    }
-    /// Of `matmul.wgsl`, `matmul_f16.wgsl` and `matmul_coop.wgsl`.
-    Matmul {
-        tokens: u32,
-        columns: u32,
-        x_stride: u32,
-        first_row: u32,
-        rows: u32,
-        out_quad: u32,
-        out_stride: u32,
-    }
-    /// Of `rotary.wgsl`.
-    Rotary { heads: u32, head_dim: u32, pairs: u32, stride: u32, turn_stride: u32 }
-    /// Of `attention.wgsl`.
-    Attention {
-        queries: u32,
-        first_query: u32,
-        first_key: u32,
-        group: u32,
-        head_dim: u32,
-        q_stride: u32,
-        kv_stride: u32,
-        scale: f32,
-    }
-    /// Of `attention_coop.wgsl`.
-    AttentionCoop {
-        tokens: u32,
-        first_tile: u32,
-        group: u32,
-        q_stride: u32,
-        kv_stride: u32,
-        out_stride: u32,
-        scale: f32,
-    }
-    /// Of `swiglu.wgsl`.
-    Swiglu { quads: u32 }
-    /// Of `add.wgsl`.
-    Add { quads: u32 }
-    /// Of `bias.wgsl`.
-    Bias { columns: u32, stride: u32 }
-    /// Of `split_heads.wgsl`.
-    SplitHeads { heads: u32, head_dim: u32, x_stride: u32, stride: u32 }
-    /// Of `sigmoid_gate.wgsl`.
-    SigmoidGate { quads: u32 }
-    /// Of `causal_conv.wgsl`.
-    CausalConv { columns: u32, stride: u32, taps: u32, first_token: u32, before: u32 }
-    /// Of `l2_norm.wgsl`.
-    L2Norm { heads: u32, head_dim: u32, stride: u32, eps: f32 }
-    /// Of `decay_gates.wgsl`.
-    DecayGates { heads: u32, stride: u32 }
-    /// Of `delta_chunk.wgsl`.
-    DeltaChunk {
-        key_dim: u32,
-        group: u32,
-        key_heads: u32,
-        first_chunk: u32,
-        first_token: u32,
-        mixed_stride: u32,
-        gate_stride: u32,
-        out_stride: u32,
-        scale: f32,
-    }
-    /// Of `delta_rule.wgsl`.
-    DeltaRule {
-        key_dim: u32,
-        value_dim: u32,
-        group: u32,
-        key_heads: u32,
-        first_document: u32,
-        first_token: u32,
-        mixed_stride: u32,
-        gate_stride: u32,
-        matrix_stride: u32,
-        out_stride: u32,
-        scale: f32,
-    }
-    /// Of `gated_norm.wgsl`.
-    GatedNorm { heads: u32, head_dim: u32, stride: u32, eps: f32 }
-    /// Of `head_loss.wgsl`.
-    HeadLoss { first_token: u32, first_row: u32, columns: u32, stride: u32, starts: u32 }
-    /// Of the dense codecs: `codec_f32.wgsl`, `codec_f16.wgsl`, `codec_bf16.wgsl`.
+    ///
+    /// Of the dense codecs: `f32.wgsl`, `f16.wgsl`, `bf16.wgsl`.
     DenseWeight { row_quads: u32 }
-    /// Of `codec_bits.wgsl`.
+    ///
+    /// Of `bits.wgsl`.
     BitsWeight {
         bases: u32,
         binary_rows: u32,

@@ -104,7 +104,7 @@ test("what is no link and no report is refused with a message", async () => {
   const opened = await open({ path: "compare.html" });
   const { page } = opened;
   await page.locator("#link-first").fill("https://example.org/nothing");
-  await page.getByText("this is no link to a report").waitFor();
+  await page.getByText("this is not a link to a report").waitFor();
   await page.locator("#link-first").fill("https://example.org/#r=AAAA");
   await page.getByText("Can’t be read").waitFor();
   const file = join(temporary, "odd.json");

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifacts::{Artifact, Change};
-use bitgauge_core::container::Packing;
+use bitgauge_core::container::Compressor;
 use bitgauge_core::contract::proxy::{Teacher, default_submission};
 use safetensors::SafeTensors;
 use serde_json::json;
@@ -52,11 +52,11 @@ fn archives() -> Vec<(&'static str, Artifact)> {
         ("eligible.zip", Artifact::demo(&[])),
         ("deflated.zip", Artifact::demo_deflated()),
         ("eligible.tar", Artifact::demo_tar(&[Change::RemoveFile("tokenizer.json")])),
-        ("eligible.tar.gz", Artifact::demo_packed_tar(Packing::Gzip)),
-        ("eligible.tar.bz2", Artifact::demo_packed_tar(Packing::Bzip2)),
-        ("eligible.tar.xz", Artifact::demo_packed_tar(Packing::Xz)),
-        ("cut.tar.xz", Artifact::demo_packed_tar(Packing::Xz).cut(1_000)),
-        ("cut.tar.gz", Artifact::demo_packed_tar(Packing::Gzip).cut(1_000)),
+        ("eligible.tar.gz", Artifact::demo_compressed_tar(Compressor::Gzip)),
+        ("eligible.tar.bz2", Artifact::demo_compressed_tar(Compressor::Bzip2)),
+        ("eligible.tar.xz", Artifact::demo_compressed_tar(Compressor::Xz)),
+        ("cut.tar.xz", Artifact::demo_compressed_tar(Compressor::Xz).cut(1_000)),
+        ("cut.tar.gz", Artifact::demo_compressed_tar(Compressor::Gzip).cut(1_000)),
         ("over-budget.zip", changed(Change::AddFile("ballast.bin", ballast()))),
         ("missing-weight.zip", changed(Change::RenameTensor(norm, absent))),
         ("other-shapes.zip", changed(Change::Config("intermediate_size", json!(1024)))),

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use bitgauge_core::codec::{LOADER, LOADER_FILE, Layout, Part};
+use bitgauge_core::format::{LOADER, LOADER_FILE, Layout, Part};
 use bitgauge_core::model::{Architecture, Config, Manifest, Presence};
 use serde_json::json;
 use zip::write::{SimpleFileOptions, ZipWriter};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::container::Packing;
+use bitgauge_core::container::Compressor;
 use serde_json::Value;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -58,20 +58,20 @@ impl Artifact {
     }
 
     /// The demo as a compressed tar.
-    pub fn demo_packed_tar(packing: Packing) -> Self {
+    pub fn demo_compressed_tar(compressor: Compressor) -> Self {
         let tar = tar(&[]);
-        match packing {
-            Packing::Gzip => {
+        match compressor {
+            Compressor::Gzip => {
                 let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
                 writer.write_all(&tar).expect("a gzip file");
                 Self::at("model.tar.gz").write(&writer.finish().expect("a gzip file"))
             }
-            Packing::Bzip2 => {
+            Compressor::Bzip2 => {
                 let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
                 writer.write_all(&tar).expect("a bzip2 file");
                 Self::at("model.tar.bz2").write(&writer.finish().expect("a bzip2 file"))
             }
-            Packing::Xz => {
+            Compressor::Xz => {
                 let options = lzma_rust2::XzOptions::with_preset(6);
                 let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).expect("an xz file");
                 writer.write_all(&tar).expect("an xz file");

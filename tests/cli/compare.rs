@@ -90,7 +90,7 @@ fn links_and_artifacts_mix_and_without_perplexity_nothing_is_decided() {
     }
     let human = bitgauge(&["compare", link, path(&artifact.path)]);
     assert!(
-        text(&human.stdout).contains("undecided: no perplexity is known of both"),
+        text(&human.stdout).contains("undecided: at least one has no measured perplexity"),
         "{}",
         text(&human.stdout)
     );

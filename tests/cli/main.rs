@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use artifacts::{Artifact, Change};
-use bitgauge_core::container::Packing;
+use bitgauge_core::container::Compressor;
 
 /// Runs bitgauge with these arguments.
 fn bitgauge(arguments: &[&str]) -> Output {
@@ -68,10 +68,10 @@ fn a_tar_is_judged_and_evaluated_like_the_zip_of_the_same_files() {
         let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
         members.iter().map(|member| (text(&member["name"]), text(&member["sha256"]))).collect()
     };
-    for packing in Packing::ALL {
-        let artifact = Artifact::demo_packed_tar(packing);
+    for compressor in Compressor::ALL {
+        let artifact = Artifact::demo_compressed_tar(compressor);
         let (status, report) = inspect(&artifact, &[]);
-        assert_eq!((status, report["verdict"].as_str()), (0, Some("eligible")), "{packing:?}: {report:#}");
+        assert_eq!((status, report["verdict"].as_str()), (0, Some("eligible")), "{compressor:?}: {report:#}");
         assert_eq!(report["artifact"]["kind"], "tar");
         assert_eq!(hashes(&report), hashes(&zip));
         assert_eq!((&report["weights"], &report["layers"]), (&zip["weights"], &zip["layers"]));
@@ -82,11 +82,12 @@ fn a_tar_is_judged_and_evaluated_like_the_zip_of_the_same_files() {
     let plain = Artifact::demo_tar(&[Change::RemoveFile("tokenizer.json")]);
     assert_eq!(inspect(&plain, &[]).0, 0);
     assert_eq!(inspect(&Artifact::demo_tar(&[]), &[]).0, 1);
-    let packed = eval_demo(&Artifact::demo_packed_tar(Packing::Gzip), 1, "cpu");
+    let packed = eval_demo(&Artifact::demo_compressed_tar(Compressor::Gzip), 1, "cpu");
     assert!(worst_document(&packed) < DOCUMENT_NATS, "off by {}", worst_document(&packed));
     let flipped = [Change::Invert("layers.3.mlp.down_proj.weight.sign", 1000)];
     assert!(worst_document(&eval_demo(&Artifact::demo_tar(&flipped), 1, "cpu")) > DOCUMENT_NATS);
-    let damaged = bitgauge(&["inspect", path(&Artifact::demo_packed_tar(Packing::Xz).flip(1_000_000).path)]);
+    let damaged =
+        bitgauge(&["inspect", path(&Artifact::demo_compressed_tar(Compressor::Xz).flip(1_000_000).path)]);
     assert_eq!(damaged.status.code(), Some(2), "{}", text(&damaged.stdout));
 }
 
@@ -162,7 +163,7 @@ fn an_eligible_artifact_exits_with_0_and_every_gate_passes() {
 #[test]
 fn the_buckets_sum_to_the_file_size() {
     let zips = [Artifact::demo(&[]), Artifact::demo_deflated(), Artifact::demo_folder(&[])];
-    let tars = Packing::ALL.map(Artifact::demo_packed_tar);
+    let tars = Compressor::ALL.map(Artifact::demo_compressed_tar);
     for artifact in zips.into_iter().chain(tars).chain([Artifact::demo_tar(&[])]) {
         let (_, report) = inspect(&artifact, &[]);
         let accounting = &report["accounting"];

@@ -1,32 +1,30 @@
 //! Budgets: monotonic, and exact to the byte at their boundary.
 
-use bitgauge_core::contract::direct::{
-    Artifact, DatasetHandle, Measured, Revision, Runtime, check_size, judge,
-};
+use bitgauge_core::contract::direct::{DatasetHandle, Measured, Revision, Runtime, check_size, judge};
 use bitgauge_core::contract::proxy::scaled;
-use bitgauge_core::contract::{Config, Limits};
+use bitgauge_core::contract::{Limits, RuleSet};
 use proptest::prelude::*;
 
 use crate::environment;
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &RuleSet) -> Limits {
     Limits::of(config).expect("limits")
 }
 
-fn configs() -> impl Strategy<Value = Config> {
+fn configs() -> impl Strategy<Value = RuleSet> {
     let numbers = (1..1_i128 << 60, 0.01..16.0_f64, 0.0..=1.0_f64, 0.5..16.0_f64);
-    (any::<bool>(), numbers).prop_map(|(is_ternary, (parameters, native, fraction, rescue))| Config {
+    (any::<bool>(), numbers).prop_map(|(is_ternary, (parameters, native, fraction, rescue))| RuleSet {
         reference_parameter_count: Some(parameters),
         native_bits_per_parameter: Some(native),
         max_non_native_fraction: fraction,
         rescue_bits_per_parameter: rescue,
-        ..if is_ternary { Config::ternary() } else { Config::binary() }
+        ..if is_ternary { RuleSet::ternary() } else { RuleSet::binary() }
     })
 }
 
 /// Judges a model of this many parameters in an artifact of this many bytes.
 fn judged(limits: &Limits, bytes: i128, parameters: i128) -> Result<(), String> {
-    let (config, environment) = (Config::binary(), environment(&[]));
+    let (config, environment) = (RuleSet::binary(), environment(&[]));
     let dataset = DatasetHandle { environment: &environment, documents: 1, documents_sha256: None };
     let measured = Measured {
         heldout_ppl: 20.0,
@@ -45,7 +43,7 @@ fn judged(limits: &Limits, bytes: i128, parameters: i128) -> Result<(), String> 
             passes: 1,
         },
     };
-    let verdict = judge(&config, limits, &dataset, Artifact { bytes }, &measured);
+    let verdict = judge(&config, limits, &dataset, bytes, &measured);
     verdict.map(drop).map_err(|raised| raised.message)
 }
 
@@ -67,7 +65,7 @@ proptest! {
         // Where a rescued parameter costs more than a native one, as it does in both packs.
         prop_assume!(config.rescue_bits_per_parameter + 0.125 >= config.native_bits_per_parameter.unwrap_or(0.0));
         let (low, high) = (f.min(config.max_non_native_fraction), f.max(config.max_non_native_fraction));
-        let budget = |fraction| limits(&Config { max_non_native_fraction: fraction, ..config.clone() }).budget(n);
+        let budget = |fraction| limits(&RuleSet { max_non_native_fraction: fraction, ..config.clone() }).budget(n);
         // One rounding each of the two products and their sum.
         let slack = (budget(high) as f64 * 4.0 * f64::EPSILON) as i128 + 1;
         prop_assert!(budget(low) <= budget(high) + slack);
@@ -88,7 +86,7 @@ proptest! {
 
     #[test]
     fn a_models_own_budget_is_exact_to_the_byte(parameters in 1..432_000_000_000_i128) {
-        let limits = limits(&Config::binary());
+        let limits = limits(&RuleSet::binary());
         let most = limits.budget(parameters) / 8;
         prop_assert!(judged(&limits, most, parameters).is_ok());
         let rejection = judged(&limits, most + 1, parameters).expect_err("one byte over");
@@ -105,7 +103,7 @@ proptest! {
 
 #[test]
 fn one_parameter_over_the_cap_is_rejected_before_the_budget() {
-    let limits = limits(&Config::binary());
+    let limits = limits(&RuleSet::binary());
     assert!(judged(&limits, 1, limits.max_parameter_count).is_ok());
     let rejection = judged(&limits, i128::MAX / 8, limits.max_parameter_count + 1).expect_err("over the cap");
     assert!(rejection.starts_with("validator_rejection=parameter_count"), "{rejection}");

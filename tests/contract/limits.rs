@@ -2,7 +2,7 @@
 
 use bitgauge_core::contract::proxy::{Teacher, compile, default_submission};
 use bitgauge_core::contract::python::{Exception, Json, Raised};
-use bitgauge_core::contract::{Config, Halt, Limits, choose_documents};
+use bitgauge_core::contract::{Halt, Limits, RuleSet, choose_documents};
 use bitgauge_core::{ErrorKind, limits};
 use native_eval::LocalFiles;
 
@@ -11,7 +11,7 @@ use crate::environment;
 #[test]
 fn a_fraction_that_rounds_down_still_allows_the_whole_count() {
     let of = |fraction: f64| {
-        let config = Config { max_non_native_fraction: fraction, ..Config::binary() };
+        let config = RuleSet { max_non_native_fraction: fraction, ..RuleSet::binary() };
         Limits::of(&config).expect("limits")
     };
     // 0.29 times 100 is 28.999999999999996 in f64.
@@ -51,7 +51,7 @@ fn counts_beyond_any_model_are_divided_exactly() {
         let text =
             format!(r#"{}, "accounting": {{"extra_entries": [{entry}]}}}}"#, &artifact[..artifact.len() - 1]);
         let json = Json::parse(text).expect("JSON");
-        compile(json.root(), &Teacher::default(), &Config::binary()).map(|candidate| candidate.totals)
+        compile(json.root(), &Teacher::default(), &RuleSet::binary()).map(|candidate| candidate.totals)
     };
     // The proxy's matrices have 59,040 parameters; 1e40 and 59,040 times that.
     let tens = |zeros: usize| format!("1{}", "0".repeat(zeros));

@@ -6,7 +6,7 @@ use bitgauge_core::contract::proxy::{
     Candidate, LAYERS, Teacher, compile, decode_q4, default_submission, encode_q4, inspect,
 };
 use bitgauge_core::contract::python::Json;
-use bitgauge_core::contract::{Config, Halt, Pack};
+use bitgauge_core::contract::{Halt, RuleSet, Rules};
 use bitgauge_core::report::{Gate, Outcome, Report};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn artifact(mode: &str) -> Value {
     serde_json::from_str(&default_submission(&TEACHER, mode).to_canonical()).expect("JSON")
 }
 
-fn compiled(artifact: &Value, config: &Config) -> Result<Candidate, String> {
+fn compiled(artifact: &Value, config: &RuleSet) -> Result<Candidate, String> {
     let json = Json::parse(artifact.to_string()).expect("JSON");
     compile(json.root(), &TEACHER, config).map_err(|halt| match halt {
         Halt::Raised(raised) => raised.to_string(),
@@ -56,7 +56,7 @@ fn places(weights: &[f64], keep: usize) -> Vec<bool> {
 
 #[test]
 fn one_basis_is_signs_and_a_scale() {
-    for (mode, config) in [("binary", Config::binary()), ("ternary", Config::ternary())] {
+    for (mode, config) in [("binary", RuleSet::binary()), ("ternary", RuleSet::ternary())] {
         let candidate = compiled(&artifact(mode), &config).expect("sound");
         for (number, (spec, teacher)) in LAYERS.iter().zip(&TEACHER.weights).enumerate() {
             let share = match RESCUED[number] {
@@ -116,7 +116,7 @@ fn multipliers_have_least_values() {
     let of = |key: &str, value: f64| {
         let mut artifact = artifact("ternary");
         row(&mut artifact, 2)[key] = json!(value);
-        summary(&compiled(&artifact, &Config::ternary()).expect("sound"), 2)
+        summary(&compiled(&artifact, &RuleSet::ternary()).expect("sound"), 2)
     };
     let mean = mean(TEACHER.weights[2].iter().copied());
     let figure = |summary: Value, key: &str| summary[key].as_f64().expect("a number");
@@ -132,7 +132,7 @@ fn several_bases_take_what_the_ones_before_left() {
         let mut artifact = artifact("binary");
         row(&mut artifact, 2)["binary_basis_count"] = json!(count);
         row(&mut artifact, 2)["binary_basis_scales"] = scales;
-        compiled(&artifact, &Config::binary())
+        compiled(&artifact, &RuleSet::binary())
     };
     let teacher = &TEACHER.weights[2];
     let reference = |scale: &dyn Fn(usize, &[f64]) -> f64, bases: usize| {
@@ -186,7 +186,7 @@ fn several_bases_take_what_the_ones_before_left() {
         let mut artifact = artifact("binary");
         row(&mut artifact, 2)["binary_basis_count"] = count;
         row(&mut artifact, 2)["binary_basis_scales"] = json!([]);
-        let candidate = compiled(&artifact, &Config::binary()).expect("sound");
+        let candidate = compiled(&artifact, &RuleSet::binary()).expect("sound");
         assert_eq!(summary(&candidate, 2)["binary_basis_count"], 1);
     }
     assert_eq!(message(1_025, Value::Null), "fault: too many additive bases");
@@ -199,7 +199,7 @@ fn rescue_payloads_are_read_strictly() {
     let with = |key: &str, value: Value| {
         let mut artifact = artifact("binary");
         row(&mut artifact, number)[key] = value;
-        compiled(&artifact, &Config::binary()).map(|_| ())
+        compiled(&artifact, &RuleSet::binary()).map(|_| ())
     };
     let own = artifact("binary")["layers"][number].clone();
     let changed = |key: &str, at: usize, value: Value| {
@@ -250,7 +250,7 @@ fn rescue_payloads_are_read_strictly() {
     assert_eq!(with("rescue_quantization", json!("")), Ok(()));
     let wanted = refused("rescue_quantization must be q4_symmetric_int_scaled_g128");
     assert_eq!(with("rescue_quantization", json!("other")), wanted);
-    let config = Config { rescue_bits_per_parameter: 4.5, ..Config::binary() };
+    let config = RuleSet { rescue_bits_per_parameter: 4.5, ..RuleSet::binary() };
     let message = compiled(&artifact("binary"), &config).map(|_| ());
     assert_eq!(
         message,
@@ -270,11 +270,11 @@ fn codes_and_scales_stand_for_values() {
 
 #[test]
 fn what_an_artifact_declares_of_itself_is_held_to() {
-    let totals = compiled(&artifact("binary"), &Config::binary()).expect("sound").totals;
+    let totals = compiled(&artifact("binary"), &RuleSet::binary()).expect("sound").totals;
     let declared = |key: &str, value: Value| {
         let mut artifact = artifact("binary");
         artifact["accounting"] = json!({ key: value });
-        compiled(&artifact, &Config::binary()).map(|_| ())
+        compiled(&artifact, &RuleSet::binary()).map(|_| ())
     };
     let counts = [
         ("parameter_count", &totals.parameter_count),
@@ -310,18 +310,18 @@ fn what_an_artifact_declares_of_itself_is_held_to() {
     for accounting in [json!([]), json!(1), json!("x")] {
         let mut artifact = artifact("binary");
         artifact["accounting"] = accounting;
-        let message = compiled(&artifact, &Config::binary()).map(|_| ());
+        let message = compiled(&artifact, &RuleSet::binary()).map(|_| ());
         assert_eq!(message, Err("ValueError: artifact.accounting must be an object".to_owned()));
     }
 }
 
 #[test]
 fn entries_add_to_the_totals() {
-    let plain = compiled(&artifact("binary"), &Config::binary()).expect("sound").totals;
+    let plain = compiled(&artifact("binary"), &RuleSet::binary()).expect("sound").totals;
     let with = |entries: Value| {
         let mut artifact = artifact("binary");
         row(&mut artifact, 0)["extra_components"] = entries;
-        compiled(&artifact, &Config::binary())
+        compiled(&artifact, &RuleSet::binary())
     };
     let candidate = with(json!([
         {"parameter_count": 100, "compressed_bits": 300},
@@ -356,14 +356,14 @@ fn gate<'r>(report: &'r Report, id: &str) -> &'r Gate {
 #[test]
 fn an_inspection_counts_without_a_run() {
     let text = artifact("binary").to_string();
-    let report = inspect("a.json", text.as_bytes(), Pack::Binary).expect("sound");
+    let report = inspect("a.json", text.as_bytes(), Rules::Binary).expect("sound");
     assert_eq!((report.artifact.name.as_str(), report.artifact.size_bytes), ("a.json", text.len() as u64));
     assert_eq!(report.artifact.sha256.as_ref().map(String::len), Some(64));
-    assert!(!report.bitgauge_version.is_empty() && report.notes.len() == 2 && report.pack == Pack::Binary);
+    assert!(!report.bitgauge_version.is_empty() && report.notes.len() == 2 && report.pack == Rules::Binary);
     assert!(report.notes.iter().all(|note| note.contains("proxy")));
     let forms: Vec<&str> = report.weights.iter().map(|weight| weight.form.as_str()).collect();
     assert_eq!(forms, ["1-bit + q4", "1-bit + q4", "1-bit", "1-bit", "1-bit + q4"]);
-    let totals = compiled(&artifact("binary"), &Config::binary()).expect("sound").totals;
+    let totals = compiled(&artifact("binary"), &RuleSet::binary()).expect("sound").totals;
     for (id, count, most) in [
         ("high_precision_fraction", &totals.proxy_rescue_count, 5_904),
         ("parameter_count", &totals.parameter_count, 432_000_000_000),
@@ -379,7 +379,7 @@ fn an_inspection_counts_without_a_run() {
         artifact["accounting"] = json!({"extra_entries": [
             {"parameter_count": parameters, "compressed_bits": bits, "counts_toward_rescue": is_rescue},
         ]});
-        let report = inspect("a.json", artifact.to_string().as_bytes(), Pack::Binary).expect("sound");
+        let report = inspect("a.json", artifact.to_string().as_bytes(), Rules::Binary).expect("sound");
         ["high_precision_fraction", "parameter_count", "compressed_size"].map(|id| gate(&report, id).outcome)
     };
     let proxy = |count: &num_bigint::BigInt| -> u64 { count.to_string().parse().expect("below 2^64") };

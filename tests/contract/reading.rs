@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use bitgauge_core::container::{Need, Root, Window, fetch_and_open};
 use bitgauge_core::contract::documents::{Files, HubSource, ReadError};
 use bitgauge_core::contract::python::Value;
-use bitgauge_core::contract::{Config, Halt, Limits, Pack, choose_documents};
+use bitgauge_core::contract::{Halt, Limits, RuleSet, Rules, choose_documents};
 use bitgauge_core::inspect::report;
 use bitgauge_core::inventory::Inventory;
 use native_eval::LocalFiles;
@@ -26,7 +26,7 @@ fn ranges(name: &str, len: u64, read: impl Fn(usize, usize) -> Vec<u8>) -> Vec<N
     });
     let artifact = artifact.expect("an artifact");
     let inventory = Inventory::of(&artifact).expect("an inventory");
-    assert!(!report(name, &inventory, Pack::Binary, None).gates.is_empty());
+    assert!(!report(name, &inventory, Rules::Binary, None).gates.is_empty());
     ranges
 }
 
@@ -101,7 +101,7 @@ fn a_list_of_documents_is_read_once() {
     let files = LocalFiles::new(&std::env::current_dir().expect("a folder"));
     let files = Counted { files, read: RefCell::default() };
     let chosen = choose_documents(&environment, None, &files).expect("documents");
-    let limits = Limits::of(&Config::binary()).expect("limits");
+    let limits = Limits::of(&RuleSet::binary()).expect("limits");
     assert!(chosen.len() == 16 && limits.max_parameter_count > 0);
     assert_eq!(files.read.borrow().len(), 1, "{:?}", files.read.borrow());
 }

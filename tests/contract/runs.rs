@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use bitgauge_core::contract::direct::{Artifact, DatasetHandle, Measured, Revision, Runtime, Verdict, judge};
+use bitgauge_core::contract::direct::{DatasetHandle, Measured, Revision, RunOutput, Runtime, judge};
 use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::proxy::{
     Proxy, Submission, Teacher, VOCABULARY, compile, default_submission, run,
 };
 use bitgauge_core::contract::python::{Exception, Json, Value};
-use bitgauge_core::contract::{Config, Environment, Halt, Limits};
+use bitgauge_core::contract::{Environment, Halt, Limits, RuleSet};
 use native_eval::LocalFiles;
 use serde_json::Value as Plain;
 
@@ -22,8 +22,12 @@ fn corpus(words: usize) -> Corpus {
 }
 
 /// A pack that asks for nothing.
-fn lenient() -> Config {
-    Config { quality_floor: 0.0, secondary_metric_name: Some("compression_ratio".into()), ..Config::binary() }
+fn lenient() -> RuleSet {
+    RuleSet {
+        quality_floor: 0.0,
+        secondary_metric_name: Some("compression_ratio".into()),
+        ..RuleSet::binary()
+    }
 }
 
 fn default_artifact(mode: &str) -> Value {
@@ -32,10 +36,10 @@ fn default_artifact(mode: &str) -> Value {
 
 /// Runs the proxy on what a module builds.
 fn run_on(
-    config: &Config,
+    config: &RuleSet,
     environment: &Environment,
     mut build: impl FnMut() -> Value,
-) -> Result<Verdict, Halt> {
+) -> Result<RunOutput, Halt> {
     let files = LocalFiles::new(Path::new("/"));
     let proxy = Proxy { config, environment, corpus: Some(&corpus(VOCABULARY)), files: &files };
     run(&proxy, Submission::Module { name: "train.py", build: Some(&mut build) })
@@ -86,7 +90,7 @@ fn a_run_reports_and_prints_the_same_figures() {
 
     // Another word for the second metric is an error that Python would raise.
     for name in [None, Some("speedup".to_owned())] {
-        let config = Config { secondary_metric_name: name, ..lenient() };
+        let config = RuleSet { secondary_metric_name: name, ..lenient() };
         let message = raised(run_on(&config, &environment(&[]), || default_artifact("binary")));
         assert!(message.starts_with("TypeError: float() argument"), "{message}");
     }
@@ -157,7 +161,7 @@ fn each_limit_of_the_proxy_is_the_last_that_passes() {
     let verdict = run_on(&lenient(), &environment(&[]), || default_artifact("binary")).expect("it passes");
     let quality = plain(&verdict.report)["metrics"]["heldout_quality"].as_f64().expect("a quality");
     let floor = |quality_floor| {
-        let config = Config { quality_floor, ..lenient() };
+        let config = RuleSet { quality_floor, ..lenient() };
         run_on(&config, &environment(&[]), || default_artifact("binary"))
     };
     assert!(floor(quality).is_ok());
@@ -183,7 +187,7 @@ fn each_limit_of_the_proxy_is_the_last_that_passes() {
     // A pack of which less may be rescued also has fewer bits: those are what is too many first.
     let fraction = plain(&verdict.report)["rescue_fraction"].as_f64().expect("a fraction");
     let non_native = |max_non_native_fraction| {
-        let config = Config { max_non_native_fraction, ..lenient() };
+        let config = RuleSet { max_non_native_fraction, ..lenient() };
         run_on(&config, &environment(&[]), || default_artifact("binary"))
     };
     assert!(raised(non_native(fraction)).starts_with("validator_rejection=compressed_size"));
@@ -304,11 +308,11 @@ fn measured(revision: Revision) -> Measured {
     }
 }
 
-fn judged(environment: &Environment, bytes: i128, measured: &Measured) -> Result<Verdict, String> {
-    let config = Config::binary();
+fn judged(environment: &Environment, bytes: i128, measured: &Measured) -> Result<RunOutput, String> {
+    let config = RuleSet::binary();
     let limits = Limits::of(&config).expect("limits");
     let dataset = DatasetHandle { environment, documents: 6, documents_sha256: Some("ab") };
-    judge(&config, &limits, &dataset, Artifact { bytes }, measured).map_err(|raised| raised.to_string())
+    judge(&config, &limits, &dataset, bytes, measured).map_err(|raised| raised.to_string())
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! From a model folder to a GGUF file in llama.cpp's conventions, written from their description.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{self, Form, Part};
+use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::model::{Architecture, Config, Decoder, Family, Manifest};
+use bitgauge_core::model::{Architecture, Config, Decoder, Family};
+use conformance::dense::write_random_model;
 use conformance::{GgmlType, GgufFile, Meta};
 use native_eval::Source;
-use safetensors::tensor::{Dtype, TensorView};
 
 /// How matrices are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +47,7 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
         let name = gguf_name(&expected.name, decoder.family);
         let mut read = |index: usize| source.read_tensor(&artifact.tensors[index]).map_err(|e| e.to_string());
         match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) if target == Target::Q1_0 => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) if target == Target::Q1_0 => {
                 let part = |part: Part| parts[part].ok_or("a part is missing".to_owned());
                 let (sign, scale) = (read(part(Part::Sign)?)?, read(part(Part::Scale)?)?);
                 let blocks = scale.chunks_exact(2).zip(sign.chunks_exact(16));
@@ -56,7 +55,7 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
                 file.tensor(&name, &[layout.rows(), layout.cols()], GgmlType::Q1_0, bytes);
             }
             (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
-                let values = codec::decode_values(&weight.name, *dtype, &read(*index)?);
+                let values = format::decode_values(&weight.name, *dtype, &read(*index)?);
                 let values = values.map_err(|e| e.to_string())?.to_f32();
                 let shape: Vec<u64> =
                     shape.iter().copied().filter(|dim| shape.len() < 3 || *dim != 1).collect();
@@ -193,34 +192,11 @@ fn permuted(values: &[f32], cols: usize, from: impl Fn(usize) -> usize) -> Vec<f
 
 /// A random model whose matrices have rows of whole blocks.
 pub fn write_wide(like: &Path, to: &Path) -> Result<()> {
-    let config = fs::read_to_string(like.join("config.json")).map_err(|e| e.to_string())?;
-    let mut config: serde_json::Value = serde_json::from_str(&config).map_err(|e| e.to_string())?;
-    for (field, value) in [("hidden_size", 256), ("intermediate_size", 384), ("num_hidden_layers", 2)] {
-        config[field] = value.into();
-    }
-    let bytes = config.to_string();
-    let parsed = Config::parse(bytes.as_bytes()).map_err(|e| e.to_string())?;
-    let manifest = Manifest::new(parsed.architecture()).ok_or("no manifest")?;
-    let mut state = 9_u32;
-    let mut random = || {
-        // Numerical Recipes' linear congruential generator.
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state as f32 / u32::MAX as f32 - 0.5
-    };
-    let mut tensors = BTreeMap::new();
-    for tensor in manifest.tensors() {
-        let is_matrix = tensor.matrix().is_some();
-        let values = (0..tensor.elements()).map(|_| if is_matrix { 0.2 * random() } else { 1.0 + random() });
-        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-        let shape: Vec<usize> = tensor.shape.iter().map(|&dim| dim as usize).collect();
-        tensors.insert(tensor.name.clone(), (shape, bytes));
-    }
-    fs::create_dir(to).map_err(|e| e.to_string())?;
-    fs::write(to.join("config.json"), bytes).map_err(|e| e.to_string())?;
-    let views = tensors.iter().map(|(name, (shape, bytes))| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| e.to_string())?;
-        Ok((name.clone(), view))
-    });
-    let views: Vec<_> = views.collect::<Result<_>>()?;
-    safetensors::serialize_to_file(views, None, &to.join("model.safetensors")).map_err(|e| e.to_string())
+    let mut random = fastrand::Rng::with_seed(9);
+    let sizes = [("hidden_size", 256), ("intermediate_size", 384), ("num_hidden_layers", 2)];
+    write_random_model(like, to, &sizes, |_, tensor| {
+        let value = random.f32() - 0.5;
+        if tensor.matrix().is_some() { 0.2 * value } else { 1.0 + value }
+    })?;
+    Ok(())
 }

@@ -8,11 +8,10 @@ mod convert;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bitgauge_core::codec::Fit;
 use bitgauge_core::inventory::Inventory;
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};
-use native_eval::{Backend, Batch, Calibration, PackMix, PackSettings, Source, Task, pack};
+use native_eval::{Backend, Batch, Calibration, Fit, PackMix, PackSettings, Source, Task, pack};
 
 /// Absolute bound on logits, that of the suite `models`: another order of DeltaNet's heads rounds
 /// differently, and rounding alone moves these logits by 1e-4 there.

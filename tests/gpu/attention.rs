@@ -3,11 +3,8 @@
 use bitgauge_shaders::{Kernel, twins};
 use native_eval::{Attention, Backend};
 
-use crate::data::{Random, positions};
+use crate::data::{Random, batch};
 use crate::kernels::{Case, SMALL_LIMIT, flipped, limit_name, patch, poisoned, put};
-
-/// Scores of up to 256 products, exponentials, and up to 257 weighted values.
-const ATTENTION_BOUND: f64 = 2e-6;
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
@@ -29,13 +26,14 @@ pub fn cases() -> Vec<Case> {
 
 fn attention_case(documents: &[usize], shape: Attention, limit: Option<u64>) -> Case {
     let Attention { heads, kv_heads, head_dim: d } = shape;
-    let positions = positions(documents);
+    let batch = batch(documents);
+    let positions = batch.positions();
     let tokens = positions.len();
     let mut random = Random(61);
     let (q, k) = (random.values(tokens * heads * d), random.values(tokens * kv_heads * d));
     let v = random.values(tokens * kv_heads * d);
     let mut want = vec![0.0; q.len()];
-    twins::attention(&q, &k, &v, &positions, heads, kv_heads, d, &mut want);
+    twins::attention(&q, &k, &v, positions, heads, kv_heads, d, &mut want);
     // What only shows with several documents, or several blocks of keys, is not asked of one token.
     let mut patches = vec![patch(
         Kernel::Attention,
@@ -54,7 +52,7 @@ fn attention_case(documents: &[usize], shape: Attention, limit: Option<u64>) -> 
     }
     Case {
         name: format!("attention, {documents:?} tokens, {heads}/{kv_heads} x {d}{}", limit_name(limit)),
-        bound: ATTENTION_BOUND,
+        bound: Kernel::Attention.bound(),
         limit,
         patches,
         want,
@@ -62,9 +60,9 @@ fn attention_case(documents: &[usize], shape: Attention, limit: Option<u64>) -> 
             let q = put(backend, &q, heads * d)?;
             let k = put(backend, &k, kv_heads * d)?;
             let v = put(backend, &flipped(&v, flips), kv_heads * d)?;
-            let positions = backend.upload_indices(&positions)?;
+            let batch = backend.upload_batch(&batch)?;
             let mut out = poisoned(backend, tokens, heads * d)?;
-            backend.attention(&q, &k, &v, &positions, shape, &mut out)?;
+            backend.attention(&q, &k, &v, &batch, shape, &mut out)?;
             backend.read(&out)
         }),
     }

@@ -1,40 +1,12 @@
 //! Seeded test data: activations, weight matrices in every stored form, documents.
 
-use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_core::format::{Layout, bits};
+use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::Codec;
 use half::{bf16, f16};
+use native_eval::Batch;
 
-/// SplitMix64: small, seeded, and good enough to avoid patterns.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.word() % end as u64) as usize
-    }
-
-    /// Uniform in 0 .. 1.
-    pub fn unit(&mut self) -> f32 {
-        (self.word() >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    /// Of either sign and never near 0, so that every element counts: 0.5 .. 1.5.
-    pub fn signed(&mut self) -> f32 {
-        let magnitude = 0.5 + self.unit();
-        if self.word() & 1 == 1 { magnitude } else { -magnitude }
-    }
-
-    pub fn values(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.signed()).collect()
-    }
-}
+pub use bitgauge_shaders::trial::Random;
 
 /// Which rows of a packed matrix are rescued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +59,7 @@ pub fn matrix(form: Form, rows: usize, cols: usize, scale: f32, seed: u64) -> Ma
     values[rows * cols / 2] = 3.0e-5;
     let values = match form {
         Form::Bits { bases, scale_group, rescue } => {
-            return Matrix::Packed(packed((rows, cols), bases, scale_group, rescue, scale, &mut random));
+            return Matrix::Bitpacked(packed((rows, cols), bases, scale_group, rescue, scale, &mut random));
         }
         Form::F32 => Values::F32(values),
         Form::F16 => Values::F16(values.into_iter().map(f16::from_f32).collect()),
@@ -103,42 +75,29 @@ fn packed(
     rescue: Rescue,
     scale: f32,
     random: &mut Random,
-) -> Packed {
+) -> Bitpacked {
     let rescue_rows: Vec<u32> = match rescue {
         Rescue::None => Vec::new(),
         Rescue::Some => (1..rows as u32).filter(|row| row % 5 == 2 || *row + 1 == rows as u32).collect(),
         Rescue::All => (0..rows as u32).collect(),
     };
-    let binary_rows = rows - rescue_rows.len();
-    let bases = if binary_rows == 0 { 0 } else { bases };
-    let groups = if scale_group == 0 { 1 } else { cols.div_ceil(scale_group) };
-    let mut scales =
-        |count: usize, by: f32| (0..count).map(|_| f16::from_f32(random.signed().abs() * by)).collect();
-    let scale_values = scales(bases * binary_rows * groups, scale);
-    let rescue_scale = scales(rescue_rows.len() * cols.div_ceil(128), scale / 4.0);
-    let words = cols.div_ceil(32);
-    let sign = (0..bases * binary_rows * words)
-        .map(|i| {
-            let used = (cols - i % words * 32).min(32);
-            (random.word() as u32) & (u32::MAX >> (32 - used))
-        })
-        .collect();
-    let mut rescue_code = Vec::new();
-    for _ in 0..rescue_rows.len() {
-        let mut nibble = |used: bool| if used { (random.below(15) as i8 - 7) as u8 & 15 } else { 0 };
-        rescue_code.extend((0..cols.div_ceil(2)).map(|j| nibble(true) | nibble(2 * j + 1 < cols) << 4));
+    let bases = if rescue_rows.len() == rows { 0 } else { bases };
+    let sizes = [rows, cols, bases, rescue_rows.len(), scale_group].map(|size| size as u64);
+    let layout = Layout::new(sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]).expect("a sound layout");
+    let mut packed = Bitpacked { rescue_rows, ..Bitpacked::zeroed(layout) };
+    packed.scale.fill_with(|| f16::from_f32(random.signed().abs() * scale));
+    packed.rescue_scale.fill_with(|| f16::from_f32(random.signed().abs() * (scale / 4.0)));
+    let words = cols.div_ceil(bits::WORD_COLUMNS);
+    for (i, word) in packed.sign.iter_mut().enumerate() {
+        let used = (cols - i % words * bits::WORD_COLUMNS).min(bits::WORD_COLUMNS);
+        *word = (random.word() as u32) & (u32::MAX >> (bits::WORD_COLUMNS - used));
     }
-    Packed {
-        rows,
-        cols,
-        bases,
-        scale_group,
-        sign,
-        scale: scale_values,
-        rescue_rows,
-        rescue_code,
-        rescue_scale,
+    let mut code = |c: usize| if c < cols { random.below(15) as i8 - 7 } else { 0 };
+    for (i, byte) in packed.rescue_code.iter_mut().enumerate() {
+        let column = 2 * (i % cols.div_ceil(2));
+        *byte = bits::code_byte(code(column), code(column + 1));
     }
+    packed
 }
 
 /// The same matrix with one bit flipped in column 0 of `row`: a sign, or a code's lowest bit.
@@ -150,13 +109,13 @@ pub fn flip(matrix: &Matrix, row: usize) -> Matrix {
             Values::F16(v) => v[row * dense.cols] = -v[row * dense.cols],
             Values::BF16(v) => v[row * dense.cols] = -v[row * dense.cols],
         },
-        Matrix::Packed(packed) => match packed.slots()[row] {
+        Matrix::Bitpacked(packed) => match packed.slots()[row] {
             RowSlot::Binary(m) => {
-                let word = m as usize * packed.sign_words();
+                let word = m as usize * packed.cols().div_ceil(bits::WORD_COLUMNS);
                 packed.sign[word] ^= 1;
             }
             RowSlot::Rescue(r) => {
-                let byte = r as usize * packed.cols.div_ceil(2);
+                let byte = r as usize * packed.cols().div_ceil(2);
                 packed.rescue_code[byte] ^= 1;
             }
         },
@@ -164,7 +123,16 @@ pub fn flip(matrix: &Matrix, row: usize) -> Matrix {
     matrix
 }
 
-/// Positions of documents of these lengths, laid end to end.
-pub fn positions(lengths: &[usize]) -> Vec<u32> {
-    lengths.iter().flat_map(|len| 0..*len as u32).collect()
+/// Documents of these lengths, all of the id 0.
+pub fn batch(lengths: &[usize]) -> Batch {
+    let mut batch = Batch::default();
+    lengths.iter().for_each(|&length| batch.push(&vec![0; length]));
+    batch
+}
+
+/// One document with these targets.
+pub fn with_targets(targets: &[u32]) -> Batch {
+    let mut batch = batch(&[targets.len()]);
+    batch.targets = targets.to_vec();
+    batch
 }

@@ -1,21 +1,13 @@
 //! Products with f16 factors: the activations as tiles, the plain kernel, and the one for cooperative
 //! matrices, at awkward sizes and in every stored form.
 
-use bitgauge_shaders::{Kernel, Staging, twins};
+use bitgauge_shaders::{HeadTiles, Kernel, Staging, twins};
 use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
 
-use crate::data::{Form, Random, Rescue, flip, matrix, positions};
+use crate::data::{Form, Random, Rescue, batch, flip, matrix, with_targets};
 use crate::kernels::{Case, flipped, limit_name, patch, poisoned, put};
 use crate::linear::{decoding_faults, pairs};
 
-/// Sums of 8 products in f16: a few units in its last place (5e-4) of a step, over many steps.
-const PLAIN_BOUND: f64 = 2e-3;
-/// f32 sums of exact products, in the order of the hardware.
-const COOPERATIVE_BOUND: f64 = 5e-6;
-/// Weights rounded to f16 (5e-4 of each), most of which averages out.
-const ATTENTION_BOUND: f64 = 5e-4;
-/// The conversion rounds once.
-const CONVERSION_BOUND: f64 = 0.0;
 /// A limit that cuts the larger cases into several spans and parts of whole matrices.
 const LIMIT: u64 = 65_536;
 
@@ -23,11 +15,11 @@ const LIMIT: u64 = 65_536;
 pub fn cases() -> Vec<(Precision, Case)> {
     let plain = Form::all().into_iter().map(|form| (33, 65, 70, form)).map(|(t, k, n, form)| {
         let fault = patch(Kernel::MatmulF16(form.codec()), "sums).a += ", "sums).a -= ");
-        (Precision::F16Plain, product("matmul_f16", (t, k, n), form, None, PLAIN_BOUND, faults(fault, form)))
+        (Precision::F16Plain, product((t, k, n), form, None, faults(fault, form)))
     });
     let larger = [(1, 32, 1), (257, 257, 129)].map(|size| {
         let fault = patch(Kernel::MatmulF16(Form::F16.codec()), "sums).a += ", "sums).a -= ");
-        (Precision::F16Plain, product("matmul_f16", size, Form::F16, None, PLAIN_BOUND, vec![fault]))
+        (Precision::F16Plain, product(size, Form::F16, None, vec![fault]))
     });
     let conversions = to_f16().into_iter().map(|case| (Precision::F32, case));
     let cooperative = [matmul_coop(), head_loss(), attention_coop()].into_iter().flatten();
@@ -45,10 +37,10 @@ fn matmul_coop() -> Vec<Case> {
             // Each block of columns begins anew, so all but the last are lost.
             let fault = patch(
                 Kernel::MatmulCoop(staging(form)),
-                "sum_00 = coopMultiplyAdd(x_0, w_0, sum_00);",
-                "sum_00 = coopMultiplyAdd(x_0, w_0, coop_mat16x16<f32, C>());",
+                "sum_0_0 = coopMultiplyAdd(x_0, w_0, sum_0_0);",
+                "sum_0_0 = coopMultiplyAdd(x_0, w_0, coop_mat16x16<f32, C>());",
             );
-            product("matmul_coop", size, form, limit, COOPERATIVE_BOUND, faults(fault, form))
+            product(size, form, limit, faults(fault, form))
         })
         .collect()
 }
@@ -76,21 +68,21 @@ fn patch_shift(form: Form) -> ShaderPatch {
     patch(Kernel::MatmulCoop(staging(form)), from, to)
 }
 
+/// A case of the kernel that the last of these faults is put into.
 fn product(
-    kernel: &str,
     (t, k, n): (usize, usize, usize),
     form: Form,
     limit: Option<u64>,
-    bound: f64,
     patches: Vec<ShaderPatch>,
 ) -> Case {
+    let kernel = patches[patches.len() - 1].kernel;
     let w = matrix(form, n, k, 0.05, 141);
     let x = Random(142).values(t * k);
     let mut want = vec![0.0; t * n];
     twins::matmul_f16(&x, &w, &mut want);
     Case {
-        name: format!("{kernel}, {form:?}, {t} x {k} x {n}{}", limit_name(limit)),
-        bound,
+        name: format!("{}, {form:?}, {t} x {k} x {n}{}", kernel.name(), limit_name(limit)),
+        bound: kernel.bound(),
         limit,
         patches,
         want,
@@ -120,7 +112,7 @@ fn head_loss() -> Vec<Case> {
         targets[2] = NO_TARGET;
         Case {
             name: format!("head_loss with matmul_coop, {t} x {h} x {vocabulary}"),
-            bound: COOPERATIVE_BOUND,
+            bound: Kernel::MatmulCoop(staging(form)).bound(),
             limit: None,
             patches: vec![patch_shift(form)],
             // The head's scales and codes times scales are exact, or nearly so, in f16.
@@ -128,8 +120,8 @@ fn head_loss() -> Vec<Case> {
             run: Box::new(move |backend, flips| {
                 let x = put(backend, &flipped(&x, flips), h)?;
                 let head = backend.upload_matrix(head.clone())?;
-                let targets = backend.upload_indices(&targets)?;
-                backend.head_loss(&x, &head, &targets)
+                let batch = backend.upload_batch(&with_targets(&targets))?;
+                backend.head_loss(&x, &head, &batch)
             }),
         }
     });
@@ -145,31 +137,34 @@ fn rounded_head(head: &bitgauge_core::Matrix) -> bitgauge_core::Matrix {
 }
 
 fn attention_coop() -> Vec<Case> {
-    let sizes: [(&[usize], [usize; 3]); 6] = [
+    let sizes: [(&[usize], [usize; 3]); 8] = [
         (&[1], [1, 1, 16]),
         (&[31, 1, 33], [2, 1, 64]),
         (&[15, 17, 64, 3], [4, 2, 64]),
         (&[63, 2, 65], [6, 2, 128]),
         (&[257, 5], [4, 1, 128]),
         (&[70, 9], [2, 1, 256]),
+        (&[33, 20], [2, 1, 80]),
+        (&[40, 41], [2, 2, 192]),
     ];
     let cases = sizes.into_iter().map(|(documents, [heads, kv_heads, d])| {
-        let positions = positions(documents);
+        let batch = batch(documents);
+        let positions = batch.positions();
         let tokens = positions.len();
         let mut random = Random(161);
         let q = rounded(&random.values(tokens * heads * d));
         let k = rounded(&random.values(tokens * kv_heads * d));
         let v = rounded(&random.values(tokens * kv_heads * d));
         let mut want = vec![0.0; q.len()];
-        twins::attention(&q, &k, &v, &positions, heads, kv_heads, d, &mut want);
-        let kernel = Kernel::AttentionCoop((d / 16) as u8);
+        twins::attention(&q, &k, &v, positions, heads, kv_heads, d, &mut want);
+        let kernel = Kernel::AttentionCoop(HeadTiles::of(d).expect("whole tiles"));
         let mut patches = vec![patch(kernel, "- state.x) / state.y", "- state.x) / (state.y + 0.01)")];
         if documents.len() > 1 {
             patches.push(patch(kernel, "key + i + j >= from_key", "key + i + j + 1u >= from_key"));
         }
         Case {
             name: format!("attention_coop, {documents:?}, {heads}/{kv_heads} x {d}"),
-            bound: ATTENTION_BOUND,
+            bound: kernel.bound(),
             limit: None,
             patches,
             want,
@@ -177,10 +172,10 @@ fn attention_coop() -> Vec<Case> {
                 let q = put(backend, &q, heads * d)?;
                 let k = put(backend, &k, kv_heads * d)?;
                 let v = put(backend, &flipped(&v, flips), kv_heads * d)?;
-                let positions = backend.upload_indices(&positions)?;
+                let batch = backend.upload_batch(&batch)?;
                 let mut out = poisoned(backend, tokens, heads * d)?;
                 let shape = Attention { heads, kv_heads, head_dim: d };
-                backend.attention(&q, &k, &v, &positions, shape, &mut out)?;
+                backend.attention(&q, &k, &v, &batch, shape, &mut out)?;
                 backend.read(&out)
             }),
         }
@@ -200,7 +195,7 @@ fn to_f16() -> Vec<Case> {
         let want = twins::to_f16(&x, k, across).into_iter().map(half::f16::to_f32).collect();
         Case {
             name: format!("to_f16, [{t}, {k}]"),
-            bound: CONVERSION_BOUND,
+            bound: Kernel::ToF16.bound(),
             limit: None,
             patches: vec![patch(Kernel::ToF16, "lane % 4u * 2u", "(lane + 1u) % 4u * 2u")],
             want,

@@ -1,10 +1,12 @@
 //! What a comparison of a kernel with its CPU twin consists of, and the data that it starts from.
 
-use bitgauge_core::{Dense, Matrix, Values};
-use bitgauge_shaders::Kernel;
-use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, Precision, ShaderPatch};
+use std::collections::HashMap;
 
-use crate::{attention, delta_net, half_products, linear, rows};
+use bitgauge_core::{Dense, Matrix, Values};
+use bitgauge_shaders::{Kernel, compose};
+use native_eval::{Backend, BackendError, Batch, GpuBackend, GpuBuffer, Precision, ShaderPatch};
+
+use crate::{attention, delta_net, half_products, linear, operations, rotary, trials};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -32,9 +34,32 @@ pub const SMALL_LIMIT: u64 = 16_384;
 /// Every case, with the precision that its backend is opened with. [`Precision::F16`] needs an adapter
 /// with cooperative matrices.
 pub fn cases() -> Vec<(Precision, Case)> {
-    let exact =
-        [linear::cases(), rows::cases(), attention::cases(), delta_net::cases()].into_iter().flatten();
-    exact.map(|case| (Precision::F32, case)).chain(half_products::cases()).collect()
+    let rows = [trials::cases(), operations::cases(), rotary::cases()];
+    let exact = [linear::cases(), attention::cases(), delta_net::cases()];
+    rows.into_iter()
+        .chain(exact)
+        .flatten()
+        .map(|case| (Precision::F32, case))
+        .chain(half_products::cases())
+        .collect()
+}
+
+/// Each kernel has a case with a fault, and each fault replaces one piece of a text that a driver is given:
+/// true of the cases that this adapter can't run, too.
+pub fn every_kernel_has_faults(cases: &[(Precision, Case)]) -> std::result::Result<(), String> {
+    let patches = || cases.iter().flat_map(|(_, case)| &case.patches);
+    let has_fault = |kernel: &Kernel| patches().any(|patch| patch.kernel.name() == kernel.name());
+    if let Some(kernel) = Kernel::all().into_iter().find(|kernel| !has_fault(kernel)) {
+        return Err(format!("no case puts a fault into {}", kernel.name()));
+    }
+    let texts: HashMap<_, _> = Kernel::all().into_iter().map(|kernel| (kernel, compose(kernel))).collect();
+    for patch in patches() {
+        let count = texts.get(&patch.kernel).map_or(0, |text| text.matches(patch.from).count());
+        if count != 1 {
+            return Err(format!("`{}` occurs {count} times in {}", patch.from, patch.kernel.label()));
+        }
+    }
+    Ok(())
 }
 
 /// A fault to put into a kernel.
@@ -47,9 +72,10 @@ pub fn put(backend: &mut GpuBackend, values: &[f32], cols: usize) -> Result<GpuB
     let rows = values.len() / cols;
     let table = Matrix::Dense(Dense { rows, cols, values: Values::F32(values.to_vec()) });
     let table = backend.upload_matrix(table)?;
-    let ids = backend.upload_indices(&(0..rows as u32).collect::<Vec<_>>())?;
+    let ids: Vec<u32> = (0..rows as u32).collect();
+    let batch = backend.upload_batch(&Batch::of([&ids[..]]))?;
     let mut out = backend.buffer(rows, cols)?;
-    backend.embed(&table, &ids, &mut out)?;
+    backend.embed(&table, &batch, &mut out)?;
     Ok(out)
 }
 

@@ -1,17 +1,10 @@
 //! The kernels that decode weights, at awkward sizes, in every stored form: embed, matmul, head_loss.
 
 use bitgauge_shaders::{Kernel, twins};
-use native_eval::{Backend, NO_TARGET, ShaderPatch};
+use native_eval::{Backend, Batch, NO_TARGET, ShaderPatch};
 
-use crate::data::{Form, Random, Rescue, flip, matrix};
+use crate::data::{Form, Random, Rescue, flip, matrix, with_targets};
 use crate::kernels::{Case, SMALL_LIMIT, limit_name, patch, poisoned, put};
-
-/// The codecs and their sums of bases are exact.
-const EMBED_BOUND: f64 = 0.0;
-/// Up to 257 products, each sum rounded to f32: a few dozen units in the last place (6e-8).
-const MATMUL_BOUND: f64 = 2e-6;
-/// Logits as of matmul, whose errors the logarithm of the sum averages out.
-const HEAD_LOSS_BOUND: f64 = 2e-6;
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
@@ -35,7 +28,7 @@ fn embed() -> Vec<Case> {
             );
             cases.push(Case {
                 name: format!("embed, {form:?}, [{rows}, {cols}]{}", limit_name(limit)),
-                bound: EMBED_BOUND,
+                bound: Kernel::Embed(form.codec()).bound(),
                 limit,
                 patches: decoding_faults(fault, form),
                 want,
@@ -43,9 +36,9 @@ fn embed() -> Vec<Case> {
                     let row = ids[0] as usize;
                     let table = if flips { flip(&table, row) } else { table.clone() };
                     let table = backend.upload_matrix(table)?;
-                    let ids = backend.upload_indices(&ids)?;
+                    let batch = backend.upload_batch(&Batch::of([&ids[..]]))?;
                     let mut out = poisoned(backend, 70, cols)?;
-                    backend.embed(&table, &ids, &mut out)?;
+                    backend.embed(&table, &batch, &mut out)?;
                     backend.read(&out)
                 }),
             });
@@ -83,7 +76,7 @@ fn matmul() -> Vec<Case> {
         );
         cases.push(Case {
             name: format!("matmul, {form:?}, {t} x {k} x {n}{}", limit_name(limit)),
-            bound: MATMUL_BOUND,
+            bound: Kernel::Matmul(form.codec()).bound(),
             limit,
             patches: decoding_faults(fault, form),
             want,
@@ -118,7 +111,7 @@ fn head_loss() -> Vec<Case> {
         let fault = patch(Kernel::HeadLoss, "sum += exp(", "sum += 1.001 * exp(");
         cases.push(Case {
             name: format!("head_loss, {form:?}, {t} x {h} x {vocabulary}{}", limit_name(limit)),
-            bound: HEAD_LOSS_BOUND,
+            bound: Kernel::HeadLoss.bound(),
             limit,
             patches: vec![fault],
             want,
@@ -126,8 +119,8 @@ fn head_loss() -> Vec<Case> {
                 let row = targets[0] as usize;
                 let head = if flips { flip(&head, row) } else { head.clone() };
                 let (x, head) = (put(backend, &x, h)?, backend.upload_matrix(head)?);
-                let targets = backend.upload_indices(&targets)?;
-                backend.head_loss(&x, &head, &targets)
+                let batch = backend.upload_batch(&with_targets(&targets))?;
+                backend.head_loss(&x, &head, &batch)
             }),
         });
     }

@@ -11,10 +11,12 @@ mod delta_net;
 mod half_products;
 mod kernels;
 mod linear;
+mod operations;
 mod refusals;
-mod rows;
+mod rotary;
 mod shaders;
 mod sharing;
+mod trials;
 mod uploads;
 
 use std::collections::HashMap;
@@ -45,7 +47,9 @@ fn main() {
             tally.add_all(sharing::cases());
             let mut backends = Backends::new();
             let mut worst = HashMap::new();
-            for (precision, case) in kernels::cases() {
+            let cases = kernels::cases();
+            tally.add("every kernel has faults", || kernels::every_kernel_has_faults(&cases));
+            for (precision, case) in cases {
                 if precision == Precision::F16 && !adapter.has_cooperative_matrices {
                     tally.skipped += 1;
                     continue;

@@ -3,39 +3,44 @@
 
 use bitgauge_core::{Dense, Matrix, Values};
 use bitgauge_shaders::Kernel;
-use native_eval::{AdapterChoice, Attention, Backend, BackendError, GpuBackend, GpuOptions, ShaderPatch};
+use native_eval::{
+    AdapterChoice, Attention, Backend, BackendError, Batch, GpuBackend, GpuOptions, ShaderPatch,
+};
+
+use crate::data::with_targets;
 
 type Case = (&'static str, fn(&mut GpuBackend) -> Result<(), String>);
 
 const CASES: [Case; 8] = [
     ("an id past the table", |b| {
-        let (table, ids) = (text(b.upload_matrix(dense(3, 8)))?, text(b.upload_indices(&[0, 3]))?);
+        let (table, batch) =
+            (text(b.upload_matrix(dense(3, 8)))?, text(b.upload_batch(&Batch::of([&[0, 3][..]])))?);
         let mut out = text(b.buffer(2, 8))?;
-        refused(b.embed(&table, &ids, &mut out), "id 3")
+        refused(b.embed(&table, &batch, &mut out), "id 3")
     }),
     ("a product of unequal widths", |b| {
         let (x, w) = (text(b.buffer(2, 12))?, text(b.upload_matrix(dense(3, 8)))?);
         let mut out = text(b.buffer(2, 3))?;
-        refused(b.matmul(&x, &w, &mut out), "[2, 8], found [2, 12]")
+        refused(b.matmul(&x, &w, &mut out), "expected: [2, 8]\n  found:    [2, 12]")
     }),
-    ("positions that skip", |b| {
+    ("a batch of other rows", |b| {
         let q = text(b.buffer(2, 8))?;
-        let positions = text(b.upload_indices(&[0, 2]))?;
+        let batch = text(b.upload_batch(&Batch::of([&[0, 1, 2][..]])))?;
         let mut out = text(b.buffer(2, 8))?;
         let shape = Attention { heads: 1, kv_heads: 1, head_dim: 8 };
-        refused(b.attention(&q, &q, &q, &positions, shape, &mut out), "position 2, expected 1")
+        refused(b.attention(&q, &q, &q, &batch, shape, &mut out), "expected: [3, 8]\n  found:    [2, 8]")
     }),
     ("heads of 257 channels", |b| {
         let q = text(b.buffer(1, 257))?;
-        let positions = text(b.upload_indices(&[0]))?;
+        let batch = text(b.upload_batch(&Batch::of([&[0][..]])))?;
         let mut out = text(b.buffer(1, 257))?;
         let shape = Attention { heads: 1, kv_heads: 1, head_dim: 257 };
-        refused(b.attention(&q, &q, &q, &positions, shape, &mut out), "at most 256")
+        refused(b.attention(&q, &q, &q, &batch, shape, &mut out), "at most 256")
     }),
     ("a target past the head", |b| {
         let (x, head) = (text(b.buffer(1, 8))?, text(b.upload_matrix(dense(3, 8)))?);
-        let targets = text(b.upload_indices(&[3]))?;
-        refused(b.head_loss(&x, &head, &targets).map(drop), "target 3")
+        let batch = text(b.upload_batch(&with_targets(&[3])))?;
+        refused(b.head_loss(&x, &head, &batch).map(drop), "expected: an id below 3\n  found:    id 3")
     }),
     ("a buffer over the device's limit", |b| {
         refused(b.buffer(1 << 40, 1 << 10).map(drop), "over the device's limit")

@@ -1,5 +1,8 @@
 //! Every WGSL composition parses, validates, and is emitted as SPIR-V, MSL and HLSL, because some
-//! errors appear only in the writers; and its uniform blocks and bindings are what the host thinks.
+//! errors appear only in the writers; and its uniform blocks and bindings are what the host thinks. The text
+//! of each is left in `target/tmp/wgsl`.
+
+use std::path::Path;
 
 use bitgauge_shaders::params::Layout;
 use bitgauge_shaders::{Access, Kernel, compose};
@@ -9,30 +12,42 @@ use naga::{AddressSpace, Handle, Module, ShaderStage, StorageAccess, Type, TypeI
 
 /// One case per composition.
 pub fn cases() -> Vec<(String, Result<(), String>)> {
-    Kernel::all().into_iter().map(|k| (format!("shader of {}", k.label()), shader(k))).collect()
+    Kernel::all().into_iter().map(|k| (format!("shader of {k:?}"), shader(k))).collect()
+}
+
+/// Where the text of a kernel is left to be read: errors name its lines.
+fn written(kernel: Kernel, source: &str) -> Result<String, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wgsl");
+    let path = folder.join(format!("{kernel:?}.wgsl").replace('(', "-").replace(')', ""));
+    let at = |e: std::io::Error| format!("{}: {e}", path.display());
+    std::fs::create_dir_all(&folder).map_err(at)?;
+    std::fs::write(&path, source).map_err(at)?;
+    Ok(path.display().to_string())
 }
 
 fn shader(kernel: Kernel) -> Result<(), String> {
     let source = compose(kernel);
-    let (module, info) = validate(&source)?;
+    let path = written(kernel, &source)?;
+    let (module, info) = validate(&source, &path)?;
     emit(kernel, &module, &info)?;
     reflect(kernel, &module)?;
 
     // The checks can fail: an undeclared name, and a member that moved.
     let broken = source.replacen("fn main(", "fn main_(a: Undeclared, ", 1);
-    if validate(&broken).is_ok() {
+    if validate(&broken, &path).is_ok() {
         return Err("a module with an undeclared type was accepted".into());
     }
     let (name, kind) = kernel.layout().members[0];
     let moved = source.replacen(&format!("{name}: {kind}"), &format!("moved: u32, {name}: {kind}"), 1);
-    if validate(&moved).is_ok_and(|(module, _)| reflect(kernel, &module).is_ok()) {
+    if validate(&moved, &path).is_ok_and(|(module, _)| reflect(kernel, &module).is_ok()) {
         return Err("a uniform block with a moved member was accepted".into());
     }
     Ok(())
 }
 
-fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
-    let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
+fn validate(source: &str, path: &str) -> Result<(Module, ModuleInfo), String> {
+    let module =
+        naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string_with_path(source, path))?;
     // What the device is asked for when kernels of f16 and cooperative matrices run.
     let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32
         | Capabilities::SHADER_FLOAT16
@@ -40,7 +55,7 @@ fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
         | Capabilities::COOPERATIVE_MATRIX;
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
-        .map_err(|e| e.emit_to_string(source))?;
+        .map_err(|e| e.emit_to_string_with_path(source, path))?;
     Ok((module, info))
 }
 
@@ -59,7 +74,7 @@ fn emit(kernel: Kernel, module: &Module, info: &ModuleInfo) -> Result<(), String
         return Err("a writer emitted nothing".into());
     }
     // naga has no cooperative matrices for Direct3D: no adapter there offers any.
-    if matches!(kernel, Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_)) {
+    if kernel.is_cooperative() {
         return Ok(());
     }
     let shader_model = hlsl::ShaderModel::V6_2;

@@ -1,7 +1,7 @@
 //! Weights that go through every staging buffer more than once.
 
 use bitgauge_core::{Dense, Matrix, Values};
-use native_eval::{AdapterChoice, Backend, BackendError, GpuBackend, GpuOptions};
+use native_eval::{AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions};
 
 /// 88 MB in f32, more than all staging buffers together, and rows that no staging buffer's end falls between.
 const ROWS: usize = 5_500;
@@ -45,9 +45,9 @@ fn check(ids: &[u32]) -> Result<bool, BackendError> {
     let mut same = true;
     for (first, table) in [0, ROWS].into_iter().zip(&tables) {
         for (start, ids) in (first..).step_by(500).zip(ids.chunks(500)) {
-            let indices = backend.upload_indices(ids)?;
+            let batch = backend.upload_batch(&Batch::of([ids]))?;
             let mut out = backend.buffer(ids.len(), COLS)?;
-            backend.embed(table, &indices, &mut out)?;
+            backend.embed(table, &batch, &mut out)?;
             let found = backend.read(&out)?;
             same &= found.iter().enumerate().all(|(i, found)| *found == value(start + i / COLS, i % COLS));
         }

@@ -56,12 +56,10 @@ fn kept(pairs: &[(&str, String)]) -> Vec<(String, String)> {
     let mut metadata = Map::new();
     pairs.iter().for_each(|(key, value)| _ = metadata.insert((*key).to_owned(), Value::from(value.as_str())));
     let header = json!({"__metadata__": metadata}).to_string();
-    let artifact = open_weights(safetensors(&header, b"")).expect("a sound header");
-    let entries = artifact.metadata.into_iter().flat_map(|(member, entries)| {
-        assert_eq!(member, 0);
-        entries
-    });
-    entries.map(|entry| (entry.key, entry.value)).collect()
+    let mut artifact = open_weights(safetensors(&header, b"")).expect("a sound header");
+    let [member] = &mut artifact.members[..] else { panic!("one file") };
+    let entries = member.header.take().expect("a header").metadata;
+    entries.into_iter().map(|entry| (entry.key, entry.value)).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use conformance::{GgmlType, GgufFile, Meta};
 use crate::model::{Model, PARAMETERS, report};
 
 /// The first layer packed in every way that there is; its norms in other types.
-fn packed() -> Model {
+pub fn packed() -> Model {
     let (first, second) =
         ("model.layers.0.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight");
     Model::bitpack()
@@ -22,7 +22,7 @@ fn packed() -> Model {
         .with(second, "BF16", &[70])
 }
 
-fn bits(report: &Report, bucket: Bucket) -> u64 {
+pub fn bits(report: &Report, bucket: Bucket) -> u64 {
     let entry = report.accounting.buckets.iter().find(|entry| entry.bucket == bucket);
     entry.expect("every bucket is listed").bits
 }
@@ -46,7 +46,7 @@ fn every_bit_of_a_packed_model_is_in_its_bucket() {
         (Bucket::OtherTensors, 0),
     ];
     for (bucket, wanted) in expected {
-        assert_eq!(bits(&report, bucket), wanted, "{}", bucket.name());
+        assert_eq!(bits(&report, bucket), wanted, "{}", bucket.words());
     }
     let accounting = &report.accounting;
     // A second basis gives no further parameters.
@@ -56,7 +56,6 @@ fn every_bit_of_a_packed_model_is_in_its_bucket() {
     assert_eq!(accounting.total_bits, 8 * report.artifact.size_bytes);
     assert_eq!(accounting.bits_per_parameter, Some(accounting.total_bits as f64 / PARAMETERS as f64));
     assert_eq!(report.model.as_ref().and_then(|model| model.parameters), Some(PARAMETERS));
-    holds_every_bit_once(&report);
 }
 
 #[test]
@@ -81,7 +80,6 @@ fn a_weight_says_how_it_is_stored() {
         assert_eq!(found, (form, parameters, rescued, bits), "{name}");
     }
     assert_eq!(report.weights.len(), 25);
-    holds_every_bit_once(&report);
 }
 
 #[test]
@@ -115,12 +113,11 @@ fn a_part_that_does_not_fit_counts_its_bits_and_nothing_else() {
     assert_eq!(report.layers[1].bits, 85_608 + 16);
     assert_eq!(report.layers[1].parameters, 10_446 - 1_120);
     assert_eq!(report.verdict, Verdict::NotEligible);
-    holds_every_bit_once(&report);
 }
 
-#[test]
-fn block_formats_count_whole_blocks() {
-    // Per layer: 256 x 256 in blocks of 128 signs and a scale, 256 x 256 in blocks of 32 codes and a scale.
+/// A GGUF file of one layer: six matrices of 256 x 256 in blocks of 128 signs and a scale, one in blocks of 32 codes
+/// and a scale, `down` and as many bytes a block.
+pub fn gguf(down: GgmlType, block_bytes: usize) -> Vec<u8> {
     let mut file = GgufFile::default();
     file.key("general.architecture", Meta::Text("qwen3".into()));
     let numbers = [
@@ -136,7 +133,6 @@ fn block_formats_count_whole_blocks() {
     file.key("qwen3.attention.layer_norm_rms_epsilon", Meta::F32(1e-6));
     file.key("qwen3.rope.freq_base", Meta::F32(10_000.0));
     let q1 = vec![0; 256 * 2 * 18];
-    let q8 = vec![0; 256 * 8 * 34];
     let f32s = |count: usize| vec![0; 4 * count];
     file.tensor("token_embd.weight", &[16, 256], GgmlType::Q8_0, vec![0; 16 * 8 * 34]);
     file.tensor("output.weight", &[16, 256], GgmlType::F16, vec![0; 16 * 256 * 2]);
@@ -144,11 +140,16 @@ fn block_formats_count_whole_blocks() {
     for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up"] {
         file.tensor(&format!("blk.0.{name}.weight"), &[256, 256], GgmlType::Q1_0, q1.clone());
     }
-    file.tensor("blk.0.ffn_down.weight", &[256, 256], GgmlType::Q8_0, q8);
+    file.tensor("blk.0.ffn_down.weight", &[256, 256], down, vec![0; 256 * 8 * block_bytes]);
     for (name, count) in [("attn_norm", 256), ("ffn_norm", 256), ("attn_q_norm", 128), ("attn_k_norm", 128)] {
         file.tensor(&format!("blk.0.{name}.weight"), &[count], GgmlType::F32, f32s(count as usize));
     }
-    let report = report(&[("m.gguf".to_owned(), file.bytes())], Root::File);
+    file.bytes()
+}
+
+#[test]
+fn block_formats_count_whole_blocks() {
+    let report = report(&[("m.gguf".to_owned(), gguf(GgmlType::Q8_0, 34))], Root::File);
     let found: Vec<_> = report.layers.iter().map(|l| (l.layer, l.parameters, l.bits)).collect();
     let outside = (None, 2 * 4_096 + 256, 8 * 16 * 8 * 34 + 16 * 4_096 + 32 * 256);
     let layer = (Some(0), 7 * 65_536 + 768, 6 * 8 * 512 * 18 + 8 * 2_048 * 34 + 32 * 768);
@@ -157,30 +158,4 @@ fn block_formats_count_whole_blocks() {
     assert_eq!(bits(&report, Bucket::Scales), 6 * 16 * 512);
     assert_eq!(report.accounting.binary_parameters, 6 * 65_536);
     assert_eq!(report.accounting.unpacked_parameters, 65_536 + 768 + 2 * 4_096 + 256);
-    holds_every_bit_once(&report);
-}
-
-/// The weights, the layers and the buckets of weights have the same sum.
-fn holds_every_bit_once(report: &Report) {
-    let buckets = [
-        Bucket::SignBits,
-        Bucket::SignPadding,
-        Bucket::Scales,
-        Bucket::RescueCodes,
-        Bucket::RescueCodePadding,
-        Bucket::RescueScales,
-        Bucket::RescueRowNumbers,
-        Bucket::Unpacked,
-        Bucket::OtherTensors,
-    ];
-    let weights: u64 = report.weights.iter().map(|weight| weight.bits).sum();
-    assert_eq!(report.layers.iter().map(|layer| layer.bits).sum::<u64>(), weights);
-    assert_eq!(buckets.iter().map(|&bucket| bits(report, bucket)).sum::<u64>(), weights);
-    let all: u64 = report.accounting.buckets.iter().map(|entry| entry.bits).sum();
-    assert_eq!(all - report.accounting.saved_by_compression_bits, report.accounting.total_bits);
-}
-
-#[test]
-fn every_bit_is_in_one_layer_and_one_bucket_of_the_demo() {
-    holds_every_bit_once(&conformance::demo::report());
 }

@@ -42,7 +42,7 @@ fn model() -> Model {
 }
 
 fn buckets(report: &Report) -> BTreeMap<&'static str, u64> {
-    report.accounting.buckets.iter().map(|entry| (entry.bucket.name(), entry.bits)).collect()
+    report.accounting.buckets.iter().map(|entry| (entry.bucket.words(), entry.bits)).collect()
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn each_file_is_in_its_bucket() {
     for bucket in [Bucket::Tokenizer, Bucket::Code, Bucket::OtherFiles] {
         let lengths =
             FILES.iter().enumerate().filter(|(_, (_, of))| *of == bucket).map(|(power, _)| 1_u64 << power);
-        assert_eq!(found[bucket.name()], 8 * lengths.sum::<u64>(), "{}", bucket.name());
+        assert_eq!(found[bucket.words()], 8 * lengths.sum::<u64>(), "{}", bucket.words());
     }
     let config = model().config.to_string().len() as u64;
     assert_eq!(found["config.json"], 8 * (config + (1 << 11)));

@@ -1,7 +1,7 @@
 //! Each gate's count, limit and words, and the notes beside them.
 
 use bitgauge_core::container::Root;
-use bitgauge_core::contract::{Evidence, Pack, judge};
+use bitgauge_core::contract::{Evidence, Rules, judge};
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::{Gate, Outcome, Report, Unit, Verdict};
@@ -83,7 +83,7 @@ fn what_was_not_read_is_not_judged() {
     let files = packed().files();
     let artifact = open(&files, Root::Folder).expect("a sound artifact");
     let inventory = Inventory::of(&artifact).expect("a sound config.json");
-    let report = inspect::report("model", &inventory, Pack::Binary, None);
+    let report = inspect::report("model", &inventory, Rules::Binary, None);
     let payload = gate(&report, "payload");
     assert_eq!(
         (payload.outcome, payload.got, payload.wanted, payload.margin),
@@ -103,7 +103,7 @@ fn what_was_not_read_is_not_judged() {
     for payload_checked in [false, true] {
         let gates = judge(
             &Evidence { inventory: &inventory, accounting: &accounting, payload_checked },
-            Pack::Binary,
+            Rules::Binary,
         );
         let outcomes: Vec<_> = gates.iter().map(|gate| (&*gate.id, gate.outcome)).collect();
         let not_run = Outcome::NotRun;
@@ -203,7 +203,7 @@ fn notes_tell_the_packers_code_from_another() {
         let files = model.files();
         let artifact = open(&files, Root::Folder).expect("a sound artifact");
         let inventory = Inventory::of(&artifact).expect("a sound config.json");
-        inspect::report("model", &inventory, Pack::Binary, None).notes.len() - 2
+        inspect::report("model", &inventory, Rules::Binary, None).notes.len() - 2
     };
     assert_eq!((unread(&packed()), unread(&other)), (0, 2));
     assert!(conformance::demo::report().notes.iter().all(|note| !note.contains("was not judged")));
@@ -240,6 +240,6 @@ fn code_that_unpacks_is_looked_for() {
         open(&[("config.json".to_owned(), Model::dense().config.to_string().into_bytes())], Root::Folder);
     let empty = empty.expect("a folder");
     let inventory = Inventory::of(&empty).expect("a sound config.json");
-    let report = inspect::report("model", &inventory, Pack::Binary, None);
+    let report = inspect::report("model", &inventory, Rules::Binary, None);
     assert_eq!(gate(&report, "loadable").details, ["no safetensors weights were found"]);
 }

@@ -3,6 +3,7 @@
 
 mod archives;
 mod caps;
+mod compressed;
 mod differences;
 mod figures;
 mod files;
@@ -12,10 +13,10 @@ mod gguf;
 mod matching;
 mod model;
 mod opaque;
-mod packed;
 mod places;
 mod proxies;
-mod readme;
+mod readers;
+mod sums;
 mod tars;
 mod words;
 mod zips;

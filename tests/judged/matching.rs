@@ -44,7 +44,7 @@ fn missing_unknown_and_doubled_weights_add_up() {
                     [&manifest.missing, &manifest.unknown, &manifest.doubled].map(|names| names.len() as u64);
                 assert_eq!(found, [missing, unknown, twice], "{what}");
                 // A repeated weight of 33 x 70 and an unknown one of 2 x 2 are other tensors.
-                let other = report.accounting.buckets.iter().find(|e| e.bucket.name() == "other tensors");
+                let other = report.accounting.buckets.iter().find(|e| e.bucket.words() == "other tensors");
                 assert_eq!(other.expect("listed").bits, 16 * (33 * 70 * twice + 4 * unknown), "{what}");
             }
         }
@@ -103,7 +103,7 @@ fn vision_and_multi_token_prediction_are_passed_over_in_a_dense_checkpoint_alone
     assert_eq!(dense.manifest.as_ref().expect("known").unknown, [""; 0]);
     let weight = dense.weights.iter().find(|weight| weight.name == beside[2]).expect("it is listed");
     assert_eq!((weight.parameters, weight.bits), (15, 240));
-    let other = dense.accounting.buckets.iter().find(|entry| entry.bucket.name() == "other tensors");
+    let other = dense.accounting.buckets.iter().find(|entry| entry.bucket.words() == "other tensors");
     assert_eq!(other.expect("listed").bits, 3 * 240);
     // Two q_proj of 1,120 more; what is beside the decoder counts for nothing.
     let model = dense.model.as_ref().expect("known");

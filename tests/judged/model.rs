@@ -1,7 +1,7 @@
 //! A model of two layers, small enough to count its bits by hand.
 
 use bitgauge_core::container::{Artifact, Root, Window, fetch_and_open};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
@@ -83,6 +83,14 @@ impl Model {
         };
         let bytes = vec![0; shape.iter().product::<u64>() as usize * width];
         self.tensors.push(Tensor { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes });
+    }
+
+    /// Stores every weight in this type.
+    pub fn in_type(mut self, dtype: &'static str) -> Self {
+        for Tensor { name, shape, .. } in std::mem::take(&mut self.tensors) {
+            self.add(&name, dtype, &shape);
+        }
+        self
     }
 
     pub fn with(mut self, name: &str, dtype: &'static str, shape: &[u64]) -> Self {
@@ -194,5 +202,5 @@ pub fn report(files: &[(String, Vec<u8>)], root: Root) -> Report {
         scan.begin_file(index).expect("a file");
         scan.push(bytes).expect("sound payload");
     }
-    inspect::report("model", &inventory, Pack::Binary, Some(&scan.finish().expect("a sound artifact")))
+    inspect::report("model", &inventory, Rules::Binary, Some(&scan.finish().expect("a sound artifact")))
 }

@@ -1,7 +1,7 @@
 //! A proxy's JSON artifact: what its report states without a run.
 
 use bitgauge_core::container::ContainerKind;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::contract::proxy::{Teacher, default_submission, inspect};
 use bitgauge_core::report::{Outcome, Report};
 use bitgauge_core::scan::{Digest, Sha256};
@@ -11,8 +11,8 @@ fn artifact() -> String {
     default_submission(&Teacher::default(), "binary").to_canonical()
 }
 
-fn read(text: &str, pack: Pack) -> Report {
-    inspect("artifact.json", text.as_bytes(), pack).expect("a report")
+fn read(text: &str, rules: Rules) -> Report {
+    inspect("artifact.json", text.as_bytes(), rules).expect("a report")
 }
 
 fn outcomes(report: &Report) -> Vec<(&str, Outcome)> {
@@ -22,9 +22,9 @@ fn outcomes(report: &Report) -> Vec<(&str, Outcome)> {
 #[test]
 fn the_report_says_what_was_read_and_by_which_limits() {
     let text = artifact();
-    for pack in [Pack::Binary, Pack::Ternary] {
-        let report = read(&text, pack);
-        assert_eq!(report.pack, pack);
+    for rules in [Rules::Binary, Rules::Ternary] {
+        let report = read(&text, rules);
+        assert_eq!(report.pack, rules);
         assert_eq!(report.artifact.kind, ContainerKind::Json);
         assert_eq!(report.artifact.name, "artifact.json");
         assert_eq!(report.artifact.size_bytes, text.len() as u64);
@@ -40,10 +40,10 @@ fn a_second_basis_fails_the_size_alone() {
     let last = ("quality_floor", Outcome::NotRun);
     let ids = ["loadable", "high_precision_fraction", "parameter_count", "compressed_size"];
     let all_pass: Vec<_> = ids.map(passed).into_iter().chain([last]).collect();
-    assert_eq!(outcomes(&read(&text, Pack::Binary)), all_pass);
+    assert_eq!(outcomes(&read(&text, Rules::Binary)), all_pass);
 
     let text = text.replace("{\"high_precision", "{\"binary_basis_count\":2,\"high_precision");
-    let report = read(&text, Pack::Binary);
+    let report = read(&text, Rules::Binary);
     let found: Vec<_> = report.gates.iter().map(|gate| gate.outcome).collect();
     let (pass, fail) = (Outcome::Pass, Outcome::Fail);
     assert_eq!(found, [pass, pass, pass, fail, Outcome::NotRun], "{:?}", outcomes(&report));
@@ -63,7 +63,7 @@ fn without_rescue_a_matrix_is_signs_alone() {
     let mut rows = text.split("\"high_precision_fraction\":");
     let first = rows.next().expect("text before the first row").to_owned();
     let text = rows.fold(first, |text, row| text + "\"high_precision_fraction\":" + &zero(row));
-    let report = read(&text, Pack::Binary);
+    let report = read(&text, Rules::Binary);
     for weight in &report.weights {
         assert_eq!((weight.form.as_str(), weight.rescue_parameters), ("1-bit", 0), "{}", weight.name);
         let scale = 1;

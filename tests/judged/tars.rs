@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use bitgauge_core::container::{Artifact, Packing, Root, TarStream};
+use bitgauge_core::container::{Artifact, Compressor, Root, TarStream};
 use bitgauge_core::{ErrorKind, Rejection, Result, limits};
 
 use crate::model::{open, safetensors};
@@ -165,7 +165,7 @@ fn long_names_and_records_have_caps() {
 fn streamed(plain: &[u8]) -> Result<Artifact> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     writer.write_all(plain).expect("room");
-    let mut tar = TarStream::new("m.tar.gz", Packing::Gzip)?;
+    let mut tar = TarStream::new("m.tar.gz", Compressor::Gzip)?;
     tar.push(&writer.finish().expect("room"))?;
     tar.finish()
 }

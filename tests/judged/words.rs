@@ -1,6 +1,6 @@
 //! Words and identifiers that outputs carry.
 
-use bitgauge_core::container::Packing;
+use bitgauge_core::container::Compressor;
 use bitgauge_core::report::compare::Reason;
 
 #[test]
@@ -16,7 +16,17 @@ fn reasons_have_stable_identifiers_and_words() {
         (Reason::NoneEligible, "none-eligible", "neither is eligible"),
         (Reason::OtherLimits, "other-limits", "they were held against the limits of different packs"),
         (Reason::NotJudged, "not-judged", "not every gate has run"),
-        (Reason::NoPerplexity, "no-perplexity", "no perplexity is known of both"),
+        (
+            Reason::NoPerplexity,
+            "no-perplexity",
+            "at least one has no measured perplexity: run `bitgauge eval A --documents D --report a.json`, the same for \
+             B, and compare the reports",
+        ),
+        (
+            Reason::OtherLengths(256, 512),
+            "other-documents",
+            "the documents were cut differently: at 256 and 512 tokens",
+        ),
         (Reason::OtherDocuments, "other-documents", "the perplexities are of different documents"),
         (
             Reason::SmallerWithinBand,
@@ -25,13 +35,15 @@ fn reasons_have_stable_identifiers_and_words() {
         ),
     ];
     for (reason, id, words) in expected {
-        assert_eq!((reason.id(), reason.words()), (id, words));
+        assert_eq!((reason.id(), &*reason.words()), (id, words));
     }
 }
 
 #[test]
 fn compressions_have_names() {
-    for (packing, name) in [(Packing::Gzip, "gzip"), (Packing::Bzip2, "bzip2"), (Packing::Xz, "xz")] {
-        assert_eq!((packing.name(), packing.is_read_here()), (name, true));
+    for (compressor, name) in
+        [(Compressor::Gzip, "gzip"), (Compressor::Bzip2, "bzip2"), (Compressor::Xz, "xz")]
+    {
+        assert_eq!((compressor.name(), compressor.is_read_here()), (name, true));
     }
 }

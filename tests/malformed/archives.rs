@@ -39,7 +39,8 @@ fn a_valid_archive_opens() {
     let member = &artifact.members[1];
     assert_eq!(bytes[member.offset as usize..][..file.len()], file);
     assert_eq!(artifact.tensors[0].offset, file.len() as u64 - 7);
-    assert_eq!(artifact.header_bytes, [(1, file.len() as u64 - 7)]);
+    assert_eq!(artifact.members[0].header, None);
+    assert_eq!(member.header.as_ref().map(|header| header.bytes), Some(file.len() as u64 - 7));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! GGUF files: what is read from a good one, each fault, every truncation and every damaged byte.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Outcome;
@@ -71,7 +71,7 @@ fn a_good_file_is_judged_and_tokenizes() {
     let artifact = open_file("m.gguf", &bytes).unwrap();
     let inventory = Inventory::of(&artifact).unwrap();
     assert!(inventory.missing.is_empty() && inventory.unknown.is_empty() && inventory.misshapen.is_empty());
-    let report = inspect::report("m.gguf", &inventory, Pack::Binary, None);
+    let report = inspect::report("m.gguf", &inventory, Rules::Binary, None);
     let bucket_bits: u64 = report.accounting.buckets.iter().map(|entry| entry.bits).sum();
     assert_eq!(bucket_bits, 8 * bytes.len() as u64);
     assert_eq!(report.accounting.binary_parameters, 5 * 128 + 5 * 128 * 128);
@@ -188,7 +188,7 @@ fn judge(bytes: Vec<u8>) -> Result<()> {
     let mut source = Source::from_bytes("m.gguf", bytes)?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact)?;
-    let report = inspect::report("m.gguf", &inventory, Pack::Binary, None);
+    let report = inspect::report("m.gguf", &inventory, Rules::Binary, None);
     let bucket_bits: u64 = report.accounting.buckets.iter().map(|entry| entry.bits).sum();
     assert_eq!(bucket_bits, 8 * artifact.size_bytes, "the buckets do not add up");
     own_tokenizer(&mut source).map(drop)

@@ -1,24 +1,24 @@
 //! Hashes of tensors, and metadata, as a report repeats them.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::limits;
 use bitgauge_core::report::Report;
-use bitgauge_core::scan::{RangeHashes, Scan};
+use bitgauge_core::scan::{Left, RangeHashes, Scan};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Random, Store, open_file, open_folder, safetensors, tar, zip};
+use crate::support::{Store, bytes, open_file, open_folder, safetensors, tar, zip};
 
 const CONFIG: &[u8] = br#"{"model_type": "other"}"#;
 
 /// Tensors of odd lengths, an empty one among them and one at the end; and their bytes by name.
 fn weights() -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
-    let mut random = Random(3);
+    let mut random = fastrand::Rng::with_seed(3);
     let tensors: Vec<(String, Vec<u8>)> = [1, 70_001, 0, 513, 4_096, 0]
         .iter()
         .enumerate()
-        .map(|(i, len)| (format!("t{i}"), random.bytes(*len)))
+        .map(|(i, len)| (format!("t{i}"), bytes(&mut random, *len)))
         .collect();
     let mut offset = 0;
     let entries: Vec<String> = (tensors.iter())
@@ -41,7 +41,7 @@ fn report(bytes: &[u8], hash_tensors: bool, piece: usize) -> Report {
     }
     scan.begin_file(0).expect("a file");
     bytes.chunks(piece).for_each(|piece| scan.push(piece).expect("sound bytes"));
-    inspect::report("m", &inventory, Pack::Binary, Some(&scan.finish().expect("a whole file")))
+    inspect::report("m", &inventory, Rules::Binary, Some(&scan.finish().expect("a whole file")))
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn others_may_hash_what_is_stored_as_it_is() {
         let mut whole = Scan::new(&inventory);
         let mut scan = Scan::new(&inventory);
         let ranges = scan.leave_hashes(&[bytes.len() as u64]);
-        assert_eq!([ranges[0].len(), ranges[1].len()], [left, 1]);
-        let mut others = ranges.map(RangeHashes::new);
+        assert_eq!((ranges.members.len(), ranges.file), (left, Some((0, bytes.len() as u64))));
+        let mut others = [ranges.members, ranges.file.into_iter().collect()].map(RangeHashes::new);
         for scan in [&mut scan, &mut whole] {
             scan.begin_file(0).expect("a file");
         }
@@ -97,8 +97,10 @@ fn others_may_hash_what_is_stored_as_it_is() {
         }
         let [mut findings, whole] = [scan, whole].map(|scan| scan.finish().expect("a whole file"));
         assert_ne!(findings, whole);
-        assert!(findings.clone().complete([vec![String::new(); left + 1], Vec::new()]).is_err());
-        findings.complete(others.map(RangeHashes::finish)).expect("all hashes");
+        let too_many = Left { members: vec![String::new(); left + 1], file: None };
+        assert!(findings.clone().complete(too_many).is_err());
+        let [members, file] = others.map(RangeHashes::finish);
+        findings.complete(Left { members, file: file.into_iter().next() }).expect("all hashes");
         assert_eq!(findings, whole);
     }
 }
@@ -110,9 +112,9 @@ fn ranges_of_a_folder_run_through_its_files() {
     let artifact = open_folder(&files).expect("an artifact");
     let inventory = Inventory::of(&artifact).expect("an inventory");
     let lengths = files.map(|(_, bytes)| bytes.len() as u64);
-    let [members, file] = Scan::new(&inventory).leave_hashes(&lengths);
-    assert_eq!(members, [(0, lengths[0]), (lengths[0], lengths[0] + lengths[1])]);
-    assert!(file.is_empty());
+    let ranges = Scan::new(&inventory).leave_hashes(&lengths);
+    let members = vec![(0, lengths[0]), (lengths[0], lengths[0] + lengths[1])];
+    assert_eq!(ranges, Left { members, file: None });
 }
 
 #[test]

@@ -5,18 +5,15 @@ use std::fs;
 use bitgauge_core::ErrorKind::{Checksum, Io, TooLarge};
 use native_eval::Source;
 
-use crate::support::{
-    CENTRAL, LOCAL, Random, Store, assert_fault, headers, open_file, patched, safetensors, zip,
-};
+use crate::support::{CENTRAL, LOCAL, Store, assert_fault, headers, open_file, patched, safetensors, zip};
 
 const CONFIG: &[u8] = br#"{"model_type":"qwen3"}"#;
 
 /// Twelve tensors of 200 kB, of which every byte differs from place to place; and their bytes.
 fn weights() -> (Vec<u8>, Vec<Vec<u8>>) {
-    let mut random = Random(11);
-    let tensors: Vec<Vec<u8>> = (0..12)
-        .map(|_| (0..50_000).flat_map(|_| ((random.next() % 1000) as u32).to_le_bytes()).collect())
-        .collect();
+    let mut random = fastrand::Rng::with_seed(11);
+    let tensors: Vec<Vec<u8>> =
+        (0..12).map(|_| (0..50_000).flat_map(|_| random.u32(..1000).to_le_bytes()).collect()).collect();
     let entries: Vec<String> = (0..12)
         .map(|i| {
             let offsets = [i * 200_000, (i + 1) * 200_000];

@@ -38,21 +38,16 @@ pub fn assert_fault<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, what
     error
 }
 
-/// A small seeded generator (splitmix64), so that test data is neither zeros nor luck.
-pub struct Random(pub u64);
+/// Bytes that are neither zeros nor luck.
+pub fn bytes(random: &mut fastrand::Rng, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    random.fill(&mut bytes);
+    bytes
+}
 
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
+/// `len` bytes of this seed.
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+    bytes(&mut fastrand::Rng::with_seed(seed), len)
 }
 
 /// A safetensors file: this header text, padded like the reference writer does, and these data.
@@ -66,7 +61,7 @@ pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
 /// A valid file of two tensors, `a` U8 [3] and `b` F16 [2, 1], 7 bytes of data.
 pub fn two_tensors() -> Vec<u8> {
     let header = r#"{"b":{"dtype":"F16","shape":[2,1],"data_offsets":[3,7]},"__metadata__":{"format":"pt"},"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}}"#;
-    safetensors(header, &Random(1).bytes(7))
+    safetensors(header, &noise(1, 7))
 }
 
 /// A valid file of one U8 tensor of this name and these bytes.

@@ -6,27 +6,27 @@ use std::io::Write;
 
 use bitgauge_core::ErrorKind::{BadLayout, Checksum, Malformed, TooLarge, Truncated, Unsupported};
 use bitgauge_core::Result;
-use bitgauge_core::container::{Artifact, Packing, TarStream, Unpacker};
+use bitgauge_core::container::{Artifact, Compressor, TarStream, Unpacker};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::scan::{Findings, Scan};
 use native_eval::Source;
 use sha2::{Digest, Sha256};
 
 use crate::support::{
-    Pack, Random, assert_fault, model_tar, open_file, patched, safetensors, tar, two_tensors,
+    Pack, assert_fault, bytes, model_tar, noise, open_file, patched, safetensors, tar, two_tensors,
 };
 
-fn packing(pack: Pack) -> Packing {
+fn compressor(pack: Pack) -> Compressor {
     match pack {
-        Pack::Gzip => Packing::Gzip,
-        Pack::Bzip2 => Packing::Bzip2,
-        Pack::Xz => Packing::Xz,
+        Pack::Gzip => Compressor::Gzip,
+        Pack::Bzip2 => Compressor::Bzip2,
+        Pack::Xz => Compressor::Xz,
     }
 }
 
 /// Pushes a whole file in pieces of this size.
 fn stream(pack: Pack, bytes: &[u8], piece: usize) -> Result<Artifact> {
-    let mut tar = TarStream::new("m.tar", packing(pack))?;
+    let mut tar = TarStream::new("m.tar", compressor(pack))?;
     bytes.chunks(piece).try_for_each(|piece| tar.push(piece))?;
     tar.finish()
 }
@@ -42,13 +42,13 @@ fn scan(bytes: &[u8], piece: usize) -> Result<Findings> {
 }
 
 fn structure(artifact: &Artifact) -> impl PartialEq + std::fmt::Debug {
-    let Artifact { members, model_dir, config, tensors, header_bytes, .. } = artifact.clone();
-    (members, model_dir, config, tensors, header_bytes)
+    let Artifact { members, model_dir, config, tensors, .. } = artifact.clone();
+    (members, model_dir, config, tensors)
 }
 
 /// A model whose headers and JSON are longer than what is read ahead, between files that are passed over.
 fn large_tar() -> Vec<u8> {
-    let mut random = Random(5);
+    let mut random = fastrand::Rng::with_seed(5);
     let tensors: Vec<String> = (0..3_000)
         .map(|i| {
             format!(
@@ -58,14 +58,14 @@ fn large_tar() -> Vec<u8> {
             )
         })
         .collect();
-    let weights = safetensors(&format!("{{{}}}", tensors.join(",")), &random.bytes(21_000));
+    let weights = safetensors(&format!("{{{}}}", tensors.join(",")), &bytes(&mut random, 21_000));
     let config = format!(r#"{{"model_type": "other", "comment": "{}"}}"#, "x".repeat(200_000));
     tar(&[
-        ("model/README.md", &random.bytes(300_000)),
+        ("model/README.md", &bytes(&mut random, 300_000)),
         ("model/model.safetensors", &weights),
         ("model/empty.safetensors.txt", b""),
         ("model/config.json", config.as_bytes()),
-        ("model/tokenizer.json", &random.bytes(70_001)),
+        ("model/tokenizer.json", &bytes(&mut random, 70_001)),
     ])
 }
 
@@ -79,8 +79,8 @@ fn a_compressed_tar_has_the_structure_and_the_hashes_of_the_plain_one() {
             let artifact = open_file("m.tar", &packed).unwrap();
             assert_eq!(structure(&artifact), structure(&right), "{pack:?}");
             assert_eq!(artifact.size_bytes, packed.len() as u64);
-            let how = artifact.packed.expect("a compressed tar");
-            assert_eq!((how.packing, how.unpacked_bytes), (packing(pack), plain.len() as u64));
+            let how = artifact.compressed.expect("a compressed tar");
+            assert_eq!((how.compressor, how.unpacked_bytes), (compressor(pack), plain.len() as u64));
             for piece in [1, 7, 511, 4096, 1 << 20] {
                 assert_eq!(
                     structure(&stream(pack, &packed, piece).unwrap()),
@@ -224,7 +224,7 @@ fn bombs_are_refused_before_they_unpack() {
         let bomb = pack.pack(&with_zeros);
         assert!(bomb.len() < 50_000, "{pack:?}: {}", bomb.len());
         assert_fault(open_file("m", &bomb), TooLarge, "unpacks to too much");
-        let mut unpacker = Unpacker::new(packing(pack)).unwrap();
+        let mut unpacker = Unpacker::new(compressor(pack)).unwrap();
         let mut largest = 0;
         let pushed = unpacker.push(&bomb, &mut |piece| {
             largest = largest.max(piece.len());
@@ -241,7 +241,7 @@ fn bombs_are_refused_before_they_unpack() {
 fn what_is_kept_is_capped() {
     let big = vec![b' '; (4 << 20) + 1];
     for pack in [Pack::Gzip, Pack::Xz] {
-        let packed = pack.pack(&tar(&[("config.json", &big), ("x.bin", &Random(3).bytes(1 << 20))]));
+        let packed = pack.pack(&tar(&[("config.json", &big), ("x.bin", &noise(3, 1 << 20))]));
         let error = assert_fault(open_file("m", &packed), TooLarge, "the file is too long");
         assert_eq!(error.place, "m: config.json");
     }

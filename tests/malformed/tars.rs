@@ -6,7 +6,7 @@ use bitgauge_core::{ErrorKind, Result};
 use native_eval::Source;
 use proptest::prelude::*;
 
-use crate::support::{Random, Store, assert_fault, model_tar, open_file, patched, tar, two_tensors, zip};
+use crate::support::{Store, assert_fault, bytes, model_tar, open_file, patched, tar, two_tensors, zip};
 
 const BLOCK: usize = 512;
 
@@ -66,7 +66,7 @@ fn fault(bytes: &[u8], kind: ErrorKind, what: &str) {
 fn a_valid_tar_opens() {
     let bytes = model_tar();
     let artifact = open_file("m.tar", &bytes).unwrap();
-    assert_eq!((artifact.kind, artifact.packed), (ContainerKind::Tar, None));
+    assert_eq!((artifact.kind, artifact.compressed), (ContainerKind::Tar, None));
     assert_eq!(artifact.size_bytes, bytes.len() as u64);
     assert_eq!(artifact.model_dir.as_deref(), Some(""));
     assert_eq!(names(&bytes).unwrap()[0], ("config.json".into(), 512, 52));
@@ -252,13 +252,13 @@ proptest! {
         let names: Vec<&String> = files.keys().collect();
         prop_assume!(!names.iter().any(|a| names.iter().any(|b| b.starts_with(&format!("{a}/")))));
         prop_assume!(!names.iter().any(|name| name.len() > 250));
-        let mut random = Random(seed);
+        let mut random = fastrand::Rng::with_seed(seed);
         let mut builder = ::tar::Builder::new(Vec::new());
         for (name, len) in &files {
             let mut header = if gnu { ::tar::Header::new_gnu() } else { ::tar::Header::new_ustar() };
             header.set_size(*len as u64);
             header.set_entry_type(::tar::EntryType::Regular);
-            let bytes = random.bytes(*len);
+            let bytes = bytes(&mut random, *len);
             // What does not fit into a ustar header is no case.
             if builder.append_data(&mut header, name, &bytes[..]).is_err() {
                 return Ok(());

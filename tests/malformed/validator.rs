@@ -8,8 +8,8 @@ use bitgauge_core::{Error, ErrorKind};
 use native_eval::Source;
 
 use crate::support::{
-    CENTRAL, LOCAL, Pack, Random, Store, headers, model_tar, model_zip, one_tensor, patched, tar,
-    two_tensors, zip,
+    CENTRAL, LOCAL, Pack, Store, headers, model_tar, model_zip, noise, one_tensor, patched, tar, two_tensors,
+    zip,
 };
 
 const NO_ARCHIVE: &str = "submission artifact must be a Hugging Face model directory, .zip, or tar archive";
@@ -102,7 +102,7 @@ fn what_is_no_archive_is_rejected_in_the_validators_words() {
     let json = br#"{"artifact_type": "something", "numbers": [1, 2, 3]}"#;
     let long = json.repeat(20);
     let gguf = [b"GGUF\x03\0\0\0", &[0; 600][..]].concat();
-    for bytes in [&b""[..], b"x", json, &long, &two_tensors(), &gguf, &Random(3).bytes(5_000)] {
+    for bytes in [&b""[..], b"x", json, &long, &two_tensors(), &gguf, &noise(3, 5_000)] {
         rejected(bytes, NO_ARCHIVE);
     }
     for pack in Pack::ALL {
@@ -147,9 +147,9 @@ fn what_pythons_readers_may_take_is_never_rejected() {
     let comment = [&tensors[..], b"PK\x05\x06", &[0; 18], b"and more"].concat();
     not_judged(&comment, "taken for a zip");
     // The two formats older than xz.
-    let lzma = [&[0x5d, 0, 0, 0x80, 0][..], &[0xff; 8], &Random(4).bytes(900)].concat();
+    let lzma = [&[0x5d, 0, 0, 0x80, 0][..], &[0xff; 8], &noise(4, 900)].concat();
     not_judged(&lzma, "no artifact that can be read");
-    not_judged(&[b"LZIP\x01", &Random(4).bytes(900)[..]].concat(), "no artifact that can be read");
+    not_judged(&[b"LZIP\x01", &noise(4, 900)[..]].concat(), "no artifact that can be read");
     // A header whose checksum Python reads, and this reader does not.
     let plain = tar(&[("config.json", b"{}")]);
     let spelled = patched(&plain, &[(148, b"0o"), (257, b"v7v7v7v7")]);
@@ -158,7 +158,7 @@ fn what_pythons_readers_may_take_is_never_rejected() {
 
 #[test]
 fn whatever_is_damaged_no_command_takes_more_than_another() {
-    let mut random = Random(17);
+    let mut random = fastrand::Rng::with_seed(17);
     let files =
         [("config.json", &br#"{"model_type": "other"}"#[..]), ("w.safetensors", &one_tensor("w", b"123"))];
     let packed = Pack::Gzip.pack(&tar(&files));
@@ -166,8 +166,8 @@ fn whatever_is_damaged_no_command_takes_more_than_another() {
     let (mut taken, mut refused) = (0, 0);
     for round in 0..600 {
         let mut bytes = wholes[round % wholes.len()].clone();
-        let at = random.next() as usize % bytes.len();
-        bytes[at] ^= 1 << (random.next() % 8);
+        let at = random.usize(..bytes.len());
+        bytes[at] ^= 1 << random.u8(..8);
         let (plain, twin) = open(&bytes);
         match (plain, twin) {
             (Ok(_), Ok(_)) => taken += 1,

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use bitgauge_core::container::{Root, Window, fetch_and_open};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::contract::proxy::inspect as inspect_json;
 use bitgauge_core::contract::python::Json;
 use bitgauge_core::inspect::report;
@@ -92,7 +92,7 @@ fn judge(name: &str, bytes: &[u8]) {
     scan.begin_file(0).unwrap();
     bytes.chunks(1 << 20).for_each(|piece| scan.push(piece).unwrap());
     let findings = scan.finish().unwrap();
-    report(name, &inventory, Pack::Binary, Some(&findings));
+    report(name, &inventory, Rules::Binary, Some(&findings));
 }
 
 /// Bytes held at most for each byte of the file, which is not among them.
@@ -112,7 +112,7 @@ fn the_longest_headers_take_a_bounded_multiple_of_their_bytes() {
         let bytes = shape.bytes(shape.most() / 16);
         let (held, asked) = measure(|| match shape.is_json() {
             true => {
-                let report = inspect_json("a.json", &bytes, Pack::Binary).unwrap();
+                let report = inspect_json("a.json", &bytes, Rules::Binary).unwrap();
                 assert!(report.weights.is_empty());
             }
             false => judge(shape.name(), &bytes),

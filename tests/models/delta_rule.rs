@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bitgauge_core::{Dense, Matrix, Values};
 use conformance::{Device, Tally, compare, golden_ops, on_device};
-use native_eval::{Backend, BackendError, DeltaRule, Task};
+use native_eval::{Backend, BackendError, Batch, DeltaRule, Task};
 use safetensors::SafeTensors;
 
 /// Absolute bound on the outputs, which are below 1: a hundred roundings.
@@ -89,12 +89,13 @@ impl Task for Golden {
 impl Golden {
     fn outputs<B: Backend>(&self, backend: &mut B) -> Result<Vec<f32>, BackendError> {
         let (shape, tokens) = (self.shape, self.decay.len() / self.shape.value_heads);
-        let ids = backend.upload_indices(&(0..tokens as u32).collect::<Vec<_>>())?;
+        let ids: Vec<u32> = (0..tokens as u32).collect();
+        let batch = backend.upload_batch(&Batch::of([&ids[..]]))?;
         let mut put = |values: &[f32], cols: usize| {
             let values = Values::F32(values.to_vec());
             let table = backend.upload_matrix(Matrix::Dense(Dense { rows: tokens, cols, values }))?;
             let mut buffer = backend.buffer(tokens, cols)?;
-            backend.embed(&table, &ids, &mut buffer)?;
+            backend.embed(&table, &batch, &mut buffer)?;
             Ok::<_, BackendError>(buffer)
         };
         let mut mixed = put(&self.mixed, shape.mixed_width())?;
@@ -102,7 +103,7 @@ impl Golden {
         let beta = put(&self.beta, shape.value_heads)?;
         let mut out = backend.buffer(tokens, shape.value_width())?;
         backend.l2_norm(&mut mixed, 2 * shape.key_heads, shape.key_dim, EPS)?;
-        backend.delta_rule(&mixed, &decay, &beta, &ids, shape, &mut out)?;
+        backend.delta_rule(&mixed, &decay, &beta, &batch, shape, &mut out)?;
         backend.read(&out)
     }
 }

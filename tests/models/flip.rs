@@ -9,8 +9,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::Form;
 use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::Form;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::Presence;
 use conformance::copy_folder;

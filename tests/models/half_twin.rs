@@ -2,7 +2,7 @@
 
 use bitgauge_core::{Dense, Matrix, Values};
 use half::f16;
-use native_eval::{Attention, Backend, BackendError, DeltaRule};
+use native_eval::{Attention, Backend, BackendError, Batch, DeltaRule};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -36,9 +36,10 @@ impl<B: Backend> HalfTwin<B> {
         let scaled = self.inner.read(&x.inner)?.into_iter().map(|x| x * self.scale).collect::<Vec<_>>();
         let values = Values::F32(round(&scaled).into_iter().map(|x| x / self.scale).collect());
         let table = self.inner.upload_matrix(Matrix::Dense(Dense { rows, cols, values }))?;
-        let ids = self.inner.upload_indices(&(0..rows as u32).collect::<Vec<_>>())?;
+        let ids: Vec<u32> = (0..rows as u32).collect();
+        let batch = self.inner.upload_batch(&Batch::of([&ids[..]]))?;
         let mut out = self.inner.buffer(rows, cols)?;
-        self.inner.embed(&table, &ids, &mut out)?;
+        self.inner.embed(&table, &batch, &mut out)?;
         Ok(out)
     }
 }
@@ -51,7 +52,7 @@ impl<B: Backend> Backend for HalfTwin<B> {
     type Buffer = Rows<B>;
     type Matrix = Weights<B>;
     type Vector = B::Vector;
-    type Indices = B::Indices;
+    type Batch = B::Batch;
 
     fn describe(&self) -> String {
         self.inner.describe()
@@ -75,16 +76,16 @@ impl<B: Backend> Backend for HalfTwin<B> {
         self.inner.upload_vector(values)
     }
 
-    fn upload_indices(&mut self, values: &[u32]) -> Result<B::Indices> {
-        self.inner.upload_indices(values)
+    fn upload_batch(&mut self, batch: &Batch) -> Result<B::Batch> {
+        self.inner.upload_batch(batch)
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<Rows<B>> {
         Ok(Rows { inner: self.inner.buffer(rows, cols)?, shape: [rows, cols] })
     }
 
-    fn embed(&mut self, table: &Weights<B>, ids: &B::Indices, out: &mut Rows<B>) -> Result<()> {
-        self.inner.embed(&table.stored, ids, &mut out.inner)
+    fn embed(&mut self, table: &Weights<B>, batch: &B::Batch, out: &mut Rows<B>) -> Result<()> {
+        self.inner.embed(&table.stored, batch, &mut out.inner)
     }
 
     fn rms_norm(&mut self, x: &Rows<B>, weight: &B::Vector, eps: f32, out: &mut Rows<B>) -> Result<()> {
@@ -103,11 +104,11 @@ impl<B: Backend> Backend for HalfTwin<B> {
     fn rotary(
         &mut self,
         x: &mut Rows<B>,
-        positions: &B::Indices,
+        batch: &B::Batch,
         frequencies: &B::Vector,
         head_dim: usize,
     ) -> Result<()> {
-        self.inner.rotary(&mut x.inner, positions, frequencies, head_dim)
+        self.inner.rotary(&mut x.inner, batch, frequencies, head_dim)
     }
 
     fn attention(
@@ -115,15 +116,15 @@ impl<B: Backend> Backend for HalfTwin<B> {
         q: &Rows<B>,
         k: &Rows<B>,
         v: &Rows<B>,
-        positions: &B::Indices,
+        batch: &B::Batch,
         shape: Attention,
         out: &mut Rows<B>,
     ) -> Result<()> {
         if !self.rounds_attention {
-            return self.inner.attention(&q.inner, &k.inner, &v.inner, positions, shape, &mut out.inner);
+            return self.inner.attention(&q.inner, &k.inner, &v.inner, batch, shape, &mut out.inner);
         }
         let (q, k, v) = (self.rounded(q)?, self.rounded(k)?, self.rounded(v)?);
-        self.inner.attention(&q, &k, &v, positions, shape, &mut out.inner)
+        self.inner.attention(&q, &k, &v, batch, shape, &mut out.inner)
     }
 
     fn swiglu(&mut self, gate: &mut Rows<B>, up: &Rows<B>) -> Result<()> {
@@ -156,10 +157,10 @@ impl<B: Backend> Backend for HalfTwin<B> {
         &mut self,
         x: &Rows<B>,
         weight: &B::Vector,
-        positions: &B::Indices,
+        batch: &B::Batch,
         out: &mut Rows<B>,
     ) -> Result<()> {
-        self.inner.causal_conv(&x.inner, weight, positions, &mut out.inner)
+        self.inner.causal_conv(&x.inner, weight, batch, &mut out.inner)
     }
 
     fn l2_norm(&mut self, x: &mut Rows<B>, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
@@ -181,20 +182,20 @@ impl<B: Backend> Backend for HalfTwin<B> {
         mixed: &Rows<B>,
         decay: &Rows<B>,
         beta: &Rows<B>,
-        positions: &B::Indices,
+        batch: &B::Batch,
         shape: DeltaRule,
         out: &mut Rows<B>,
     ) -> Result<()> {
-        self.inner.delta_rule(&mixed.inner, &decay.inner, &beta.inner, positions, shape, &mut out.inner)
+        self.inner.delta_rule(&mixed.inner, &decay.inner, &beta.inner, batch, shape, &mut out.inner)
     }
 
     fn gated_norm(&mut self, x: &mut Rows<B>, weight: &B::Vector, eps: f32, gate: &Rows<B>) -> Result<()> {
         self.inner.gated_norm(&mut x.inner, weight, eps, &gate.inner)
     }
 
-    fn head_loss(&mut self, x: &Rows<B>, head: &Weights<B>, targets: &B::Indices) -> Result<Vec<f32>> {
+    fn head_loss(&mut self, x: &Rows<B>, head: &Weights<B>, batch: &B::Batch) -> Result<Vec<f32>> {
         let x = self.rounded(x)?;
-        self.inner.head_loss(&x, &head.rounded, targets)
+        self.inner.head_loss(&x, &head.rounded, batch)
     }
 
     fn read(&mut self, x: &Rows<B>) -> Result<Vec<f32>> {

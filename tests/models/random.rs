@@ -1,20 +1,18 @@
 //! Random models, whose losses are those of the f64 backend: what is caught on the golden models must be
 //! caught on any.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use bitgauge_core::model::{Config, Manifest, Presence};
+use conformance::dense::{Tensors, f32_tensor, save, write_random_model};
 use conformance::{Tally, fixtures};
+use fastrand::Rng;
 use native_eval::{Backend, Batch, ReferenceBackend, Task};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 
 use crate::{flipped_weights, half, open_model};
 
 /// Fields of config.json and what they are instead.
 type Sizes = &'static [(&'static str, u64)];
-/// A file's tensors: types, shapes and bytes.
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// Whose config.json, with which sizes instead, and where the random numbers begin.
 const MODELS: [(&str, Sizes, u64); 4] = [
@@ -45,31 +43,15 @@ pub fn cases(tally: &mut Tally) {
 
 /// Writes a model, and its losses as goldens hold them.
 fn write(like: &Path, sizes: Sizes, seed: u64, to: &Path) -> Result<(), String> {
-    let config = std::fs::read_to_string(like.join("config.json")).map_err(|e| e.to_string())?;
-    let mut config: serde_json::Value = serde_json::from_str(&config).map_err(|e| e.to_string())?;
-    for (field, size) in sizes {
-        config[*field] = (*size).into();
-    }
-    let vocabulary = config["vocab_size"].as_u64().ok_or("no vocab_size")? as u32;
-    let is_tied = config["tie_word_embeddings"] == true;
-    let centre = if config["model_type"] == "qwen3_5_text" { 0.0 } else { 1.0 };
-    let mut random = Random(seed);
-    let bytes = config.to_string();
-    let parsed = Config::parse(bytes.as_bytes()).map_err(|e| e.to_string())?;
-    let manifest = Manifest::new(parsed.architecture()).ok_or("no manifest")?;
-    let stored = manifest.tensors().iter().filter(|tensor| tensor.presence == Presence::Required);
-    let tensors = stored.map(|tensor| {
+    let mut random = Rng::with_seed(seed);
+    let config = write_random_model(like, to, sizes, |config, tensor| {
+        let is_tied = config["tie_word_embeddings"] == true;
+        let centre = if config["model_type"] == "qwen3_5_text" { 0.0 } else { 1.0 };
         let width = tensor.shape.last().copied().unwrap_or(1);
-        let value = |_| value(&tensor.name, width, (is_tied, centre), &mut random);
-        let values: Vec<f32> = (0..tensor.elements()).map(value).collect();
-        let shape = tensor.shape.iter().map(|&dim| dim as usize).collect();
-        (tensor.name.clone(), (Dtype::F32, shape, floats(&values)))
-    });
-    let tensors: Tensors = tensors.collect();
-    std::fs::write(to.join("config.json"), bytes).map_err(|e| e.to_string())?;
-    save(&to.join("model.safetensors"), &tensors)?;
-
-    let ids: Vec<u32> = (0..LENGTHS.len() * TOKENS).map(|_| random.next() % vocabulary).collect();
+        value(&tensor.name, width, (is_tied, centre), &mut random)
+    })?;
+    let vocabulary = config["vocab_size"].as_u64().ok_or("no vocab_size")? as u32;
+    let ids: Vec<u32> = (0..LENGTHS.len() * TOKENS).map(|_| random.u32(..vocabulary)).collect();
     let mask = LENGTHS.iter().flat_map(|&length| (0..TOKENS).map(move |t| u32::from(t < length)));
     let nll = Reference { folder: to, ids: &ids }.run(&mut ReferenceBackend)?;
     let words = |words: Vec<u32>| {
@@ -79,46 +61,33 @@ fn write(like: &Path, sizes: Sizes, seed: u64, to: &Path) -> Result<(), String> 
     let golden = Tensors::from([
         ("s33.attention_mask".to_owned(), words(mask.collect())),
         ("s33.input_ids".to_owned(), words(ids)),
-        ("s33.nll".to_owned(), (Dtype::F32, vec![LENGTHS.len(), TOKENS - 1], floats(&nll))),
+        ("s33.nll".to_owned(), f32_tensor(&[LENGTHS.len(), TOKENS - 1], &nll)),
     ]);
     save(&to.join("golden.safetensors"), &golden)
 }
 
 /// A value of a tensor whose rows are `width` long: matrices that keep the size of what they multiply, norms
 /// about their centre.
-fn value(name: &str, width: u64, (is_tied, centre): (bool, f32), random: &mut Random) -> f32 {
+fn value(name: &str, width: u64, (is_tied, centre): (bool, f32), random: &mut Rng) -> f32 {
     let scale = 1.0 / (width as f32).sqrt();
     let ends = |end: &str| name.ends_with(end);
     if ends("A_log") {
-        random.uniform() * 6.0 - 4.0
+        random.f32() * 6.0 - 4.0
     } else if ends("dt_bias") {
-        random.normal()
+        normal(random)
     } else if ends("conv1d.weight") {
-        0.5 * random.normal()
+        0.5 * normal(random)
     } else if ends("linear_attn.norm.weight") {
-        1.0 + 0.3 * random.normal()
+        1.0 + 0.3 * normal(random)
     } else if name.contains("norm") {
-        centre + 0.3 * random.normal()
+        centre + 0.3 * normal(random)
     } else if ends("embed_tokens.weight") && !is_tied {
-        random.normal()
+        normal(random)
     } else if ends("embed_tokens.weight") || ends("lm_head.weight") {
-        2.0 * scale * random.normal()
+        2.0 * scale * normal(random)
     } else {
-        scale * random.normal()
+        scale * normal(random)
     }
-}
-
-fn floats(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-fn save(to: &Path, tensors: &Tensors) -> Result<(), String> {
-    let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
-        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| e.to_string())?;
-        Ok((name.clone(), view))
-    });
-    let views: Vec<_> = views.collect::<Result<_, String>>()?;
-    safetensors::serialize_to_file(views, None, to).map_err(|e| e.to_string())
 }
 
 /// The losses of both documents, 0 where there is none, `[2, TOKENS - 1]`.
@@ -147,22 +116,7 @@ impl Task for Reference<'_> {
     }
 }
 
-/// A linear congruential generator (Knuth's MMIX constants).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as u32
-    }
-
-    /// Between 0 and 1.
-    fn uniform(&mut self) -> f32 {
-        self.next() as f32 / (1_u32 << 31) as f32
-    }
-
-    /// About normal: twelve uniform numbers have the variance 1.
-    fn normal(&mut self) -> f32 {
-        (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0
-    }
+/// About normal: twelve uniform numbers have the variance 1.
+fn normal(random: &mut Rng) -> f32 {
+    (0..12).map(|_| random.f32()).sum::<f32>() - 6.0
 }

@@ -1,6 +1,6 @@
 //! The demo's report, as the command makes it.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
@@ -17,5 +17,5 @@ pub fn report() -> Report {
     let mut scan = Scan::new(&inventory);
     scan.begin_file(0).expect("the demo");
     source.stream_file(0, &mut |bytes| scan.push(bytes)).expect("the demo");
-    inspect::report("model.zip", &inventory, Pack::Binary, Some(&scan.finish().expect("the demo")))
+    inspect::report("model.zip", &inventory, Rules::Binary, Some(&scan.finish().expect("the demo")))
 }

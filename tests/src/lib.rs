@@ -3,6 +3,7 @@
 
 mod compare;
 pub mod demo;
+pub mod dense;
 pub mod largest;
 mod models;
 mod tally;

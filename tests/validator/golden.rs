@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::contract::Config;
+use bitgauge_core::contract::RuleSet;
 use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::python::{Raised, Value};
 
@@ -81,8 +81,8 @@ pub fn text<'v>(value: &'v Value, key: &str) -> Result<&'v str, String> {
 }
 
 /// The config of a case's input.
-pub fn config(input: &Value) -> Result<Config, String> {
-    Config::from_json(field(input, "config")?).map_err(|e| e.to_string())
+pub fn config(input: &Value) -> Result<RuleSet, String> {
+    RuleSet::from_json(field(input, "config")?).map_err(|e| e.to_string())
 }
 
 /// Holds a result against `{"ok": value}` or `{"error": {"type", "message"}}`.

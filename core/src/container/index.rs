@@ -53,7 +53,7 @@ impl ShardIndex {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Missing, "weight shards are missing")
-            .expected(format!("{} shards", shards.len()), format!("no {}", list(&missing)))
+            .expected_found(format!("{} shards", shards.len()), format!("no {}", list(&missing)))
             .hint("put the missing files beside the index, or write the model again"))
     }
 
@@ -70,12 +70,12 @@ impl ShardIndex {
         let missing: Vec<_> = promised.difference(&found).collect();
         if !missing.is_empty() {
             return Err(Error::new(ErrorKind::Missing, "tensors of the index are not in their shards")
-                .expected(show(missing), "shards without them"));
+                .expected_found(show(missing), "shards without them"));
         }
         let unknown: Vec<_> = found.difference(&promised).collect();
         if !unknown.is_empty() {
             return Err(Error::new(ErrorKind::Malformed, "shards hold tensors that the index does not name")
-                .expected("each tensor in weight_map", show(unknown)));
+                .expected_found("each tensor in weight_map", show(unknown)));
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ pub(super) fn utf8<'t>(what: &str, text: &'t [u8], start: u64) -> Result<&'t str
     str::from_utf8(text).map_err(|error| {
         Error::new(ErrorKind::Malformed, what)
             .at(start + error.valid_up_to() as u64)
-            .expected("UTF-8", "other bytes")
+            .expected_found("UTF-8", "other bytes")
     })
 }
 
@@ -59,5 +59,5 @@ pub(super) fn utf8<'t>(what: &str, text: &'t [u8], start: u64) -> Result<&'t str
 pub(super) fn error(what: &str, expected: &str, text: &[u8], start: u64, error: &serde_json::Error) -> Error {
     let lines_before = text.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
     let offset = lines_before.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1);
-    Error::new(ErrorKind::Malformed, what).at(start + offset as u64).expected(expected, error)
+    Error::new(ErrorKind::Malformed, what).at(start + offset as u64).expected_found(expected, error)
 }

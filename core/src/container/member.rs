@@ -29,7 +29,7 @@ pub(super) fn prefix<'w>(window: &'w Window, member: &Member, len: u64) -> Resul
         return Err(fail(
             Error::new(ErrorKind::Truncated, "the file ends too early")
                 .at(member.bytes)
-                .expected(format!("{len} bytes"), member.bytes),
+                .expected_found(format!("{len} bytes"), member.bytes),
         ));
     }
     if member.compression == Compression::Stored {
@@ -78,7 +78,7 @@ fn inflate_prefix(input: &[u8], member: &Member, len: u64) -> Result<Option<Vec<
 pub(super) fn whole<'w>(window: &'w Window, member: &Member, cap: u64) -> Result<Cow<'w, [u8]>, Pause> {
     if member.bytes > cap {
         let error = Error::new(ErrorKind::TooLarge, "the file is too long")
-            .expected(format!("at most {cap} bytes"), member.bytes);
+            .expected_found(format!("at most {cap} bytes"), member.bytes);
         return Err(place(window, member, error).into());
     }
     let bytes = prefix(window, member, member.bytes)?;
@@ -90,14 +90,13 @@ pub(super) fn whole<'w>(window: &'w Window, member: &Member, cap: u64) -> Result
 
 impl Member {
     /// Compares the CRC-32 of the member's bytes with the one that the archive recorded, if any.
+    ///
+    /// # Errors
+    /// They differ.
     pub fn check_crc32(&self, found: u32) -> Result<()> {
-        match self.crc32 {
-            Some(expected) if expected != found => {
-                Err(Error::new(ErrorKind::Checksum, "the member's checksum does not match its bytes")
-                    .expected(format!("CRC-32 {expected:#010x}"), format!("{found:#010x}"))
-                    .hint("the archive is damaged: copy or pack it again"))
-            }
-            _ => Ok(()),
-        }
+        let Some(recorded) = self.crc32.filter(|&recorded| recorded != found) else { return Ok(()) };
+        Err(Error::new(ErrorKind::Checksum, "the archive's checksum does not match the member's bytes")
+            .expected_found(format!("CRC-32 {recorded:08x}"), format!("{found:08x}"))
+            .hint("the archive is damaged: copy or pack it again"))
     }
 }

@@ -6,6 +6,7 @@
 //! can simply read, [`fetch_and_open`] does the asking and feeding. A compressed tar has no ranges: there
 //! [`Pause::Unpack`] says to push all of the file through [`TarStream`].
 
+mod compressed;
 mod deflate;
 mod gguf;
 mod index;
@@ -14,41 +15,44 @@ mod member;
 mod model;
 pub(crate) mod names;
 mod open;
-mod packed;
 mod safetensors;
 mod tar;
 mod window;
 mod zip;
 
+pub use compressed::{Compressor, TarStream, Unpacker};
 pub use deflate::{Inflater, Progress};
 pub use gguf::Metadata as GgufMetadata;
 pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
-pub use packed::{Packing, TarStream, Unpacker};
-pub use window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
+pub use window::{Need, Pause, READ_AHEAD_BYTES, Window};
 
-use crate::json::names;
-use crate::report::MetadataEntry;
+use serde::Serialize;
+
+use crate::json::{fields, names};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
-/// What kind of thing the artifact is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ContainerKind {
-    #[default]
-    Folder,
-    Zip,
-    Safetensors,
-    Gguf,
-    Tar,
-    /// A proxy's artifact, which holds no model.
-    Json,
+names! {
+    /// What kind of thing the artifact is. Links hold the place of each, so new ones are appended.
+    #[allow(missing_docs, reason = "the names say it")]
+    pub enum ContainerKind {
+        #[default]
+        Folder = "folder",
+        Zip = "zip",
+        Safetensors = "safetensors",
+        Gguf = "gguf",
+        Tar = "tar",
+        /// A proxy's artifact, which holds no model.
+        Json = "json",
+    }
 }
 
+/// Number of a file as the caller listed it.
+pub type FileId = usize;
+
 /// How a member's bytes are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Compression {
@@ -73,13 +77,34 @@ pub struct Member {
     pub compression: Compression,
     /// CRC-32 recorded by the archive.
     pub crc32: Option<u32>,
+    /// What it begins with, if it is a file of tensors of the model.
+    pub header: Option<MemberHeader>,
+}
+
+/// The header of a safetensors or GGUF file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberHeader {
+    /// Bytes of a safetensors header, its 8-byte length included; of a GGUF file all that is not tensors.
+    pub bytes: u64,
+    /// The `__metadata__` of a safetensors header in its order, what is over the caps left out.
+    pub metadata: Vec<MetadataEntry>,
+}
+
+fields! {
+    /// A key of a safetensors file's metadata.
+    #[derive(Eq)]
+    #[allow(missing_docs, reason = "the names say it")]
+    pub struct MetadataEntry {
+        pub key: String,
+        pub value: String,
+    }
 }
 
 /// How a tar is compressed as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packed {
+pub struct Compressed {
     /// By what.
-    pub packing: Packing,
+    pub compressor: Compressor,
     /// Length of the tar itself.
     pub unpacked_bytes: u64,
 }
@@ -107,7 +132,7 @@ pub struct Artifact {
     /// Folder, zip, tar, bare safetensors or GGUF.
     pub kind: ContainerKind,
     /// For a compressed tar, how it is compressed. Its members lie in the tar that it unpacks to.
-    pub packed: Option<Packed>,
+    pub compressed: Option<Compressed>,
     /// What the validator counts: the archive's length, or the sum of a folder's files.
     pub size_bytes: u64,
     /// Every file, in storage order.
@@ -122,20 +147,21 @@ pub struct Artifact {
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).
     pub tensors: Vec<TensorEntry>,
-    /// Bytes of safetensors headers, their 8-byte lengths included, per member that has one, ascending. For a GGUF
-    /// file all that is not tensors.
-    pub header_bytes: Vec<(usize, u64)>,
-    /// The metadata of safetensors headers, per member that has any, ascending.
-    pub metadata: Vec<(usize, Vec<MetadataEntry>)>,
 }
 
 impl Artifact {
-    /// The bytes of config.json, or the error that says where it was looked for.
+    /// The bytes of config.json.
+    ///
+    /// # Errors
+    /// There is none; says where it was looked for.
     pub fn expect_config(&self) -> Result<&[u8]> {
         self.config.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Missing, "there is no config.json")
                 .within("config.json")
-                .expected("a config.json beside the weights", format!("{} other files", self.members.len()))
+                .expected_found(
+                    "a config.json beside the weights",
+                    format!("{} other files", self.members.len()),
+                )
                 .hint("give the whole model folder, or a zip or tar of it")
         })
     }
@@ -146,12 +172,3 @@ impl Artifact {
         self.members.iter().position(|m| names::folder(&m.name) == folder && names::base(&m.name) == name)
     }
 }
-
-names!(ContainerKind {
-    Folder = "folder",
-    Zip = "zip",
-    Safetensors = "safetensors",
-    Gguf = "gguf",
-    Tar = "tar",
-    Json = "json"
-});

@@ -26,15 +26,13 @@ pub(super) fn read(
 ) -> Result<Artifact, Pause> {
     let mut artifact = Artifact {
         kind,
-        packed: None,
+        compressed: None,
         size_bytes,
         members,
         model_dir: None,
         config: None,
         gguf: None,
         tensors: Vec::new(),
-        header_bytes: Vec::new(),
-        metadata: Vec::new(),
     };
     if kind == ContainerKind::Safetensors {
         read_headers(window, &mut artifact, &[0])?;
@@ -68,6 +66,9 @@ pub(super) fn read(
 /// The root comes first. Then its folders, all of them before any folder below; then the same below
 /// each of them in turn, in whatever order the file system lists them. Where that order would decide,
 /// the artifact is refused.
+///
+/// # Errors
+/// The order of the file system would decide.
 pub fn find_model_dir<'n>(names: impl Iterator<Item = &'n str>) -> Result<Option<String>> {
     let mut folders: Vec<&str> =
         names.filter(|name| names::base(name) == CONFIG).map(names::folder).collect();
@@ -113,7 +114,10 @@ fn child_of<'f>(root: &str, folder: &'f str) -> &'f str {
 fn unclear(first: &str, second: &str) -> Error {
     Error::new(ErrorKind::Malformed, "it is not clear which config.json is the model's")
         .within(format!("{first}/{CONFIG}"))
-        .expected("one config.json that comes first in any listing", format!("{second}/{CONFIG} as well"))
+        .expected_found(
+            "one config.json that comes first in any listing",
+            format!("{second}/{CONFIG} as well"),
+        )
         .hint("leave one model in the artifact")
 }
 
@@ -135,32 +139,28 @@ fn read_ahead(window: &Window, members: &[Member], which: &[usize]) -> Result<()
 fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> Result<(), Pause> {
     let mut total = 0;
     let lengths = weights.iter().map(|&i| safetensors::header_bytes(window, &artifact.members[i]));
-    for (&i, bytes) in weights.iter().zip(all(window, lengths)?) {
-        let member = &artifact.members[i];
+    let lengths = all(window, lengths)?;
+    let headers = || weights.iter().copied().zip(lengths.iter().copied());
+    for (i, bytes) in headers() {
         total += bytes;
         if total > limits::SAFETENSORS_HEADER_BYTES + safetensors::LENGTH_BYTES {
             let error = Error::new(ErrorKind::TooLarge, "the safetensors headers are too long together")
-                .expected(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), total);
-            return Err(member::place(window, member, error).into());
+                .expected_found(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), total);
+            return Err(member::place(window, &artifact.members[i], error).into());
         }
-        artifact.header_bytes.push((i, bytes));
     }
-    let headers = artifact.header_bytes.iter().map(|(i, bytes)| (&artifact.members[*i], *bytes));
-    let stored = headers.filter(|(member, _)| member.compression == Compression::Stored);
-    window.want(stored.map(|(member, bytes)| member::stored_range(member, bytes)))?;
-    for &(i, bytes) in &artifact.header_bytes {
-        let member = &artifact.members[i];
-        let header = safetensors::read(window, member, i, bytes)?;
-        artifact.tensors.extend(header.tensors);
-        if !header.metadata.is_empty() {
-            artifact.metadata.push((i, header.metadata));
-        }
+    let stored = headers().filter(|&(i, _)| artifact.members[i].compression == Compression::Stored);
+    window.want(stored.map(|(i, bytes)| member::stored_range(&artifact.members[i], bytes)))?;
+    for (i, bytes) in headers() {
+        let (tensors, header) = safetensors::read(window, &artifact.members[i], i, bytes)?;
+        artifact.tensors.extend(tensors);
+        artifact.members[i].header = Some(header);
         if artifact.tensors.len() > limits::TENSORS_COUNT {
-            let error = Error::new(ErrorKind::TooLarge, "too many tensors").expected(
+            let error = Error::new(ErrorKind::TooLarge, "too many tensors").expected_found(
                 format!("at most {}", limits::TENSORS_COUNT),
                 format!("{} so far", artifact.tensors.len()),
             );
-            return Err(member::place(window, member, error).into());
+            return Err(member::place(window, &artifact.members[i], error).into());
         }
     }
     check_unique(window, artifact)
@@ -189,7 +189,7 @@ fn check_unique(window: &Window, artifact: &Artifact) -> Result<(), Pause> {
             let error = Error::new(ErrorKind::Malformed, "a tensor is stored in two files")
                 .within(tensor.name.escape_debug())
                 .at(tensor.offset)
-                .expected("each tensor once", format!("it is in {} too", artifact.members[first].name))
+                .expected_found("each tensor once", format!("it is in {} too", artifact.members[first].name))
                 .hint("leave only one set of weights in the folder");
             return Err(member::place(window, &artifact.members[tensor.member], error).into());
         }

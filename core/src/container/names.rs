@@ -22,7 +22,7 @@ pub(super) fn check(name: &str) -> Result<()> {
     };
     Err(Error::new(ErrorKind::BadName, "an unsafe member name")
         .within(name.escape_debug())
-        .expected("a relative path of plain components", fault))
+        .expected_found("a relative path of plain components", fault))
 }
 
 /// Refuses a name that would be unpacked outside the archive's folder, as the validator does. `stored` is the name
@@ -33,7 +33,7 @@ pub(super) fn check_stays(stored: &str) -> Result<()> {
     }
     Err(Error::new(ErrorKind::BadName, "an unsafe member name")
         .within(stored.escape_debug())
-        .expected("a relative path of plain components", "the path leaves the archive's folder")
+        .expected_found("a relative path of plain components", "the path leaves the archive's folder")
         .rejected_as(Rejection::UnsafePath(stored.to_owned())))
 }
 
@@ -66,13 +66,16 @@ pub(super) fn check_all<'n>(names: impl Iterator<Item = (&'n str, bool)>) -> Res
         if name == next {
             return Err(Error::new(ErrorKind::BadName, "a member name occurs twice")
                 .within(next.escape_debug())
-                .expected("each name once", "two members of this name"));
+                .expected_found("each name once", "two members of this name"));
         }
         let below = next.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
         if below && !is_folder {
             return Err(Error::new(ErrorKind::BadName, "a file is used as a folder")
                 .within(name.escape_debug())
-                .expected("a file or a folder of this name", format!("a file, and the member {next:?}")));
+                .expected_found(
+                    "a file or a folder of this name",
+                    format!("a file, and the member {next:?}"),
+                ));
         }
     }
     Ok(())

@@ -2,8 +2,8 @@
 
 use super::window::{Need, Pause, Window};
 use super::{
-    Artifact, Compression, ContainerKind, Member, Packing, TarStream, gguf, model, names, safetensors, tar,
-    zip,
+    Artifact, Compression, Compressor, ContainerKind, Member, TarStream, gguf, model, names, safetensors,
+    tar, zip,
 };
 use crate::{Error, ErrorKind, Rejection, Result, limits, order};
 
@@ -20,14 +20,17 @@ pub enum Root {
 ///
 /// Needs more bytes a few times before it is done; feed them and call it again. A single file is
 /// told by its contents, not by its name: a zip by its end record, otherwise a tar by its first header, GGUF and
-/// compressed tars by their first bytes, safetensors by its header. The model is in the folder of the config.json that is nearest to the root; without any
-/// it is in the root.
+/// compressed tars by their first bytes, safetensors by its header. The model is in the folder of the config.json that is
+/// nearest to the root; without any it is in the root.
+///
+/// # Errors
+/// [`Pause::Need`] and [`Pause::Unpack`] where more is to be fed; otherwise what is wrong with the artifact.
 pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
     let size_bytes = window.files().iter().try_fold(0_u64, |sum, (_, len)| sum.checked_add(*len));
     let Some(size_bytes) = size_bytes else {
         return Err(Error::new(ErrorKind::TooLarge, "the files are too long together")
             .within("the artifact")
-            .expected("less than 2^64 bytes", "more")
+            .expected_found("less than 2^64 bytes", "more")
             .into());
     };
     let (kind, members) = match root {
@@ -40,6 +43,9 @@ pub fn open(window: &Window, root: Root) -> Result<Artifact, Pause> {
 }
 
 /// [`open`] for a caller that can read any range at once: `fetch` gives exactly the bytes asked for.
+///
+/// # Errors
+/// What is wrong with the artifact, and what `fetch` fails with.
 pub fn fetch_and_open(
     window: &mut Window,
     root: Root,
@@ -49,7 +55,7 @@ pub fn fetch_and_open(
         let needs = match open(window, root) {
             Ok(artifact) => return Ok(artifact),
             Err(Pause::Failed(error)) => return Err(error),
-            Err(Pause::Unpack(packing)) => return unpack_and_open(window, packing, &mut fetch),
+            Err(Pause::Unpack(compressor)) => return unpack_and_open(window, compressor, &mut fetch),
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
@@ -72,18 +78,18 @@ fn fetch_exactly(
     Err(Error::new(ErrorKind::Truncated, "the file gave other bytes than asked for")
         .within(window.name(need.file))
         .at(need.offset)
-        .expected(format!("{} bytes", need.len), bytes.len()))
+        .expected_found(format!("{} bytes", need.len), bytes.len()))
 }
 
 /// Reads the structure of a compressed tar, the only file of the window.
 fn unpack_and_open(
     window: &Window,
-    packing: Packing,
+    compressor: Compressor,
     fetch: &mut dyn FnMut(Need) -> Result<Vec<u8>>,
 ) -> Result<Artifact> {
     /// Bytes fetched at a time.
     const PIECE_BYTES: u64 = 1 << 20;
-    let mut tar = TarStream::new(window.name(0), packing)?;
+    let mut tar = TarStream::new(window.name(0), compressor)?;
     let mut offset = 0;
     while offset < window.len(0) {
         let len = PIECE_BYTES.min(window.len(0) - offset);
@@ -99,7 +105,7 @@ fn folder(window: &Window) -> Result<Vec<Member>> {
     if files.len() as u64 > limits::MEMBERS_COUNT {
         return Err(Error::new(ErrorKind::TooLarge, "the folder has too many files")
             .within("the artifact")
-            .expected(format!("at most {}", limits::MEMBERS_COUNT), files.len()));
+            .expected_found(format!("at most {}", limits::MEMBERS_COUNT), files.len()));
     }
     files.iter().try_for_each(|(name, _)| names::check(name))?;
     names::check_all(files.iter().map(|(name, _)| (name.as_str(), false)))?;
@@ -114,7 +120,7 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
     let [(name, len)] = window.files() else {
         return Err(Error::new(ErrorKind::Missing, "not a single file")
             .within("the artifact")
-            .expected("one file", format!("{} files", window.files().len()))
+            .expected_found("one file", format!("{} files", window.files().len()))
             .into());
     };
     if let Some(members) = zip::members(window, 0)? {
@@ -131,15 +137,18 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
     if safetensors::looks_like(first) {
         return Ok((ContainerKind::Safetensors, vec![whole_file(0, name, *len)]));
     }
-    if let Some(packing) = Packing::of(first) {
-        return Err(Pause::Unpack(packing));
+    if let Some(compressor) = Compressor::of(first) {
+        return Err(Pause::Unpack(compressor));
     }
     let error = if *len <= safetensors::LENGTH_BYTES {
         Error::new(ErrorKind::Truncated, "the file is too short to be an artifact")
-            .expected("more than 8 bytes", len)
+            .expected_found("more than 8 bytes", len)
     } else {
         Error::new(ErrorKind::Unsupported, "the file is no artifact that can be read")
-            .expected("a model folder, a zip or tar of one, a safetensors or a GGUF file", describe(first))
+            .expected_found(
+                "a model folder, a zip or tar of one, a safetensors or a GGUF file",
+                describe(first),
+            )
             .hint("give the model folder itself, or a zip or tar of it")
     };
     Err(Pause::from(error.at(0).within(name)).rejected_as(rejection(window)))
@@ -180,6 +189,7 @@ fn whole_file(file: usize, name: &str, len: u64) -> Member {
         bytes: len,
         compression: Compression::Stored,
         crc32: None,
+        header: None,
     }
 }
 

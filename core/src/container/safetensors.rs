@@ -13,8 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::json::{self, Pairs};
 use super::member::{place, prefix};
 use super::window::{Pause, Window};
-use super::{Member, TensorEntry};
-use crate::report::MetadataEntry;
+use super::{Member, MemberHeader, MetadataEntry, TensorEntry};
 use crate::{Dtype, Error, ErrorKind, Result, limits, memory, order};
 
 /// Bytes of the header's length.
@@ -36,9 +35,9 @@ pub(super) fn header_bytes(window: &Window, member: &Member) -> Result<u64, Paus
     let length = length.as_ref().try_into().map_or(0, u64::from_le_bytes);
     let fault = if length > limits::SAFETENSORS_HEADER_BYTES {
         Error::new(ErrorKind::TooLarge, "the safetensors header is too long")
-            .expected(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), length)
+            .expected_found(format!("at most {} bytes", limits::SAFETENSORS_HEADER_BYTES), length)
     } else if length > member.bytes - LENGTH_BYTES {
-        Error::new(ErrorKind::Truncated, "the safetensors header is cut off").expected(
+        Error::new(ErrorKind::Truncated, "the safetensors header is cut off").expected_found(
             format!("{length} bytes of header"),
             format!("{} bytes to the end of the file", member.bytes - LENGTH_BYTES),
         )
@@ -48,25 +47,18 @@ pub(super) fn header_bytes(window: &Window, member: &Member) -> Result<u64, Paus
     Err(place(window, member, fault.at(0).hint("the file was cut off, or is not safetensors")).into())
 }
 
-/// What a header says.
-pub(super) struct Contents {
-    /// In storage order.
-    pub tensors: Vec<TensorEntry>,
-    /// In the header's order, what is over the caps left out.
-    pub metadata: Vec<MetadataEntry>,
-}
-
-/// Reads the header of `member`, which is number `index`.
+/// Reads the header of `member`, which is number `index`: its tensors in storage order, and what it says about itself.
 pub(super) fn read(
     window: &Window,
     member: &Member,
     index: usize,
     header_bytes: u64,
-) -> Result<Contents, Pause> {
+) -> Result<(Vec<TensorEntry>, MemberHeader), Pause> {
     let header = prefix(window, member, header_bytes)?;
     let text = header.get(LENGTH_BYTES as usize..).unwrap_or_default();
-    let contents = parse(text, member.bytes - header_bytes, index);
-    Ok(contents.map_err(|error| place(window, member, error))?)
+    let parsed = parse(text, member.bytes - header_bytes, index);
+    let (tensors, metadata) = parsed.map_err(|error| place(window, member, error))?;
+    Ok((tensors, MemberHeader { bytes: header_bytes, metadata }))
 }
 
 #[derive(Deserialize)]
@@ -78,20 +70,20 @@ struct Info<'t> {
 }
 
 /// The tensors of a header, and its metadata.
-struct Header<'t>(Vec<(String, Info<'t>)>, Vec<MetadataEntry>);
+struct Entries<'t>(Vec<(String, Info<'t>)>, Vec<MetadataEntry>);
 
-impl<'de> Deserialize<'de> for Header<'de> {
+impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct HeaderVisitor;
+        struct EntriesVisitor;
 
-        impl<'de> Visitor<'de> for HeaderVisitor {
-            type Value = Header<'de>;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of tensors")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
                 let (mut tensors, mut metadata) = (Vec::new(), Vec::new());
                 let mut seen = 0;
                 while let Some(key) = map.next_key::<String>()? {
@@ -108,11 +100,11 @@ impl<'de> Deserialize<'de> for Header<'de> {
                 }
                 let names = tensors.iter().map(|(name, _): &(String, Info)| name.as_str());
                 json::check_unique(names.chain(std::iter::repeat_n(METADATA, seen)))?;
-                Ok(Header(tensors, metadata))
+                Ok(Entries(tensors, metadata))
             }
         }
 
-        deserializer.deserialize_map(HeaderVisitor)
+        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 
@@ -135,23 +127,23 @@ fn capped(pairs: Vec<(String, String)>) -> Vec<MetadataEntry> {
 }
 
 /// Parses the header `text` of a file with `data_bytes` bytes behind it.
-fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
+fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<(Vec<TensorEntry>, Vec<MetadataEntry>)> {
     if text.first() != Some(&b'{') {
         return Err(Error::new(ErrorKind::Malformed, "the safetensors header is no JSON object")
             .at(LENGTH_BYTES)
-            .expected("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
+            .expected_found("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
     }
     memory::require(text.len() as u64 * PARSED_FACTOR, "a safetensors header")?;
     let what = "the safetensors header is damaged";
     let characters = json::utf8(what, text, LENGTH_BYTES)?;
-    let Header(mut infos, metadata) = serde_json::from_str(characters).map_err(|error| {
+    let Entries(mut infos, metadata) = serde_json::from_str(characters).map_err(|error| {
         let expected = "an object of {dtype, shape, data_offsets}, each tensor once";
         json::error(what, expected, text, LENGTH_BYTES, &error)
     })?;
     if infos.len() > limits::TENSORS_COUNT {
         return Err(Error::new(ErrorKind::TooLarge, "too many tensors")
             .at(LENGTH_BYTES)
-            .expected(format!("at most {}", limits::TENSORS_COUNT), infos.len()));
+            .expected_found(format!("at most {}", limits::TENSORS_COUNT), infos.len()));
     }
     order::sort_by(&mut infos, |a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
     let data = LENGTH_BYTES + text.len() as u64;
@@ -167,9 +159,9 @@ fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<Contents> {
     if position != data_bytes {
         return Err(Error::new(ErrorKind::BadLayout, "bytes follow the last tensor")
             .at(data + position)
-            .expected(format!("{position} bytes of tensors"), format!("{data_bytes} bytes")));
+            .expected_found(format!("{position} bytes of tensors"), format!("{data_bytes} bytes")));
     }
-    Ok(Contents { tensors: entries, metadata })
+    Ok((entries, metadata))
 }
 
 /// Checks one tensor that must begin at `position` of the data; gives its type and length.
@@ -177,11 +169,11 @@ fn check_tensor(info: &Info, position: u64, data_bytes: u64) -> Result<(Dtype, u
     let dtype = Dtype::from_name(&info.dtype).ok_or_else(|| {
         let names: Vec<&str> = Dtype::NAMES.iter().map(|(name, _)| *name).collect();
         Error::new(ErrorKind::Unsupported, "an unknown data type")
-            .expected(format!("one of {}", names.join(", ")), format!("{:?}", info.dtype))
+            .expected_found(format!("one of {}", names.join(", ")), format!("{:?}", info.dtype))
     })?;
     if info.shape.len() > limits::TENSOR_DIMENSIONS {
         return Err(Error::new(ErrorKind::TooLarge, "a tensor has too many dimensions")
-            .expected(format!("at most {}", limits::TENSOR_DIMENSIONS), info.shape.len()));
+            .expected_found(format!("at most {}", limits::TENSOR_DIMENSIONS), info.shape.len()));
     }
     let (begin, end) = info.data_offsets;
     if begin != position || end < begin {
@@ -193,19 +185,20 @@ fn check_tensor(info: &Info, position: u64, data_bytes: u64) -> Result<(Dtype, u
             "the tensor overlaps the one in front"
         };
         return Err(Error::new(ErrorKind::BadLayout, what)
-            .expected(format!("offsets from {position} on"), format!("[{begin}, {end}]")));
+            .expected_found(format!("offsets from {position} on"), format!("[{begin}, {end}]")));
     }
     if end > data_bytes {
         return Err(Error::new(ErrorKind::Truncated, "the tensor lies past the end of the file")
-            .expected(format!("data up to offset {end}"), format!("{data_bytes} bytes of data"))
+            .expected_found(format!("data up to offset {end}"), format!("{data_bytes} bytes of data"))
             .hint("the file was cut off: copy it again"));
     }
     let elements = info.shape.iter().try_fold(1_u64, |product, dim| product.checked_mul(*dim));
     if elements.and_then(|elements| elements.checked_mul(dtype.bytes())) != Some(end - begin) {
-        return Err(Error::new(ErrorKind::WrongShape, "a tensor's shape contradicts its length").expected(
-            format!("{:?} elements of {} bytes", info.shape, dtype.bytes()),
-            format!("{} bytes", end - begin),
-        ));
+        return Err(Error::new(ErrorKind::WrongShape, "a tensor's shape contradicts its length")
+            .expected_found(
+                format!("{:?} elements of {} bytes", info.shape, dtype.bytes()),
+                format!("{} bytes", end - begin),
+            ));
     }
     Ok((dtype, end - begin))
 }

@@ -3,12 +3,9 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::Packing;
 use super::tar::Walker;
+use super::{Compressor, FileId};
 use crate::{Error, ErrorKind, Rejection, memory};
-
-/// Number of a file as the caller listed it.
-pub type FileId = usize;
 
 /// Shortest range that [`Window::get`] asks for where the file is long enough: a round trip costs
 /// more than its bytes.
@@ -37,7 +34,7 @@ pub enum Pause {
     Need(Vec<Need>),
     /// The file is a tar, compressed like this: push all of it through a [`super::TarStream`], which gives the
     /// structure in the parser's stead.
-    Unpack(Packing),
+    Unpack(Compressor),
     /// The input is faulty.
     Failed(Error),
 }
@@ -135,6 +132,7 @@ impl Window {
 
     /// `len` bytes at `offset` of `file`.
     ///
+    /// # Errors
     /// A range past the file's end is a truncated input; the error has no place yet, the caller
     /// knows what it was reading. A range not fed yet is a need, of [`READ_AHEAD_BYTES`] or more so
     /// that what follows is there too.
@@ -156,6 +154,9 @@ impl Window {
 
     /// Makes sure that all of these ranges are known, or stops once for all that are not: many
     /// scattered ranges then cost one round trip and one restart of the parser.
+    ///
+    /// # Errors
+    /// As [`Window::get`].
     pub fn want(&self, ranges: impl IntoIterator<Item = Need>) -> Result<(), Pause> {
         let mut missing = Vec::new();
         for need in ranges {
@@ -183,7 +184,7 @@ impl Window {
         if need.offset.checked_add(need.len).is_some_and(|end| end <= size) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Truncated, "the file ends too early").at(need.offset).expected(
+        Err(Error::new(ErrorKind::Truncated, "the file ends too early").at(need.offset).expected_found(
             format!("{} bytes at offset {}", need.len, need.offset),
             format!("a file of {size} bytes"),
         ))

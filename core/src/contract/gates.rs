@@ -1,7 +1,7 @@
 //! The gates, in the validator's order: what the artifact has, what the rule allows, what is left.
 
-use super::Pack;
-use super::config::{Limits, PARAMETER_COUNT_MULTIPLIER, REFERENCE_PARAMETERS};
+use super::Rules;
+use super::rule_set::{Limits, PARAMETER_COUNT_MULTIPLIER, REFERENCE_PARAMETERS};
 use crate::accounting::Accounting;
 use crate::inventory::Inventory;
 use crate::loading;
@@ -20,9 +20,9 @@ pub struct Evidence<'a> {
     pub payload_checked: bool,
 }
 
-/// Judges every gate under the limits of `pack`, in the validator's order.
-pub fn judge(evidence: &Evidence, pack: Pack) -> Vec<Gate> {
-    let limits = &pack.limits();
+/// Judges every gate under the limits of these rules, in the validator's order.
+pub fn judge(evidence: &Evidence, rules: Rules) -> Vec<Gate> {
+    let limits = &rules.limits();
     vec![
         artifact_size(evidence, limits),
         loadable(evidence),

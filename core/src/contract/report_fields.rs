@@ -1,14 +1,14 @@
 //! What the reports of all three modes say alike.
 
 use super::python::{Object, Value, object};
-use super::{Config, Limits, PROXY_MODEL, RESCUE_QUANTIZATION, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
+use super::{Limits, PROXY_MODEL, RESCUE_QUANTIZATION, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP, RuleSet};
 
 /// The metric that ranks.
 pub const METRIC: &str = "heldout_ppl";
 
 /// A report of `fields` and those that every report has.
 pub(super) fn with_pack<const N: usize>(
-    config: &Config,
+    config: &RuleSet,
     limits: &Limits,
     fields: [(&str, Value); N],
 ) -> Object {
@@ -32,7 +32,7 @@ pub(super) fn with_pack<const N: usize>(
 
 /// A report of `fields`, those that every report has, and those of the proxy's two reports.
 pub(super) fn with_proxy<const N: usize>(
-    config: &Config,
+    config: &RuleSet,
     limits: &Limits,
     fields: [(&str, Value); N],
 ) -> Object {

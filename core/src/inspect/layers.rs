@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::codec::Statistics;
-use crate::inventory::{Inventory, Stored, Weight};
+use crate::format::Statistics;
+use crate::inventory::{Inventory, Stored};
 use crate::model::Role;
 use crate::report::{LayerSummary, Octave, ValueSummary};
 use crate::scan::Findings;
@@ -31,7 +31,7 @@ pub(super) fn summaries(inventory: &Inventory, findings: Option<&Findings>) -> V
             _ => None,
         };
         let sums = layers.entry(layer).or_default();
-        sums.add(weight);
+        sums.add(&weight.stored);
         if let Some(statistics) = findings.and_then(|f| f.weights.get(index)) {
             sums.statistics.merge(statistics);
         }
@@ -40,21 +40,11 @@ pub(super) fn summaries(inventory: &Inventory, findings: Option<&Findings>) -> V
 }
 
 impl Sums {
-    fn add(&mut self, weight: &Weight) {
-        match &weight.stored {
-            Stored::Packed(layout) => {
-                self.parameters += layout.parameters();
-                self.rescue_parameters += layout.rescue_parameters();
-                self.bits += layout.bits().total();
-                self.signs += layout.bits().sign;
-            }
-            Stored::Plain { dtype, shape } => {
-                let elements: u64 = shape.iter().product();
-                self.parameters += elements;
-                self.bits += dtype.bits(elements);
-            }
-            Stored::Misfit { bits } => self.bits += bits,
-        }
+    fn add(&mut self, stored: &Stored) {
+        self.parameters += stored.parameters();
+        self.rescue_parameters += stored.rescue_parameters();
+        self.bits += stored.bits();
+        self.signs += stored.sign_bits();
     }
 
     fn summary(self, layer: Option<u32>, read: bool) -> LayerSummary {

@@ -171,11 +171,8 @@ mod tests {
 
     #[test]
     fn any_number_is_read_as_rust_reads_it() {
-        let mut state = 1_u64;
-        let mut random = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state >> 11
-        };
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut random = move || rng.u64(..) >> 11;
         for _ in 0..30_000 {
             let float = f64::from_bits(random() << 11 | random() & 0x7ff);
             if float.is_finite() {

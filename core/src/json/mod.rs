@@ -1,8 +1,7 @@
-//! From JSON back to the structs that `serde` wrote.
+//! Structs and enums that are written as JSON and read back: `fields!` and `names!` define each of them once.
 //!
-//! Not by serde's derive: what it generates for reports is a tenth of the browser's page, and the page has a
-//! limit. Here each field costs a name and a pointer. That every field is read is checked by the compiler, that every
-//! name is the one that was written by the tests below.
+//! Serde's derive writes them but does not read them: what it generates to read reports is a tenth of the browser's page,
+//! and the page has a limit. Here each field costs a name and a pointer.
 
 mod decimal;
 mod text;
@@ -118,48 +117,93 @@ pub fn mismatch(wanted: &str, found: &Value) -> String {
     format!(": expected {wanted}, found {found}")
 }
 
-/// Reads a struct by the names of its fields; those behind the `;` may be absent.
+/// Defines a struct, with what writes it (serde) and what reads it. A field marked `= default` may be absent: older
+/// versions did not write it.
 macro_rules! fields {
-    ($type:ident { $($field:ident),* $(; $($late:ident),*)? }) => {
+    (
+        $(#[$attribute:meta])*
+        $vis:vis struct $type:ident {
+            $($(#[$field_attribute:meta])* $field_vis:vis $field:ident: $of:ty $(= $late:ident)?,)*
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+        $vis struct $type {
+            $($(#[$field_attribute])* $field_vis $field: $of,)*
+        }
+
         impl $crate::json::FromJson for $type {
             fn from_json(value: serde_json::Value) -> std::result::Result<Self, String> {
                 let mut read = Self::default();
-                // Without `..`, so that no field is left out.
-                let Self { $($field,)* $($($late,)*)? } = &mut read;
-                let names = &[$((stringify!($field), false),)* $($((stringify!($late), true),)*)?];
-                $crate::json::fill(value, names, &mut [$($field,)* $($($late,)*)?])?;
+                let Self { $($field,)* } = &mut read;
+                let names = &[$((stringify!($field), matches!(concat!($(stringify!($late))?), "default")),)*];
+                $crate::json::fill(value, names, &mut [$($field,)*])?;
                 Ok(read)
             }
         }
     };
 }
 
-/// Reads an enum without fields by the name of each variant.
+/// The last of one or two texts.
+macro_rules! last {
+    ($only:literal) => {
+        $only
+    };
+    ($first:literal $last:literal) => {
+        $last
+    };
+}
+
+/// Defines an enum without fields: its variants, their names in JSON and, where those differ, in words.
 macro_rules! names {
-    ($type:ident { $($variant:ident = $name:literal),* }) => {
-        impl $crate::json::FromJson for $type {
-            fn from_json(value: serde_json::Value) -> std::result::Result<Self, String> {
-                match value.as_str() {
-                    $(Some($name) => Ok(Self::$variant),)*
-                    _ => Err($crate::json::mismatch(concat!("one of" $(, " ", $name)*), &value)),
+    (
+        $(#[$attribute:meta])*
+        $vis:vis enum $type:ident {
+            $($(#[$variant_attribute:meta])* $variant:ident = $name:literal $(: $words:literal)?,)*
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        $vis enum $type {
+            $($(#[$variant_attribute])* $variant,)*
+        }
+
+        impl $type {
+            /// All of them, in the order of their definition.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The name in JSON and options.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The name for people.
+            pub fn words(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $crate::json::last!($name $($words)?),)*
                 }
             }
         }
 
-        #[cfg(test)]
-        #[test]
-        #[allow(non_snake_case, reason = "one test for each type")]
-        fn $type() {
-            $(
-                let written = serde_json::to_value($type::$variant).expect("a name");
-                assert_eq!(written, $name);
-                assert_eq!($crate::json::FromJson::from_json(written), Ok($type::$variant));
-            )*
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl $crate::json::FromJson for $type {
+            fn from_json(value: serde_json::Value) -> std::result::Result<Self, String> {
+                let found = Self::ALL.into_iter().find(|variant| value == variant.name());
+                found.ok_or_else(|| $crate::json::mismatch(concat!("one of" $(, " ", $name)*), &value))
+            }
         }
     };
 }
 
 pub(crate) use fields;
+pub(crate) use last;
 pub(crate) use names;
 
 macro_rules! integers {
@@ -227,17 +271,27 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[derive(Debug, Default, PartialEq, serde::Serialize)]
-    struct Sample {
-        number: u64,
-        change: i64,
-        ratio: f64,
-        name: Option<String>,
-        shapes: Vec<Vec<u32>>,
-        late: Vec<String>,
+    fields! {
+        struct Sample {
+            number: u64,
+            change: i64,
+            late: Vec<String> = default,
+            ratio: f64,
+            name: Option<String>,
+            shapes: Vec<Vec<u32>>,
+        }
     }
 
-    fields!(Sample { number, change, ratio, name, shapes; late });
+    names! {
+        /// Two.
+        enum Pair {
+            /// The one.
+            #[default]
+            First = "first",
+            /// The other.
+            NotFirst = "not-first": "not the first",
+        }
+    }
 
     #[test]
     fn what_was_written_is_read() {
@@ -250,6 +304,17 @@ mod tests {
             late: vec!["b".into()],
         };
         assert_eq!(Sample::from_json(serde_json::to_value(&sample).unwrap()), Ok(sample));
+    }
+
+    #[test]
+    fn a_variant_is_written_and_read_by_its_name() {
+        assert_eq!(Pair::ALL.map(Pair::words), ["first", "not the first"]);
+        assert_eq!(serde_json::to_string(&Pair::ALL).unwrap(), r#"["first","not-first"]"#);
+        assert_eq!(Pair::ALL.map(|pair| Pair::from_json(json!(pair)).unwrap()), Pair::ALL);
+        for other in [json!("NotFirst"), json!("not the first"), json!(0), json!(null)] {
+            let message = format!(": expected one of first not-first, found {other}");
+            assert_eq!(Pair::from_json(other).unwrap_err(), message);
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The model families whose tensors and forward pass are known.
 
+use super::family::{Family, HeadDim};
 use super::fields::Fields;
 use super::rotary::Rotary;
 use crate::{Error, ErrorKind, Result, limits};
 
-/// What config.json describes. Another family is another [`Family`], and what sets it apart in
-/// `manifest` and in the forward pass.
+/// What config.json describes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Architecture {
     /// A decoder of a known family.
@@ -17,18 +17,6 @@ pub enum Architecture {
     },
 }
 
-/// A family of decoders: pre-norm residual blocks of a token mixer and a SwiGLU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// `qwen3`: grouped-query attention with normed queries and keys.
-    Qwen3,
-    /// `qwen3_5`, `qwen3_5_text`: three of four layers are gated DeltaNet, the others gated
-    /// attention; norms are stored as their difference from 1.
-    Qwen35,
-    /// `llama`: grouped-query attention without norms of queries and keys.
-    Llama,
-}
-
 /// What mixes the tokens in a layer. The names are those of the field `layer_types`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerType {
@@ -37,11 +25,6 @@ pub enum LayerType {
     /// Gated DeltaNet.
     LinearAttention,
 }
-
-/// transformers' `Qwen3Config` default for `head_dim`.
-const QWEN3_HEAD_DIM: u64 = 128;
-/// transformers' `Qwen3_5TextConfig` default for `full_attention_interval`.
-const FULL_ATTENTION_INTERVAL: u64 = 4;
 
 /// Sizes of a decoder, from the fields of config.json (or of its `text_config`).
 #[derive(Debug, Clone, PartialEq)]
@@ -105,14 +88,17 @@ impl DeltaNet {
         };
         if !sizes.value_heads.is_multiple_of(sizes.key_heads) {
             return Err(Error::new(ErrorKind::BadValue, "the value heads can't share the key heads evenly")
-                .expected("`linear_num_value_heads` a multiple of `linear_num_key_heads`", {
+                .expected_found("`linear_num_value_heads` a multiple of `linear_num_key_heads`", {
                     format!("{} and {}", sizes.value_heads, sizes.key_heads)
                 }));
         }
         // Every factor is at most 2^24, so the sum fits u64.
         if sizes.mixed_width() > limits::MODEL_DIMENSION {
             return Err(Error::new(ErrorKind::TooLarge, "the linear-attention heads together are too wide")
-                .expected(format!("at most {} channels", limits::MODEL_DIMENSION), sizes.mixed_width()));
+                .expected_found(
+                    format!("at most {} channels", limits::MODEL_DIMENSION),
+                    sizes.mixed_width(),
+                ));
         }
         Ok(sizes)
     }
@@ -142,7 +128,7 @@ impl Decoder {
         let heads = dimension("num_attention_heads")?;
         let hidden = dimension("hidden_size")?;
         let kv_heads = match fields.optional_dimension("num_key_value_heads", limits::MODEL_DIMENSION)? {
-            None if family == Family::Llama => heads,
+            None if family.defaults().kv_heads_of_heads => heads,
             None => return Err(fields.missing("num_key_value_heads", "a positive whole number")),
             Some(kv_heads) => kv_heads,
         };
@@ -159,14 +145,14 @@ impl Decoder {
             head_dim,
             vocabulary: dimension("vocab_size")?,
             attention_bias: fields.flag("attention_bias")?,
-            mlp_bias: family == Family::Llama && fields.flag("mlp_bias")?,
+            mlp_bias: family.defaults().mlp_bias && fields.flag("mlp_bias")?,
             tied: tied.flag("tie_word_embeddings")?,
             rms_norm_eps: fields.positive("rms_norm_eps")?,
             rotary: Rotary::from_fields(family, fields, head_dim)?,
             max_positions: fields.optional_dimension("max_position_embeddings", u64::from(u32::MAX))?,
-            delta_net: match family {
-                Family::Qwen35 => Some(DeltaNet::from_fields(fields)?),
-                Family::Qwen3 | Family::Llama => None,
+            delta_net: match family.defaults().full_attention_interval {
+                Some(_) => Some(DeltaNet::from_fields(fields)?),
+                None => None,
             },
         };
         model.check_heads()?;
@@ -185,25 +171,20 @@ impl Decoder {
 
     /// Whether attention's output is gated: `q_proj` then has a gate beside each query head.
     pub fn output_gate(&self) -> bool {
-        self.family == Family::Qwen35
-    }
-
-    /// Whether queries and keys are normed before the rotary embedding.
-    pub fn query_key_norm(&self) -> bool {
-        self.family != Family::Llama
+        self.family.defaults().output_gate
     }
 
     fn check_heads(&self) -> Result<()> {
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(Error::new(ErrorKind::BadValue, "the query heads can't share the key heads evenly")
-                .expected("`num_attention_heads` a multiple of `num_key_value_heads`", {
+                .expected_found("`num_attention_heads` a multiple of `num_key_value_heads`", {
                     format!("{} and {}", self.heads, self.kv_heads)
                 }));
         }
         let gates = 1 + u64::from(self.output_gate());
         match self.heads.checked_mul(gates * self.head_dim) {
             Some(width) if width <= limits::MODEL_DIMENSION => Ok(()),
-            _ => Err(Error::new(ErrorKind::TooLarge, "the heads together are too wide").expected(
+            _ => Err(Error::new(ErrorKind::TooLarge, "the heads together are too wide").expected_found(
                 format!("`num_attention_heads` * `head_dim` at most {}", limits::MODEL_DIMENSION / gates),
                 format!("{} * {}", self.heads, self.head_dim),
             )),
@@ -213,42 +194,44 @@ impl Decoder {
 
 /// Channels of a head: its own field, or the family's default.
 fn head_dim(family: Family, fields: &Fields<'_>, hidden: u64, heads: u64) -> Result<u64> {
-    match (fields.optional_dimension("head_dim", limits::MODEL_DIMENSION)?, family) {
-        (Some(head_dim), _) => Ok(head_dim),
-        (None, Family::Qwen3) => Ok(QWEN3_HEAD_DIM),
-        (None, Family::Qwen35) => Err(fields.missing("head_dim", "a positive whole number")),
-        (None, Family::Llama) if hidden.is_multiple_of(heads) => Ok(hidden / heads),
-        (None, Family::Llama) => Err(Error::new(
-            ErrorKind::BadValue,
-            "the heads can't share the width evenly",
-        )
-        .expected("`hidden_size` a multiple of `num_attention_heads`", format!("{hidden} and {heads}"))),
+    if let Some(head_dim) = fields.optional_dimension("head_dim", limits::MODEL_DIMENSION)? {
+        return Ok(head_dim);
+    }
+    match family.defaults().head_dim {
+        HeadDim::Fixed(head_dim) => Ok(head_dim),
+        HeadDim::Required => Err(fields.missing("head_dim", "a positive whole number")),
+        HeadDim::SharedWidth if hidden.is_multiple_of(heads) => Ok(hidden / heads),
+        HeadDim::SharedWidth => {
+            Err(Error::new(ErrorKind::BadValue, "the heads can't share the width evenly").expected_found(
+                "`hidden_size` a multiple of `num_attention_heads`",
+                format!("{hidden} and {heads}"),
+            ))
+        }
     }
 }
 
 /// The mixer of each layer: `layer_types`, or every `full_attention_interval`th attention.
 fn layer_types(family: Family, fields: &Fields<'_>) -> Result<Vec<LayerType>> {
     let layers = fields.dimension("num_hidden_layers", limits::LAYERS_COUNT)?;
+    let default_interval = family.defaults().full_attention_interval;
     let Some(listed) = fields.get("layer_types") else {
-        if family != Family::Qwen35 {
+        let Some(default) = default_interval else {
             return Ok(vec![LayerType::FullAttention; layers as usize]);
-        }
+        };
         let interval = fields.optional_dimension("full_attention_interval", limits::LAYERS_COUNT)?;
-        let interval = interval.unwrap_or(FULL_ATTENTION_INTERVAL);
+        let interval = interval.unwrap_or(default);
         let layer_type = |layer: u64| match (layer + 1) % interval {
             0 => LayerType::FullAttention,
             _ => LayerType::LinearAttention,
         };
         return Ok((0..layers).map(layer_type).collect());
     };
-    let (wanted, allowed): (_, &[(&str, LayerType)]) = match family {
-        Family::Qwen35 => (
+    let (wanted, allowed): (_, &[(&str, LayerType)]) = match default_interval {
+        Some(_) => (
             "linear_attention or full_attention in every layer",
             &[("linear_attention", LayerType::LinearAttention), ("full_attention", LayerType::FullAttention)],
         ),
-        Family::Qwen3 | Family::Llama => {
-            ("full_attention in every layer", &[("full_attention", LayerType::FullAttention)])
-        }
+        None => ("full_attention in every layer", &[("full_attention", LayerType::FullAttention)]),
     };
     let bad = |kind, wanted: &str| fields.bad(kind, "layer_types", wanted, listed);
     let list = listed.as_array().ok_or_else(|| bad(ErrorKind::Malformed, "a list"))?;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::arch::{Architecture, Decoder, Family};
+use super::arch::{Architecture, Decoder};
+use super::family::Family;
 use super::fields::Fields;
 use crate::tensor::RESCUE_GROUP;
 use crate::{Error, ErrorKind, Result, json, limits, memory};
@@ -63,30 +64,28 @@ impl Config {
     fn parse_fields(bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > limits::CONFIG_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "the configuration is too long")
-                .expected(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
+                .expected_found(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
         }
         memory::require_tree(bytes, "config.json")?;
         let value = json::parse(bytes).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the configuration is not valid JSON")
-                .expected("a JSON object", error)
+                .expected_found("a JSON object", error)
         })?;
         let Value::Object(map) = &value else {
             return Err(Error::new(ErrorKind::Malformed, "the configuration is not a JSON object")
-                .expected("an object", json_type(&value)));
+                .expected_found("an object", json_type(&value)));
         };
         let fields = Fields::new(map, "");
         let model_type =
             fields.text("model_type")?.ok_or_else(|| fields.missing("model_type", "a string"))?;
         // A model with vision keeps the decoder's fields in an object of their own.
-        let decoder = |family| match (family, fields.object("text_config")?) {
-            (Family::Qwen35, Some(text)) => Decoder::from_fields(family, &text, &fields),
+        let decoder = |family: Family| match fields.object("text_config")? {
+            Some(text) if family.defaults().nested => Decoder::from_fields(family, &text, &fields),
             _ => Decoder::from_fields(family, &fields, &fields),
         };
-        let architecture = match model_type {
-            "qwen3" => Architecture::Decoder(decoder(Family::Qwen3)?),
-            "qwen3_5" | "qwen3_5_text" => Architecture::Decoder(decoder(Family::Qwen35)?),
-            "llama" => Architecture::Decoder(decoder(Family::Llama)?),
-            other => Architecture::Unknown { model_type: other.to_owned() },
+        let architecture = match Family::of_model_type(model_type) {
+            Some(family) => Architecture::Decoder(decoder(family)?),
+            None => Architecture::Unknown { model_type: model_type.to_owned() },
         };
         let quantization = Quantization::from_fields(&fields)?;
         let model_code = match fields.object("auto_map")? {
@@ -102,7 +101,7 @@ impl Config {
     }
 
     /// The settings of the packed format, when that is how the weights are stored.
-    pub fn packed(&self) -> Option<QuantConfig> {
+    pub fn bitpacked(&self) -> Option<QuantConfig> {
         match self.quantization {
             Quantization::Bitpack(config) => Some(config),
             _ => None,

@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
     /// The field is required and absent.
     pub(super) fn missing(&self, name: &str, wanted: &str) -> Error {
         Error::new(ErrorKind::Missing, format!("the field `{}` is missing", self.name(name)))
-            .expected(wanted, "no such field")
+            .expected_found(wanted, "no such field")
     }
 
     /// The field is there and wrong.
@@ -93,7 +93,8 @@ impl<'a> Fields<'a> {
             ErrorKind::Unsupported => "asks for something that is not supported",
             _ => "is out of range",
         };
-        Error::new(kind, format!("the field `{}` {what}", self.name(name))).expected(wanted, brief(found))
+        Error::new(kind, format!("the field `{}` {what}", self.name(name)))
+            .expected_found(wanted, brief(found))
     }
 }
 

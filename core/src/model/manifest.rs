@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::arch::{Architecture, Decoder, DeltaNet, Family, LayerType};
+use super::arch::{Architecture, Decoder, DeltaNet, LayerType};
+use super::family::Family;
 use crate::limits;
 
 /// What a tensor is for.
@@ -172,7 +173,7 @@ impl Manifest {
     pub fn get(&self, name: &str) -> Option<&ExpectedTensor> {
         let find = |name: &str| self.by_name.get(name).map(|&i| &self.tensors[i]);
         let [nested, own] = NESTED;
-        match name.strip_prefix(nested).filter(|_| self.family == Family::Qwen35) {
+        match name.strip_prefix(nested).filter(|_| self.family.defaults().nested) {
             Some(rest) => find(&format!("{own}{rest}")),
             None => find(name),
         }
@@ -180,7 +181,7 @@ impl Manifest {
 
     /// Whether a tensor of this name belongs to what a checkpoint may hold beside the text decoder.
     pub fn is_beside_decoder(&self, name: &str) -> bool {
-        self.family == Family::Qwen35 && BESIDE_DECODER.iter().any(|start| name.starts_with(start))
+        self.family.defaults().nested && BESIDE_DECODER.iter().any(|start| name.starts_with(start))
     }
 
     /// Distinct registered parameters: a tied head counts once, with the embedding.
@@ -237,7 +238,7 @@ fn attention(model: &Decoder) -> Vec<LayerTensor> {
         ("self_attn.k_proj.weight", LayerPart::KProj, vec![kv, hidden]),
         ("self_attn.v_proj.weight", LayerPart::VProj, vec![kv, hidden]),
     ];
-    if model.query_key_norm() {
+    if model.family.defaults().query_key_norm {
         tensors.extend([
             ("self_attn.q_norm.weight", LayerPart::QNorm, vec![d]),
             ("self_attn.k_norm.weight", LayerPart::KNorm, vec![d]),

@@ -6,11 +6,13 @@
 
 mod arch;
 mod config;
+mod family;
 mod fields;
 mod manifest;
 mod rotary;
 
-pub use arch::{Architecture, Decoder, DeltaNet, Family, LayerType};
+pub use arch::{Architecture, Decoder, DeltaNet, LayerType};
 pub use config::{Config, QuantConfig, Quantization};
+pub use family::{Family, FamilyDefaults, HeadDim};
 pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};
 pub use rotary::{Llama3Scaling, Rotary};

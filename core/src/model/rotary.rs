@@ -1,13 +1,8 @@
 //! The rotary embedding's settings, which transformers keeps in four places.
 
-use super::arch::Family;
+use super::family::Family;
 use super::fields::Fields;
 use crate::{Error, ErrorKind, Result};
-
-/// transformers' `LlamaConfig` default for `rope_theta`; Llama 1 and 2 do not state it.
-const LLAMA_THETA: f64 = 10_000.0;
-/// transformers' `Qwen3_5TextConfig` default for `partial_rotary_factor`.
-const QWEN35_PARTIAL_FACTOR: f64 = 0.25;
 
 /// How positions turn the channels of queries and keys.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,27 +35,28 @@ impl Rotary {
     pub(super) fn from_fields(family: Family, fields: &Fields<'_>, head_dim: u64) -> Result<Self> {
         let parameters = fields.object("rope_parameters")?;
         let has = |name| parameters.filter(|rope| rope.get(name).is_some());
-        let theta = match (has("rope_theta"), fields.get("rope_theta"), family) {
+        let defaults = family.defaults();
+        let theta = match (has("rope_theta"), fields.get("rope_theta"), defaults.rope_theta) {
             (Some(rope), ..) => rope.positive("rope_theta")?,
-            (None, None, Family::Llama) => LLAMA_THETA,
+            (None, None, Some(theta)) => theta,
             (None, ..) => fields.positive("rope_theta")?,
         };
         let mut scaling = None;
         for group in [parameters, fields.object("rope_scaling")?].into_iter().flatten() {
             scaling = scaling.or(Llama3Scaling::from_fields(family, &group)?);
         }
-        let channels = match family {
-            Family::Qwen3 | Family::Llama => head_dim,
-            Family::Qwen35 => {
+        let channels = match defaults.partial_rotary_factor {
+            None => head_dim,
+            Some(default) => {
                 let place = has("partial_rotary_factor").unwrap_or(*fields);
-                partial_channels(&place, head_dim)?
+                partial_channels(&place, head_dim, default)?
             }
         };
         if channels.is_multiple_of(2) && channels > 0 {
             return Ok(Self { theta, channels, scaling });
         }
         Err(Error::new(ErrorKind::BadValue, "rotary embedding needs channels in pairs")
-            .expected("an even `head_dim` (times `partial_rotary_factor`)", channels))
+            .expected_found("an even `head_dim` (times `partial_rotary_factor`)", channels))
     }
 
     /// Radians per position of each pair of channels, `[channels / 2]`, in f32 as the models were
@@ -76,9 +72,9 @@ impl Rotary {
     }
 }
 
-fn partial_channels(fields: &Fields<'_>, head_dim: u64) -> Result<u64> {
+fn partial_channels(fields: &Fields<'_>, head_dim: u64, default: f64) -> Result<u64> {
     let name = "partial_rotary_factor";
-    let Some(value) = fields.get(name) else { return Ok((head_dim as f64 * QWEN35_PARTIAL_FACTOR) as u64) };
+    let Some(value) = fields.get(name) else { return Ok((head_dim as f64 * default) as u64) };
     let factor = fields.positive(name)?;
     if factor > 1.0 {
         return Err(fields.bad(ErrorKind::BadValue, name, "at most 1", value));
@@ -90,12 +86,13 @@ impl Llama3Scaling {
     /// The scaling that `rope_parameters` or `rope_scaling` asks for; other kinds than llama3's are
     /// refused, and that one in other families.
     fn from_fields(family: Family, rope: &Fields<'_>) -> Result<Option<Self>> {
-        let wanted = if family == Family::Llama { "default or llama3" } else { "default" };
+        let knows_llama3 = family.defaults().llama3_scaling;
+        let wanted = if knows_llama3 { "default or llama3" } else { "default" };
         // Configurations older than transformers 4.45 call it `type`.
         for name in ["rope_type", "type"] {
             match rope.text(name)? {
                 None | Some("default") => {}
-                Some("llama3") if family == Family::Llama => return Self::read(rope).map(Some),
+                Some("llama3") if knows_llama3 => return Self::read(rope).map(Some),
                 Some(found) => {
                     return Err(rope.bad(ErrorKind::Unsupported, name, wanted, &found.into()));
                 }
@@ -115,7 +112,7 @@ impl Llama3Scaling {
             return Ok(scaling);
         }
         Err(Error::new(ErrorKind::BadValue, "the wavelengths of the rotary scaling are not in order")
-            .expected("`high_freq_factor` above `low_freq_factor`", {
+            .expected_found("`high_freq_factor` above `low_freq_factor`", {
                 format!("{} and {}", scaling.high, scaling.low)
             }))
     }

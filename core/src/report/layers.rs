@@ -1,52 +1,50 @@
 //! Figures by layer.
 
-use serde::Serialize;
-
 use crate::json::fields;
 
-/// The weights of one layer together.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct LayerSummary {
-    /// Number from 0; `None` for the embedding, the final norm and the head.
-    pub layer: Option<u32>,
-    /// Logical parameters.
-    pub parameters: u64,
-    /// Those in rescue rows.
-    pub rescue_parameters: u64,
-    /// Bits stored for them, padding included.
-    pub bits: u64,
-    /// What the values of its binary rows add up to, when they were read.
-    pub values: Option<ValueSummary>,
+fields! {
+    /// The weights of one layer together.
+    pub struct LayerSummary {
+        /// Number from 0; `None` for the embedding, the final norm and the head.
+        pub layer: Option<u32>,
+        /// Logical parameters.
+        pub parameters: u64,
+        /// Those in rescue rows.
+        pub rescue_parameters: u64,
+        /// Bits stored for them, padding included.
+        pub bits: u64,
+        /// What the values of its binary rows add up to, when they were read.
+        pub values: Option<ValueSummary>,
+    }
 }
 
-/// Signs and scales of binary rows.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct ValueSummary {
-    /// Sign bits.
-    pub signs: u64,
-    /// Those that are plus.
-    pub plus: u64,
-    /// Number of scales.
-    pub scales: u64,
-    /// Their mean.
-    pub scale_mean: f64,
-    /// The smallest.
-    pub scale_min: f64,
-    /// The largest.
-    pub scale_max: f64,
-    /// Scales by power of two, in rising order; empty when that is not known.
-    pub octaves: Vec<Octave>,
+fields! {
+    /// Signs and scales of binary rows.
+    pub struct ValueSummary {
+        /// Sign bits.
+        pub signs: u64,
+        /// Those that are plus.
+        pub plus: u64,
+        /// Number of scales.
+        pub scales: u64,
+        /// Their mean.
+        pub scale_mean: f64,
+        /// The smallest.
+        pub scale_min: f64,
+        /// The largest.
+        pub scale_max: f64,
+        /// Scales by power of two, in rising order; empty when that is not known.
+        pub octaves: Vec<Octave>,
+    }
 }
 
-/// Scales between two powers of two.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Octave {
-    /// `e` of the scales in `2^e .. 2^(e + 1)`.
-    pub exponent: i32,
-    /// How many there are.
-    pub scales: u64,
+fields! {
+    /// Scales between two powers of two.
+    #[derive(Copy, Eq)]
+    pub struct Octave {
+        /// `e` of the scales in `2^e .. 2^(e + 1)`.
+        pub exponent: i32,
+        /// How many there are.
+        pub scales: u64,
+    }
 }
-
-fields!(LayerSummary { layer, parameters, rescue_parameters, bits, values });
-fields!(ValueSummary { signs, plus, scales, scale_mean, scale_min, scale_max, octaves });
-fields!(Octave { exponent, scales });

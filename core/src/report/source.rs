@@ -23,11 +23,11 @@ impl SourceUrl {
     pub fn parse(text: &str) -> Result<Self> {
         let refuse = |what: &str, expected: &str| {
             let found = text.chars().take(80).collect::<String>();
-            Err(Error::new(ErrorKind::BadValue, what).expected(expected, format!("{found:?}")))
+            Err(Error::new(ErrorKind::BadValue, what).expected_found(expected, format!("{found:?}")))
         };
         if text.len() > limits::SOURCE_URL_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "the source's address is too long")
-                .expected(format!("at most {} bytes", limits::SOURCE_URL_BYTES), text.len()));
+                .expected_found(format!("at most {} bytes", limits::SOURCE_URL_BYTES), text.len()));
         }
         let Some(rest) = text.strip_prefix(SCHEME) else {
             return refuse("the source's address has another scheme", SCHEME);

@@ -2,9 +2,8 @@
 //!
 //!     inspector-bundle inspector-web.wasm formats.wasm inspector-web/ dist/ [NODE_MODULES]
 //!
-//! What Trunk does from the same `index.html` and `Trunk.toml`, for machines where Trunk would first
-//! have to be compiled: JavaScript for the WebAssembly, names that change with the contents, and the
-//! page that names them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
+//! JavaScript for each WebAssembly module, names that carry a hash of their contents, and the pages and the service
+//! worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -43,23 +42,28 @@ fn bundle(modules: [(&str, &Path); 2], source: &Path, dist: &Path, tools: Option
         fs::remove_dir_all(dist)?;
     }
     fs::create_dir_all(dist)?;
-    let index = fs::read_to_string(source.join("index.html"))?;
-    let mut names = Vec::new();
+    let mut index = fs::read_to_string(source.join("index.html"))?;
     for (name, wasm) in modules {
-        names.push(module(name, wasm, dist, &index, tools)?);
+        let module = module(name, wasm, dist, tools)?;
+        let mark = name.to_uppercase();
+        index = replace_once(&index, &format!("{mark}_JS"), &module.js)?;
+        index = replace_once(&index, &format!("{mark}_WASM"), &module.wasm)?;
     }
-    let (index, copied) = expand(&index, &names)?;
-    fs::write(dist.join("url.html"), page(&index, "url", &[("connect-src 'self'", CONNECT_ANYWHERE)])?)?;
-    fs::write(dist.join("compare.html"), page(&index, "compare", &[])?)?;
+    fs::write(dist.join("compare.html"), page(&index, "compare")?)?;
+    let url = replace_once(&index, "connect-src 'self'", CONNECT_ANYWHERE)?;
+    fs::write(dist.join("url.html"), page(&url, "url")?)?;
     fs::write(dist.join("index.html"), index)?;
-    for file in copied {
-        fs::copy(source.join(&file), dist.join(&file))?;
+    for file in COPIED {
+        fs::copy(source.join(file), dist.join(file))?;
         if let (Some(tools), true) = (tools, file.ends_with(".js") || file.ends_with(".css")) {
-            minify(tools, &dist.join(&file))?;
+            minify(tools, &dist.join(file))?;
         }
     }
     write_offline(source, dist, tools)
 }
+
+/// Files of the page that keep their names.
+const COPIED: [&str; 3] = ["boot.js", "icon.svg", "style.css"];
 
 /// The names of a module's files.
 struct Module {
@@ -68,17 +72,13 @@ struct Module {
 }
 
 /// Writes a module's WebAssembly and the JavaScript that loads it.
-fn module(name: &str, wasm: &Path, dist: &Path, index: &str, tools: Option<&Path>) -> Result<Module> {
+fn module(name: &str, wasm: &Path, dist: &Path, tools: Option<&Path>) -> Result<Module> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(wasm).web(true)?.typescript(false).out_name(name);
     bindgen.generate(dist)?;
     let (script, compiled) = (dist.join(format!("{name}.js")), dist.join(format!("{name}_bg.wasm")));
     if let Some(tools) = tools {
-        run(Command::new(tools.join("wasm-opt"))
-            .args(wasm_opt_arguments(index))
-            .arg(&compiled)
-            .arg("-o")
-            .arg(&compiled))?;
+        run(Command::new(tools.join("wasm-opt")).args(WASM_OPT).arg(&compiled).arg("-o").arg(&compiled))?;
         minify(tools, &script)?;
     }
     Ok(Module { js: with_hash(&script)?, wasm: with_hash(&compiled)? })
@@ -100,17 +100,17 @@ fn run(command: &mut Command) -> Result<()> {
 /// The policy of the page that opens addresses: any host by TLS, and this machine.
 const CONNECT_ANYWHERE: &str = "connect-src 'self' https: http://localhost:* http://127.0.0.1:*";
 
-/// Another page of the same module: index.html with a name in its first tag, and with `changes`.
-fn page(index: &str, name: &str, changes: &[(&str, &str)]) -> Result<String> {
-    let named = format!("<html data-page=\"{name}\" ");
-    let mut page = index.to_owned();
-    for (from, to) in [("<html ", named.as_str())].iter().chain(changes) {
-        if page.matches(from).count() != 1 {
-            return Err(format!("index.html: `{from}` must be there once").into());
-        }
-        page = page.replacen(from, to, 1);
+/// Another page of the same module: index.html with a name in its first tag.
+fn page(index: &str, name: &str) -> Result<String> {
+    replace_once(index, "<html ", &format!("<html data-page=\"{name}\" "))
+}
+
+/// `text` with `to` instead of `from`, which must be there once.
+fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
+    match text.matches(from).count() {
+        1 => Ok(text.replacen(from, to, 1)),
+        count => Err(format!("index.html: `{from}` must be there once, and is {count} times").into()),
     }
-    Ok(page)
 }
 
 /// Writes the service worker last, since it names all other files and a hash of their contents.
@@ -150,90 +150,44 @@ fn short(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the page asks of wasm-opt, in Trunk's attributes.
-fn wasm_opt_arguments(index: &str) -> Vec<String> {
-    let level = attribute(index, "data-wasm-opt").map(|level| format!("-O{level}"));
-    let parameters = attribute(index, "data-wasm-opt-params").unwrap_or_default();
-    level.into_iter().chain(parameters.split_whitespace().map(str::to_owned)).collect()
-}
-
-/// The value of the first attribute of that name.
-fn attribute<'a>(html: &'a str, name: &str) -> Option<&'a str> {
-    let (_, value) = html.split_once(&format!(" {name}=\""))?;
-    value.split_once('"').map(|(value, _)| value)
-}
-
-/// index.html without comments and Trunk's marks, and the files that it names.
-///
-/// Every `<link data-trunk>` stands for one thing: the style sheet and the icon stay links, what is
-/// only copied goes, the page's WebAssembly becomes the script that starts it, which names the worker's, too.
-fn expand(index: &str, modules: &[Module]) -> Result<(String, Vec<String>)> {
-    let [page, formats] = modules else { return Err("two modules are wanted".into()) };
-    let index = without_comments(index)?;
-    let (mut out, mut rest, mut copied) = (String::new(), index.as_str(), Vec::new());
-    while let Some((before, link)) = rest.split_once("<link") {
-        let (link, after) = link.split_once('>').ok_or("index.html: a link that does not end")?;
-        out.push_str(before);
-        let rel = attribute(link, "rel").ok_or("index.html: a link without rel")?;
-        let href = attribute(link, "href");
-        copied.extend(href.map(str::to_owned));
-        match (rel, href) {
-            ("css", Some(href)) => out.push_str(&format!("<link rel=\"stylesheet\" href=\"./{href}\" />")),
-            ("icon", Some(href)) => out.push_str(&format!("<link rel=\"icon\" href=\"./{href}\" />")),
-            ("copy-file", Some(_)) => out.truncate(out.trim_end().len()),
-            ("rust", None) if attribute(link, "data-type") == Some("worker") => {
-                out.truncate(out.trim_end().len());
-            }
-            ("rust", None) => out.push_str(&format!(
-                "<script type=\"module\" src=\"./boot.js\" data-js=\"./{}\" data-wasm=\"./{}\" \
-                 data-formats-js=\"./{}\" data-formats-wasm=\"./{}\" data-offline=\"./{OFFLINE}\"></script>",
-                page.js, page.wasm, formats.js, formats.wasm
-            )),
-            _ => return Err(format!("index.html: a link that is not known here: {rel}").into()),
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    Ok((out, copied))
-}
-
-fn without_comments(html: &str) -> Result<String> {
-    let mut parts = html.split("<!--");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (_, after) = part.split_once("-->").ok_or("index.html: a comment that does not end")?;
-        out.truncate(out.trim_end().len());
-        out.push_str(after);
-    }
-    Ok(out)
-}
+/// What wasm-opt is told: to make the module small, and what rustc already uses, since older releases of it do not
+/// assume so.
+const WASM_OPT: [&str; 10] = [
+    "-Oz",
+    "--one-caller-inline-max-function-size=0",
+    "--converge",
+    "--enable-bulk-memory",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn links_of_trunk_become_what_they_stand_for() {
-        let index = "<head>\n  <link data-trunk rel=\"css\" href=\"style.css\" />\n  \
-                     <link data-trunk rel=\"copy-file\" href=\"boot.js\" />\n  \
-                     <!-- why -->\n  <link\n data-trunk rel=\"rust\"\n/>\n  \
-                     <link data-trunk rel=\"rust\" data-type=\"worker\" />\n</head>";
-        let module = |js: &str, wasm: &str| Module { js: js.into(), wasm: wasm.into() };
-        let modules = [module("a-1.js", "b-2.wasm"), module("c-3.js", "d-4.wasm")];
-        let (html, copied) = expand(index, &modules).unwrap();
-        assert_eq!(
-            html,
-            "<head>\n  <link rel=\"stylesheet\" href=\"./style.css\" />\n  \
-             <script type=\"module\" src=\"./boot.js\" data-js=\"./a-1.js\" data-wasm=\"./b-2.wasm\" \
-             data-formats-js=\"./c-3.js\" data-formats-wasm=\"./d-4.wasm\" data-offline=\"./offline.js\"></script>\n</head>"
-        );
-        assert_eq!(copied, ["style.css", "boot.js"]);
-        let rust = "<link data-trunk rel=\"rust\"\n data-wasm-opt=\"z\" data-wasm-opt-params=\"--a --b\" />";
-        assert_eq!(wasm_opt_arguments(rust), ["-Oz", "--a", "--b"]);
-        let url = page("<html lang=\"en\">", "url", &[]).unwrap();
-        assert_eq!(url, "<html data-page=\"url\" lang=\"en\">");
-        assert!(page("<html lang=\"en\">", "url", &[("connect-src 'self'", "")]).is_err());
-        assert!(expand("<!-- <link", &modules).is_err());
-        assert!(expand("<link rel=\"preload\" href=\"x\">", &modules).is_err());
+    fn pages_differ_in_their_names_alone() {
+        let index = include_str!("../../index.html");
+        let compare = page(index, "compare").unwrap();
+        assert!(compare.contains("<html data-page=\"compare\" lang=\"en\">"), "{compare}");
+        assert_eq!(compare.replacen("data-page=\"compare\" ", "", 1), index);
+    }
+
+    #[test]
+    fn what_is_replaced_is_there_once() {
+        assert_eq!(replace_once("a b", "b", "c").unwrap(), "a c");
+        assert!(replace_once("a b", "c", "d").is_err());
+        assert!(replace_once("a b b", "b", "c").is_err());
+        let index = include_str!("../../index.html");
+        for mark in ["INSPECTOR_JS", "INSPECTOR_WASM", "FORMATS_JS", "FORMATS_WASM", "connect-src 'self'"] {
+            assert!(replace_once(index, mark, "").is_ok(), "{mark}");
+        }
+        for file in COPIED.iter().chain([&OFFLINE]) {
+            assert!(index.contains(&format!("\"./{file}\"")), "{file}");
+        }
     }
 }

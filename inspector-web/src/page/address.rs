@@ -73,7 +73,7 @@ fn parse(given: &str) -> Result<Target, &'static str> {
     if given.is_empty() {
         return Err("A resolve link of Hugging Face, or any host that allows other pages to read its files.");
     }
-    let url = Url::new(given).map_err(|_| "This is no whole address: it begins with https://")?;
+    let url = Url::new(given).map_err(|_| "That is not a complete address: start with https://")?;
     if !is_allowed(&url.protocol(), &url.hostname()) {
         return Err("Only https:// is opened.");
     }

@@ -73,8 +73,8 @@ impl Side {
 
 fn no_link(text: &str) -> Error {
     let start: String = text.chars().take(40).collect();
-    Error::new(bitgauge_core::ErrorKind::Malformed, "this is no link to a report")
-        .expected("an address with #r=… in it", start)
+    Error::new(bitgauge_core::ErrorKind::Malformed, "this is not a link to a report")
+        .expected_found("an address with #r=… in it", start)
         .hint("copy the whole link")
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use leptos::prelude::*;
 
 use super::actions::Actions;
@@ -21,7 +21,7 @@ pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
     let judged = Arc::clone(&shown);
     let verdict = move || match session.stage.get() {
         Stage::Failed(_) => {
-            let words = "The headers alone say the following. It is no verdict.";
+            let words = "This is what the headers alone say. It is not a verdict.";
             vec![element("p").class("notice").text(words)]
         }
         stage => vec![verdict::verdict(&headline::of(&judged.report, stage.is_busy()))],
@@ -45,25 +45,25 @@ pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
 /// Chooses whose limits apply.
 #[component]
 fn Packs(session: Session) -> impl IntoView {
-    let choice = move |pack: Pack| {
+    let choice = move |rules: Rules| {
         view! {
             <label class="choice">
                 <input
                     type="radio"
                     name="pack"
-                    prop:checked=move || session.pack.get() == pack
+                    prop:checked=move || session.rules.get() == rules
                     disabled=move || matches!(session.stage.get(), Stage::Cancelled | Stage::Failed(_))
-                    on:change=move |_| session.judge(pack)
+                    on:change=move |_| session.judge(rules)
                 />
-                <span>{pack.name()}</span>
+                <span>{rules.name()}</span>
             </label>
         }
     };
     view! {
         <fieldset class="choices">
             <legend>"Limits"</legend>
-            {choice(Pack::Binary)}
-            {choice(Pack::Ternary)}
+            {choice(Rules::Binary)}
+            {choice(Rules::Ternary)}
         </fieldset>
     }
 }

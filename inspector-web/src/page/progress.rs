@@ -1,5 +1,6 @@
 //! The pass over the bytes: how far, how fast, how long, and its end.
 
+use bitgauge_core::report::words;
 use leptos::prelude::*;
 
 use super::markup::live;
@@ -23,7 +24,7 @@ pub fn Reading(session: Session) -> impl IntoView {
             let bytes = fetched.get().then(|| session.shown.get()).flatten()?.report.artifact.size_bytes;
             Some(view! {
                 <button type="button" class="button button--quiet fetch" on:click=move |_| session.read_all(false)>
-                    {format!("Fetch and check all {}", text::bytes(bytes))}
+                    {format!("Fetch and check all {}", words::bytes(bytes))}
                 </button>
             }.into_any())
         }}
@@ -39,8 +40,8 @@ fn notice(stage: &Stage, is_whole: bool) -> Option<Markup> {
         }
         Stage::Fetched { requests, bytes } => format!(
             "The headers took {} and {} of the file. The weights were not read.",
-            text::plural(*requests, "request"),
-            text::bytes(*bytes)
+            words::plural(*requests, "request"),
+            words::bytes(*bytes)
         ),
         _ => return None,
     };
@@ -70,9 +71,9 @@ fn words(progress: Progress) -> String {
     let left = (total.saturating_sub(done)) as f64 / rate.max(1.0);
     format!(
         "{} of {} · {}/s · {} left",
-        text::bytes(done),
-        text::bytes(total),
-        text::bytes(rate as u64),
+        words::bytes(done),
+        words::bytes(total),
+        words::bytes(rate as u64),
         text::duration(left)
     )
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bitgauge_core::Error;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::json::{self, FromJson};
 use bitgauge_core::report::Report;
 use js_sys::{Array, Function, Reflect};
@@ -87,7 +87,7 @@ pub struct Session {
     /// How far it is.
     pub progress: RwSignal<Option<Progress>>,
     /// Whose limits apply.
-    pub pack: RwSignal<Pack>,
+    pub rules: RwSignal<Rules>,
     workers: StoredValue<Vec<Worker>, LocalStorage>,
     /// For the workers that are still to be started.
     others: StoredValue<Vec<Message>, LocalStorage>,
@@ -104,7 +104,7 @@ impl Session {
             stage: RwSignal::new(Stage::Idle),
             shown: RwSignal::new(None),
             progress: RwSignal::new(None),
-            pack: RwSignal::new(Pack::Binary),
+            rules: RwSignal::new(Rules::Binary),
             workers: StoredValue::new_local(Vec::new()),
             others: StoredValue::new_local(Vec::new()),
             picked: StoredValue::new_local(None),
@@ -134,8 +134,8 @@ impl Session {
     fn open_with(self, picked: Picked, module: Module) {
         let Picked { name, folder, paths, files } = picked;
         let files: Array = files.into_iter().map(JsValue::from).collect();
-        let pack = self.pack.get_untracked();
-        let open = Request::Open { name: name.clone(), folder, paths, pack };
+        let rules = self.rules.get_untracked();
+        let open = Request::Open { name: name.clone(), folder, paths, rules };
         let [ports, others @ ..] = ring::<{ 1 + HASHERS }>();
         let others = others.map(|ports| Message { ports, ..Request::Hash.into() });
         self.begin(name, Message { request: open, files, ports, module }, others.into());
@@ -143,8 +143,8 @@ impl Session {
 
     /// Inspects a file on another host, from its headers.
     pub fn fetch(self, name: String, url: String) {
-        let pack = self.pack.get_untracked();
-        self.begin(name.clone(), Request::Fetch { name, url, pack }.into(), Vec::new());
+        let rules = self.rules.get_untracked();
+        self.begin(name.clone(), Request::Fetch { name, url, rules }.into(), Vec::new());
     }
 
     /// Reads every byte of what is open; `hash_tensors` as in [`Request::ReadAll`].
@@ -196,10 +196,10 @@ impl Session {
         self.stage.set(Stage::Failed(error));
     }
 
-    /// Judges by the limits of another pack.
-    pub fn judge(self, pack: Pack) {
-        self.pack.set(pack);
-        self.request(Request::Judge(pack));
+    /// Judges by other rules.
+    pub fn judge(self, rules: Rules) {
+        self.rules.set(rules);
+        self.request(Request::Judge(rules));
     }
 
     /// Why the artifact could not be judged.
@@ -290,7 +290,7 @@ impl Session {
 
 fn broken(said: String) -> Error {
     Error::new(bitgauge_core::ErrorKind::Io, "the inspection broke off")
-        .expected("an answer of the page's worker", said)
+        .expected_found("an answer of the page's worker", said)
         .hint("reload the page; if it happens again, please report the file's structure as a bug")
 }
 

@@ -1,5 +1,6 @@
 //! A link that carries the report.
 
+use bitgauge_core::report::words;
 use std::sync::Arc;
 
 use bitgauge_core::report::link::{Detail, encode};
@@ -9,7 +10,6 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::HtmlInputElement;
 
 use super::session::Shown;
-use crate::text;
 
 /// Longest message that a Discord chat takes.
 const MESSAGE_CHARACTERS: usize = 2_000;
@@ -63,7 +63,7 @@ pub fn Share(shown: Arc<Shown>) -> impl IntoView {
                         let length = length().chars().count();
                         let fits = if length > MESSAGE_CHARACTERS { ", more than one Discord message holds" } else { "" };
                         let copied = if copied.get() { "Copied. " } else { "" };
-                        format!("{copied}{} characters{fits}.", text::count(length as u64))
+                        format!("{copied}{} characters{fits}.", words::count(length as u64))
                     }}
                 </p>
             </div>

@@ -1,5 +1,6 @@
 //! The table of weights: searched, sorted, and smooth at any length.
 
+use bitgauge_core::report::words;
 use std::sync::Arc;
 
 use leptos::prelude::*;
@@ -8,7 +9,6 @@ use wasm_bindgen::prelude::*;
 use super::markup;
 use super::session::Shown;
 use crate::sections::tensors::{self, Column};
-use crate::text;
 
 /// Every weight of the artifact.
 #[component]
@@ -61,7 +61,7 @@ pub fn Tensors(shown: Arc<Shown>) -> impl IntoView {
                     on:input=move |event| search.set(event_target_value(&event))
                 />
                 <p class="small" role="status">
-                    {move || format!("{} of {}", text::count(order.with(Vec::len) as u64), text::plural(total as u64, "weight"))}
+                    {move || format!("{} of {}", words::count(order.with(Vec::len) as u64), words::plural(total as u64, "weight"))}
                 </p>
             </div>
             <div node_ref=view_port class="weights" tabindex="0" role="region" aria-label="Weights" on:scroll=scrolled>

@@ -1,11 +1,11 @@
 //! The budget as a picture: one bar for each cap, filled by what the bits are spent on.
 
 use bitgauge_core::accounting::Bucket;
+use bitgauge_core::report::words;
 use bitgauge_core::report::{Gate, Report};
 
 use crate::headline;
 use crate::markup::{Markup, details, element, row, section, table};
-use crate::text;
 
 /// Width of a bar in its own units.
 const WIDTH: f64 = 1_000.0;
@@ -42,7 +42,7 @@ pub fn budget(report: &Report) -> Option<Markup> {
     let shown = || (1..).zip(SERIES).zip(bits).filter(|(_, bits)| *bits > 0);
     let legend = shown().map(|((number, (name, _)), bits)| {
         let swatch = element("span").class(&format!("swatch series-{number}")).with("aria-hidden", "true");
-        element("li").child(swatch).text(&format!("{name} {}", text::bits_as_bytes(bits)))
+        element("li").child(swatch).text(&format!("{name} {}", words::bits_as_bytes(bits)))
     });
     section = section.child(element("ul").class("legend").children(legend));
     if report.accounting.saved_by_compression_bits > 0 {
@@ -50,7 +50,7 @@ pub fn budget(report: &Report) -> Option<Markup> {
             "Compression makes the artifact smaller than its contents; the bars show each part’s share.";
         section = section.child(element("p").class("small").text(note));
     }
-    let rows = shown().map(|((_, (name, _)), bits)| row([name, &text::bits_as_bytes(bits)]));
+    let rows = shown().map(|((_, (name, _)), bits)| row([name, &words::bits_as_bytes(bits)]));
     let section = section.child(details("Show data", table("The budget", &["Part", "Size"], rows)));
     (!report.accounting.buckets.is_empty()).then_some(section)
 }
@@ -72,12 +72,12 @@ fn bar(gate: &Gate, bits: &[u64; SERIES.len()]) -> Option<Markup> {
     let mut parts = Vec::new();
     for ((number, (name, _)), bits) in (1..).zip(SERIES).zip(bits) {
         let width = used * *bits as f64 / (all as f64).max(1.0);
-        let words = format!("{name}: {}", text::bits_as_bytes(*bits));
+        let words = format!("{name}: {}", words::bits_as_bytes(*bits));
         parts.push(rectangle(start, width, &format!("series-{number}")).child(element("title").text(&words)));
         start += width;
     }
-    let margin = headline::margin(gate)?;
-    let title = format!("{}: {} of {} bytes, {margin}", gate.title, text::count(got), text::count(limit));
+    let margin = words::margin(gate)?;
+    let title = format!("{}: {} of {} bytes, {margin}", gate.title, words::count(got), words::count(limit));
     let at = WIDTH * limit as f64 / whole;
     let picture = element("svg")
         .class("bar")
@@ -93,7 +93,7 @@ fn bar(gate: &Gate, bits: &[u64; SERIES.len()]) -> Option<Markup> {
     let over = if got > limit { "bar__margin bar__margin--over" } else { "bar__margin" };
     let margin = element("span")
         .class(over)
-        .text(&format!("{margin} ({})", text::percent(got.abs_diff(limit), limit)));
+        .text(&format!("{margin} ({})", words::percent(got.abs_diff(limit), limit)));
     Some(element("div").class("budget").child(caption.text(" ").child(margin)).child(picture))
 }
 

@@ -1,7 +1,7 @@
 //! A report that came in a link: what somebody says, and how a copy of the file bears it out.
 
-use bitgauge_core::report::Report;
 use bitgauge_core::report::compare::{self, Line};
+use bitgauge_core::report::{Report, words};
 
 use super::{comparison, verdict};
 use crate::headline::{Headline, Tone};
@@ -53,13 +53,23 @@ pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
     let lines = compare::figures(claim, copy);
     let layers = compare::layers(claim, copy).len();
     let below = match layers {
-        0 => "Layer by layer, nothing differs that both have.".to_owned(),
-        _ => format!("{layers} layers differ."),
+        0 => "Every per-layer figure that both reports have is the same.".to_owned(),
+        _ => {
+            format!("{} differ{}.", words::plural(layers as u64, "layer"), if layers == 1 { "s" } else { "" })
+        }
     };
     section("agreement", "Your copy against the claim")
         .child(verdict::verdict(&outcome(&lines, layers, state)))
+        .children(unchecked(claim))
         .child(comparison::lines(&lines, ["claimed", "your copy"]))
         .child(element("p").class("small").text(&below))
+}
+
+/// What this page cannot check of a claim.
+fn unchecked(claim: &Report) -> Option<Markup> {
+    let perplexity = claim.evaluation.as_ref()?.heldout_ppl;
+    let words = format!("The perplexity ({perplexity:.4} claimed) was not checked: run `bitgauge eval`.");
+    Some(element("p").class("small").text(&words))
 }
 
 fn outcome(lines: &[Line], layers: usize, state: Copy) -> Headline {
@@ -67,17 +77,13 @@ fn outcome(lines: &[Line], layers: usize, state: Copy) -> Headline {
     let same_file = lines.iter().find(|line| line.what == "SHA-256").and_then(Line::agrees);
     let (tone, word, sentence) = match (same_file, differ) {
         _ if state == Copy::Reading => (Tone::Pending, "Comparing…", "The file is still being read."),
-        (Some(true), 0) => {
-            (Tone::Good, "The claim holds", "Your copy is the same file, and every figure agrees.")
-        }
-        (Some(true), _) => {
-            (Tone::Bad, "The claim is wrong", "Your copy is the same file, but figures differ: see below.")
-        }
-        (Some(false), _) => (Tone::Bad, "Another file", "Your copy is not the file that the link speaks of."),
+        (Some(true), 0) => (Tone::Good, "The claim holds", "Same file, same figures."),
+        (Some(true), _) => (Tone::Bad, "The claim is wrong", "Same file, other figures: see below."),
+        (Some(false), _) => (Tone::Bad, "Another file", "Your copy is not the file that the link describes."),
         (None, 0) if state == Copy::Whole => (
             Tone::Unsure,
             "No contradiction",
-            "Every figure agrees, but there is no hash of the whole to compare.",
+            "Every figure agrees, but neither report has a hash of the whole file.",
         ),
         (None, _) => {
             (Tone::Unsure, "Not the same", "Some figures differ, or the file was not read to the end.")

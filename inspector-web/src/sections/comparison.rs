@@ -1,43 +1,38 @@
 //! Two reports side by side.
 
+use bitgauge_core::accounting::Bucket;
 use bitgauge_core::report::compare::{self, Figure, Line, Pair, Side};
+use bitgauge_core::report::words;
 use bitgauge_core::report::{LayerSummary, Report, WeightSummary};
 
 use super::verdict;
 use crate::headline::{self, Headline, Tone};
 use crate::markup::{Markup, element, mark, row, section, table};
-use crate::text;
 
 /// Figures of two reports, with what agrees.
 pub fn lines(lines: &[Line], heads: [&str; 2]) -> Markup {
-    let figure = |figure: &Option<Figure>| figure.as_ref().map_or_else(|| "–".into(), words);
+    let shown = |side: &Option<Figure>| side.as_ref().map_or_else(|| words::UNKNOWN.into(), figure);
     let rows = lines.iter().map(|line| {
         let (tone, word) = agreement(line.agrees());
         let cell = element("span").class("line__word").child(mark(tone)).text(word);
-        row([&headline::capitalised(&line.what), &figure(&line.left), &figure(&line.right)])
+        row([&title(&line.what), &shown(&line.left), &shown(&line.right)])
             .class(&format!("line line--{}", tone.class()))
             .child(element("td").child(cell))
     });
     table("Figures side by side", &["Figure", heads[0], heads[1], "Agreement"], rows)
 }
 
-/// A figure as the page shows it; of a hash, both ends.
-pub fn words(figure: &Figure) -> String {
-    match figure {
-        Figure::Text(words) => shortened(words),
-        Figure::Count(bits, "bits") => text::bits_as_bytes(*bits),
-        Figure::Count(number, unit) => format!("{} {unit}", text::count(*number)).trim_end().to_owned(),
-        Figure::Measured(value) => format!("{value:.4}"),
-        Figure::Gate(outcome, Some(got), unit) => {
-            format!("{}, {} {}", outcome.words(), text::count(*got), unit.name())
-        }
-        Figure::Gate(outcome, None, _) => outcome.words().to_owned(),
-    }
+/// What a figure is, as the beginning of a line; a file's name stays as it is.
+fn title(what: &str) -> String {
+    if what == Bucket::Config.words() { what.to_owned() } else { headline::capitalised(what) }
 }
 
-fn shortened(words: &str) -> String {
-    let is_hash = words.len() == 64 && words.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hash { format!("{}…{}", &words[..8], &words[56..]) } else { words.to_owned() }
+/// A figure as the page shows it: bits are given as bytes.
+pub fn figure(figure: &Figure) -> String {
+    match figure {
+        Figure::Count(bits, "bits") => words::bits_as_bytes(*bits),
+        figure => words::figure(figure),
+    }
 }
 
 fn agreement(agrees: Option<bool>) -> (Tone, &'static str) {
@@ -54,7 +49,7 @@ const MOST_ROWS: usize = 200;
 /// Which of two artifacts ranks first, and everything in which their reports differ.
 pub fn comparison(left: &Report, right: &Report) -> Vec<Markup> {
     let names = [left, right].map(|report| report.artifact.name.as_str());
-    let heads = if names[0] == names[1] { ["first", "second"] } else { names };
+    let heads = if names[0] == names[1] { ["The first", "The second"] } else { names };
     let figures = section("figures", "Figures").child(lines(&compare::figures(left, right), heads));
     vec![ranking(left, right, heads), figures, layers(left, right, heads), weights(left, right, heads)]
 }
@@ -67,10 +62,10 @@ fn ranking(left: &Report, right: &Report, names: [&str; 2]) -> Markup {
         Some(side) => (Tone::Good, format!("{} ranks first", name(side))),
         None => (Tone::Unsure, "Undecided".to_owned()),
     };
-    let mut facts = vec![format!("{}.", headline::capitalised(decision.reason.words()))];
+    let mut facts = vec![format!("{}.", headline::capitalised(&decision.reason.words()))];
     facts.extend(decision.nats.map(|nats| format!("Their perplexities are {:.4} nats apart.", nats.abs())));
     facts.push(match decision.smaller {
-        Some(side) => format!("{} is {} smaller.", name(side), text::plural(decision.bytes, "byte")),
+        Some(side) => format!("{} is {} smaller.", name(side), words::plural(decision.bytes, "byte")),
         None => "Both have the same size.".to_owned(),
     });
     let headline = Headline { tone, word, sentence: facts.join(" ") };
@@ -83,21 +78,21 @@ fn ranking(left: &Report, right: &Report, names: [&str; 2]) -> Markup {
 fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
     let section = section("layers-differ", "Layers that differ");
     if left.layers.is_empty() || right.layers.is_empty() {
-        return section.child(element("p").text("Not both reports have figures by layer."));
+        return section.child(element("p").text("Only one report has figures by layer, or neither."));
     }
     let differ = compare::layers(left, right);
     let cell = |layer: Option<&LayerSummary>| {
         layer.map_or_else(
-            || "–".to_owned(),
+            || words::UNKNOWN.to_owned(),
             |layer| {
-                let rescued = text::count(layer.rescue_parameters);
-                format!("{}, {rescued} rescued", text::bits_as_bytes(layer.bits))
+                let rescued = words::count(layer.rescue_parameters);
+                format!("{}, {rescued} rescued", words::bits_as_bytes(layer.bits))
             },
         )
     };
     let number = |[left, right]: &Pair<LayerSummary>| match left.or(*right).and_then(|layer| layer.layer) {
         Some(number) => format!("layer {number}"),
-        None => "outside the layers".to_owned(),
+        None => words::layer(None),
     };
     differences(section, "Layer", heads, &differ, number, cell)
 }
@@ -105,15 +100,16 @@ fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
 fn weights(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {
     let section = section("weights-differ", "Weights that differ");
     let Some(differ) = compare::weights(left, right) else {
-        return section
-            .child(element("p").text("Not both reports list their weights: links do not carry them."));
+        return section.child(
+            element("p").text("Only one report lists its weights, or neither: links do not carry them."),
+        );
     };
     let cell = |weight: Option<&WeightSummary>| {
         weight.map_or_else(
-            || "–".to_owned(),
+            || words::UNKNOWN.to_owned(),
             |weight| {
-                let shape: Vec<String> = weight.shape.iter().map(u64::to_string).collect();
-                format!("{}, {}, {}", weight.form, shape.join(" × "), text::bits_as_bytes(weight.bits))
+                let (shape, bytes) = (words::shape(&weight.shape), words::bits_as_bytes(weight.bits));
+                format!("{}, {shape}, {bytes}", weight.form)
             },
         )
     };
@@ -138,6 +134,6 @@ fn differences<T>(
     let table = table("Differences", &[what, heads[0], heads[1]], rows);
     let more = differ.len().saturating_sub(MOST_ROWS);
     let more = (more > 0)
-        .then(|| element("p").class("small").text(&format!("And {} more.", text::count(more as u64))));
+        .then(|| element("p").class("small").text(&format!("And {} more.", words::count(more as u64))));
     section.child(table).children(more)
 }

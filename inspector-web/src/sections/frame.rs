@@ -29,7 +29,7 @@ impl Page {
     /// Its address beside the others, and what it is called there.
     fn link(self) -> (&'static str, &'static str) {
         match self {
-            Self::Inspect => ("./", "A file"),
+            Self::Inspect => ("./", "Inspect"),
             Self::Url => ("./url.html", "By address"),
             Self::Compare => ("./compare.html", "Compare two"),
         }
@@ -40,7 +40,7 @@ impl Page {
             Self::Inspect => {
                 "Is a packed 1-bit language model eligible, with how many bytes to spare, and where did each byte go?"
             }
-            Self::Url => "The same of a model on another host, from a few hundred kilobytes of it.",
+            Self::Url => "Inspect a model where it lies: only its headers are fetched.",
             Self::Compare => {
                 "Two artifacts, reports or links side by side: what differs, and which ranks first by the \
                  competition’s rule."
@@ -99,7 +99,7 @@ pub fn privacy(page: Page) -> Markup {
 pub fn caps() -> Markup {
     let rows = caps::all();
     let rows = rows.iter().map(|cap| row([cap.subject, &cap.most]));
-    section("caps", "The most it will read")
+    section("caps", "Limits on what is read")
         .child(
             element("p")
                 .text("A file that claims more than this is refused before any memory is set aside for it."),

@@ -1,10 +1,10 @@
 //! Every gate, in the validator's order.
 
+use bitgauge_core::report::words;
 use bitgauge_core::report::{Gate, Report};
 
 use crate::headline;
 use crate::markup::{Markup, element, mark, section};
-use crate::text;
 
 /// The gates with their figures, rules and fixes.
 pub fn gates(report: &Report) -> Markup {
@@ -38,10 +38,10 @@ fn gate(gate: &Gate) -> Markup {
 
 /// What it has, the limit and what is left. A gate that wants none of something counts what is wrong.
 fn figures(gate: &Gate) -> Markup {
-    let got = gate.got.map(|got| headline::counted(got, gate.unit));
+    let got = gate.got.map(|got| words::counted(got, gate.unit));
     let figures = match gate.wanted {
         Some(0) => vec![("at fault", got)],
-        wanted => vec![("has", got), ("limit", wanted.map(text::count)), ("margin", headline::margin(gate))],
+        wanted => vec![("has", got), ("limit", wanted.map(words::count)), ("margin", words::margin(gate))],
     };
     let known = figures.into_iter().filter_map(|(label, value)| Some((label, value?)));
     element("dl").class("gate__figures").children(known.map(|(label, value)| {

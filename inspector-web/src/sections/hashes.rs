@@ -1,9 +1,9 @@
 //! SHA-256 of the artifact, of each file in it and of each tensor.
 
 use bitgauge_core::report::Report;
+use bitgauge_core::report::words;
 
 use crate::markup::{Markup, details, element};
-use crate::text;
 
 /// Every hash with its file, the artifact's first; a single file is an artifact and its own member, and stands once.
 pub fn known(report: &Report) -> Vec<(&str, &str)> {
@@ -16,17 +16,17 @@ pub fn known(report: &Report) -> Vec<(&str, &str)> {
 /// The files with their hashes.
 pub fn list(report: &Report) -> Markup {
     let size = |name: &str| report.artifact.members.iter().find(|m| m.name == name).map(|m| m.bytes);
-    let lines = known(report)
-        .into_iter()
-        .map(|(name, hash)| line(name, &text::bytes(size(name).unwrap_or(report.artifact.size_bytes)), hash));
+    let lines = known(report).into_iter().map(|(name, hash)| {
+        line(name, &words::bytes(size(name).unwrap_or(report.artifact.size_bytes)), hash)
+    });
     element("ul").class("hashes").children(lines)
 }
 
 /// The tensors with their hashes, when those were asked for.
 pub fn tensors(report: &Report) -> Option<Markup> {
     let lines = report.tensors.as_ref()?.iter().map(|tensor| {
-        let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
-        let about = format!("{} {}, {}", tensor.dtype, shape.join(" × "), text::bytes(tensor.bytes));
+        let about =
+            format!("{} {}, {}", tensor.dtype, words::shape(&tensor.shape), words::bytes(tensor.bytes));
         line(&tensor.name, &about, &tensor.sha256)
     });
     Some(details("SHA-256 of each tensor", element("ul").class("hashes").children(lines)))

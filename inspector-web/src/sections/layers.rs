@@ -1,9 +1,9 @@
 //! Figures by layer: charts, and the same numbers as a table.
 
+use bitgauge_core::report::words;
 use bitgauge_core::report::{LayerSummary, Report, ValueSummary};
 
 use crate::markup::{Markup, details, element, row, section, table};
-use crate::text;
 
 /// Width of a layer in a chart's own units.
 const STEP: f64 = 10.0;
@@ -34,9 +34,10 @@ pub fn layers(report: &Report) -> Option<Markup> {
     Some(section("layers", "Layer by layer").child(charts).child(details("Show data", data)))
 }
 
-/// What a layer is called.
-pub fn name(layer: &LayerSummary) -> String {
-    layer.layer.map_or_else(|| "outside".into(), |number| number.to_string())
+/// What a bar is of.
+fn chart_name(layer: &LayerSummary) -> String {
+    let name = words::layer(layer.layer);
+    if layer.layer.is_some() { format!("layer {name}") } else { name }
 }
 
 fn bits_of(layer: &LayerSummary) -> f64 {
@@ -104,8 +105,8 @@ impl Chart {
         bar: impl Fn(&LayerSummary) -> (f64, f64, String),
     ) -> Self {
         let named = |layer: &LayerSummary| {
-            let (low, high, words) = bar(layer);
-            (low, high, format!("layer {}: {words}", name(layer)))
+            let (low, high, text) = bar(layer);
+            (low, high, format!("{}: {text}", chart_name(layer)))
         };
         Self { title, scale, bars: layers.iter().map(named).collect() }
     }
@@ -137,13 +138,14 @@ impl Chart {
 }
 
 fn data_row(layer: &LayerSummary) -> Markup {
-    let value = |show: fn(&ValueSummary) -> String| layer.values.as_ref().map_or_else(|| "–".into(), show);
+    let value =
+        |show: fn(&ValueSummary) -> String| layer.values.as_ref().map_or_else(|| words::UNKNOWN.into(), show);
     row([
-        &name(layer),
-        &text::count(layer.parameters),
+        &words::layer(layer.layer),
+        &words::count(layer.parameters),
         &format!("{:.4}", bits_of(layer)),
-        &text::percent(layer.rescue_parameters, layer.parameters),
-        &value(|v| text::percent(v.plus, v.signs)),
+        &words::percent(layer.rescue_parameters, layer.parameters),
+        &value(|v| words::percent(v.plus, v.signs)),
         &value(|v| format!("{:.3e}", v.scale_min)),
         &value(|v| format!("{:.3e}", v.scale_mean)),
         &value(|v| format!("{:.3e}", v.scale_max)),

@@ -1,9 +1,9 @@
 //! What config.json asks for against what is stored.
 
 use bitgauge_core::report::Report;
+use bitgauge_core::report::words;
 
 use crate::markup::{Markup, element, row, section, table};
-use crate::text;
 
 /// Every difference by name; nothing when the architecture is not known.
 pub fn manifest(report: &Report) -> Option<Markup> {
@@ -20,14 +20,14 @@ pub fn manifest(report: &Report) -> Option<Markup> {
     if rows.is_empty() {
         let words = format!(
             "All {} weights that config.json asks for are stored once, with their shapes.",
-            text::count(manifest.expected)
+            words::count(manifest.expected)
         );
         return Some(section.child(element("p").text(&words)));
     }
     let words = format!(
         "config.json asks for {} weights; {}.",
-        text::count(manifest.expected),
-        text::plural(rows.len() as u64, "difference")
+        words::count(manifest.expected),
+        words::plural(rows.len() as u64, "difference")
     );
     let table = table("Expected and found", &["Weight", "Expected", "Found"], rows);
     Some(section.child(element("p").text(&words)).child(table))

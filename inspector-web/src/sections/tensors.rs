@@ -1,12 +1,12 @@
 //! The weights as a table of which only the rows in view exist.
 
+use bitgauge_core::report::words;
 use std::cmp::Ordering;
 use std::ops::Range;
 
 use bitgauge_core::report::WeightSummary;
 
 use crate::markup::{Markup, element, row};
-use crate::text;
 
 /// Height of a row in pixels, as the style sheet has it.
 pub const ROW_PIXELS: u32 = 32;
@@ -103,16 +103,15 @@ pub fn rows(weights: &[WeightSummary], order: &[usize], range: Range<usize>) -> 
     let mut rows = vec![spacer(range.start)];
     rows.extend(range.clone().zip(&order[range.clone()]).map(|(i, index)| {
         let weight = &weights[*index];
-        let shape: Vec<String> = weight.shape.iter().map(u64::to_string).collect();
         // The heading is the first row.
         row([
             &weight.name,
             &weight.form,
-            &shape.join(" × "),
-            &text::count(weight.parameters),
-            &text::percent(weight.rescue_parameters, weight.parameters),
+            &words::shape(&weight.shape),
+            &words::count(weight.parameters),
+            &words::percent(weight.rescue_parameters, weight.parameters),
             &format!("{:.4}", density(weight)),
-            &text::bits_as_bytes(weight.bits),
+            &words::bits_as_bytes(weight.bits),
         ])
         .with("aria-rowindex", i + 2)
     }));

@@ -1,6 +1,6 @@
 //! The parts of a report as a reader meets them.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::report::compare::{Figure, Line};
 use bitgauge_core::report::{
     MemberSummary, MetadataEntry, MisshapenSummary, Outcome, Report, TensorSummary, Unit,
@@ -19,7 +19,7 @@ fn report() -> Report {
 #[test]
 fn the_bars_of_the_budget_fill_what_is_used_and_no_more() {
     let report = report();
-    assert_eq!(report.pack, Pack::Binary);
+    assert_eq!(report.pack, Rules::Binary);
     let markup = budget::budget(&report).expect("a budget");
     for (bar, gate) in markup.find("svg").into_iter().zip([&report.gates[0], &report.gates[6]]) {
         let width =
@@ -118,13 +118,15 @@ fn a_published_hash_is_found_however_it_is_written() {
 
 #[test]
 fn compared_figures_are_in_words() {
-    let words = comparison::words;
+    let words = comparison::figure;
     assert_eq!(words(&Figure::Text("ab".repeat(32))), "abababab…abababab");
     assert_eq!(words(&Figure::Count(2_492_547, "bytes")), "2,492,547 bytes");
     assert_eq!(words(&Figure::Count(16_000_000, "bits")), "2.00 MB");
     assert_eq!(words(&Figure::Measured(19.826_01)), "19.8260");
     assert_eq!(words(&Figure::Gate(Outcome::Fail, Some(1_234), Unit::Bytes)), "fail, 1,234 bytes");
     assert_eq!(words(&Figure::Gate(Outcome::NotRun, None, Unit::Files)), "not run");
+    let config = Line { what: "config.json".into(), left: None, right: None };
+    assert!(comparison::lines(&[config], ["a", "b"]).all_text().contains("config.json"));
     let line =
         |left: u64, right| Line { what: "size".into(), left: Some(Figure::Count(left, "bytes")), right };
     let rows = comparison::lines(&[line(1, Some(Figure::Count(2, "bytes"))), line(1, None)], ["a", "b"]);

@@ -1,10 +1,10 @@
 //! The verdict, and what it is about.
 
 use bitgauge_core::report::Report;
+use bitgauge_core::report::words;
 
 use crate::headline::Headline;
 use crate::markup::{Markup, element, mark};
-use crate::text;
 
 /// The verdict in a word, a sign and a colour, and what it rests on.
 pub fn verdict(headline: &Headline) -> Markup {
@@ -31,10 +31,10 @@ pub(super) fn verdict_with(headline: &Headline, classes: &str, more: Option<Mark
 
 /// What was inspected, in two lines.
 pub fn subject(report: &Report) -> Markup {
-    let mut facts = vec![text::bytes(report.artifact.size_bytes)];
+    let mut facts = vec![words::bytes(report.artifact.size_bytes)];
     if let Some(model) = &report.model {
         facts.push(model.model_type.clone());
-        facts.extend(model.parameters.map(|p| format!("{} parameters", text::count(p))));
+        facts.extend(model.parameters.map(|p| format!("{} parameters", words::count(p))));
     }
     facts.extend(report.accounting.bits_per_parameter.map(|bits| format!("{bits:.4} bits per parameter")));
     element("div")

@@ -8,12 +8,12 @@ mod ring;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bitgauge_core::container::{Artifact, Packing, Pause, Root, TarStream, Window, open};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::container::{Artifact, Compressor, Pause, Root, TarStream, Window, open};
+use bitgauge_core::contract::Rules;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
-use bitgauge_core::scan::{Findings, Scan};
+use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Array, JSON};
 use wasm_bindgen::prelude::*;
@@ -24,6 +24,8 @@ use self::remote::Remote;
 use self::ring::Ring;
 use crate::protocol::{Event, Request};
 
+/// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
+const PIECE_BYTES: u32 = 1 << 20;
 /// Least time between two reports of progress, in milliseconds.
 const PROGRESS_MS: f64 = 250.0;
 
@@ -31,7 +33,7 @@ const PROGRESS_MS: f64 = 250.0;
 #[derive(Clone)]
 struct Session {
     name: String,
-    pack: Pack,
+    rules: Rules,
     source: Rc<Source>,
     artifact: Rc<Artifact>,
     findings: Option<Rc<Findings>>,
@@ -83,20 +85,20 @@ fn send(event: &Event) {
 
 async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Result<()> {
     match request {
-        Request::Open { name, folder, paths, pack } => {
+        Request::Open { name, folder, paths, rules } => {
             let root = if folder { Root::Folder } else { Root::File };
             RING.set(ring);
             let lengths = files.iter().map(|file| file.size() as u64);
             let mut window = Window::new(paths.into_iter().zip(lengths).collect());
             let source = Source::Files(files);
-            if root == Root::File && rare::open_json(&name, &source, pack).await? {
+            if root == Root::File && rare::open_json(&name, &source, rules).await? {
                 return Ok(());
             }
             let Some(artifact) = read_structure(&mut window, &source, root).await? else {
                 rare::pass_on();
                 return Ok(());
             };
-            begin(name, pack, source, artifact);
+            begin(name, rules, source, artifact);
             send_report()?;
             scan(false).await
         }
@@ -106,26 +108,26 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             }
             Ok(())
         }
-        Request::Fetch { name, url, pack } => {
+        Request::Fetch { name, url, rules } => {
             let (remote, first) = Remote::open(url).await.map_err(|error| error.within(&name))?;
             let mut window = Window::new(vec![(name.clone(), remote.len)]);
             window.feed(0, 0, first)?;
             let source = Source::Remote(remote);
             if let Some(artifact) = read_structure(&mut window, &source, Root::File).await? {
-                begin(name, pack, source, artifact);
+                begin(name, rules, source, artifact);
                 send_report()?;
                 send(&remote::fetched());
             }
             Ok(())
         }
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
-        Request::Judge(pack) => {
-            if rare::judge_json(pack)? {
+        Request::Judge(rules) => {
+            if rare::judge_json(rules)? {
                 return Ok(());
             }
             SESSION.with_borrow_mut(|session| {
                 if let Some(session) = session {
-                    session.pack = pack;
+                    session.rules = rules;
                 }
             });
             send_report()
@@ -133,9 +135,9 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
     }
 }
 
-fn begin(name: String, pack: Pack, source: Source, artifact: Artifact) {
+fn begin(name: String, rules: Rules, source: Source, artifact: Artifact) {
     let session =
-        Session { name, pack, source: Rc::new(source), artifact: Rc::new(artifact), findings: None };
+        Session { name, rules, source: Rc::new(source), artifact: Rc::new(artifact), findings: None };
     SESSION.set(Some(session));
 }
 
@@ -145,7 +147,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
         let needs = match open(window, root) {
             Ok(artifact) => return Ok(Some(artifact)),
             Err(Pause::Failed(error)) => return Err(error),
-            Err(Pause::Unpack(packing)) => return read_tar(window.name(0), source, packing).await,
+            Err(Pause::Unpack(compressor)) => return read_tar(window.name(0), source, compressor).await,
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {
@@ -157,20 +159,20 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
 }
 
 /// The structure of a compressed tar, which takes a pass of its own.
-async fn read_tar(name: &str, source: &Source, packing: Packing) -> Result<Option<Artifact>> {
+async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result<Option<Artifact>> {
     if matches!(source, Source::Remote(_)) {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "a compressed tar shows its files only from end to end",
         )
         .within(name)
-        .expected("a zip, a safetensors file, a GGUF file or a plain tar", packing.name())
+        .expected_found("a zip, a safetensors file, a GGUF file or a plain tar", compressor.name())
         .hint("download the file and open it here"));
     }
-    if !packing.is_read_here() {
+    if !compressor.is_read_here() {
         return Ok(None);
     }
-    let mut tar = TarStream::new(name, packing)?;
+    let mut tar = TarStream::new(name, compressor)?;
     let mut progress = Progress::of(source);
     let mut stream = source.stream(0).await?;
     while let Some(bytes) = stream.next().await? {
@@ -202,7 +204,8 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
     }
     let ring = RING.take().map(Rc::new);
     if let Some(ring) = &ring {
-        ring.begin(&scan.leave_hashes(&lengths)).await;
+        let ranges = scan.leave_hashes(&lengths);
+        ring.begin(&[ranges.members, ranges.file.into_iter().collect()]).await;
     }
     let mut progress = Progress::of(source);
     for number in 0..lengths.len() {
@@ -215,7 +218,8 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
     }
     let mut findings = scan.finish()?;
     if let Some(ring) = ring {
-        findings.complete(ring.finish().await?)?;
+        let [members, file] = ring.finish().await?;
+        findings.complete(Left { members, file: file.into_iter().next() })?;
     }
     Ok(findings)
 }
@@ -242,12 +246,12 @@ impl Progress {
     }
 }
 
-/// Judges what is known by the limits of the session's pack.
+/// Judges what is known by the session's rules.
 fn send_report() -> Result<()> {
     SESSION.with_borrow(|session| {
         let Some(session) = session else { return Ok(()) };
         let inventory = Inventory::of(&session.artifact).map_err(|error| error.within(&session.name))?;
-        let report = inspect::report(&session.name, &inventory, session.pack, session.findings.as_deref());
+        let report = inspect::report(&session.name, &inventory, session.rules, session.findings.as_deref());
         let config =
             session.artifact.config.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         send(&Event::Report { json: report.to_json(), complete: session.findings.is_some(), config });
@@ -259,5 +263,5 @@ fn send_report() -> Result<()> {
 fn browser_error(what: &str, error: &JsValue) -> Error {
     let said = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.to_string()));
     let said = said.or_else(|| JSON::stringify(error).ok().map(String::from)).unwrap_or_default();
-    Error::new(ErrorKind::Io, what).expected("a readable file", said)
+    Error::new(ErrorKind::Io, what).expected_found("a readable file", said)
 }

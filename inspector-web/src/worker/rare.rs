@@ -3,7 +3,7 @@
 
 use bitgauge_core::Result;
 use bitgauge_core::container::Need;
-use bitgauge_core::contract::{Pack, proxy};
+use bitgauge_core::contract::{Rules, proxy};
 
 use super::read::Source;
 use super::send;
@@ -13,29 +13,29 @@ use crate::protocol::Event;
 const BEGINNING_BYTES: u64 = 512;
 
 /// Opens a JSON artifact; says whether the file is one.
-pub async fn open_json(name: &str, source: &Source, pack: Pack) -> Result<bool> {
+pub async fn open_json(name: &str, source: &Source, rules: Rules) -> Result<bool> {
     let [len] = source.lengths()[..] else { return Ok(false) };
     let (_, first) = source.range(Need { file: 0, offset: 0, len: len.min(BEGINNING_BYTES) }).await?;
     if !proxy::looks_like_json(&first) {
         return Ok(false);
     }
     #[cfg(feature = "formats")]
-    json::open(name, source, pack).await?;
+    json::open(name, source, rules).await?;
     #[cfg(not(feature = "formats"))]
     {
-        _ = (name, pack);
+        _ = (name, rules);
         pass_on();
     }
     Ok(true)
 }
 
-/// Judges an open JSON artifact by the limits of another pack; says whether one is open.
-pub fn judge_json(pack: Pack) -> Result<bool> {
+/// Judges an open JSON artifact by other rules; says whether one is open.
+pub fn judge_json(rules: Rules) -> Result<bool> {
     #[cfg(feature = "formats")]
-    return json::judge(pack);
+    return json::judge(rules);
     #[cfg(not(feature = "formats"))]
     {
-        _ = pack;
+        _ = rules;
         Ok(false)
     }
 }
@@ -57,20 +57,20 @@ mod json {
         static OPEN: RefCell<Option<(String, Vec<u8>)>> = const { RefCell::new(None) };
     }
 
-    pub async fn open(name: &str, source: &Source, pack: Pack) -> Result<()> {
+    pub async fn open(name: &str, source: &Source, rules: Rules) -> Result<()> {
         let len = source.lengths()[0];
         if len > limits::PROXY_BYTES {
             return Err(proxy::too_long(len).within(name));
         }
         let (_, bytes) = source.range(Need { file: 0, offset: 0, len }).await?;
         OPEN.set(Some((name.to_owned(), bytes)));
-        judge(pack).map(drop)
+        judge(rules).map(drop)
     }
 
-    pub fn judge(pack: Pack) -> Result<bool> {
+    pub fn judge(rules: Rules) -> Result<bool> {
         OPEN.with_borrow(|open| {
             let Some((name, bytes)) = open else { return Ok(false) };
-            let json = proxy::inspect(name, bytes, pack)?.to_json();
+            let json = proxy::inspect(name, bytes, rules)?.to_json();
             send(&Event::Report { json, complete: true, config: None });
             Ok(true)
         })

@@ -12,12 +12,9 @@ use web_sys::{
     ReadableStreamReaderMode,
 };
 
-use super::browser_error;
 use super::remote::Remote;
 use super::ring::Ring;
-
-/// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
-pub const PIECE_BYTES: u32 = 1 << 20;
+use super::{PIECE_BYTES, browser_error};
 
 fn unreadable(error: &JsValue) -> Error {
     browser_error("the file cannot be read", error)
@@ -75,7 +72,7 @@ async fn range(file: &File, offset: u64, len: u64) -> Result<Vec<u8>> {
 fn changed(offset: u64, wanted: u64, found: usize) -> Error {
     Error::new(ErrorKind::Truncated, "the file became shorter while it was read")
         .at(offset)
-        .expected(format!("{wanted} bytes"), found)
+        .expected_found(format!("{wanted} bytes"), found)
         .hint("choose the file again")
 }
 

@@ -98,7 +98,7 @@ async fn get(url: &str, range: Option<(u64, u64)>) -> Result<Response> {
         _ => "try again later, or download the file and open it here",
     };
     Err(Error::new(ErrorKind::Io, "the host refuses")
-        .expected("HTTP status 206", format!("{} {}", response.status(), response.status_text()))
+        .expected_found("HTTP status 206", format!("{} {}", response.status(), response.status_text()))
         .hint(hint))
 }
 
@@ -132,26 +132,26 @@ async fn length_by_head(url: &str) -> Result<u64> {
     let length = response.headers().get("content-length").ok().flatten();
     length.and_then(|length| length.parse().ok()).ok_or_else(|| {
         Error::new(ErrorKind::Io, "the host does not say how long the file is")
-            .expected("the header Access-Control-Expose-Headers: Content-Range", "no such header")
+            .expected_found("the header Access-Control-Expose-Headers: Content-Range", "no such header")
             .hint("the host's owner can add the header; or download the file and open it here")
     })
 }
 
 fn no_ranges() -> Error {
     Error::new(ErrorKind::Io, "the host sends whole files only")
-        .expected("an answer to the header Range, HTTP status 206", "HTTP status 200")
+        .expected_found("an answer to the header Range, HTTP status 206", "HTTP status 200")
         .hint("download the file and open it here")
 }
 
 fn replaced(wanted: String, found: impl Display) -> Error {
     Error::new(ErrorKind::Truncated, "the host sent other bytes than asked for")
-        .expected(wanted, found)
+        .expected_found(wanted, found)
         .hint("the file may have been replaced meanwhile: connect again")
 }
 
 fn unreachable_host(error: &JsValue) -> Error {
     browser_error("the browser got no answer that it may read", error)
-        .expected(
+        .expected_found(
             "a host that answers, with the header Access-Control-Allow-Origin",
             "none, or one without it",
         )

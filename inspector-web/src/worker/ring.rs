@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{MessageEvent, MessagePort};
 
-use super::read::PIECE_BYTES;
+use super::PIECE_BYTES;
 
 /// Buffers that go round: one for each worker, and as many that wait.
 const BUFFERS: usize = 6;
@@ -117,7 +117,9 @@ impl Ring {
         let lists: Vec<Vec<String>> = lists.iter().map(texts).collect();
         let found = lists.len();
         lists.try_into().map_err(|_| {
-            Error::new(ErrorKind::Io, "not every worker hashed").expected(N, found).hint("reload the page")
+            Error::new(ErrorKind::Io, "not every worker hashed")
+                .expected_found(N, found)
+                .hint("reload the page")
         })
     }
 

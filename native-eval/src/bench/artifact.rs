@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{Layout, Part, encode};
+use bitgauge_core::format::{Layout, Part, encode};
 use bitgauge_core::inventory::Inventory;
-use bitgauge_core::model::{Architecture, Decoder, Family, LayerType, Manifest, Presence};
+use bitgauge_core::model::{Architecture, Decoder, LayerType, Manifest, Presence};
 use bitgauge_core::{Dtype, Error, ErrorKind, Matrix, Result};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(super) fn open(options: &BenchOptions, path: &Path) -> Result<Source> {
         _ => {
             return Err(Error::new(ErrorKind::WrongShape, "the artifact holds another model")
                 .within(path.display())
-                .expected(format!("the shape {}", options.name), "another")
+                .expected_found(format!("the shape {}", options.name), "another")
                 .hint("name a file that does not exist yet, and it is written"));
         }
     }
@@ -43,7 +43,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
     let stage = Stage::beside(&target)?;
     let text = serde_json::to_vec_pretty(&config_json(&options.model))
         .map_err(|error| write_error(path, &error.into()))?;
-    let config = SmallFile { name: "config.json".into(), bytes: add_packing(&text, SCALE_GROUP)? };
+    let config = SmallFile { name: "config.json".into(), bytes: add_packing(&text, SCALE_GROUP as usize)? };
 
     let file = stage.weights();
     let failed = |error| write_error(&file, &error);
@@ -59,7 +59,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
             });
             continue;
         };
-        let layout = Layout::new(rows, cols, 1, 0, SCALE_GROUP as u64)?;
+        let layout = Layout::new(rows, cols, 1, 0, SCALE_GROUP)?;
         specs.extend(Part::ALL.into_iter().filter(|part| layout.has(*part)).map(|part| TensorSpec {
             name: part_name(&tensor.name, part),
             dtype: part.dtype(),
@@ -69,10 +69,9 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
     let mut writer = Writer::create(&file, specs).map_err(failed)?;
     let mut random = Random::new();
     for tensor in tensors() {
-        match random_weight(tensor, &mut random) {
-            Matrix::Packed(packed) => {
-                let layout = Layout::of(&packed)?;
-                for (part, bytes) in encode(&packed).iter().filter(|(part, _)| layout.has(*part)) {
+        match random_weight(tensor, &mut random)? {
+            Matrix::Bitpacked(packed) => {
+                for (part, bytes) in encode(&packed).iter().filter(|(part, _)| packed.layout.has(*part)) {
                     writer.write(&part_name(&tensor.name, part), 0, bytes).map_err(failed)?;
                 }
             }
@@ -89,11 +88,7 @@ fn write(options: &BenchOptions, path: &Path) -> Result<()> {
 /// The config.json of a model.
 fn config_json(model: &Decoder) -> Value {
     let mut config = json!({
-        "model_type": match model.family {
-            Family::Qwen3 => "qwen3",
-            Family::Qwen35 => "qwen3_5_text",
-            Family::Llama => "llama",
-        },
+        "model_type": model.family.decoder_type(),
         "hidden_size": model.hidden,
         "intermediate_size": model.intermediate,
         "num_hidden_layers": model.layers.len(),

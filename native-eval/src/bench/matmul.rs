@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
-use bitgauge_core::{Dense, Matrix, Packed, RESCUE_GROUP, Values};
+use bitgauge_core::format::Layout;
+use bitgauge_core::{Bitpacked, Dense, Error, Matrix, Values};
 use half::f16;
 
-use super::{Random, SCALE_GROUP};
+use super::{Random, SCALE_GROUP, failed};
 use crate::backend::{Backend, BackendError};
+use crate::batch::Batch;
+use crate::weights::LoadError;
 
 /// Products timed, after as many untimed ones as bring the device up to speed.
 const REPEATS: usize = 15;
@@ -62,18 +65,18 @@ pub fn run_matmul<B: Backend>(
 ) -> Result<MatmulResult, BackendError> {
     let MatmulOptions { tokens, rows, columns, .. } = *options;
     let mut random = Random::new();
-    let weights = random_weights(options, &mut random);
+    let weights = random_weights(options, &mut random).map_err(LoadError::Artifact).map_err(failed)?;
     let w = backend.upload_matrix(weights.clone())?;
     let largest_error = check(backend, &weights, &w, &mut random)?;
     drop(weights);
 
     let table = backend.upload_matrix(activations(tokens, columns, &mut random))?;
-    let ids = backend.upload_indices(&(0..tokens as u32).collect::<Vec<_>>())?;
+    let batch = backend.upload_batch(&Batch::of([&row_numbers(tokens)[..]]))?;
     let (mut x, mut out) = (backend.buffer(tokens, columns)?, backend.buffer(tokens, rows)?);
     let (mut products, mut conversions) = (Vec::new(), Vec::new());
     for repeat in 0..WARM_UP + REPEATS {
         // Activations that were written anew are converted anew.
-        backend.embed(&table, &ids, &mut x)?;
+        backend.embed(&table, &batch, &mut x)?;
         backend.kernel_times()?;
         let start = Instant::now();
         backend.matmul(&x, &w, &mut out)?;
@@ -108,14 +111,14 @@ fn check<B: Backend>(
     random: &mut Random,
 ) -> Result<f64, BackendError> {
     let (rows, columns) = (weights.rows(), weights.cols());
-    let Matrix::Packed(packed) = weights else { return Ok(0.0) };
+    let Matrix::Bitpacked(packed) = weights else { return Ok(0.0) };
     let slots = packed.slots();
     let activations = activations(CHECKED_TOKENS, columns, random);
     let values = activations.to_f32();
     let table = backend.upload_matrix(activations)?;
-    let ids = backend.upload_indices(&(0..CHECKED_TOKENS as u32).collect::<Vec<_>>())?;
+    let batch = backend.upload_batch(&Batch::of([&row_numbers(CHECKED_TOKENS)[..]]))?;
     let (mut x, mut out) = (backend.buffer(CHECKED_TOKENS, columns)?, backend.buffer(CHECKED_TOKENS, rows)?);
-    backend.embed(&table, &ids, &mut x)?;
+    backend.embed(&table, &batch, &mut x)?;
     backend.matmul(&x, w, &mut out)?;
     let got = backend.read(&out)?;
 
@@ -135,34 +138,30 @@ fn check<B: Backend>(
     Ok(worst / (squares / (CHECKED_ROWS * CHECKED_TOKENS) as f64).sqrt())
 }
 
+/// What looks up each row of a table, in order.
+fn row_numbers(rows: usize) -> Vec<u32> {
+    (0..rows as u32).collect()
+}
+
 /// Uniform in -1.5 .. 1.5.
 fn activations(tokens: usize, columns: usize, random: &mut Random) -> Matrix {
     let values = (0..tokens * columns).map(|_| 3.0 * random.unit() - 1.5).collect();
     Matrix::Dense(Dense { rows: tokens, cols: columns, values: Values::F32(values) })
 }
 
-fn random_weights(options: &MatmulOptions, random: &mut Random) -> Matrix {
+fn random_weights(options: &MatmulOptions, random: &mut Random) -> Result<Matrix, Error> {
     let MatmulOptions { rows, columns, bases, rescue_fraction, .. } = *options;
     let rescue_rows: Vec<u32> =
         (0..rows as u32).filter(|_| f64::from(random.unit()) < rescue_fraction).collect();
-    let binary = bases * (rows - rescue_rows.len());
-    let mut scales = |count: usize| (0..count).map(|_| f16::from_f32(random.scale())).collect::<Vec<f16>>();
-    let scale = scales(binary * columns.div_ceil(SCALE_GROUP));
-    let rescue_scale = scales(rescue_rows.len() * columns.div_ceil(RESCUE_GROUP));
-    let rescue_code =
-        (0..rescue_rows.len() * columns.div_ceil(2)).map(|_| random.bits() as u8 & 0x77).collect();
-    let sign = (0..binary * columns.div_ceil(32)).map(|_| random.bits()).collect();
-    Matrix::Packed(Packed {
-        rows,
-        cols: columns,
-        bases,
-        scale_group: SCALE_GROUP,
-        sign,
-        scale,
-        rescue_rows,
-        rescue_code,
-        rescue_scale,
-    })
+    let bases = if rescue_rows.len() == rows { 0 } else { bases };
+    let [rows, columns, bases, rescued] = [rows, columns, bases, rescue_rows.len()].map(|size| size as u64);
+    let layout = Layout::new(rows, columns, bases, rescued, SCALE_GROUP)?;
+    let mut packed = Bitpacked { rescue_rows, ..Bitpacked::zeroed(layout) };
+    packed.scale.fill_with(|| f16::from_f32(random.scale()));
+    packed.rescue_scale.fill_with(|| f16::from_f32(random.scale()));
+    packed.rescue_code.fill_with(|| random.bits() as u8 & 0x77);
+    packed.sign.fill_with(|| random.bits());
+    Ok(Matrix::Bitpacked(packed))
 }
 
 fn median(times: &mut [f64]) -> f64 {
@@ -173,7 +172,7 @@ fn median(times: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CpuBackend;
+    use crate::cpu::CpuBackend;
 
     #[test]
     fn a_small_product_is_timed_and_right() {

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::report::SourceUrl;
 use clap::{Parser, Subcommand, ValueEnum};
 use native_eval::{MAX_THREADS, Precision, Shard};
@@ -92,7 +92,7 @@ pub enum PackName {
     Ternary,
 }
 
-impl From<PackName> for Pack {
+impl From<PackName> for Rules {
     fn from(name: PackName) -> Self {
         match name {
             PackName::Binary => Self::Binary,

@@ -1,5 +1,6 @@
 //! `bitgauge bench`: how fast this device evaluates a model of a known shape.
 
+use bitgauge_core::report::words;
 use native_eval::bench::{self, BenchOptions as Job, BenchResult, MatmulOptions, MatmulResult};
 use native_eval::{Backend, KernelTime, Task};
 
@@ -19,8 +20,8 @@ pub fn run(options: &BenchOptions, format: Format) -> Result<Exit, Failure> {
     if all_tokens > MAX_TOKENS {
         return Err(Failure(format!(
             "--documents and --tokens are too many together\n  expected: at most {} tokens\n  found:    {}",
-            text::count(MAX_TOKENS),
-            text::count(all_tokens)
+            words::count(MAX_TOKENS),
+            words::count(all_tokens)
         )));
     }
     let mut job = Job::published(&options.shape).map_err(Failure)?;
@@ -123,10 +124,10 @@ fn print(result: &BenchResult) {
         println!("  FMA peak     {peak:.1} GFLOP/s in this run, {:.1} % of it reached", 100.0 * share);
     }
     if let Some(bytes) = result.peak_resident_bytes {
-        println!("  peak memory  {} resident", text::bytes(bytes));
+        println!("  peak memory  {} resident", words::bytes(bytes));
     }
     if let Some(bytes) = result.device_bytes {
-        println!("  on the GPU   {} at most", text::bytes(bytes));
+        println!("  on the GPU   {} at most", words::bytes(bytes));
     }
     println!("  mean loss    {:.4} nats", result.mean_loss_nats);
     println!("  device       {}", result.device);

@@ -2,7 +2,7 @@
 
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
-use bitgauge_core::contract::direct::{Measured, Revision, Verdict};
+use bitgauge_core::contract::direct::{Measured, Revision, RunOutput};
 use native_eval::{
     Backend, Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, Task,
     start_threads,
@@ -54,7 +54,7 @@ impl<E: Into<Halt>> From<E> for Stopped {
     }
 }
 
-fn score(benchmark: &Benchmark, device: &DeviceOptions, result: &OutputFile) -> Result<Verdict, Stopped> {
+fn score(benchmark: &Benchmark, device: &DeviceOptions, result: &OutputFile) -> Result<RunOutput, Stopped> {
     let run = benchmark.prepare()?;
     result.expect_apart(&benchmark.files.paths_read())?;
     let measured = match benchmark.open(&run)? {

@@ -3,6 +3,7 @@
 mod json;
 
 use bitgauge_core::report::compare::{self, Decision, Figure, Line, Pair, Reason, Side};
+use bitgauge_core::report::words;
 use bitgauge_core::report::{Gate, LayerSummary, Report, TensorSummary, WeightSummary};
 
 use super::args::{CompareOptions, Format};
@@ -19,7 +20,7 @@ const NAMES: [&str; 2] = ["A", "B"];
 /// Compares two artifacts, reports or links.
 pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
     let settings = subject::Settings {
-        pack: options.pack.into(),
+        rules: options.pack.into(),
         reading: Reading::of(options.headers_only, options.hash_tensors),
     };
     let left = subject::report(&options.a, &settings)?;
@@ -95,8 +96,8 @@ fn summaries(both: [&Report; 2]) -> Vec<Vec<String>> {
             text::heading(name),
             report.artifact.name.clone(),
             text::verdict(report.verdict),
-            format!("{} bytes", text::count(report.artifact.size_bytes)),
-            perplexity.unwrap_or_else(|| "-".to_owned()),
+            words::plural(report.artifact.size_bytes, "byte"),
+            perplexity.unwrap_or_else(|| words::UNKNOWN.to_owned()),
         ]
     };
     NAMES.into_iter().zip(both).map(row).collect()
@@ -110,7 +111,7 @@ fn print_margins(decision: &Decision) {
     }
     match decision.smaller {
         Some(side) => {
-            println!("  size        {} is smaller by {} bytes", name(side), text::count(decision.bytes))
+            println!("  size        {} is smaller by {}", name(side), words::plural(decision.bytes, "byte"))
         }
         None => println!("  size        the same"),
     }
@@ -126,10 +127,10 @@ fn gate_row(pair: Pair<Gate>) -> Vec<String> {
     for gate in pair {
         // A gate whose limit is 0 counts faults, so what it got says all.
         let limited = gate.is_some_and(|gate| gate.wanted != Some(0));
-        row.push(gate.map_or_else(|| "-".to_owned(), |gate| text::outcome(gate.outcome)));
-        row.push(gate.and_then(|gate| gate.got).map_or_else(|| "-".to_owned(), text::count));
+        row.push(gate.map_or_else(|| words::UNKNOWN.to_owned(), |gate| text::outcome(gate.outcome)));
+        row.push(gate.and_then(|gate| gate.got).map_or_else(|| words::UNKNOWN.to_owned(), words::count));
         row.push(
-            gate.and_then(|gate| gate.margin).filter(|_| limited).map_or_else(String::new, text::signed),
+            gate.and_then(|gate| gate.margin).filter(|_| limited).map_or_else(String::new, words::signed),
         );
     }
     row.push(gate.map_or("", |gate| gate.unit.name()).to_owned());
@@ -137,26 +138,9 @@ fn gate_row(pair: Pair<Gate>) -> Vec<String> {
 }
 
 fn figure_row(line: &Line) -> Vec<String> {
-    let cell = |figure: &Option<Figure>| figure.as_ref().map_or_else(|| "-".to_owned(), words);
+    let cell =
+        |figure: &Option<Figure>| figure.as_ref().map_or_else(|| words::UNKNOWN.to_owned(), words::figure);
     vec![format!("  {}", line.what), cell(&line.left), cell(&line.right)]
-}
-
-fn words(figure: &Figure) -> String {
-    match figure {
-        // Of a hash both ends are enough; `inspect` prints the whole.
-        Figure::Text(hash) if is_sha256(hash) => format!("{}…{}", &hash[..8], &hash[56..]),
-        Figure::Text(words) => words.clone(),
-        Figure::Count(number, unit) => format!("{} {unit}", text::count(*number)).trim_end().to_owned(),
-        Figure::Measured(value) => format!("{value:.4}"),
-        Figure::Gate(outcome, Some(got), unit) => {
-            format!("{}, {} {}", outcome.words(), text::count(*got), unit.name())
-        }
-        Figure::Gate(outcome, None, _) => outcome.words().to_owned(),
-    }
-}
-
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Lists pairs that differ, the first `limit` of them.
@@ -182,7 +166,7 @@ fn print_list<T>(
         let cells = match *pair {
             [Some(left), Some(right)] => row([left, right]),
             [left, _] => {
-                let there = |is: bool| if is { "stored" } else { "-" }.to_owned();
+                let there = |is: bool| if is { "stored" } else { words::UNKNOWN }.to_owned();
                 [there(left.is_some()), there(left.is_none())]
             }
         };
@@ -193,7 +177,7 @@ fn print_list<T>(
     if pairs.len() > limit {
         println!(
             "{}",
-            text::faint(&format!("  and {} more (--all)", text::count((pairs.len() - limit) as u64)))
+            text::faint(&format!("  and {} more (--all)", words::count((pairs.len() - limit) as u64)))
         );
     }
 }
@@ -217,31 +201,29 @@ impl Named for TensorSummary {
 
 impl Named for LayerSummary {
     fn name(&self) -> String {
-        self.layer.map_or_else(|| "outside".to_owned(), |layer| layer.to_string())
+        words::layer(self.layer)
     }
 }
 
 fn weight_row(pair: [&WeightSummary; 2]) -> [String; 2] {
     pair.map(|weight| {
-        let shape: Vec<_> = weight.shape.iter().map(u64::to_string).collect();
-        format!("{}, {}, {} bits", weight.form, shape.join(" x "), text::count(weight.bits))
+        format!("{}, {}, {} bits", weight.form, words::shape(&weight.shape), words::count(weight.bits))
     })
 }
 
 fn tensor_row(pair: [&TensorSummary; 2]) -> [String; 2] {
     pair.map(|tensor| {
-        let shape: Vec<_> = tensor.shape.iter().map(u64::to_string).collect();
-        format!("{}, {}, {}", tensor.dtype, shape.join(" x "), words(&Figure::Text(tensor.sha256.clone())))
+        format!("{}, {}, {}", tensor.dtype, words::shape(&tensor.shape), words::short_hash(&tensor.sha256))
     })
 }
 
 fn layer_row(pair: [&LayerSummary; 2]) -> [String; 2] {
     pair.map(|layer| {
         let values = layer.values.as_ref().map(|values| {
-            let plus = 100.0 * values.plus as f64 / values.signs.max(1) as f64;
-            format!(", {plus:.2} % plus, mean scale {:.4e}", values.scale_mean)
+            let plus = words::percent(values.plus, values.signs);
+            format!(", {plus} plus, mean scale {:.4e}", values.scale_mean)
         });
-        let (bits, rescued) = (text::count(layer.bits), text::count(layer.rescue_parameters));
+        let (bits, rescued) = (words::count(layer.bits), words::count(layer.rescue_parameters));
         format!("{bits} bits, {rescued} rescued{}", values.unwrap_or_default())
     })
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use bitgauge_core::contract::direct::Verdict;
+use bitgauge_core::contract::direct::RunOutput;
 use bitgauge_core::contract::documents::Corpus;
 use bitgauge_core::contract::python::Value;
-use bitgauge_core::contract::{Config, Environment, Halt, Pack};
+use bitgauge_core::contract::{Environment, Halt, RuleSet, Rules};
 use bitgauge_core::{Error, ErrorKind};
 use native_eval::{LocalFiles, OutputFile, input, tokenizer_files};
 
@@ -29,10 +29,10 @@ pub fn files() -> Result<LocalFiles, Failure> {
 
 impl ConfigOptions {
     /// The pack's settings.
-    pub fn read(&self) -> Result<Config, Failure> {
-        let Some(path) = &self.config else { return Ok(Pack::from(self.pack).config()) };
+    pub fn read(&self) -> Result<RuleSet, Failure> {
+        let Some(path) = &self.config else { return Ok(Rules::from(self.pack).rule_set()) };
         let json = Value::parse(&read(path)?).map_err(|error| malformed(path, &error))?;
-        Ok(Config::from_json(&json).map_err(|error| malformed(path, &error.message))?)
+        Ok(RuleSet::from_json(&json).map_err(|error| malformed(path, &error.message))?)
     }
 }
 
@@ -64,7 +64,7 @@ impl ContractOptions {
     }
 
     /// Writes the result's file and prints what the validator prints, even when there can be no file.
-    pub fn finish(&self, file: &OutputFile, verdict: &Verdict, format: Format) -> Result<Exit, Failure> {
+    pub fn finish(&self, file: &OutputFile, verdict: &RunOutput, format: Format) -> Result<Exit, Failure> {
         let json = verdict.report.to_pretty();
         let written = file.write(json.as_bytes());
         match format {
@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<String, Error> {
 fn malformed(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Malformed, "the settings can't be used")
         .within(path.display())
-        .expected("a JSON object with the fields of the validator's config", why)
+        .expected_found("a JSON object with the fields of the validator's config", why)
 }
 
 /// Ends a run that gave no result. The validator's own words go to stderr as they are.

@@ -1,6 +1,6 @@
 //! `bitgauge` without a command: the built-in model, inspected and evaluated.
 
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use native_eval::{Shard, Source, documents};
 
 use super::args::{DeviceOptions, Format};
@@ -35,7 +35,7 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
         resume: None,
         shard: Shard::WHOLE,
     };
-    let report = job.run(&mut source, Pack::Binary)?.report;
+    let report = job.run(&mut source, Rules::Binary)?.report;
     output::print_report(&report, format, false);
     Ok(report.verdict.into())
 }

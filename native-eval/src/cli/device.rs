@@ -1,6 +1,8 @@
 //! Opens the devices that a command runs on.
 
-use native_eval::{AdapterChoice, AdapterInfo, Backend, CpuBackend, GpuBackend, GpuOptions, Task, adapters};
+use native_eval::{
+    AdapterChoice, AdapterInfo, Backend, BackendError, CpuBackend, GpuBackend, GpuOptions, Task, adapters,
+};
 
 use super::args::{DeviceChoice, DeviceName, DeviceOptions};
 use super::print::eprintln;
@@ -110,19 +112,17 @@ fn hardware_gpus(adapters: &[AdapterInfo]) -> Vec<usize> {
 
 fn open_gpu(index: usize, options: GpuOptions) -> Result<Device, Failure> {
     let opened = GpuBackend::new(&AdapterChoice::Index(index), options);
-    opened.map(|backend| Device::Gpu(Box::new(backend))).map_err(|error| {
-        let error = error.to_string();
-        let hint = "\n  hint:     `bitgauge devices` lists the adapters; --device cpu needs none";
-        Failure(if error.contains("\n  hint:") { error } else { error + hint })
+    opened.map(|backend| Device::Gpu(Box::new(backend))).map_err(|BackendError(error)| {
+        let hint = "`bitgauge devices` lists the adapters; --device cpu needs none";
+        if error.hint.is_some() { error } else { error.hint(hint) }.into()
     })
 }
 
 fn auto_gpu(index: usize, options: GpuOptions) -> Option<Device> {
     match GpuBackend::new(&AdapterChoice::Index(index), options) {
         Ok(backend) => Some(Device::Gpu(Box::new(backend))),
-        Err(error) => {
-            let error = error.to_string();
-            let what = error.lines().next().unwrap_or_default();
+        Err(BackendError(error)) => {
+            let what = &error.what;
             eprintln!("{}", text::faint(&format!("the GPU can't be used ({what}), evaluating on the CPU")));
             None
         }

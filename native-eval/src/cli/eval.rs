@@ -1,5 +1,6 @@
 //! `bitgauge eval`: perplexity on held-out documents.
 
+use bitgauge_core::report::words;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use bitgauge_core::Error;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::contract::documents::documents_sha256;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
@@ -101,7 +102,7 @@ pub struct Outcome {
 
 impl Job<'_> {
     /// Inspects the artifact, evaluates it and gives the report of both.
-    pub fn run(&self, source: &mut Source, pack: Pack) -> Result<Outcome, Failure> {
+    pub fn run(&self, source: &mut Source, rules: Rules) -> Result<Outcome, Failure> {
         let mut devices = device::open(self.device)?;
         let precision = common_precision(&devices)?;
         let artifact = source.artifact().clone();
@@ -112,7 +113,7 @@ impl Job<'_> {
         let ids = self.documents.iter().map(|text| self.tokenizer.encode(text, self.max_tokens));
         let ids: Vec<Vec<u32>> = ids.collect::<Result<_, _>>()?;
         let hashes = inspect::scan(source, &inventory, Reading::Payload)?;
-        let mut report = inspect::report(source, &inventory, pack, Some(&hashes));
+        let mut report = inspect::report(source, &inventory, rules, Some(&hashes));
         let options = EvaluateOptions {
             max_tokens: self.max_tokens,
             tokens_in_flight: self.device.tokens_in_flight.map(|n| n as usize),
@@ -324,8 +325,8 @@ fn print_shard(shard: Shard, tally: &Tally, format: Format) {
             println!(
                 "{}  {} documents, {} scored tokens",
                 text::heading(&format!("shard {shard}")),
-                text::count(documents),
-                text::count(tokens)
+                words::count(documents),
+                words::count(tokens)
             );
             println!("{}", text::faint("`bitgauge merge` joins the files of all shards"));
         }

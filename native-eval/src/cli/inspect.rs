@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use bitgauge_core::contract::{Pack, proxy};
+use bitgauge_core::contract::{Rules, proxy};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Findings, Scan};
@@ -32,8 +32,8 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// What [`Source::open`] and a pass over the bytes find; a saved report, which is no artifact.
-pub fn inspected(path: &Path, pack: Pack, reading: Reading) -> Result<Report, Error> {
-    if let Some(report) = inspected_json(path, pack)? {
+pub fn inspected(path: &Path, rules: Rules, reading: Reading) -> Result<Report, Error> {
+    if let Some(report) = inspected_json(path, rules)? {
         return Ok(report);
     }
     let mut source = Source::open(path)?;
@@ -41,18 +41,18 @@ pub fn inspected(path: &Path, pack: Pack, reading: Reading) -> Result<Report, Er
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
     let findings = read(&mut source, &inventory, reading)?;
     source.expect_unchanged()?;
-    Ok(report(&source, &inventory, pack, findings.as_ref()))
+    Ok(report(&source, &inventory, rules, findings.as_ref()))
 }
 
 /// The report of a proxy's artifact; nothing when the file is of another kind.
-fn inspected_json(path: &Path, pack: Pack) -> Result<Option<Report>, Error> {
+fn inspected_json(path: &Path, rules: Rules) -> Result<Option<Report>, Error> {
     /// White space and the first character.
     const BEGINNING_BYTES: u64 = 512;
     let Some(bytes) = input::open_text(path).ok().filter(|_| path.is_file()) else { return Ok(None) };
     let fault = |error: std::io::Error| {
         Error::new(ErrorKind::Io, "the file cannot be read")
             .within(path.display())
-            .expected("a readable file", error)
+            .expected_found("a readable file", error)
     };
     let mut text = Vec::new();
     (&bytes).take(BEGINNING_BYTES).read_to_end(&mut text).map_err(fault)?;
@@ -67,12 +67,12 @@ fn inspected_json(path: &Path, pack: Pack) -> Result<Option<Report>, Error> {
             .hint("`bitgauge show` prints it, `bitgauge compare` holds it against another"));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    proxy::inspect(&name, &text, pack).map(Some)
+    proxy::inspect(&name, &text, rules).map(Some)
 }
 
 /// The report of an artifact that is open as `source`.
-pub fn report(source: &Source, inventory: &Inventory, pack: Pack, findings: Option<&Findings>) -> Report {
-    bitgauge_core::inspect::report(source.name(), inventory, pack, findings)
+pub fn report(source: &Source, inventory: &Inventory, rules: Rules, findings: Option<&Findings>) -> Report {
+    bitgauge_core::inspect::report(source.name(), inventory, rules, findings)
 }
 
 /// How much of an artifact is read.

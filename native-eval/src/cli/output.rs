@@ -1,5 +1,6 @@
 //! Prints results: tables for people, JSON for programs, one line for scripts.
 
+use bitgauge_core::report::words;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::Error;
@@ -35,12 +36,12 @@ pub fn print_link(report: &Report, base: &str, format: Format) {
 fn print_for_people(report: &Report, weights: bool) {
     let artifact = &report.artifact;
     let model = report.model.as_ref();
-    let parameters = model.and_then(|m| m.parameters).map(|p| format!(", {} parameters", text::count(p)));
+    let parameters = model.and_then(|m| m.parameters).map(|p| format!(", {} parameters", words::count(p)));
     let model_type = model.map(|m| format!(", {}", m.model_type)).unwrap_or_default();
     println!(
         "{}  {}{model_type}{}",
         text::heading(&artifact.name),
-        text::bytes(artifact.size_bytes),
+        words::bytes(artifact.size_bytes),
         parameters.unwrap_or_default()
     );
     println!("{}  under the {} limits\n", text::verdict(report.verdict), report.pack.name());
@@ -81,15 +82,15 @@ fn print_evaluation(evaluation: &Evaluation) {
     );
     println!("  cross entropy  {:.6} nats per token", evaluation.cross_entropy_nats);
     println!(
-        "  scored         {} tokens of {} documents, at most {} tokens each",
-        text::count(evaluation.scored_tokens),
-        text::count(evaluation.scored_documents),
-        text::count(evaluation.max_tokens)
+        "  scored         {} of {}, at most {} each",
+        words::plural(evaluation.scored_tokens, "token"),
+        words::plural(evaluation.scored_documents, "document"),
+        words::plural(evaluation.max_tokens, "token")
     );
     println!("  device         {}, {}", evaluation.device, evaluation.precision);
     println!(
         "  speed          {} tokens/s, {:.2} s",
-        text::count(evaluation.tokens_per_second as u64),
+        words::count(evaluation.tokens_per_second as u64),
         evaluation.seconds
     );
 }
@@ -117,13 +118,7 @@ pub fn print_table(table: &Table) {
 }
 
 fn gate_table(gates: &[Gate]) -> Table {
-    let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), text::count);
-    let margin = |gate: &Gate| match gate.margin {
-        _ if gate.wanted == Some(0) => String::new(),
-        Some(margin) if margin < 0 => format!("{} over", text::count(margin.unsigned_abs())),
-        Some(margin) => format!("{} left", text::count(margin.unsigned_abs())),
-        None => String::new(),
-    };
+    let number = |n: Option<u64>| n.map_or_else(|| words::UNKNOWN.to_owned(), words::count);
     let row = |gate: &Gate| {
         let (got, limit) = match gate.wanted {
             // A gate that counts faults.
@@ -131,7 +126,8 @@ fn gate_table(gates: &[Gate]) -> Table {
             wanted => (number(gate.got), number(wanted)),
         };
         let unit = if gate.wanted == Some(0) || gate.wanted.is_none() { "" } else { gate.unit.name() };
-        vec![text::outcome(gate.outcome), gate.title.to_string(), got, limit, margin(gate), unit.to_owned()]
+        let margin = words::margin(gate).unwrap_or_default();
+        vec![text::outcome(gate.outcome), gate.title.to_string(), got, limit, margin, unit.to_owned()]
     };
     let mut table = table(&["", "gate", "got", "limit", "margin", ""], gates.iter().map(row).collect(), 2);
     if let Some(column) = table.column_mut(5) {
@@ -141,11 +137,7 @@ fn gate_table(gates: &[Gate]) -> Table {
 }
 
 fn faults(count: u64) -> String {
-    match count {
-        0 => "no fault".to_owned(),
-        1 => "1 fault".to_owned(),
-        _ => format!("{} faults", text::count(count)),
-    }
+    if count == 0 { "no fault".to_owned() } else { words::plural(count, "fault") }
 }
 
 /// Rule, names and hint of every gate that did not pass.
@@ -166,21 +158,21 @@ fn print_gate_particulars(gates: &[Gate]) {
 fn accounting_table(report: &Report) -> Table {
     let accounting = &report.accounting;
     let parameters = report.model.as_ref().and_then(|m| m.parameters).filter(|&p| p > 0);
-    let share = |bits: u64| format!("{:.2} %", 100.0 * bits as f64 / accounting.total_bits.max(1) as f64);
+    let share = |bits: u64| words::percent(bits, accounting.total_bits);
     let per_parameter = |bits: u64| {
         parameters.map_or_else(String::new, |p| format!("{:.4} bits/parameter", bits as f64 / p as f64))
     };
     let row = |name: &str, bits: u64| {
-        vec![format!("  {name}"), text::bits_as_bytes(bits), share(bits), per_parameter(bits)]
+        vec![format!("  {name}"), words::bits_as_bytes(bits), share(bits), per_parameter(bits)]
     };
     let used = accounting.buckets.iter().filter(|entry| entry.bits > 0);
-    let mut rows: Vec<_> = used.map(|entry| row(entry.bucket.name(), entry.bits)).collect();
+    let mut rows: Vec<_> = used.map(|entry| row(words::bucket(entry.bucket, report), entry.bits)).collect();
     if accounting.saved_by_compression_bits > 0 {
         let saved = accounting.saved_by_compression_bits;
-        let minus = |cell: String| format!("-{cell}");
+        let minus = |cell: String| format!("{}{cell}", words::MINUS);
         rows.push(vec![
             "  saved by compression".to_owned(),
-            minus(text::bits_as_bytes(saved)),
+            minus(words::bits_as_bytes(saved)),
             minus(share(saved)),
             parameters.map_or_else(String::new, |_| minus(per_parameter(saved))),
         ]);
@@ -191,17 +183,16 @@ fn accounting_table(report: &Report) -> Table {
 
 fn weight_table(report: &Report) -> Table {
     let row = |weight: &WeightSummary| {
-        let shape: Vec<_> = weight.shape.iter().map(u64::to_string).collect();
         let per =
             |p: u64| if p == 0 { String::new() } else { format!("{:.4}", weight.bits as f64 / p as f64) };
-        let rescue = 100.0 * weight.rescue_parameters as f64 / weight.parameters.max(1) as f64;
+        let rescue = words::percent(weight.rescue_parameters, weight.parameters);
         vec![
             format!("  {}", weight.name),
             weight.form.clone(),
-            shape.join(" x "),
-            text::bits_as_bytes(weight.bits),
+            words::shape(&weight.shape),
+            words::bits_as_bytes(weight.bits),
             per(weight.parameters),
-            if weight.rescue_parameters == 0 { String::new() } else { format!("{rescue:.2} %") },
+            if weight.rescue_parameters == 0 { String::new() } else { rescue },
         ]
     };
     let header = ["  weight", "form", "shape", "size", "bits/parameter", "rescued"];

@@ -1,5 +1,6 @@
 //! `bitgauge pack`: a dense model in, a 1-bit artifact out.
 
+use bitgauge_core::report::words;
 use native_eval::documents::read;
 use native_eval::{
     Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, check_pack_target, find_tokenizer,
@@ -47,7 +48,11 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
         Format::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
         Format::Quiet => println!("{}", options.out.display()),
         Format::Human => {
-            println!("{}  {}", text::heading(&options.out.display().to_string()), text::bytes(summary.bytes));
+            println!(
+                "{}  {}",
+                text::heading(&options.out.display().to_string()),
+                words::bytes(summary.bytes)
+            );
             print_summary(&summary);
             println!("  next: bitgauge inspect {}", options.out.display());
         }
@@ -84,8 +89,8 @@ fn print_summary(summary: &PackSummary) {
         let share = 100.0 * summary.rescue_parameters as f64 / summary.parameters as f64;
         println!(
             "  {} under the budget of {}; one scale per {per}, {share:.2} % of the parameters in 4 bits",
-            text::bytes(budget - summary.bytes),
-            text::bytes(budget)
+            words::bytes(budget - summary.bytes),
+            words::bytes(budget)
         );
     }
 }

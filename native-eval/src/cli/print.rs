@@ -64,7 +64,7 @@ pub fn finish(exit: Exit) -> Exit {
         Some((stream, error)) if error.kind() != ErrorKind::BrokenPipe => {
             let error = Error::new(Fault::Io, "the result can't be printed")
                 .within(stream)
-                .expected("room for all of it", error);
+                .expected_found("room for all of it", error);
             note(format_args!("{}: {error}\n", text::error("error")));
             Exit::Fault
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Failure;
 use super::inspect::{self, Reading};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use bitgauge_core::report::{Report, link};
 use bitgauge_core::{Error, ErrorKind, limits};
 use native_eval::input;
@@ -14,7 +14,7 @@ use native_eval::input;
 /// How artifacts are inspected; a report says what was found when it was made.
 pub struct Settings {
     /// Whose limits apply.
-    pub pack: Pack,
+    pub rules: Rules,
     /// What is read of them.
     pub reading: Reading,
 }
@@ -26,7 +26,7 @@ pub struct Settings {
 pub fn report(argument: &OsStr, settings: &Settings) -> Result<Report, Failure> {
     match written(argument)? {
         Some(report) => Ok(report),
-        None => Ok(inspect::inspected(Path::new(argument), settings.pack, settings.reading)?),
+        None => Ok(inspect::inspected(Path::new(argument), settings.rules, settings.reading)?),
     }
 }
 
@@ -58,7 +58,7 @@ fn report_text(path: &Path) -> Result<Option<String>, Error> {
     let fault = |error: std::io::Error| {
         Error::new(ErrorKind::Io, "the report cannot be read")
             .within(path.display())
-            .expected("a readable file in UTF-8", error)
+            .expected_found("a readable file in UTF-8", error)
     };
     if path.is_dir() || !path.exists() {
         return Ok(None);

@@ -1,8 +1,7 @@
-//! Words, numbers and colours for people.
+//! Words in their colours, for people.
 
 use bitgauge_core::report::{Outcome, Verdict};
 use clap::builder::styling::{AnsiColor, Style};
-use indicatif::HumanCount;
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -41,40 +40,20 @@ pub fn faint(text: &str) -> String {
 
 /// The verdict as a sign and a word, in its colour.
 pub fn verdict(verdict: Verdict) -> String {
-    let (style, sign) = match verdict {
-        Verdict::Eligible => (GOOD, "✓"),
-        Verdict::NotEligible => (BAD, "✗"),
-        Verdict::Inconclusive => (UNSURE, "?"),
+    let style = match verdict {
+        Verdict::Eligible => GOOD,
+        Verdict::NotEligible => BAD,
+        Verdict::Inconclusive => UNSURE,
     };
-    styled(style, &format!("{sign} {}", verdict.words()))
+    styled(style, &format!("{} {}", verdict.sign(), verdict.words()))
 }
 
 /// A gate's outcome as a sign and a word, in its colour.
 pub fn outcome(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Pass => styled(GOOD, "✓ pass"),
-        Outcome::Fail => styled(BAD, "✗ FAIL"),
-        Outcome::NotRun => styled(UNSURE, "? not run"),
-    }
-}
-
-/// A number with thousands separators.
-pub fn count(number: u64) -> String {
-    HumanCount(number).to_string()
-}
-
-/// A difference with thousands separators; what is over is negative.
-pub fn signed(number: i64) -> String {
-    let sign = if number < 0 { "-" } else { "" };
-    format!("{sign}{}", count(number.unsigned_abs()))
-}
-
-/// Bytes in decimal units, as disks and downloads are measured: `2.47 MB`.
-pub fn bytes(bytes: u64) -> String {
-    indicatif::DecimalBytes(bytes).to_string()
-}
-
-/// Bits as bytes in decimal units, exact below a kilobyte.
-pub fn bits_as_bytes(bits: u64) -> String {
-    if bits.is_multiple_of(8) { bytes(bits / 8) } else { format!("{:.1} B", bits as f64 / 8.0) }
+    let (style, word) = match outcome {
+        Outcome::Pass => (GOOD, outcome.words()),
+        Outcome::Fail => (BAD, "FAIL"),
+        Outcome::NotRun => (UNSURE, outcome.words()),
+    };
+    styled(style, &format!("{} {word}", outcome.sign()))
 }

@@ -29,20 +29,6 @@ pub(super) struct Inputs<'a> {
     pub shape: Attention,
 }
 
-/// Runs of consecutive tokens of the same document, or the first token whose position reaches
-/// back before the batch.
-pub(super) fn documents(positions: &[u32]) -> Result<Vec<Range<usize>>, usize> {
-    let mut documents: Vec<Range<usize>> = Vec::new();
-    for (t, &position) in positions.iter().enumerate() {
-        let start = t.checked_sub(position as usize).ok_or(t)?;
-        match documents.last_mut() {
-            Some(last) if last.start == start => last.end = t + 1,
-            _ => documents.push(start..t + 1),
-        }
-    }
-    Ok(documents)
-}
-
 /// Attention over all `documents`; out is `[T, heads * d]`.
 pub(super) fn attention(isa: Isa, inputs: Inputs, documents: &[Range<usize>], out: &mut [f32]) {
     let Attention { heads, kv_heads, head_dim } = inputs.shape;

@@ -3,8 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::{CpuBackend, CpuBuffer, Result, agree, attention, delta_rule, rows};
-use crate::backend::{BackendError, DeltaRule};
+use super::{CpuBackend, CpuBuffer, agree, delta_rule, rows};
+use crate::backend::{DeltaRule, Result, whole_heads, wrong_shape};
+use crate::batch::Batch;
 
 /// Refuses buffers that are not of the same shape.
 fn same_shape(operation: &str, x: &CpuBuffer, y: &CpuBuffer) -> Result<()> {
@@ -20,7 +21,7 @@ impl CpuBackend {
         first: &mut CpuBuffer,
         second: &mut CpuBuffer,
     ) -> Result<()> {
-        agree("split_heads: channels past whole heads", 0, x.cols % (2 * head_dim).max(1))?;
+        whole_heads("split_heads: input", x.cols, 2 * head_dim)?;
         same_shape("split_heads", first, second)?;
         agree("split_heads: output columns", x.cols / 2, first.cols)?;
         agree("split_heads: rows", x.rows(), first.rows())?;
@@ -47,13 +48,13 @@ impl CpuBackend {
         &self,
         x: &CpuBuffer,
         weight: &[f32],
-        positions: &[u32],
+        batch: &Batch,
         out: &mut CpuBuffer,
     ) -> Result<()> {
         same_shape("causal_conv", x, out)?;
         agree("causal_conv: weights past whole taps", 0, weight.len() % x.cols.max(1))?;
-        check_documents("causal_conv", positions, x.rows())?;
-        let isa = self.isa;
+        agree("causal_conv: positions", x.rows(), batch.tokens())?;
+        let (isa, positions) = (self.isa, batch.positions());
         let convolve = |(t, out): (usize, &mut [f32])| {
             out.fill(0.0);
             // The last tap meets the token itself.
@@ -76,10 +77,8 @@ impl CpuBackend {
     ) -> Result<()> {
         let width = heads * head_dim;
         if width > x.cols || head_dim == 0 {
-            let cols = x.cols;
-            return Err(BackendError(format!(
-                "l2_norm: {heads} heads of {head_dim} channels in rows of {cols}"
-            )));
+            let expected = format!("{heads} heads of {head_dim} channels");
+            return Err(wrong_shape("l2_norm: input", expected, format!("{} channels", x.cols)));
         }
         let isa = self.isa;
         self.run(|| x.par_rows().for_each(|(_, row)| rows::l2_norm(isa, &mut row[..width], head_dim, eps)));
@@ -107,14 +106,11 @@ impl CpuBackend {
         &self,
         mixed: &CpuBuffer,
         (decay, beta): (&CpuBuffer, &CpuBuffer),
-        positions: &[u32],
+        batch: &Batch,
         shape: DeltaRule,
         out: &mut CpuBuffer,
     ) -> Result<()> {
-        let dims = [shape.key_heads, shape.key_dim, shape.value_heads, shape.value_dim];
-        if dims.contains(&0) || !shape.value_heads.is_multiple_of(shape.key_heads) {
-            return Err(BackendError(format!("delta_rule: {shape:?} has no whole groups of heads")));
-        }
+        shape.check()?;
         for (buffer, what, columns) in [
             (mixed, "delta_rule: columns of queries, keys and values", shape.mixed_width()),
             (decay, "delta_rule: decays", shape.value_heads),
@@ -122,12 +118,11 @@ impl CpuBackend {
             (&*out, "delta_rule: output columns", shape.value_width()),
         ] {
             agree(what, columns, buffer.cols)?;
-            agree("delta_rule: rows", positions.len(), buffer.rows())?;
+            agree("delta_rule: rows", batch.tokens(), buffer.rows())?;
         }
-        let documents = check_documents("delta_rule", positions, mixed.rows())?;
         let [mixed, decay, beta] = [mixed, decay, beta].map(|buffer| buffer.values.as_slice());
         let inputs = delta_rule::Inputs { mixed, decay, beta, shape };
-        self.run(|| delta_rule::delta_rule(self.isa, inputs, &documents, out.values.as_mut_slice()));
+        self.run(|| delta_rule::delta_rule(self.isa, inputs, batch.documents(), out.values.as_mut_slice()));
         Ok(())
     }
 
@@ -139,16 +134,9 @@ impl CpuBackend {
         gate: &CpuBuffer,
     ) -> Result<()> {
         same_shape("gated_norm", x, gate)?;
-        agree("gated_norm: channels past whole heads", 0, x.cols % weight.len().max(1))?;
+        whole_heads("gated_norm: input", x.cols, weight.len())?;
         let isa = self.isa;
         self.run(|| x.par_rows().for_each(|(t, row)| rows::gated_norm(isa, row, weight, eps, gate.row(t))));
         Ok(())
     }
-}
-
-/// The documents, or an error where a position reaches back before the batch.
-fn check_documents(operation: &str, positions: &[u32], rows: usize) -> Result<Vec<std::ops::Range<usize>>> {
-    agree(&format!("{operation}: positions"), rows, positions.len())?;
-    attention::documents(positions)
-        .map_err(|t| BackendError(format!("{operation}: position {} at row {t}", positions[t])))
 }

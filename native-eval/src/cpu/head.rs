@@ -6,7 +6,7 @@ use super::isa::{Isa, vectorised};
 use super::product::split;
 use super::rows;
 use super::weights::Weights;
-use crate::backend::NO_TARGET;
+use crate::batch::NO_TARGET;
 
 /// Vocabulary rows whose logits exist at once: 1 MiB of them for a full block of rows. Sums begin anew with
 /// each chunk and are joined in the order of the vocabulary, so that a token's loss does not depend on how the

@@ -1,12 +1,8 @@
 //! Which instruction set runs: chosen once, when the backend is made.
 
-use half::f16;
-
-use super::{lookup, micro};
-
 /// An instruction set that the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
+pub enum InstructionSet {
     /// AVX-512F, 16 lanes.
     Avx512,
     /// AVX2 with FMA, 8 lanes.
@@ -15,7 +11,7 @@ pub enum Kernel {
     Portable,
 }
 
-impl Kernel {
+impl InstructionSet {
     /// All of them, the fastest first.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
 
@@ -68,13 +64,13 @@ macro_rules! vectorised {
                 body $(::<$N>)? ($($arg),*)
             }
 
-            match isa.kernel() {
+            match isa.set() {
                 // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
                 #[cfg(target_arch = "x86_64")]
-                $crate::cpu::isa::Kernel::Avx512 => unsafe { avx512 $(::<$N>)? ($($arg),*) },
+                $crate::cpu::isa::InstructionSet::Avx512 => unsafe { avx512 $(::<$N>)? ($($arg),*) },
                 // SAFETY: the same.
                 #[cfg(target_arch = "x86_64")]
-                $crate::cpu::isa::Kernel::Avx2 => unsafe { avx2 $(::<$N>)? ($($arg),*) },
+                $crate::cpu::isa::InstructionSet::Avx2 => unsafe { avx2 $(::<$N>)? ($($arg),*) },
                 _ => body $(::<$N>)? ($($arg),*),
             }
         }
@@ -82,88 +78,33 @@ macro_rules! vectorised {
 }
 pub(super) use vectorised;
 
-/// Proof that this CPU can run a [`Kernel`]: only [`Isa::new`] makes one, so the calls below into
+/// Proof that this CPU can run a [`InstructionSet`]: only [`Isa::new`] makes one, so calls into
 /// functions compiled for it are sound.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Isa(Kernel);
+pub(super) struct Isa(InstructionSet);
 
 impl Isa {
     /// The proof, or `None` when this CPU lacks the instruction set.
-    pub fn new(kernel: Kernel) -> Option<Self> {
-        kernel.is_available().then_some(Self(kernel))
+    pub fn new(set: InstructionSet) -> Option<Self> {
+        set.is_available().then_some(Self(set))
     }
 
     /// The fastest that this CPU has.
     pub fn fastest() -> Self {
-        Kernel::ALL.into_iter().find_map(Self::new).unwrap_or(Self(Kernel::Portable))
+        InstructionSet::ALL.into_iter().find_map(Self::new).unwrap_or(Self(InstructionSet::Portable))
     }
 
     /// Which one it is.
-    pub fn kernel(self) -> Kernel {
+    pub fn set(self) -> InstructionSet {
         self.0
     }
 
     /// Rows and columns of the output tile that the micro-kernel keeps in registers.
     pub fn tile(self) -> (usize, usize) {
         match self.0 {
-            Kernel::Avx512 => (12, 32),
-            Kernel::Avx2 => (6, 16),
-            Kernel::Portable => (4, 8),
-        }
-    }
-
-    /// The register-blocked product of [`micro`] for this instruction set.
-    pub fn multiply(self, a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: micro::Place) {
-        match self.0 {
-            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { micro::avx512(a, panel, out, at) },
-            // SAFETY: the same.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { micro::avx2(a, panel, out, at) },
-            _ => micro::portable(a, panel, out, at),
-        }
-    }
-
-    /// Sign bits to weights, see [`micro::portable_expand`].
-    pub fn expand(self, sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
-        match self.0 {
-            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { micro::avx512_expand(sign, negated, first_bit, add, panel) },
-            // SAFETY: the same.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { micro::avx2_expand(sign, negated, first_bit, add, panel) },
-            _ => micro::portable_expand(sign, negated, first_bit, add, panel),
-        }
-    }
-
-    /// One panel of the table lookups of [`lookup`].
-    pub fn look_up(
-        self,
-        tables: &lookup::Tables,
-        signs: &[lookup::SignWords],
-        scales: &[f16; lookup::ROWS],
-        sums: &mut lookup::PanelSums,
-    ) {
-        match self.0 {
-            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { lookup::avx512(tables, signs, scales, sums) },
-            _ => lookup::portable(tables, signs, scales, sums),
-        }
-    }
-
-    /// Independent fused multiply-adds, `rounds` of them per chain; returns FLOP done.
-    pub fn fma_burst(self, rounds: usize) -> u64 {
-        match self.0 {
-            // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { micro::avx512_burst(rounds) },
-            // SAFETY: the same.
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { micro::avx2_burst(rounds) },
-            _ => micro::portable_burst(rounds),
+            InstructionSet::Avx512 => (12, 32),
+            InstructionSet::Avx2 => (6, 16),
+            InstructionSet::Portable => (4, 8),
         }
     }
 }

@@ -10,21 +10,22 @@
 
 use std::ops::Range;
 
-use bitgauge_core::{Matrix, Packed, RowSlot};
+use bitgauge_core::format::bits;
+use bitgauge_core::{Bitpacked, Matrix, RowSlot};
 use half::f16;
 
-use super::isa::{Isa, vectorised};
-use super::panel::Stored;
-use super::weights::multiply_stored;
+use super::isa::{InstructionSet, Isa, vectorised};
+use super::panel::StoredMatrix;
+use super::product::multiply_stored;
 
 /// Lanes of a vector register.
 const LANES: usize = 16;
 /// Weight rows of a panel: two registers of signs.
-pub(super) const ROWS: usize = 2 * LANES;
+const ROWS: usize = 2 * LANES;
 /// Tokens whose tables exist together.
 const TOKENS: usize = 8;
 /// Input columns of one sign word.
-const WORD: usize = 32;
+const WORD: usize = bits::WORD_COLUMNS;
 /// Input columns whose sums are one table.
 const QUAD: usize = 4;
 /// Most sign words of one block of input columns: 128 columns, 16 KiB of tables.
@@ -33,18 +34,18 @@ const WORDS: usize = 4;
 /// What one register holds.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Lanes<T>([T; LANES]);
+struct Lanes<T>([T; LANES]);
 
 /// One sign word of each row of a panel.
-pub(super) type SignWords = [Lanes<u32>; 2];
+type SignWords = [Lanes<u32>; 2];
 /// The 16 sums of each quad of one token's input columns: `[word][quad]`; sum s adds column j of the
 /// quad if bit j of s is set and subtracts it if not.
 type TokenTables = [[Lanes<f32>; WORD / QUAD]; WORDS];
 /// Those of a group of tokens.
-pub(super) type Tables = [TokenTables; TOKENS];
+type Tables = [TokenTables; TOKENS];
 
 /// Outputs of one panel for a group of tokens.
-pub(super) type PanelSums = [[Lanes<f32>; 2]; TOKENS];
+type PanelSums = [[Lanes<f32>; 2]; TOKENS];
 
 const NO_SUMS: PanelSums = [[Lanes([0.0; LANES]); 2]; TOKENS];
 
@@ -68,20 +69,21 @@ pub(super) struct Lookup {
 struct Rescue {
     /// Their numbers in the matrix.
     rows: Vec<u32>,
-    weights: Stored,
+    weights: StoredMatrix,
 }
 
 impl Lookup {
     /// Whether a matrix has signs to look up, in scale groups of whole words.
-    pub fn fits(packed: &Packed) -> bool {
-        packed.bases > 0 && packed.binary_rows() > 0 && packed.scale_group.is_multiple_of(WORD)
+    pub fn fits(packed: &Bitpacked) -> bool {
+        let layout = &packed.layout;
+        layout.bases() > 0 && layout.binary_rows() > 0 && layout.scale_group().is_multiple_of(WORD as u64)
     }
 
-    pub fn new(packed: Packed) -> Self {
-        let group_words = packed.scale_group / WORD;
+    pub fn new(packed: Bitpacked) -> Self {
+        let group_words = packed.layout.scale_group() as usize / WORD;
         // The most words that never cross into another scale group.
         let words = (1..=WORDS).rev().find(|&words| group_words.is_multiple_of(words)).unwrap_or(1);
-        let (rows, cols, bases) = (packed.rows, packed.cols, packed.bases);
+        let (rows, cols, bases) = (packed.rows(), packed.cols(), packed.bases());
         let (blocks, panels) = (cols.div_ceil(words * WORD), rows.div_ceil(ROWS));
         let mut lookup = Self {
             rows,
@@ -120,14 +122,13 @@ impl Lookup {
         (block * self.panels() + row / ROWS) * self.bases + basis
     }
 
-    fn put_row(&mut self, packed: &Packed, row: usize, basis: usize, m: usize) {
-        let plane_row = basis * packed.binary_rows() + m;
-        let signs = &packed.sign[plane_row * packed.sign_words()..][..packed.sign_words()];
-        let scales = &packed.scale[plane_row * packed.scale_groups()..][..packed.scale_groups()];
+    fn put_row(&mut self, packed: &Bitpacked, row: usize, basis: usize, m: usize) {
+        let (signs, scales) = (packed.sign_words(basis, m..m + 1), packed.scales(basis, m..m + 1));
+        let group = packed.layout.scale_columns() as usize;
         for (block, words) in signs.chunks(self.words).enumerate() {
             let place = self.place(block, row, basis);
             let column = block * self.words * WORD;
-            self.scales[place][row % ROWS] = scales[column / packed.scale_group_cols()];
+            self.scales[place][row % ROWS] = scales[column / group];
             let (lane, vector) = (row % LANES, row % ROWS / LANES);
             for (to, word) in self.signs[place * self.words..].iter_mut().zip(words) {
                 to[vector].0[lane] = *word;
@@ -151,7 +152,7 @@ impl Lookup {
                 let words = &self.signs[place * self.words..];
                 for (c, out) in out.iter_mut().enumerate() {
                     let word = words[c / WORD][vector].0[lane];
-                    *out += if word >> (c % WORD) & 1 == 1 { scale } else { -scale };
+                    *out += if bits::is_plus(&[word], c % WORD) { scale } else { -scale };
                 }
             }
         }
@@ -190,25 +191,23 @@ impl Lookup {
         for (panel, sums) in sums.iter_mut().enumerate() {
             for place in first + panel * self.bases..first + (panel + 1) * self.bases {
                 let signs = &self.signs[place * self.words..][..self.words];
-                isa.look_up(tables, signs, &self.scales[place], sums);
+                look_up(isa, tables, signs, &self.scales[place], sums);
             }
         }
     }
 }
 
 impl Rescue {
-    fn of(packed: Packed) -> Option<Self> {
-        let count = packed.rescue_rows.len();
-        let rows = packed.rescue_rows;
-        let alone = Packed {
-            rows: count,
-            bases: 0,
+    fn of(packed: Bitpacked) -> Option<Self> {
+        let layout = packed.layout.rescue_rows_alone()?;
+        let alone = Bitpacked {
+            layout,
             sign: Vec::new(),
             scale: Vec::new(),
-            rescue_rows: (0..count as u32).collect(),
-            ..Packed { rescue_rows: Vec::new(), ..packed }
+            rescue_rows: (0..layout.rows() as u32).collect(),
+            ..packed
         };
-        (count > 0).then(|| Self { rows, weights: Stored::new(Matrix::Packed(alone)) })
+        Some(Self { rows: packed.rescue_rows, weights: StoredMatrix::new(Matrix::Bitpacked(alone)) })
     }
 
     /// Writes the products with those rescue rows that lie in `rows`.
@@ -230,7 +229,17 @@ impl Rescue {
 }
 
 /// Adds to a panel's sums what the sign words select, times the scales.
-pub(super) fn portable(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
+fn look_up(isa: Isa, tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
+    match isa.set() {
+        // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512 => unsafe { avx512(tables, signs, scales, sums) },
+        _ => portable(tables, signs, scales, sums),
+    }
+}
+
+/// See [`look_up`].
+fn portable(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
     for (tables, sums) in tables.iter().zip(sums) {
         for (row, sum) in sums.iter_mut().flat_map(|lanes| &mut lanes.0).enumerate() {
             let mut selected = 0.0;
@@ -278,7 +287,7 @@ use std::arch::x86_64::*;
 /// permutation looks at the lowest four bits of each lane only.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
-pub(super) fn avx512(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
+fn avx512(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS], sums: &mut PanelSums) {
     let mut acc = [[_mm512_setzero_ps(); 2]; TOKENS];
     for (w, words) in signs.iter().enumerate() {
         // SAFETY: each has 16 words.
@@ -311,18 +320,17 @@ pub(super) fn avx512(tables: &Tables, signs: &[SignWords], scales: &[f16; ROWS],
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::isa::Kernel;
     use crate::cpu::tests::data::{FORMS, Random, matrix};
 
     #[test]
     fn rows_are_read_as_they_are_stored() {
         let mut random = Random::new(1);
         for form in FORMS {
-            let Matrix::Packed(packed) = matrix(&mut random, form, 67, 201) else { continue };
+            let Matrix::Bitpacked(packed) = matrix(&mut random, form, 67, 201) else { continue };
             if !Lookup::fits(&packed) {
                 continue;
             }
-            let expected = Matrix::Packed(packed.clone()).to_f32();
+            let expected = Matrix::Bitpacked(packed.clone()).to_f32();
             let lookup = Lookup::new(packed);
             for (row, expected) in expected.chunks_exact(201).enumerate() {
                 let mut found = vec![f32::NAN; 201];
@@ -334,11 +342,11 @@ mod tests {
 
     #[test]
     fn the_portable_lookup_multiplies() {
-        let portable = Isa::new(Kernel::Portable).unwrap();
+        let portable = Isa::new(InstructionSet::Portable).unwrap();
         let mut random = Random::new(2);
-        let Matrix::Packed(packed) = matrix(&mut random, FORMS[8], 37, 150) else { panic!("not packed") };
+        let Matrix::Bitpacked(packed) = matrix(&mut random, FORMS[8], 37, 150) else { panic!("not packed") };
         let x = random.vec(11 * 150, -1.0, 1.0);
-        let dense = Matrix::Packed(packed.clone()).to_f32();
+        let dense = Matrix::Bitpacked(packed.clone()).to_f32();
         let mut out = vec![f32::NAN; 11 * 37];
         let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(37).collect();
         Lookup::new(packed).multiply(portable, &x, 0..37, &mut lines);

@@ -5,6 +5,8 @@
 //! for every row broadcasts one activation and does NR multiply-adds. The two x86 kernels are one
 //! macro with different vectors, so a machine without AVX-512 still tests the same code.
 
+use super::isa::{InstructionSet, Isa};
+
 /// Most input columns multiplied in one pass: a panel then takes 16 KiB of the L1 cache with AVX2, 32
 /// with AVX-512, where half of it measured the same.
 pub(super) const DEPTH: usize = 256;
@@ -22,7 +24,7 @@ pub(super) const MOST_COLS: usize = 32;
 
 /// Where a tile goes in its output rows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct TilePlace {
     /// First column.
     pub col: usize,
     /// Columns to write; less than the panel's width at the right edge.
@@ -31,8 +33,47 @@ pub(super) struct Place {
     pub add: bool,
 }
 
+/// `out (+)= a · panel`. a is `[<= rows of the tile, depth]` at [`STRIDE`], panel is `[depth, NR]`.
+pub(super) fn multiply(isa: Isa, a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: TilePlace) {
+    match isa.set() {
+        // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512 => unsafe { avx512(a, panel, out, at) },
+        // SAFETY: the same.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 => unsafe { avx2(a, panel, out, at) },
+        _ => portable(a, panel, out, at),
+    }
+}
+
+/// Sign bits to weights, see [`portable_expand`].
+pub(super) fn expand(isa: Isa, sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
+    match isa.set() {
+        // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512 => unsafe { avx512_expand(sign, negated, first_bit, add, panel) },
+        // SAFETY: the same.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 => unsafe { avx2_expand(sign, negated, first_bit, add, panel) },
+        _ => portable_expand(sign, negated, first_bit, add, panel),
+    }
+}
+
+/// Independent fused multiply-adds, `rounds` of them per chain; returns FLOP done.
+pub(super) fn fma_burst(isa: Isa, rounds: usize) -> u64 {
+    match isa.set() {
+        // SAFETY: an `Isa` exists only for instruction sets that the CPU has.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512 => unsafe { avx512_burst(rounds) },
+        // SAFETY: the same.
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 => unsafe { avx2_burst(rounds) },
+        _ => portable_burst(rounds),
+    }
+}
+
 /// Writes the part of a spilled tile that lies inside the output.
-fn write_part(tile: &[f32], nr: usize, out: &mut [&mut [f32]], at: Place) {
+fn write_part(tile: &[f32], nr: usize, out: &mut [&mut [f32]], at: TilePlace) {
     for (row, tile) in out.iter_mut().zip(tile.chunks_exact(nr)) {
         for (out, value) in row[at.col..][..at.width].iter_mut().zip(tile) {
             *out = if at.add { *out + value } else { *value };
@@ -48,7 +89,7 @@ macro_rules! micro_kernel {
         /// See the module. a is `[<= rows, depth]` at [`STRIDE`], panel is `[depth, NR]`, out has at
         /// most `rows` rows.
         #[target_feature(enable = $features)]
-        pub(super) fn $name(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Place) {
+        fn $name(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: TilePlace) {
             const NR: usize = $vectors * $lanes;
             let depth = panel.len() / NR;
             assert!(depth <= DEPTH && panel.len() == depth * NR && a.len() >= $rows * STRIDE);
@@ -94,7 +135,7 @@ macro_rules! micro_kernel {
 
         /// See [`portable_expand`].
         #[target_feature(enable = $features)]
-        pub(super) fn $expand(sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
+        fn $expand(sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
             assert!(sign.len() >= $vectors * $lanes && negated.len() >= $vectors * $lanes);
             let top = $set_bits(i32::MIN);
             for v in 0..$vectors {
@@ -118,7 +159,7 @@ macro_rules! micro_kernel {
 
         /// `rounds` multiply-adds in each of as many independent chains as the tile has vectors.
         #[target_feature(enable = $features)]
-        pub(super) fn $burst(rounds: usize) -> u64 {
+        fn $burst(rounds: usize) -> u64 {
             let mut acc = [[$zero(); $vectors]; $rows];
             let (x, y) = std::hint::black_box(($set(0.999), $set(0.001)));
             for _ in 0..rounds {
@@ -154,7 +195,7 @@ const PORTABLE_COLS: usize = 8;
 
 /// The same in plain loops: multiply, then add, since a fused multiply-add without the
 /// instruction is a slow library call.
-pub(super) fn portable(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Place) {
+fn portable(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: TilePlace) {
     assert!(a.len() >= PORTABLE_ROWS * STRIDE);
     let mut acc = [[0.0f32; PORTABLE_COLS]; PORTABLE_ROWS];
     for (k, weights) in panel.as_chunks::<PORTABLE_COLS>().0.iter().enumerate() {
@@ -170,7 +211,7 @@ pub(super) fn portable(a: &[f32], panel: &[f32], out: &mut [&mut [f32]], at: Pla
 
 /// `panel[k][j] (+)= ±scale[j]` by bit `first_bit + k` of `sign[j]`, given the bits of `-scale`: the
 /// sign bit, moved to the top, flips the negated scale's own. panel is `[<= 32 - first_bit, NR]`.
-pub(super) fn portable_expand(sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
+fn portable_expand(sign: &[u32], negated: &[u32], first_bit: u32, add: bool, panel: &mut [f32]) {
     for (k, group) in panel.as_chunks_mut::<PORTABLE_COLS>().0.iter_mut().enumerate() {
         let shift = 31 - (first_bit + k as u32);
         for ((out, sign), negated) in group.iter_mut().zip(sign).zip(negated) {
@@ -181,7 +222,7 @@ pub(super) fn portable_expand(sign: &[u32], negated: &[u32], first_bit: u32, add
 }
 
 /// The portable counterpart of the x86 bursts.
-pub(super) fn portable_burst(rounds: usize) -> u64 {
+fn portable_burst(rounds: usize) -> u64 {
     let mut acc = [[0.0f32; PORTABLE_COLS]; PORTABLE_ROWS];
     let (x, y) = std::hint::black_box((0.999, 0.001));
     for _ in 0..rounds {

@@ -1,22 +1,23 @@
 //! Stored weights to K-major f32 panels. The only part of the CPU backend that knows bits.
 
-use bitgauge_core::{Matrix, Packed, RESCUE_GROUP, RowSlot};
+use bitgauge_core::format::bits::{self, WORD_COLUMNS};
+use bitgauge_core::{Bitpacked, Matrix, RESCUE_GROUP, RowSlot};
 use std::ops::Range;
 
 use super::isa::Isa;
-use super::micro::{DEPTH, MOST_COLS};
+use super::micro::{self, DEPTH, MOST_COLS};
 
 /// A weight matrix `[N, K]` in its stored form, with the place of each row.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct StoredMatrix {
     pub matrix: Matrix,
     slots: Vec<RowSlot>,
 }
 
-impl Stored {
+impl StoredMatrix {
     pub fn new(matrix: Matrix) -> Self {
         let slots = match &matrix {
-            Matrix::Packed(packed) => packed.slots(),
+            Matrix::Bitpacked(packed) => packed.slots(),
             Matrix::Dense(_) => Vec::new(),
         };
         Self { matrix, slots }
@@ -26,7 +27,7 @@ impl Stored {
     pub fn read_row(&self, row: usize, out: &mut [f32]) {
         match &self.matrix {
             Matrix::Dense(dense) => dense.values.read(row * dense.cols, out),
-            Matrix::Packed(packed) => packed.read_row(self.slots[row], out),
+            Matrix::Bitpacked(packed) => packed.read_row(self.slots[row], out),
         }
     }
 
@@ -44,7 +45,7 @@ impl Stored {
                     scatter(nr, line, j, panel);
                 }
             }
-            Matrix::Packed(packed) => {
+            Matrix::Bitpacked(packed) => {
                 let slots = &self.slots[rows];
                 fill_binary(isa, packed, slots, cols.clone(), panel);
                 for (j, slot) in slots.iter().enumerate() {
@@ -105,14 +106,17 @@ fn scatter(nr: usize, line: &[f32], j: usize, panel: &mut [f32]) {
 
 /// All binary rows of the panel at once, one sign word of 32 columns at a time; rescue rows come
 /// out as zeros.
-fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>, panel: &mut [f32]) {
+fn fill_binary(isa: Isa, packed: &Bitpacked, slots: &[RowSlot], cols: Range<usize>, panel: &mut [f32]) {
     let nr = isa.tile().1;
-    let (groups, group) = (packed.scale_groups(), packed.scale_group_cols());
-    if packed.bases == 0 || packed.binary_rows() == 0 {
+    let layout = &packed.layout;
+    let [bases, binary_rows, groups, group] =
+        [layout.bases(), layout.binary_rows(), layout.scale_groups(), layout.scale_columns()]
+            .map(|size| size as usize);
+    if bases == 0 || binary_rows == 0 {
         return panel.fill(0.0);
     }
     let mut signs = [[0u32; MOST_COLS]; DEPTH / 32];
-    for basis in 0..packed.bases {
+    for basis in 0..bases {
         gather_signs(packed, slots, basis, &cols, &mut signs);
         let mut negated = [0u32; MOST_COLS];
         let (mut start, mut scaled_until) = (cols.start, cols.start);
@@ -120,7 +124,7 @@ fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>,
             if start == scaled_until {
                 for (negated, slot) in negated.iter_mut().zip(slots) {
                     if let RowSlot::Binary(m) = *slot {
-                        let row = basis * packed.binary_rows() + m as usize;
+                        let row = basis * binary_rows + m as usize;
                         *negated = (-packed.scale[row * groups + start / group].to_f32()).to_bits();
                     }
                 }
@@ -129,7 +133,7 @@ fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>,
             let end = cols.end.min(scaled_until).min((start / 32 + 1) * 32);
             let part = &mut panel[(start - cols.start) * nr..(end - cols.start) * nr];
             let sign = &signs[(start - cols.start) / 32];
-            isa.expand(sign, &negated, start as u32 % 32, basis > 0, part);
+            micro::expand(isa, sign, &negated, start as u32 % 32, basis > 0, part);
             start = end;
         }
     }
@@ -138,18 +142,16 @@ fn fill_binary(isa: Isa, packed: &Packed, slots: &[RowSlot], cols: Range<usize>,
 /// `signs[w][j]`: word w of the columns, of the panel's row j. A rescue row's stay as they were;
 /// its scale is zero.
 fn gather_signs(
-    packed: &Packed,
+    packed: &Bitpacked,
     slots: &[RowSlot],
     basis: usize,
     cols: &Range<usize>,
     signs: &mut [[u32; MOST_COLS]; DEPTH / 32],
 ) {
-    let words = packed.sign_words();
     for (j, slot) in slots.iter().enumerate() {
         if let RowSlot::Binary(m) = *slot {
-            let row = basis * packed.binary_rows() + m as usize;
-            let from = &packed.sign[row * words + cols.start / 32..][..cols.len().div_ceil(32)];
-            for (signs, word) in signs.iter_mut().zip(from) {
+            let row = packed.sign_words(basis, m as usize..m as usize + 1);
+            for (signs, word) in signs.iter_mut().zip(&row[cols.start / WORD_COLUMNS..]) {
                 signs[j] = *word;
             }
         }
@@ -157,16 +159,14 @@ fn gather_signs(
 }
 
 /// Columns `first .. first + out.len()` of rescue row `r`. `first` is even.
-fn read_rescue(packed: &Packed, r: usize, first: usize, out: &mut [f32]) {
-    let code = &packed.rescue_code[r * packed.cols.div_ceil(2)..];
-    let scale = &packed.rescue_scale[r * packed.rescue_groups()..];
+fn read_rescue(packed: &Bitpacked, r: usize, first: usize, out: &mut [f32]) {
+    let (codes, scales) = (packed.codes(r..r + 1), packed.rescue_scales(r..r + 1));
     let mut column = first;
     while column < first + out.len() {
         let end = (first + out.len()).min((column / RESCUE_GROUP + 1) * RESCUE_GROUP);
-        let scale = scale[column / RESCUE_GROUP].to_f32();
+        let scale = scales[column / RESCUE_GROUP].to_f32();
         for c in column..end {
-            let nibble = code[c / 2] >> (4 * (c % 2)) & 0xf;
-            out[c - first] = f32::from((nibble as i8) << 4 >> 4) * scale;
+            out[c - first] = f32::from(bits::code(codes, c)) * scale;
         }
         column = end;
     }

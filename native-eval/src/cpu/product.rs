@@ -8,15 +8,16 @@
 use std::ops::Range;
 
 use super::aligned::Aligned;
-use super::isa::{Isa, Kernel};
-use super::micro::{DEPTH, Place, STRIDE};
+use super::isa::{InstructionSet, Isa};
+use super::micro::{self, DEPTH, STRIDE, TilePlace};
+use super::panel::StoredMatrix;
 
 /// Most rows in a block. At [`STRIDE`] they take less than half of the L2 cache: 200 KiB of 512,
 /// or 408 KiB of the 1 MiB that CPUs with AVX-512 have.
 pub(super) fn block_rows(isa: Isa) -> usize {
-    match isa.kernel() {
-        Kernel::Avx512 => 384,
-        Kernel::Avx2 | Kernel::Portable => 192,
+    match isa.set() {
+        InstructionSet::Avx512 => 384,
+        InstructionSet::Avx2 | InstructionSet::Portable => 192,
     }
 }
 
@@ -40,7 +41,7 @@ impl Scratch {
 /// `out[i][j] = Σ_k a[i][k] b[k][j]` for `j < cols` and `k < depth`.
 ///
 /// `read_a(i, k, line)` writes `a[i][k]` into line. `fill_panel(j, k, panel)` writes the panel of
-/// columns j, K-major (see [`super::panel::Stored::fill_panel`]).
+/// columns j, K-major (see [`StoredMatrix::fill_panel`]).
 pub(super) fn product(
     isa: Isa,
     depth: usize,
@@ -61,12 +62,33 @@ pub(super) fn product(
             let end = cols.end.min(start + nr);
             let panel = &mut panel[..k.len() * nr];
             fill_panel(start..end, k.clone(), panel);
-            let at = Place { col: start - cols.start, width: end - start, add: first > 0 };
+            let at = TilePlace { col: start - cols.start, width: end - start, add: first > 0 };
             for (rows, a) in out.chunks_mut(mr).zip(a.chunks_exact(mr * STRIDE)) {
-                isa.multiply(a, panel, rows, at);
+                micro::multiply(isa, a, panel, rows, at);
             }
         }
     }
+}
+
+/// `out[i][j - rows.start] = x[i] · w[j]` for the weight rows j of `rows`. x is `[>= out.len(), K]`.
+pub(super) fn multiply_stored(
+    isa: Isa,
+    weights: &StoredMatrix,
+    x: &[f32],
+    rows: Range<usize>,
+    out: &mut [&mut [f32]],
+) {
+    let cols = weights.matrix.cols();
+    let mut scratch = Scratch::new(isa, out.len());
+    product(
+        isa,
+        cols,
+        rows,
+        |i, k, line| line.copy_from_slice(&x[i * cols..][k]),
+        |j, k, panel| weights.fill_panel(isa, j, k, panel),
+        out,
+        &mut scratch,
+    );
 }
 
 /// A rectangle of a row-major matrix that one task writes.

@@ -5,7 +5,7 @@ mod delta_net;
 mod products;
 mod row_kernels;
 
-use super::{CpuBackend, CpuBuffer, Kernel};
+use super::{CpuBackend, CpuBuffer, InstructionSet};
 use crate::backend::Backend;
 
 /// Sizes around the vector widths, the sign words and the blocks of 256, with a prime past them.
@@ -13,15 +13,15 @@ const SIZES: [usize; 9] = [1, 31, 32, 33, 63, 64, 65, 127, 257];
 
 /// One backend per kernel that this CPU has; names the others.
 fn backends() -> Vec<CpuBackend> {
-    let new = |kernel: Kernel| {
+    let new = |set: InstructionSet| {
         CpuBackend::new(Some(2))
             .unwrap()
-            .with_kernel(kernel)
-            .map_err(|error| eprintln!("SKIPPED {}: {error}", kernel.name()))
+            .with_instruction_set(set)
+            .map_err(|error| eprintln!("SKIPPED {}: {error}", set.name()))
             .ok()
     };
-    let backends: Vec<CpuBackend> = Kernel::ALL.into_iter().filter_map(new).collect();
-    assert_eq!(backends.len(), Kernel::ALL.iter().filter(|kernel| kernel.is_available()).count());
+    let backends: Vec<CpuBackend> = InstructionSet::ALL.into_iter().filter_map(new).collect();
+    assert_eq!(backends.len(), InstructionSet::ALL.iter().filter(|set| set.is_available()).count());
     backends
 }
 

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use bitgauge_core::Matrix;
 
-use super::isa::{Isa, Kernel};
+use super::isa::{InstructionSet, Isa};
 use super::lookup::Lookup;
-use super::panel::Stored;
-use super::product::{Scratch, product};
+use super::panel::StoredMatrix;
+use super::product::multiply_stored;
 
 /// A weight matrix `[N, K]`.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Weights(Form);
 #[derive(Debug)]
 enum Form {
     /// As it is stored; multiplied panel by panel of unpacked floats.
-    Stored(Stored),
+    Stored(StoredMatrix),
     /// Signs in the order in which the lookups read them.
     Lookup(Box<Lookup>),
 }
@@ -25,10 +25,10 @@ impl Weights {
     pub(super) fn new(isa: Isa, matrix: Matrix) -> Self {
         // Elsewhere a lookup of 16 floats is no single instruction.
         let form = match matrix {
-            Matrix::Packed(packed) if isa.kernel() == Kernel::Avx512 && Lookup::fits(&packed) => {
+            Matrix::Bitpacked(packed) if isa.set() == InstructionSet::Avx512 && Lookup::fits(&packed) => {
                 Form::Lookup(Box::new(Lookup::new(packed)))
             }
-            matrix => Form::Stored(Stored::new(matrix)),
+            matrix => Form::Stored(StoredMatrix::new(matrix)),
         };
         Self(form)
     }
@@ -65,25 +65,4 @@ impl Weights {
             Form::Lookup(lookup) => lookup.multiply(isa, x, rows, out),
         }
     }
-}
-
-/// [`Weights::multiply`] through panels of floats; `rows` may begin anywhere.
-pub(super) fn multiply_stored(
-    isa: Isa,
-    weights: &Stored,
-    x: &[f32],
-    rows: Range<usize>,
-    out: &mut [&mut [f32]],
-) {
-    let cols = weights.matrix.cols();
-    let mut scratch = Scratch::new(isa, out.len());
-    product(
-        isa,
-        cols,
-        rows,
-        |i, k, line| line.copy_from_slice(&x[i * cols..][k]),
-        |j, k, panel| weights.fill_panel(isa, j, k, panel),
-        out,
-        &mut scratch,
-    );
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bitgauge_core::report::{DocumentLoss, Evaluation};
+use bitgauge_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluateOptions, MAX_MEAN_NATS};
@@ -92,9 +93,8 @@ impl Tally {
         let scored_tokens: u64 = documents.iter().map(|d| d.tokens).sum();
         let scored_documents = documents.iter().filter(|d| d.tokens > 0).count() as u64;
         if scored_tokens == 0 {
-            return Err(BackendError(
-                "no document has two tokens or more, so there is nothing to score".into(),
-            ));
+            let what = "no document has two tokens or more, so there is nothing to score";
+            return Err(Error::new(ErrorKind::Missing, what).into());
         }
         let mean = documents.iter().map(|d| d.nats).sum::<f64>() / scored_tokens as f64;
         let devices: BTreeSet<&str> =

@@ -48,7 +48,7 @@ impl<B: Backend> AttentionLayer<B> {
         &self,
         b: &mut B,
         shape: &Shape,
-        (positions, frequencies): (&B::Indices, &B::Vector),
+        (batch, frequencies): (&B::Batch, &B::Vector),
         normed: &B::Buffer,
         s: &mut Scratch<B>,
         out: &mut B::Buffer,
@@ -67,9 +67,9 @@ impl<B: Backend> AttentionLayer<B> {
             if let Some(norm) = norm {
                 b.head_norm(x, norm, shape.rms_norm_eps)?;
             }
-            b.rotary(x, positions, frequencies, head_dim)?;
+            b.rotary(x, batch, frequencies, head_dim)?;
         }
-        b.attention(&s.q, &s.k, &s.v, positions, shape.attention, &mut s.mixed)?;
+        b.attention(&s.q, &s.k, &s.v, batch, shape.attention, &mut s.mixed)?;
         if let Some([_, gate]) = &s.gated {
             b.sigmoid_gate(&mut s.mixed, gate)?;
         }

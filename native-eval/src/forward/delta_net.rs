@@ -53,7 +53,7 @@ impl<B: Backend> DeltaNetLayer<B> {
         &self,
         backend: &mut B,
         (shape, rule): (&Shape, DeltaRule),
-        positions: &B::Indices,
+        batch: &B::Batch,
         normed: &B::Buffer,
         s: &mut Scratch<B>,
         out: &mut B::Buffer,
@@ -62,10 +62,10 @@ impl<B: Backend> DeltaNetLayer<B> {
         self.in_proj_z.apply(backend, normed, &mut s.z)?;
         self.in_proj_a.apply(backend, normed, &mut s.a)?;
         self.in_proj_b.apply(backend, normed, &mut s.b)?;
-        backend.causal_conv(&s.projected, &self.conv, positions, &mut s.mixed)?;
+        backend.causal_conv(&s.projected, &self.conv, batch, &mut s.mixed)?;
         backend.l2_norm(&mut s.mixed, 2 * rule.key_heads, rule.key_dim, QUERY_KEY_EPS)?;
         backend.decay_gates(&mut s.a, &mut s.b, &self.rate, &self.dt_bias)?;
-        backend.delta_rule(&s.mixed, &s.a, &s.b, positions, rule, &mut s.heads)?;
+        backend.delta_rule(&s.mixed, &s.a, &s.b, batch, rule, &mut s.heads)?;
         backend.gated_norm(&mut s.heads, &self.norm, shape.rms_norm_eps, &s.z)?;
         self.out_proj.apply(backend, &s.heads, out)
     }

@@ -3,7 +3,41 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use crate::BackendError;
+use bitgauge_core::{Error, ErrorKind};
+
+use crate::backend::Result;
+
+/// What kind of device an adapter is, the most capable first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub enum AdapterClass {
+    /// A GPU with memory of its own.
+    #[serde(rename = "discrete GPU")]
+    Discrete,
+    /// A GPU that shares the CPU's memory.
+    #[serde(rename = "integrated GPU")]
+    Integrated,
+    /// A GPU of a virtual machine.
+    #[serde(rename = "virtual GPU")]
+    Virtual,
+    /// The driver does not say.
+    #[serde(rename = "other")]
+    Other,
+    /// A driver that computes on the CPU.
+    #[serde(rename = "CPU")]
+    Cpu,
+}
+
+impl From<wgpu::DeviceType> for AdapterClass {
+    fn from(device_type: wgpu::DeviceType) -> Self {
+        match device_type {
+            wgpu::DeviceType::DiscreteGpu => Self::Discrete,
+            wgpu::DeviceType::IntegratedGpu => Self::Integrated,
+            wgpu::DeviceType::VirtualGpu => Self::Virtual,
+            wgpu::DeviceType::Other => Self::Other,
+            wgpu::DeviceType::Cpu => Self::Cpu,
+        }
+    }
+}
 
 /// One adapter as the system lists it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -16,8 +50,9 @@ pub struct AdapterInfo {
     pub driver: String,
     /// Version of the driver.
     pub driver_info: String,
-    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `CPU` or `other`.
-    pub device_type: &'static str,
+    /// What kind of device it is.
+    #[serde(rename = "device_type")]
+    pub class: AdapterClass,
     /// Whether it computes on the CPU, as llvmpipe does.
     pub is_software: bool,
     /// Most bytes of one buffer that a kernel can see at once.
@@ -59,7 +94,7 @@ pub fn adapters() -> Vec<AdapterInfo> {
 }
 
 /// The chosen adapter.
-pub(super) fn choose(choice: &AdapterChoice) -> Result<&'static wgpu::Adapter, BackendError> {
+pub(super) fn choose(choice: &AdapterChoice) -> Result<&'static wgpu::Adapter> {
     let found = &*ADAPTERS;
     let names: Vec<String> = found.iter().map(|adapter| adapter.get_info().name).collect();
     let index = match choice {
@@ -71,13 +106,14 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<&'static wgpu::Adapter, B
         }
     };
     found.get(index).ok_or_else(|| {
-        BackendError(match (choice, names.is_empty()) {
+        let what = match (choice, names.is_empty()) {
             (_, true) => "no GPU adapter: no Vulkan, Metal or Direct3D 12 driver was found".into(),
             (AdapterChoice::Name(text), _) => {
                 format!("no GPU adapter's name contains `{text}`; there are: {}", names.join(", "))
             }
             _ => format!("no GPU adapter {index}; there are {}: {}", names.len(), names.join(", ")),
-        })
+        };
+        Error::new(ErrorKind::Missing, what).into()
     })
 }
 
@@ -102,19 +138,9 @@ static ADAPTERS: LazyLock<Vec<wgpu::Adapter>> = LazyLock::new(|| {
             && limits.max_storage_buffers_per_shader_stage >= 8
             && limits.min_storage_buffer_offset_alignment <= 256
     });
-    found.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    found.sort_by_key(|adapter| AdapterClass::from(adapter.get_info().device_type));
     found
 });
-
-fn rank(device_type: wgpu::DeviceType) -> u32 {
-    match device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    }
-}
 
 /// What people and reports are told about an adapter.
 pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
@@ -124,13 +150,7 @@ pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
         backend: info.backend.to_str().to_owned(),
         driver: info.driver,
         driver_info: info.driver_info,
-        device_type: match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-            wgpu::DeviceType::VirtualGpu => "virtual GPU",
-            wgpu::DeviceType::Cpu => "CPU",
-            wgpu::DeviceType::Other => "other",
-        },
+        class: info.device_type.into(),
         is_software: info.device_type == wgpu::DeviceType::Cpu,
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,

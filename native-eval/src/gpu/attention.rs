@@ -2,21 +2,22 @@
 
 use std::ops;
 
-use bitgauge_shaders::{Kernel, params};
+use bitgauge_shaders::kernels::attention::{self, Attention as AttentionParams};
+use bitgauge_shaders::kernels::attention_coop::{self, AttentionCoop};
+use bitgauge_shaders::params::Params;
+use bitgauge_shaders::{HeadTiles, Kernel};
 
 use super::coop::tiles_across;
-use super::memory::ROW_BLOCK;
+use super::memory::{ROW_BLOCK, over_limit};
 use super::products::Products;
 use super::recorder::Dispatch;
-use super::{GpuBackend, GpuBuffer, GpuIndices};
-use crate::{Attention, BackendError};
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::{GpuBackend, GpuBatch, GpuBuffer};
+use crate::backend::{Attention, Result, wrong_shape};
 
 /// Queries of one workgroup of attention.wgsl.
-const BLOCK: usize = 32;
+const BLOCK: usize = attention::BLOCK as usize;
 /// Most channels of a head: what an invocation of attention.wgsl can accumulate.
-const MAX_HEAD_DIM: usize = 256;
+const MAX_HEAD_DIM: usize = attention::MAX_HEAD_DIM as usize;
 
 /// Queries, and all keys that they may attend to.
 struct Span {
@@ -28,35 +29,36 @@ impl GpuBackend {
     pub(super) fn run_attention(
         &mut self,
         (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: Attention,
         out: &GpuBuffer,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
-        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || !(1..=MAX_HEAD_DIM).contains(&head_dim) {
-            return Err(BackendError(format!(
-                "attention: {heads} query heads, {kv_heads} key/value heads of {head_dim} channels; \
-                 expected a multiple, and at most {MAX_HEAD_DIM} channels"
-            )));
+        shape.check()?;
+        if head_dim > MAX_HEAD_DIM {
+            return Err(wrong_shape(
+                "attention: channels of a head",
+                format!("at most {MAX_HEAD_DIM}"),
+                head_dim,
+            ));
         }
-        let tokens = positions.values.len();
+        let (tokens, positions) = (batch.host.tokens(), batch.host.positions());
         q.expect("attention: q", tokens, heads * head_dim)?;
         k.expect("attention: k", tokens, kv_heads * head_dim)?;
         v.expect("attention: v", tokens, kv_heads * head_dim)?;
         out.expect("attention: output", tokens, heads * head_dim)?;
-        check_documents(&positions.values)?;
         if self.attends_cooperatively((q, k, out), shape) {
-            return self.run_attention_coop((q, k, v), positions, shape, out);
+            return self.run_attention_coop((q, k, v), batch, shape, out);
         }
 
         let mut start = 0;
         while start < tokens {
-            let span = self.attention_span(start, &positions.values, q, k, 4 * heads * head_dim)?;
+            let span = self.attention_span(start, positions, q, k, 4 * heads * head_dim)?;
             start = span.queries.end;
-            let pairs: u64 = positions.values[span.queries.clone()].iter().map(|p| u64::from(*p) + 1).sum();
+            let pairs: u64 = positions[span.queries.clone()].iter().map(|p| u64::from(*p) + 1).sum();
             let dispatch = Dispatch {
                 kernel: Kernel::Attention,
-                params: params::Attention {
+                params: AttentionParams {
                     queries: span.queries.len() as u32,
                     first_query: span.queries.start as u32,
                     first_key: span.keys.start as u32,
@@ -65,16 +67,17 @@ impl GpuBackend {
                     q_stride: q.stride() as u32,
                     kv_stride: k.stride() as u32,
                     scale: (head_dim as f32).sqrt().recip(),
-                },
+                }
+                .bytes(),
                 ranges: &[
                     q.range(&span.queries),
                     k.range(&span.keys),
                     v.range(&span.keys),
-                    positions.range(),
+                    batch.positions.range(),
                     out.range(&span.queries),
                 ],
                 weights: None,
-                grid: [span.queries.len().div_ceil(BLOCK), heads, 1],
+                grid: attention::grid(span.queries.len(), heads),
                 flops: pairs * (4 * heads * head_dim) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -84,10 +87,9 @@ impl GpuBackend {
 
     /// The kernel for attention of this shape, where everything fits a binding.
     pub(super) fn attention_kernel(&self, shape: Attention) -> Kernel {
-        if self.device.products == Products::Cooperative && shape.head_dim.is_multiple_of(16) {
-            Kernel::AttentionCoop((shape.head_dim / 16) as u8)
-        } else {
-            Kernel::Attention
+        match HeadTiles::of(shape.head_dim) {
+            Some(tiles) if self.device.products == Products::Cooperative => Kernel::AttentionCoop(tiles),
+            _ => Kernel::Attention,
         }
     }
 
@@ -105,18 +107,18 @@ impl GpuBackend {
     fn run_attention_coop(
         &mut self,
         (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         shape: Attention,
         out: &GpuBuffer,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
         let [q_tiles, k_tiles, v_tiles] =
             [self.convert(q, false)?, self.convert(k, false)?, self.convert(v, false)?];
-        let tokens = positions.values.len();
+        let tokens = batch.host.tokens();
         let all = 0..tokens;
         let bands = tokens.div_ceil(ROW_BLOCK);
         let flops = |band: usize| {
-            let queries = &positions.values[band * ROW_BLOCK..tokens.min((band + 1) * ROW_BLOCK)];
+            let queries = &batch.host.positions()[band * ROW_BLOCK..tokens.min((band + 1) * ROW_BLOCK)];
             let pairs: u64 = queries.iter().map(|position| u64::from(*position) + 1).sum();
             pairs * (4 * heads * head_dim) as u64
         };
@@ -129,7 +131,7 @@ impl GpuBackend {
             }
             let dispatch = Dispatch {
                 kernel: self.attention_kernel(shape),
-                params: params::AttentionCoop {
+                params: AttentionCoop {
                     tokens: tokens as u32,
                     first_tile: start as u32,
                     group: (heads / kv_heads) as u32,
@@ -137,16 +139,17 @@ impl GpuBackend {
                     kv_stride: tiles_across(k.cols) as u32,
                     out_stride: out.stride() as u32,
                     scale: (head_dim as f32).sqrt().recip(),
-                },
+                }
+                .bytes(),
                 ranges: &[
                     q_tiles.block_range(&all),
                     k_tiles.block_range(&all),
                     v_tiles.block_range(&all),
-                    positions.range(),
+                    batch.positions.range(),
                     out.block_range(&all),
                 ],
                 weights: None,
-                grid: [end - start, heads, 1],
+                grid: attention_coop::grid(end - start, heads),
                 flops: sum,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -170,12 +173,8 @@ impl GpuBackend {
         let keys = (self.limit / k.row_bytes()) as usize;
         let mut most = queries.min(keys.saturating_sub(before)).min(positions.len() - start);
         if most == 0 {
-            return Err(BackendError(format!(
-                "attention: the keys of token {start}, {} rows of {} bytes, are over the binding limit of {} bytes",
-                before + 1,
-                k.row_bytes(),
-                self.limit
-            )));
+            let what = format!("attention: the keys of token {start}");
+            return Err(over_limit(&what, (before as u64 + 1) * k.row_bytes(), self.limit));
         }
         let mut left = self.recorder.flops_limit;
         for (i, position) in positions[start..start + most].iter().enumerate() {
@@ -187,18 +186,4 @@ impl GpuBackend {
         }
         Ok(Span { queries: start..start + most, keys: start - before..start + most })
     }
-}
-
-/// Fails unless positions count up from 0 within each document.
-fn check_documents(positions: &[u32]) -> Result<()> {
-    let mut expected = 0;
-    for (t, &position) in positions.iter().enumerate() {
-        if position != 0 && position != expected {
-            return Err(BackendError(format!(
-                "attention: token {t} has position {position}, expected {expected} or a new document's 0"
-            )));
-        }
-        expected = position + 1;
-    }
-    Ok(())
 }

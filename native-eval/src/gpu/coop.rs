@@ -4,29 +4,25 @@
 use std::ops;
 use std::sync::Arc;
 
-use bitgauge_shaders::{Kernel, Staging, params};
+use bitgauge_shaders::kernels::matmul::Matmul;
+use bitgauge_shaders::kernels::matmul_coop::{self, COLUMN_BLOCK};
+use bitgauge_shaders::kernels::scatter::Scatter;
+use bitgauge_shaders::kernels::to_f16::{self, ToF16};
+use bitgauge_shaders::params::Params;
+use bitgauge_shaders::{Kernel, Staging};
 
-use super::device::Stored;
+use super::handle::DeviceBuffer;
 use super::linear::Columns;
 use super::memory::{ROW_BLOCK, spans};
 use super::products::Products;
-use super::recorder::{Dispatch, Range};
-use super::weights::{Part, whole};
+use super::recorder::{BufferRange, Dispatch};
+use super::weights::MatrixPart;
 use super::{GpuBackend, GpuBuffer, GpuMatrix};
-use crate::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
-
-/// Tokens, and rows of weights, of one workgroup of matmul_coop.wgsl.
-const TILE: [usize; 2] = [128, 64];
-/// Columns of which matmul_coop.wgsl reads whole blocks.
-const COLUMN_BLOCK: usize = 128;
-/// Tiles of one workgroup of to_f16.wgsl.
-const CONVERTED_TILES: usize = 4;
+use crate::backend::Result;
 
 /// Activations as to_f16.wgsl leaves them.
 pub(super) struct Tiles {
-    source: Arc<Stored>,
+    source: Arc<DeviceBuffer>,
     rows: usize,
     cols: usize,
     /// Rows of f16, two to an f32: sixteen of them take as many bytes as a row of tiles.
@@ -36,7 +32,7 @@ pub(super) struct Tiles {
 /// One dispatch of matmul_coop.wgsl.
 struct Product<'a> {
     kernel: Kernel,
-    x: Range<'a>,
+    x: BufferRange<'a>,
     tokens: usize,
     cols: usize,
     /// The weights, and which of their rows.
@@ -64,7 +60,7 @@ impl GpuBackend {
     pub(super) fn record_cooperative(
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
-        (w, part): (&GpuMatrix, &Part),
+        (w, part): (&GpuMatrix, &MatrixPart),
         columns: &Columns,
         (out, out_rows): (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {
@@ -84,7 +80,7 @@ impl GpuBackend {
             let number = |row: usize| rescue.numbers.partition_point(|&number| (number as usize) < row);
             let own = number(rows.start)..number(rows.end);
             if !own.is_empty() {
-                let products = self.pool.take(&self.device, tokens.len(), own.len())?;
+                let products = self.pool.take(&self.device.handle, tokens.len(), own.len())?;
                 let rescued = Product {
                     kernel: Kernel::MatmulCoop(Staging::Decoded(w.codec)),
                     x: tiles.values.block_range(tokens),
@@ -97,15 +93,16 @@ impl GpuBackend {
                 self.record_product(rescued)?;
                 let dispatch = Dispatch {
                     kernel: Kernel::Scatter,
-                    params: params::Scatter {
+                    params: Scatter {
                         columns: own.len() as u32,
                         first: own.start as u32,
                         first_place: rows.start as u32,
                         x_stride: products.stride() as u32,
                         out_start: columns.quad as u32 * 4,
                         out_stride: out.stride() as u32,
-                    },
-                    ranges: &[products.range(&(0..tokens.len())), whole(&rescue.places), out.range(out_rows)],
+                    }
+                    .bytes(),
+                    ranges: &[products.range(&(0..tokens.len())), rescue.places.range(), out.range(out_rows)],
                     weights: None,
                     grid: [tokens.len(), 1, 1],
                     flops: 0,
@@ -121,7 +118,7 @@ impl GpuBackend {
         let (out, out_rows, out_quad) = product.out;
         let dispatch = Dispatch {
             kernel: product.kernel,
-            params: params::Matmul {
+            params: Matmul {
                 tokens: product.tokens as u32,
                 columns: product.cols as u32,
                 x_stride: tiles_across(product.cols) as u32,
@@ -129,10 +126,11 @@ impl GpuBackend {
                 rows: product.rows.len() as u32,
                 out_quad: out_quad as u32,
                 out_stride: out.stride_quads() as u32,
-            },
+            }
+            .bytes(),
             ranges: &[product.x, out.block_range(&out_rows)],
             weights: Some(product.group),
-            grid: [product.rows.len().div_ceil(TILE[1]), product.tokens.div_ceil(TILE[0]), 1],
+            grid: matmul_coop::grid(product.tokens, product.rows.len()),
             flops: 2 * (product.tokens * product.rows.len()) as u64 * product.cols as u64,
         };
         self.recorder.record(&mut self.device, dispatch)
@@ -167,21 +165,22 @@ impl GpuBackend {
     /// Activations as tiles, with columns 16 apart side by side or in order.
     pub(super) fn convert(&mut self, x: &GpuBuffer, interleaved: bool) -> Result<GpuBuffer> {
         let across = tiles_across(x.cols);
-        let values = self.pool.take(&self.device, x.rows, across * 16 / 2)?;
+        let values = self.pool.take(&self.device.handle, x.rows, across * 16 / 2)?;
         let row_bytes = x.row_bytes().max(values.row_bytes());
         for span in spans(x.rows, row_bytes, self.limit, usize::MAX)? {
             let dispatch = Dispatch {
                 kernel: Kernel::ToF16,
-                params: params::ToF16 {
+                params: ToF16 {
                     tokens: span.len() as u32,
                     columns: x.cols as u32,
                     x_stride: x.stride() as u32 / 2,
                     tiles_across: across as u32,
                     interleaved: u32::from(interleaved),
-                },
+                }
+                .bytes(),
                 ranges: &[x.range(&span), values.block_range(&span)],
                 weights: None,
-                grid: [across / CONVERTED_TILES, span.len().div_ceil(ROW_BLOCK), 1],
+                grid: to_f16::grid(span.len(), across),
                 flops: (span.len() * x.cols) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;
@@ -192,5 +191,5 @@ impl GpuBackend {
 
 /// Tiles of 16 columns, so many that they make whole blocks.
 pub(super) fn tiles_across(cols: usize) -> usize {
-    cols.next_multiple_of(COLUMN_BLOCK) / 16
+    cols.next_multiple_of(COLUMN_BLOCK as usize) / to_f16::TILE as usize
 }

@@ -1,15 +1,16 @@
 //! The operations of gated DeltaNet and of gated attention that take each row by itself, or with the few
 //! before it: split_heads, sigmoid_gate, causal_conv, l2_norm, decay_gates, gated_norm.
 
-use bitgauge_shaders::{Kernel, params};
+use bitgauge_shaders::Kernel;
+use bitgauge_shaders::kernels::causal_conv::CausalConv;
+use bitgauge_shaders::kernels::{decay_gates, gated_norm, l2_norm, sigmoid_gate, split_heads};
+use bitgauge_shaders::params::Params;
 
 use super::memory::spans;
 use super::recorder::Dispatch;
-use super::rows::heads;
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
-use crate::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::rows::RowOperand::{Rows, Vector};
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
+use crate::backend::{Result, whole_heads, wrong_shape};
 
 impl GpuBackend {
     pub(super) fn run_split_heads(
@@ -19,59 +20,30 @@ impl GpuBackend {
         first: &GpuBuffer,
         second: &GpuBuffer,
     ) -> Result<()> {
-        let heads = heads("split_heads", x.cols, 2 * head_dim)?;
+        let heads = whole_heads("split_heads: input", x.cols, 2 * head_dim)?;
         first.expect("split_heads: first", x.rows, heads * head_dim)?;
         second.expect("split_heads: second", x.rows, heads * head_dim)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::SplitHeads,
-                params: params::SplitHeads {
-                    heads: heads as u32,
-                    head_dim: head_dim as u32,
-                    x_stride: x.stride() as u32,
-                    stride: first.stride() as u32,
-                },
-                ranges: &[x.range(&span), first.range(&span), second.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        let call = split_heads::call(x.row(), first.row(), head_dim as u32);
+        self.run_rows(&call, &[Rows(x), Rows(first), Rows(second)])
     }
 
     pub(super) fn run_sigmoid_gate(&mut self, x: &GpuBuffer, gate: &GpuBuffer) -> Result<()> {
         gate.expect("sigmoid_gate: gate", x.rows, x.cols)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::SigmoidGate,
-                params: params::SigmoidGate { quads: x.stride_quads() as u32 },
-                ranges: &[x.range(&span), gate.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 20 * (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&sigmoid_gate::call(x.row()), &[Rows(x), Rows(gate)])
     }
 
     pub(super) fn run_causal_conv(
         &mut self,
         x: &GpuBuffer,
         weight: &GpuVector,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         out: &GpuBuffer,
     ) -> Result<()> {
-        x.expect("causal_conv: input", positions.values.len(), x.cols)?;
+        x.expect("causal_conv: input", batch.host.tokens(), x.cols)?;
         out.expect("causal_conv: output", x.rows, x.cols)?;
         if x.cols == 0 || weight.values.is_empty() || !weight.values.len().is_multiple_of(x.cols) {
-            return Err(BackendError(format!(
-                "causal_conv: {} weights are not whole taps of {} channels",
-                weight.values.len(),
-                x.cols
-            )));
+            let expected = format!("whole taps of {} channels", x.cols);
+            return Err(wrong_shape("causal_conv: weights", expected, weight.values.len()));
         }
         let taps = weight.values.len() / x.cols;
         // A span's input begins with the rows before it, which must fit as well.
@@ -80,17 +52,18 @@ impl GpuBackend {
             let before = span.start.min(taps - 1);
             let dispatch = Dispatch {
                 kernel: Kernel::CausalConv,
-                params: params::CausalConv {
+                params: CausalConv {
                     columns: x.cols as u32,
                     stride: x.stride() as u32,
                     taps: taps as u32,
                     first_token: span.start as u32,
                     before: before as u32,
-                },
+                }
+                .bytes(),
                 ranges: &[
                     x.range(&(span.start - before..span.end)),
                     weight.range(),
-                    positions.range(),
+                    batch.positions.range(),
                     out.range(&span),
                 ],
                 weights: None,
@@ -110,28 +83,10 @@ impl GpuBackend {
         eps: f32,
     ) -> Result<()> {
         if heads * head_dim > x.cols {
-            return Err(BackendError(format!(
-                "l2_norm: {heads} heads of {head_dim} channels in rows of {}",
-                x.cols
-            )));
+            let expected = format!("{heads} heads of {head_dim} channels");
+            return Err(wrong_shape("l2_norm: input", expected, format!("{} channels", x.cols)));
         }
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::L2Norm,
-                params: params::L2Norm {
-                    heads: heads as u32,
-                    head_dim: head_dim as u32,
-                    stride: x.stride() as u32,
-                    eps,
-                },
-                ranges: &[x.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 3 * (span.len() * heads * head_dim) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&l2_norm::call(x.row(), heads as u32, head_dim as u32, eps), &[Rows(x)])
     }
 
     pub(super) fn run_decay_gates(
@@ -144,18 +99,7 @@ impl GpuBackend {
         a.expect("decay_gates: a", a.rows, rate.values.len())?;
         a.expect("decay_gates: a", a.rows, bias.values.len())?;
         b.expect("decay_gates: b", a.rows, a.cols)?;
-        for span in spans(a.rows, a.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::DecayGates,
-                params: params::DecayGates { heads: a.cols as u32, stride: a.stride() as u32 },
-                ranges: &[a.range(&span), b.range(&span), rate.range(), bias.range()],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 60 * (span.len() * a.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&decay_gates::call(a.row()), &[Rows(a), Rows(b), Vector(rate), Vector(bias)])
     }
 
     pub(super) fn run_gated_norm(
@@ -165,24 +109,10 @@ impl GpuBackend {
         eps: f32,
         gate: &GpuBuffer,
     ) -> Result<()> {
-        let heads = heads("gated_norm", x.cols, weight.values.len())?;
+        let head_dim = weight.values.len();
+        whole_heads("gated_norm: input", x.cols, head_dim)?;
         gate.expect("gated_norm: gate", x.rows, x.cols)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::GatedNorm,
-                params: params::GatedNorm {
-                    heads: heads as u32,
-                    head_dim: weight.values.len() as u32,
-                    stride: x.stride() as u32,
-                    eps,
-                },
-                ranges: &[x.range(&span), weight.range(), gate.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 25 * (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        let call = gated_norm::call(x.row(), head_dim as u32, eps);
+        self.run_rows(&call, &[Rows(x), Vector(weight), Rows(gate)])
     }
 }

@@ -2,19 +2,22 @@
 
 use std::ops;
 
-use bitgauge_shaders::{Kernel, params};
+use bitgauge_shaders::Kernel;
+use bitgauge_shaders::kernels::embed::Embed;
+use bitgauge_shaders::kernels::head_loss::HeadLoss;
+use bitgauge_shaders::kernels::matmul::{self, Matmul};
+use bitgauge_shaders::params::Params;
 
 use super::memory::spans;
 use super::products::Products;
-use super::recorder::{Dispatch, Range};
-use super::weights::Part;
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuMatrix};
-use crate::{BackendError, NO_TARGET};
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::recorder::{BufferRange, Dispatch};
+use super::weights::MatrixPart;
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuMatrix};
+use crate::backend::Result;
+use crate::batch::NO_TARGET;
 
 /// Tokens, and rows of weights, of one workgroup of matmul.wgsl.
-const TILE: usize = 64;
+const TILE: usize = matmul::TILE as usize;
 /// Most vocabulary rows whose logits exist at once.
 const VOCABULARY_BLOCK: u64 = 8_192;
 /// Most bytes of logits that exist at once.
@@ -27,24 +30,22 @@ pub(super) struct Columns {
 }
 
 impl GpuBackend {
-    pub(super) fn run_embed(&mut self, table: &GpuMatrix, ids: &GpuIndices, out: &GpuBuffer) -> Result<()> {
-        out.expect("embed: output", ids.values.len(), table.cols)?;
-        if let Some((t, id)) = ids.values.iter().enumerate().find(|(_, id)| **id as usize >= table.rows) {
-            let rows = table.rows;
-            return Err(BackendError(format!("embed: token {t} has id {id}, the table has {rows} rows")));
-        }
+    pub(super) fn run_embed(&mut self, table: &GpuMatrix, batch: &GpuBatch, out: &GpuBuffer) -> Result<()> {
+        out.expect("embed: output", batch.host.tokens(), table.cols)?;
+        batch.host.check_ids(table.rows)?;
         for part in &table.parts {
             for span in spans(out.rows, out.row_bytes(), self.limit, usize::MAX)? {
                 let dispatch = Dispatch {
                     kernel: Kernel::Embed(table.codec),
-                    params: params::Embed {
+                    params: Embed {
                         first_token: span.start as u32,
                         first_row: part.first_row as u32,
                         rows: part.rows as u32,
                         quads: table.cols.div_ceil(4) as u32,
                         stride: out.stride_quads() as u32,
-                    },
-                    ranges: &[ids.range(), out.range(&span)],
+                    }
+                    .bytes(),
+                    ranges: &[batch.ids.range(), out.range(&span)],
                     weights: Some(&part.group),
                     grid: [span.len(), 1, 1],
                     flops: (span.len() * table.cols) as u64,
@@ -79,7 +80,7 @@ impl GpuBackend {
     fn record_matmul(
         &mut self,
         x: (&GpuBuffer, &ops::Range<usize>),
-        w: (&GpuMatrix, &Part),
+        w: (&GpuMatrix, &MatrixPart),
         columns: &Columns,
         out: (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {
@@ -93,7 +94,7 @@ impl GpuBackend {
     fn record_plain(
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
-        (w, part): (&GpuMatrix, &Part),
+        (w, part): (&GpuMatrix, &MatrixPart),
         columns: &Columns,
         (out, out_rows): (&GpuBuffer, &ops::Range<usize>),
     ) -> Result<()> {
@@ -104,7 +105,7 @@ impl GpuBackend {
         };
         let dispatch = Dispatch {
             kernel,
-            params: params::Matmul {
+            params: Matmul {
                 tokens: tokens.len() as u32,
                 columns: w.cols as u32,
                 x_stride: x.stride_quads() as u32,
@@ -112,10 +113,11 @@ impl GpuBackend {
                 rows: rows as u32,
                 out_quad: columns.quad as u32,
                 out_stride: out.stride_quads() as u32,
-            },
+            }
+            .bytes(),
             ranges: &[x.range(tokens), out.range(out_rows)],
             weights: Some(&part.group),
-            grid: [rows.div_ceil(TILE), tokens.len().div_ceil(TILE), 1],
+            grid: matmul::grid(tokens.len(), rows),
             flops: 2 * (tokens.len() * rows) as u64 * w.cols as u64,
         };
         self.recorder.record(&mut self.device, dispatch)
@@ -125,17 +127,11 @@ impl GpuBackend {
         &mut self,
         x: &GpuBuffer,
         head: &GpuMatrix,
-        targets: &GpuIndices,
+        batch: &GpuBatch,
     ) -> Result<Vec<f32>> {
-        x.expect("head_loss: input", targets.values.len(), head.cols)?;
-        let out_of_range =
-            |(_, target): &(usize, &u32)| **target != NO_TARGET && **target as usize >= head.rows;
-        if let Some((t, target)) = targets.values.iter().enumerate().find(out_of_range) {
-            let rows = head.rows;
-            return Err(BackendError(format!(
-                "head_loss: token {t} has target {target}, the head {rows} rows"
-            )));
-        }
+        let targets = &batch.host.targets;
+        x.expect("head_loss: input", targets.len(), head.cols)?;
+        batch.host.check_targets(head.rows)?;
 
         // The tokens of a chunk share a scratch of logits that is at least a tile wide.
         let bytes = self.limit.min(LOGIT_BYTES);
@@ -145,18 +141,17 @@ impl GpuBackend {
             let block = (bytes / 4 / span.len() as u64)
                 .min(VOCABULARY_BLOCK)
                 .min(head.rows.next_multiple_of(TILE) as u64);
-            let logits = self.pool.take(&self.device, span.len(), block as usize / TILE * TILE)?;
-            let state = self.pool.take(&self.device, 1, span.len() * 4)?;
-            self.fold_vocabulary((x, &span), head, targets, &logits, &state)?;
+            let logits = self.pool.take(&self.device.handle, span.len(), block as usize / TILE * TILE)?;
+            let state = self.pool.take(&self.device.handle, 1, span.len() * 4)?;
+            self.fold_vocabulary((x, &span), head, batch, &logits, &state)?;
             states.push((span, state));
         }
         self.recorder.flush(&mut self.device)?;
-        let mut losses = Vec::with_capacity(targets.values.len());
+        let mut losses = Vec::with_capacity(targets.len());
         for (span, state) in states {
             let bytes = self.device.download(&state.stored, span.len() as u64 * 16)?;
             let (state, _) = bytes.as_chunks::<16>();
-            losses
-                .extend(state.iter().zip(&targets.values[span]).map(|(state, target)| loss(state, *target)));
+            losses.extend(state.iter().zip(&targets[span]).map(|(state, target)| loss(state, *target)));
         }
         Ok(losses)
     }
@@ -166,7 +161,7 @@ impl GpuBackend {
         &mut self,
         (x, tokens): (&GpuBuffer, &ops::Range<usize>),
         head: &GpuMatrix,
-        targets: &GpuIndices,
+        batch: &GpuBatch,
         logits: &GpuBuffer,
         state: &GpuBuffer,
     ) -> Result<()> {
@@ -179,17 +174,18 @@ impl GpuBackend {
                 let first_row = part.first_row + start;
                 let dispatch = Dispatch {
                     kernel: Kernel::HeadLoss,
-                    params: params::HeadLoss {
+                    params: HeadLoss {
                         first_token: tokens.start as u32,
                         first_row: first_row as u32,
                         columns: columns.part_rows.len() as u32,
                         stride: logits.stride() as u32,
                         starts: u32::from(first_row == 0),
-                    },
+                    }
+                    .bytes(),
                     ranges: &[
                         logits.range(&all),
-                        targets.range(),
-                        Range { buffer: &state.stored, offset: 0, bytes: tokens.len() as u64 * 16 },
+                        batch.targets.range(),
+                        BufferRange { buffer: &state.stored, offset: 0, bytes: tokens.len() as u64 * 16 },
                     ],
                     weights: None,
                     grid: [tokens.len(), 1, 1],

@@ -3,65 +3,70 @@
 use std::ops;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::device::{Device, Stored};
-use super::recorder::{MAX_WORKGROUPS, Range};
-use crate::BackendError;
+use bitgauge_core::{Error, ErrorKind};
+use bitgauge_shaders::Row;
+use bitgauge_shaders::kernels::to_f16;
 
-type Result<T> = std::result::Result<T, BackendError>;
+use super::handle::{DeviceBuffer, Handle};
+use super::recorder::{BufferRange, MAX_WORKGROUPS};
+use crate::backend::{BackendError, Result, wrong_shape};
 
 /// Idle buffers kept: about as many as a layer uses at once.
 const IDLE_COUNT: usize = 12;
 /// Rows of activations are padded to this many f32, so that a binding may begin at any row.
 const ROW_ELEMENTS: usize = 64;
 /// Buffers have room for a multiple of this many rows: cooperative matrices are stored whole.
-pub(super) const ROW_BLOCK: usize = 16;
+pub(super) const ROW_BLOCK: usize = to_f16::TILE as usize;
 
 /// Activations `[rows, cols]` f32, each row padded; what is in the padding is unspecified.
 #[derive(Debug)]
 pub struct GpuBuffer {
     pub(super) rows: usize,
     pub(super) cols: usize,
-    pub(super) stored: Arc<Stored>,
+    pub(super) stored: Arc<DeviceBuffer>,
     pool: Pool,
 }
 
 /// Buffers that wait to be used again. Work recorded on a buffer's old contents runs before work
 /// that is recorded on its new ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pool(Arc<Mutex<Vec<Arc<Stored>>>>);
+pub(super) struct Pool(Arc<Mutex<Vec<Arc<DeviceBuffer>>>>);
 
 impl Pool {
     /// A buffer for `[rows, cols]`, with unspecified contents.
-    pub fn take(&self, device: &Device, rows: usize, cols: usize) -> Result<GpuBuffer> {
+    pub fn take(&self, handle: &Arc<Handle>, rows: usize, cols: usize) -> Result<GpuBuffer> {
         let stride = cols.next_multiple_of(ROW_ELEMENTS) as u64;
         let bytes = (rows as u64)
             .checked_next_multiple_of(ROW_BLOCK as u64)
             .and_then(|rows| rows.checked_mul(stride * 4))
-            .ok_or_else(|| BackendError(format!("a buffer of {rows} x {cols} values is too large")))?
+            .ok_or_else(|| {
+                Error::new(ErrorKind::TooLarge, "a buffer is too large")
+                    .expected_found("at most 2^64 bytes", format!("{rows} x {cols} values"))
+            })?
             .max(16);
         let stored = match self.reuse(bytes) {
             Some(stored) => stored,
-            None => Arc::new(self.create(device, bytes)?),
+            None => Arc::new(self.create(handle, bytes)?),
         };
         Ok(GpuBuffer { rows, cols, stored, pool: self.clone() })
     }
 
-    fn create(&self, device: &Device, bytes: u64) -> Result<Stored> {
+    fn create(&self, handle: &Arc<Handle>, bytes: u64) -> Result<DeviceBuffer> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        device.create(bytes, usage).or_else(|_| {
+        handle.create(bytes, usage).or_else(|_| {
             self.idle().clear();
-            device.wait(None)?;
-            device.create(bytes, usage)
+            handle.wait(None)?;
+            handle.create(bytes, usage)
         })
     }
 
-    fn reuse(&self, bytes: u64) -> Option<Arc<Stored>> {
+    fn reuse(&self, bytes: u64) -> Option<Arc<DeviceBuffer>> {
         let mut idle = self.idle();
         let index = idle.iter().position(|stored| stored.buffer.size() == bytes)?;
         Some(idle.remove(index))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Stored>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Arc<DeviceBuffer>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,6 +87,11 @@ impl GpuBuffer {
         self.cols.next_multiple_of(ROW_ELEMENTS)
     }
 
+    /// How its rows lie.
+    pub fn row(&self) -> Row {
+        Row { columns: self.cols as u32, stride: self.stride() as u32 }
+    }
+
     /// Quads from one row to the next.
     pub(super) fn stride_quads(&self) -> usize {
         self.stride() / 4
@@ -93,13 +103,13 @@ impl GpuBuffer {
     }
 
     /// These rows, to be bound.
-    pub(super) fn range(&self, rows: &ops::Range<usize>) -> Range<'_> {
+    pub(super) fn range(&self, rows: &ops::Range<usize>) -> BufferRange<'_> {
         let bytes = rows.len() as u64 * self.row_bytes();
-        Range { buffer: &self.stored, offset: rows.start as u64 * self.row_bytes(), bytes }
+        BufferRange { buffer: &self.stored, offset: rows.start as u64 * self.row_bytes(), bytes }
     }
 
     /// These rows and the room up to the next multiple of [`ROW_BLOCK`].
-    pub(super) fn block_range(&self, rows: &ops::Range<usize>) -> Range<'_> {
+    pub(super) fn block_range(&self, rows: &ops::Range<usize>) -> BufferRange<'_> {
         self.range(&(rows.start..rows.end.next_multiple_of(ROW_BLOCK)))
     }
 
@@ -108,8 +118,16 @@ impl GpuBuffer {
         if (self.rows, self.cols) == (rows, cols) {
             return Ok(());
         }
-        Err(BackendError(format!("{what}: expected [{rows}, {cols}], found [{}, {}]", self.rows, self.cols)))
+        Err(wrong_shape(what, format!("[{rows}, {cols}]"), format!("[{}, {}]", self.rows, self.cols)))
     }
+}
+
+/// What would have to be bound as a whole, and is over the limit in bytes.
+pub(super) fn over_limit(what: &str, bytes: u64, limit: u64) -> BackendError {
+    Error::new(ErrorKind::TooLarge, "a binding is over the device's limit")
+        .within(what)
+        .expected_found(format!("at most {limit} bytes"), bytes)
+        .into()
 }
 
 /// Cuts `rows` rows into spans of at most `most` rows that also fit a binding of `limit` bytes and
@@ -123,9 +141,7 @@ pub(super) fn spans(
 ) -> Result<impl Iterator<Item = ops::Range<usize>>> {
     let fitting = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX);
     if fitting == 0 {
-        return Err(BackendError(format!(
-            "a row of {row_bytes} bytes is over the binding limit of {limit} bytes"
-        )));
+        return Err(over_limit("a row of activations", row_bytes, limit));
     }
     let step = fitting.min(most.max(1)).min(MAX_WORKGROUPS);
     let step = if step > ROW_BLOCK { step / ROW_BLOCK * ROW_BLOCK } else { step };

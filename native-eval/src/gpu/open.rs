@@ -5,17 +5,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bitgauge_core::{Error, ErrorKind};
+
 use super::adapters::{AdapterInfo, info};
 use super::products::Products;
-use crate::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use crate::backend::{BackendError, Result};
 
 /// With so many devices open, a driver that refuses another one has most likely reached its limit.
 const MANY_DEVICES: usize = 16;
 
 /// What went wrong first, until it is told.
-type Fault = Arc<Mutex<Option<String>>>;
+type Fault = Arc<Mutex<Option<Error>>>;
 
 /// An open device. It is closed when the last backend, weight and buffer on it are gone.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct OpenDevice {
     pub queue: wgpu::Queue,
     /// Why it is gone for good.
     lost: Fault,
-    /// An error outside of [`Share::call`](super::share::Share::call). No call is known that gives one.
+    /// An error outside of [`Handle::call`](super::handle::Handle::call). No call is known that gives one.
     stray: Fault,
 }
 
@@ -91,19 +91,20 @@ impl OpenDevice {
         let gone = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                lock(&gone).get_or_insert(format!("the device was lost: {message}"));
+                let what = format!("the device was lost: {message}");
+                lock(&gone).get_or_insert(Error::new(ErrorKind::Io, what));
             }
         });
         Ok(Self { device, queue, lost, stray })
     }
 
     /// Why the device is gone for good, if it is: every backend on it is told.
-    pub fn lost(&self) -> Option<String> {
+    pub fn lost(&self) -> Option<Error> {
         lock(&self.lost).clone()
     }
 
     /// Takes an error that no backend can be blamed for: whoever looks first is told.
-    pub fn take_stray(&self) -> Option<String> {
+    pub fn take_stray(&self) -> Option<Error> {
         lock(&self.stray).take()
     }
 }
@@ -117,22 +118,34 @@ fn refusal(adapter: &AdapterInfo, error: &str, open: usize) -> BackendError {
             .iter()
             .any(|known| known.to_string() == error);
     if !could_be_the_limit {
-        return BackendError(format!("{adapter} can't be opened: {error}"));
+        let what = format!("{adapter} can't be opened: {error}");
+        return Error::new(ErrorKind::Unsupported, what).into();
     }
     let what = if open >= MANY_DEVICES { "too many devices are open" } else { "the driver opens no device" };
-    BackendError(format!(
-        "{adapter} can't be opened: {what}\n  expected: a driver that opens one more\n  found:    \
-         {open} open in this process, and the error \"{error}\"\n  hint:     drivers limit the devices that are open at \
-         once (NVIDIA's to 63): close those that other code in this process opened, and other programs on this GPU"
-    ))
+    Error::new(ErrorKind::Unsupported, format!("{adapter} can't be opened: {what}"))
+        .expected_found(
+            "a driver that opens one more",
+            format!("{open} open in this process, and the error \"{error}\""),
+        )
+        .hint(
+            "drivers limit the devices that are open at once (NVIDIA's to 63): close those that other code in this \
+             process opened, and other programs on this GPU",
+        )
+        .into()
 }
 
 /// An error of the device, in our words where there is something to be done.
-pub(super) fn describe(error: &wgpu::Error) -> String {
+pub(super) fn describe(error: &wgpu::Error) -> Error {
     match error {
-        wgpu::Error::OutOfMemory { .. } => "out of memory; keep fewer tokens in flight".into(),
-        wgpu::Error::Validation { description, .. } => format!("invalid use of the device: {description}"),
-        wgpu::Error::Internal { description, .. } => format!("internal error: {description}"),
+        wgpu::Error::OutOfMemory { .. } => {
+            Error::new(ErrorKind::TooLarge, "out of memory").hint("keep fewer tokens in flight")
+        }
+        wgpu::Error::Validation { description, .. } => {
+            Error::new(ErrorKind::Unsupported, format!("invalid use of the device: {description}"))
+        }
+        wgpu::Error::Internal { description, .. } => {
+            Error::new(ErrorKind::Unsupported, format!("internal error: {description}"))
+        }
     }
 }
 
@@ -143,7 +156,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::adapters::{AdapterChoice, choose};
+    use crate::gpu::adapters::{AdapterChoice, AdapterClass, choose};
 
     fn an_adapter() -> AdapterInfo {
         AdapterInfo {
@@ -151,7 +164,7 @@ mod tests {
             backend: "vulkan".into(),
             driver: "NVIDIA".into(),
             driver_info: "580.159.04".into(),
-            device_type: "discrete GPU",
+            class: AdapterClass::Discrete,
             is_software: false,
             max_binding_bytes: 1 << 31,
             max_buffer_bytes: 1 << 32,
@@ -190,7 +203,7 @@ mod tests {
         let first = open();
         assert!(Arc::ptr_eq(&first, &open()));
         assert!(!Arc::ptr_eq(&first, &OpenDevice::on(adapter, Products::F32).expect("a device")));
-        *lock(&first.lost) = Some("unplugged".into());
+        *lock(&first.lost) = Some(Error::new(ErrorKind::Io, "unplugged"));
         let second = open();
         assert!(!Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&second, &open()));
     }

@@ -1,8 +1,10 @@
 //! How products with weights are computed: which precision was asked for, and which kernel the
 //! adapter can run.
 
+use bitgauge_core::{Error, ErrorKind};
+
 use super::adapters::AdapterInfo;
-use crate::BackendError;
+use crate::backend::Result;
 
 /// What the products with weights are computed in. Sums are f32 in any case, or nearly so; so is
 /// everything that is no product with weights.
@@ -29,13 +31,14 @@ pub(super) enum Products {
 
 impl Products {
     /// What comes closest to `precision` on this adapter.
-    pub fn choose(precision: Precision, adapter: &AdapterInfo) -> Result<Self, BackendError> {
+    pub fn choose(precision: Precision, adapter: &AdapterInfo) -> Result<Self> {
         match precision {
             Precision::F16 | Precision::Auto if adapter.has_cooperative_matrices => Ok(Self::Cooperative),
             Precision::F16 | Precision::F16Plain if adapter.has_f16 => Ok(Self::F16),
-            Precision::F16Plain => Err(BackendError(format!(
-                "{adapter} has no 16-bit floats in kernels; --precision f32 needs none"
-            ))),
+            Precision::F16Plain => {
+                let what = format!("{adapter} has no 16-bit floats in kernels");
+                Err(Error::new(ErrorKind::Unsupported, what).hint("--precision f32 needs none").into())
+            }
             Precision::F32 | Precision::F16 | Precision::Auto => Ok(Self::F32),
         }
     }

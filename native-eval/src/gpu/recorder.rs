@@ -6,39 +6,47 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use bitgauge_shaders::params::Params;
+use bitgauge_core::{Error, ErrorKind};
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
 
 use super::ShaderPatch;
-use super::device::{Device, Stored};
+use super::adapters::AdapterClass;
+use super::device::Device;
+use super::handle::{DeviceBuffer, Handle};
 use super::products::Products;
-use super::timing::{Timing, Work};
-use crate::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::timing::{Cost, Timing};
+use crate::backend::Result;
 
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
 const UNIFORM_STRIDE: u64 = 256;
 /// Most dispatches of one submission.
-pub(super) const SUBMISSION_DISPATCHES: usize = 256;
+const SUBMISSION_DISPATCHES: usize = 256;
 /// Most submissions that are under way.
 const SUBMISSIONS_IN_FLIGHT: usize = 4;
 /// Most workgroups along one axis of a grid; every WebGPU device allows this many.
 pub(super) const MAX_WORKGROUPS: usize = 65_535;
 
 /// A range of a buffer that a kernel reads or writes.
-pub(super) struct Range<'a> {
-    pub buffer: &'a Stored,
+pub(super) struct BufferRange<'a> {
+    pub buffer: &'a DeviceBuffer,
     pub offset: u64,
     pub bytes: u64,
 }
 
+impl DeviceBuffer {
+    /// A whole buffer, to be bound.
+    pub fn range(&self) -> BufferRange<'_> {
+        BufferRange { buffer: self, offset: 0, bytes: self.buffer.size() }
+    }
+}
+
 /// One dispatch.
-pub(super) struct Dispatch<'a, P> {
+pub(super) struct Dispatch<'a> {
     pub kernel: Kernel,
-    pub params: P,
+    /// The bytes of its uniform block.
+    pub params: Vec<u8>,
     /// What follows the uniform block in group 0.
-    pub ranges: &'a [Range<'a>],
+    pub ranges: &'a [BufferRange<'a>],
     /// Group 1.
     pub weights: Option<&'a wgpu::BindGroup>,
     /// Workgroups.
@@ -51,7 +59,7 @@ struct Recorded {
     kernel: Kernel,
     groups: Vec<wgpu::BindGroup>,
     grid: [u32; 3],
-    work: Work,
+    cost: Cost,
 }
 
 struct Pipeline {
@@ -69,7 +77,7 @@ pub(super) struct Recorder {
     /// When the first pipeline was asked for.
     begun: Option<Instant>,
     weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
-    uniforms: Stored,
+    uniforms: DeviceBuffer,
     uniform_bytes: Vec<u8>,
     recorded: Vec<Recorded>,
     flops: u64,
@@ -84,51 +92,53 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder without pipelines: they are built when they are first used.
-    pub fn new(device: &Device, patch: Option<ShaderPatch>) -> Result<Self> {
+    /// A recorder without pipelines: they are built when they are first used. `timed` if it shall measure what each
+    /// dispatch takes.
+    pub fn new(device: &Device, patch: Option<ShaderPatch>, timed: bool) -> Result<Self> {
+        let timing = timed.then(|| Timing::new(&device.handle, SUBMISSION_DISPATCHES)).transpose()?;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         Ok(Self {
             pipelines: HashMap::new(),
             in_the_making: HashMap::new(),
             begun: None,
             weight_layouts: HashMap::new(),
-            uniforms: device.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
+            uniforms: device.handle.create(UNIFORM_STRIDE * SUBMISSION_DISPATCHES as u64, usage)?,
             uniform_bytes: Vec::new(),
             recorded: Vec::new(),
             flops: 0,
             in_flight: VecDeque::new(),
             patch,
-            timing: None,
+            timing,
             unchanged: None,
             flops_limit: flops_limit(device),
         })
     }
 
     /// Remembers a buffer until something that writes to it is recorded.
-    pub fn watch(&mut self, buffer: &Stored) {
+    pub fn watch(&mut self, buffer: &DeviceBuffer) {
         self.unchanged = Some(buffer.buffer.clone());
     }
 
     /// Whether this is the buffer that is remembered.
-    pub fn is_unchanged(&self, buffer: &Stored) -> bool {
+    pub fn is_unchanged(&self, buffer: &DeviceBuffer) -> bool {
         self.unchanged.as_ref() == Some(&buffer.buffer)
     }
 
     /// The layout of group 1 for weights stored this way.
-    pub fn weight_layout(&mut self, device: &Device, codec: Codec) -> &wgpu::BindGroupLayout {
-        self.weight_layouts.entry(codec).or_insert_with(|| group_layout(device, codec.bindings()))
+    pub fn weight_layout(&mut self, handle: &Handle, codec: Codec) -> &wgpu::BindGroupLayout {
+        self.weight_layouts.entry(codec).or_insert_with(|| group_layout(handle, codec.bindings()))
     }
 
     /// Records one dispatch, and submits what waits if that is enough.
-    pub fn record<P: Params>(&mut self, device: &mut Device, dispatch: Dispatch<'_, P>) -> Result<()> {
+    pub fn record(&mut self, device: &mut Device, dispatch: Dispatch<'_>) -> Result<()> {
         if dispatch.grid.contains(&0) {
             return Ok(());
         }
         if let Some(over) = dispatch.grid.iter().find(|n| **n > MAX_WORKGROUPS) {
-            let name = dispatch.kernel.name();
-            return Err(BackendError(format!(
-                "{name}: {over} workgroups along one axis, {MAX_WORKGROUPS} at most"
-            )));
+            return Err(Error::new(ErrorKind::TooLarge, "too many workgroups along one axis")
+                .within(dispatch.kernel.name())
+                .expected_found(format!("at most {MAX_WORKGROUPS}"), over)
+                .into());
         }
         if self.recorded.len() == SUBMISSION_DISPATCHES
             || self.flops.saturating_add(dispatch.flops) > self.flops_limit
@@ -147,18 +157,18 @@ impl Recorder {
         }
 
         let offset = self.recorded.len() as u64 * UNIFORM_STRIDE;
-        let params = dispatch.params.bytes();
+        let params = &dispatch.params;
         self.uniform_bytes.resize(offset as usize, 0);
-        self.uniform_bytes.extend_from_slice(&params);
-        let uniform = Range { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
+        self.uniform_bytes.extend_from_slice(params);
+        let uniform = BufferRange { buffer: &self.uniforms, offset, bytes: params.len() as u64 };
         let layout = &self.pipelines[&dispatch.kernel].layout;
-        let mut groups = vec![bind(device, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
+        let mut groups = vec![bind(&device.handle, layout, std::iter::once(&uniform).chain(dispatch.ranges))];
         groups.extend(dispatch.weights.cloned());
         let grid = dispatch.grid.map(|n| n as u32);
-        let work = Work { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
-        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, work });
+        let cost = Cost { flop: dispatch.flops, bytes: dispatch.ranges.iter().map(|r| r.bytes).sum() };
+        self.recorded.push(Recorded { kernel: dispatch.kernel, groups, grid, cost });
         self.flops = self.flops.saturating_add(dispatch.flops);
-        device.check()
+        device.handle.check()
     }
 
     /// Submits what was recorded.
@@ -168,22 +178,22 @@ impl Recorder {
         }
         device.submit_uploads();
         self.uniform_bytes.resize(self.uniform_bytes.len().next_multiple_of(4), 0);
-        let submission = device.call(|device, queue| {
+        let submission = device.handle.call(|device, queue| {
             queue.write_buffer(&self.uniforms.buffer, 0, &self.uniform_bytes);
             queue.submit([self.commands(device)])
         });
         self.in_flight.push_back(submission);
         if let Some(timing) = &mut self.timing {
-            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.work)))?;
+            timing.add(device, self.recorded.iter().map(|recorded| (recorded.kernel, recorded.cost)))?;
         }
         self.recorded.clear();
         self.uniform_bytes.clear();
         self.flops = 0;
         if self.in_flight.len() > SUBMISSIONS_IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
-            device.wait(oldest)?;
+            device.handle.wait(oldest)?;
         }
-        device.check()
+        device.handle.check()
     }
 
     /// The commands of what was recorded.
@@ -217,14 +227,14 @@ impl Recorder {
     /// Begins to build pipelines, so that they are ready when they are first used. A software driver
     /// has no time to spare for that.
     pub fn prepare(&mut self, device: &Device, kernels: impl IntoIterator<Item = Kernel>) -> Result<()> {
-        if device.info.is_software {
+        if device.handle.info.is_software {
             return Ok(());
         }
         for kernel in kernels {
             if !self.pipelines.contains_key(&kernel) && !self.in_the_making.contains_key(&kernel) {
-                let plan = self.plan(device, kernel)?;
-                let share = Arc::clone(device.share());
-                let build = move || share.call(|device, _| plan.build(device));
+                let plan = self.plan(&device.handle, kernel)?;
+                let handle = Arc::clone(&device.handle);
+                let build = move || handle.call(|device, _| plan.build(device));
                 // Where there is no room for a thread, it is built when it is first used.
                 let building = std::thread::Builder::new().spawn(build).ok();
                 self.in_the_making.extend(building.map(|thread| (kernel, thread)));
@@ -240,13 +250,15 @@ impl Recorder {
         let made = self.in_the_making.remove(&kernel).map(JoinHandle::join);
         let pipeline = match made {
             Some(Ok(pipeline)) => pipeline,
-            Some(Err(_)) => return Err(BackendError(format!("building {} panicked", kernel.label()))),
+            Some(Err(_)) => {
+                return Err(device.handle.error(&format!("building {} panicked", kernel.label())));
+            }
             None => {
-                let plan = self.plan(device, kernel)?;
-                device.call(|device, _| plan.build(device))
+                let plan = self.plan(&device.handle, kernel)?;
+                device.handle.call(|device, _| plan.build(device))
             }
         };
-        device.check()?;
+        device.handle.check()?;
         self.pipelines.insert(kernel, pipeline);
         Ok(())
     }
@@ -267,27 +279,27 @@ impl Recorder {
         times
     }
 
-    fn plan(&mut self, device: &Device, kernel: Kernel) -> Result<Plan> {
+    fn plan(&mut self, handle: &Handle, kernel: Kernel) -> Result<PipelinePlan> {
         self.begun.get_or_insert_with(Instant::now);
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
             source = patch.apply(&source)?;
         }
-        let layout = group_layout(device, kernel.bindings());
-        let weights = kernel.codec().map(|codec| self.weight_layout(device, codec).clone());
-        Ok(Plan { kernel, source, layout, weights })
+        let layout = group_layout(handle, kernel.bindings());
+        let weights = kernel.codec().map(|codec| self.weight_layout(handle, codec).clone());
+        Ok(PipelinePlan { kernel, source, layout, weights })
     }
 }
 
 /// What a pipeline is built from.
-struct Plan {
+struct PipelinePlan {
     kernel: Kernel,
     source: String,
     layout: wgpu::BindGroupLayout,
     weights: Option<wgpu::BindGroupLayout>,
 }
 
-impl Plan {
+impl PipelinePlan {
     fn build(self, device: &wgpu::Device) -> Pipeline {
         let start = Instant::now();
         let Self { kernel, source, layout, weights } = self;
@@ -296,18 +308,15 @@ impl Plan {
             label: Some(&label),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
-        let module = match kernel {
-            Kernel::MatmulCoop(_) | Kernel::AttentionCoop(_) => {
-                // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
-                // columns are clamped to the last one there is, a matrix is stored only where its
-                // first token and row are, and the host binds inputs and outputs whose rows and
-                // columns have room for whole matrices (`GpuBuffer::block_range`, `COOPERATIVE_PART_ROWS`,
-                // `SIGN_WORDS`).
-                unsafe {
-                    device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-                }
-            }
-            _ => device.create_shader_module(descriptor),
+        let module = if kernel.is_cooperative() {
+            // SAFETY: without checks, indices must stay within the bindings. Rows, tiles and
+            // columns are clamped to the last one there is, a matrix is stored only where its
+            // first token and row are, and the host binds inputs and outputs whose rows and
+            // columns have room for whole matrices (`GpuBuffer::block_range`, `COOPERATIVE_PART_ROWS`,
+            // `SIGN_WORDS`).
+            unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        } else {
+            device.create_shader_module(descriptor)
         };
         let layouts: Vec<_> = std::iter::once(Some(&layout)).chain(weights.as_ref().map(Some)).collect();
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -333,15 +342,15 @@ impl Plan {
 
 /// A few milliseconds on a fast GPU, half a second on a slow one, a second or two on a software driver.
 fn flops_limit(device: &Device) -> u64 {
-    let plain = match device.info.device_type {
-        "discrete GPU" => 400_000_000_000,
-        "CPU" => 20_000_000_000,
+    let plain = match device.handle.info.class {
+        AdapterClass::Discrete => 400_000_000_000,
+        AdapterClass::Cpu => 20_000_000_000,
         _ => 50_000_000_000,
     };
     if device.products == Products::Cooperative { 8 * plain } else { plain }
 }
 
-fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {
+fn group_layout(handle: &Handle, bindings: &[Access]) -> wgpu::BindGroupLayout {
     let entries: Vec<_> = (0..)
         .zip(bindings)
         .map(|(binding, access)| wgpu::BindGroupLayoutEntry {
@@ -360,14 +369,14 @@ fn group_layout(device: &Device, bindings: &[Access]) -> wgpu::BindGroupLayout {
         })
         .collect();
     let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
-    device.call(|device, _| device.create_bind_group_layout(&descriptor))
+    handle.call(|device, _| device.create_bind_group_layout(&descriptor))
 }
 
 /// A bind group of these ranges, in order.
 pub(super) fn bind<'a>(
-    device: &Device,
+    handle: &Handle,
     layout: &wgpu::BindGroupLayout,
-    ranges: impl IntoIterator<Item = &'a Range<'a>>,
+    ranges: impl IntoIterator<Item = &'a BufferRange<'a>>,
 ) -> wgpu::BindGroup {
     let entries: Vec<_> = (0..)
         .zip(ranges)
@@ -381,5 +390,5 @@ pub(super) fn bind<'a>(
         })
         .collect();
     let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
-    device.call(|device, _| device.create_bind_group(&descriptor))
+    handle.call(|device, _| device.create_bind_group(&descriptor))
 }

@@ -1,23 +1,73 @@
 //! Operations on each row by itself: rms_norm, head_norm, rotary, swiglu, add, bias.
 
-use bitgauge_shaders::{Kernel, params};
+use std::ops::Range;
 
+use bitgauge_shaders::Call;
+use bitgauge_shaders::kernels::{add, bias, head_norm, rms_norm, rotary, swiglu};
+
+use super::batch::Turns;
 use super::memory::spans;
-use super::recorder::Dispatch;
-use super::{GpuBackend, GpuBuffer, GpuIndices, GpuVector};
-use crate::BackendError;
+use super::recorder::{BufferRange, Dispatch};
+use super::{GpuBackend, GpuBatch, GpuBuffer, GpuVector};
+use crate::backend::{Result, whole_heads, wrong_shape};
 
-type Result<T> = std::result::Result<T, BackendError>;
+/// What a kernel that takes each row by itself is given.
+#[derive(Debug, Clone, Copy)]
+pub enum RowOperand<'a> {
+    /// Its rows, which may be written.
+    Rows(&'a GpuBuffer),
+    /// The same vector for every row.
+    Vector(&'a GpuVector),
+}
 
-/// Cosines and sines of every token's angles, kept while the same positions are asked for.
-pub(super) struct Turns {
-    positions: u64,
-    frequencies: u64,
-    /// `[T, 2 n]`: cosine and sine of each angle.
-    values: GpuBuffer,
+use RowOperand::{Rows, Vector};
+
+impl<'a> RowOperand<'a> {
+    /// The rows, if it has rows.
+    pub fn rows(self) -> Option<&'a GpuBuffer> {
+        match self {
+            Rows(buffer) => Some(buffer),
+            Vector(_) => None,
+        }
+    }
+
+    /// What is bound for some of the rows.
+    fn range(self, span: &Range<usize>) -> BufferRange<'a> {
+        match self {
+            Rows(buffer) => buffer.range(span),
+            Vector(vector) => vector.range(),
+        }
+    }
 }
 
 impl GpuBackend {
+    /// Runs a kernel that takes each row by itself, over as many rows at once as fit a binding. The operands
+    /// are in the order of its bindings; those with rows have the same number of them.
+    ///
+    /// # Errors
+    /// Operands with different numbers of rows, a row over the binding limit, or a failure of the device.
+    pub fn run_rows(&mut self, call: &Call, operands: &[RowOperand<'_>]) -> Result<()> {
+        let Some(first) = operands.iter().find_map(|operand| operand.rows()) else { return Ok(()) };
+        let mut row_bytes = 0;
+        for buffer in operands.iter().filter_map(|operand| operand.rows()) {
+            buffer.expect(call.kernel.name(), first.rows, buffer.cols)?;
+            row_bytes = row_bytes.max(buffer.row_bytes());
+        }
+        for span in spans(first.rows, row_bytes, self.limit, usize::MAX)? {
+            let ranges: Vec<_> = operands.iter().map(|operand| operand.range(&span)).collect();
+            let dispatch = Dispatch {
+                kernel: call.kernel,
+                params: call.params.clone(),
+                ranges: &ranges,
+                weights: None,
+                grid: [span.len(), 1, 1],
+                flops: span.len() as u64 * call.flops_per_row,
+            };
+            self.recorder.record(&mut self.device, dispatch)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn run_rms_norm(
         &mut self,
         x: &GpuBuffer,
@@ -27,88 +77,45 @@ impl GpuBackend {
     ) -> Result<()> {
         x.expect("rms_norm: input", x.rows, weight.values.len())?;
         out.expect("rms_norm: output", x.rows, x.cols)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::RmsNorm,
-                params: params::RmsNorm { columns: x.cols as u32, stride: x.stride() as u32, eps },
-                ranges: &[x.range(&span), weight.range(), out.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 4 * (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&rms_norm::call(x.row(), eps), &[Rows(x), Vector(weight), Rows(out)])
     }
 
     pub(super) fn run_head_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
-        let heads = heads("head_norm", x.cols, weight.values.len())?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::HeadNorm,
-                params: params::HeadNorm {
-                    heads: heads as u32,
-                    head_dim: weight.values.len() as u32,
-                    stride: x.stride() as u32,
-                    eps,
-                },
-                ranges: &[x.range(&span), weight.range()],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 4 * (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        let head_dim = weight.values.len();
+        whole_heads("head_norm: input", x.cols, head_dim)?;
+        self.run_rows(&head_norm::call(x.row(), head_dim as u32, eps), &[Rows(x), Vector(weight)])
     }
 
     pub(super) fn run_rotary(
         &mut self,
         x: &GpuBuffer,
-        positions: &GpuIndices,
+        batch: &GpuBatch,
         frequencies: &GpuVector,
         head_dim: usize,
     ) -> Result<()> {
-        x.expect("rotary: input", positions.values.len(), x.cols)?;
-        let heads = heads("rotary", x.cols, head_dim)?;
+        x.expect("rotary: input", batch.host.tokens(), x.cols)?;
+        whole_heads("rotary: input", x.cols, head_dim)?;
         let pairs = frequencies.values.len();
         if 2 * pairs > head_dim {
-            return Err(BackendError(format!(
-                "rotary: {pairs} frequencies for heads of {head_dim} channels"
-            )));
+            return Err(wrong_shape("rotary: frequencies", format!("at most {}", head_dim / 2), pairs));
         }
-        let turns = match self.turns.take() {
-            Some(turns) if (turns.positions, turns.frequencies) == (positions.id, frequencies.id) => turns,
-            _ => self.compute_turns(positions, frequencies)?,
+        let turns = match batch.turns.take() {
+            Some(turns) if turns.frequencies == frequencies.stored.buffer => turns,
+            _ => self.compute_turns(batch, frequencies)?,
         };
-        let row_bytes = x.row_bytes().max(turns.values.row_bytes());
-        for span in spans(x.rows, row_bytes, self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::Rotary,
-                params: params::Rotary {
-                    heads: heads as u32,
-                    head_dim: head_dim as u32,
-                    pairs: pairs as u32,
-                    stride: x.stride() as u32,
-                    turn_stride: turns.values.stride() as u32 / 2,
-                },
-                ranges: &[x.range(&span), turns.values.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 6 * (span.len() * heads * pairs) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        self.turns = Some(turns);
+        let call = rotary::call(x.row(), turns.values.row(), head_dim as u32);
+        self.run_rows(&call, &[Rows(x), Rows(&turns.values)])?;
+        batch.turns.replace(Some(turns));
         Ok(())
     }
 
     /// The angle is rounded to f32, as models are trained; its sine and cosine are not.
-    fn compute_turns(&mut self, positions: &GpuIndices, frequencies: &GpuVector) -> Result<Turns> {
-        let values = self.pool.take(&self.device, positions.values.len(), 2 * frequencies.values.len())?;
+    fn compute_turns(&mut self, batch: &GpuBatch, frequencies: &GpuVector) -> Result<Turns> {
+        let values =
+            self.pool.take(&self.device.handle, batch.host.tokens(), 2 * frequencies.values.len())?;
         let stride = values.stride();
         let mut turns = vec![0.0f32; values.rows * stride];
-        for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(&positions.values) {
+        for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(batch.host.positions()) {
             for (turn, frequency) in row.chunks_exact_mut(2).zip(&frequencies.values) {
                 let (sin, cos) = f64::from(*position as f32 * frequency).sin_cos();
                 turn.copy_from_slice(&[cos as f32, sin as f32]);
@@ -117,64 +124,21 @@ impl GpuBackend {
         // The buffer may have been used before: what was recorded on it must run first.
         self.recorder.flush(&mut self.device)?;
         self.device.write(&values.stored, 0, bytemuck::cast_slice(&turns))?;
-        Ok(Turns { positions: positions.id, frequencies: frequencies.id, values })
+        Ok(Turns { frequencies: frequencies.stored.buffer.clone(), values })
     }
 
     pub(super) fn run_swiglu(&mut self, gate: &GpuBuffer, up: &GpuBuffer) -> Result<()> {
         up.expect("swiglu: up", gate.rows, gate.cols)?;
-        for span in spans(gate.rows, gate.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::Swiglu,
-                params: params::Swiglu { quads: gate.stride_quads() as u32 },
-                ranges: &[gate.range(&span), up.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: 20 * (span.len() * gate.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&swiglu::call(gate.row()), &[Rows(gate), Rows(up)])
     }
 
     pub(super) fn run_add(&mut self, residual: &GpuBuffer, x: &GpuBuffer) -> Result<()> {
         x.expect("add: input", residual.rows, residual.cols)?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::Add,
-                params: params::Add { quads: x.stride_quads() as u32 },
-                ranges: &[residual.range(&span), x.range(&span)],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&add::call(residual.row()), &[Rows(residual), Rows(x)])
     }
 
     pub(super) fn run_bias(&mut self, x: &GpuBuffer, bias: &GpuVector) -> Result<()> {
         x.expect("bias: input", x.rows, bias.values.len())?;
-        for span in spans(x.rows, x.row_bytes(), self.limit, usize::MAX)? {
-            let dispatch = Dispatch {
-                kernel: Kernel::Bias,
-                params: params::Bias { columns: x.cols as u32, stride: x.stride() as u32 },
-                ranges: &[x.range(&span), bias.range()],
-                weights: None,
-                grid: [span.len(), 1, 1],
-                flops: (span.len() * x.cols) as u64,
-            };
-            self.recorder.record(&mut self.device, dispatch)?;
-        }
-        Ok(())
+        self.run_rows(&bias::call(x.row()), &[Rows(x), Vector(bias)])
     }
-}
-
-/// Heads of `head_dim` channels in a row of `cols`.
-pub(super) fn heads(operation: &str, cols: usize, head_dim: usize) -> Result<usize> {
-    if head_dim == 0 || !cols.is_multiple_of(head_dim) {
-        return Err(BackendError(format!(
-            "{operation}: rows of {cols} values are not whole heads of {head_dim}"
-        )));
-    }
-    Ok(cols / head_dim)
 }

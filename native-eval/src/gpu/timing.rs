@@ -1,21 +1,21 @@
 //! Where the device's time goes: each dispatch in a pass of its own, between two timestamps.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use bitgauge_core::{Error, ErrorKind};
 use bitgauge_shaders::Kernel;
 
-use super::device::{Device, Stored};
-use super::recorder::SUBMISSION_DISPATCHES;
-use crate::{BackendError, KernelTime};
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::device::Device;
+use super::handle::{DeviceBuffer, Handle};
+use crate::backend::{KernelTime, Result};
 
 /// Bytes of one timestamp.
 const TIMESTAMP: u64 = 8;
 
 /// What a dispatch does.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Work {
+pub(super) struct Cost {
     /// Floating-point operations, about.
     pub flop: u64,
     /// Bytes of activations that are bound.
@@ -25,26 +25,24 @@ pub(super) struct Work {
 /// Timestamps, and their sums per kernel.
 pub(super) struct Timing {
     queries: wgpu::QuerySet,
-    resolved: Stored,
+    resolved: DeviceBuffer,
     sums: HashMap<Kernel, KernelTime>,
 }
 
 impl Timing {
-    /// Fails where the device has no timestamps.
-    pub fn new(device: &Device) -> Result<Self> {
-        if !device.call(|device, _| device.features()).contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Err(BackendError(format!(
-                "{} has no timestamps, so kernels can't be timed",
-                device.info
-            )));
+    /// Room for the timestamps of one submission of at most `dispatches` dispatches. Fails where the device has none.
+    pub fn new(handle: &Arc<Handle>, dispatches: usize) -> Result<Self> {
+        if !handle.call(|device, _| device.features()).contains(wgpu::Features::TIMESTAMP_QUERY) {
+            let what = format!("{} has no timestamps, so kernels can't be timed", handle.info);
+            return Err(Error::new(ErrorKind::Unsupported, what).into());
         }
-        let count = 2 * SUBMISSION_DISPATCHES as u32;
+        let count = 2 * dispatches as u32;
         let ty = wgpu::QueryType::Timestamp;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let descriptor = wgpu::QuerySetDescriptor { label: None, ty, count };
         Ok(Self {
-            queries: device.call(|device, _| device.create_query_set(&descriptor)),
-            resolved: device.create(u64::from(count) * TIMESTAMP, usage)?,
+            queries: handle.call(|device, _| device.create_query_set(&descriptor)),
+            resolved: handle.create(u64::from(count) * TIMESTAMP, usage)?,
             sums: HashMap::new(),
         })
     }
@@ -70,17 +68,17 @@ impl Timing {
     pub fn add(
         &mut self,
         device: &mut Device,
-        dispatches: impl ExactSizeIterator<Item = (Kernel, Work)>,
+        dispatches: impl ExactSizeIterator<Item = (Kernel, Cost)>,
     ) -> Result<()> {
         let bytes = device.download(&self.resolved, 2 * TIMESTAMP * dispatches.len() as u64)?;
-        let period = f64::from(device.call(|_, queue| queue.get_timestamp_period())) * 1e-9;
+        let period = f64::from(device.handle.call(|_, queue| queue.get_timestamp_period())) * 1e-9;
         let ticks: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|tick| u64::from_ne_bytes(*tick)).collect();
-        for ((kernel, work), ticks) in dispatches.zip(ticks.as_chunks::<2>().0) {
+        for ((kernel, cost), ticks) in dispatches.zip(ticks.as_chunks::<2>().0) {
             let sum = self.sums.entry(kernel).or_insert_with(|| KernelTime::new(kernel.label()));
             sum.dispatches += 1;
             sum.seconds += ticks[1].saturating_sub(ticks[0]) as f64 * period;
-            sum.flop += work.flop as f64;
-            sum.bytes += work.bytes as f64;
+            sum.flop += cost.flop as f64;
+            sum.bytes += cost.bytes as f64;
         }
         Ok(())
     }

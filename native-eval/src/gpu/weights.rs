@@ -3,29 +3,29 @@
 use std::borrow::Cow;
 use std::ops;
 
-use bitgauge_core::{Dense, Matrix, Packed, RowSlot, Values};
+use bitgauge_core::format::{Layout, Part};
+use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
+use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
 use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 
-use super::device::{Device, Stored};
+use super::device::Device;
+use super::handle::DeviceBuffer;
+use super::memory::over_limit;
 use super::products::Products;
-use super::recorder::{MAX_WORKGROUPS, Range, Recorder, bind};
-use crate::BackendError;
-
-type Result<T> = std::result::Result<T, BackendError>;
+use super::recorder::{MAX_WORKGROUPS, Recorder, bind};
+use crate::backend::{Result, wrong_shape};
 
 /// Parts begin at a multiple of this many rows, so that a quad of outputs lies within one part; or, with
 /// cooperative matrices, a whole matrix of them.
 const PART_ROWS: usize = 4;
 const COOPERATIVE_PART_ROWS: usize = 16;
 /// Rows of signs are padded to whole quads of words, which matmul_coop.wgsl reads.
-const SIGN_WORDS: usize = 4;
+const SIGN_WORDS: u64 = COLUMN_BLOCK as u64 / 32;
 /// A single scale per row may stand for any number of columns: one that matmul_coop.wgsl likes.
-const SCALE_COLUMNS: usize = 128;
-/// Marks a rescue row in `slots` of codec_bits.wgsl.
-const RESCUE: u32 = 1 << 31;
+const SCALE_COLUMNS: u64 = COLUMN_BLOCK as u64;
 /// Rows that are converted at once on the way to the device.
 const CONVERTED_BYTES: usize = 8 << 20;
 
@@ -35,12 +35,12 @@ pub struct GpuMatrix {
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) codec: Codec,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<MatrixPart>,
 }
 
 /// Some consecutive rows of a matrix.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct MatrixPart {
     pub first_row: usize,
     pub rows: usize,
     /// Group 1 of the kernels that decode weights; it keeps the buffers alive.
@@ -49,7 +49,7 @@ pub(super) struct Part {
     pub staging: Staging,
     /// The rescue rows, where `staging` leaves them out.
     pub rescue: Option<RescueRows>,
-    _buffers: Vec<Stored>,
+    _buffers: Vec<DeviceBuffer>,
 }
 
 /// The rescue rows of a part, as a matrix of their own.
@@ -58,10 +58,10 @@ pub(super) struct RescueRows {
     /// Their numbers within the part, increasing.
     pub numbers: Vec<u32>,
     /// The same on the device.
-    pub places: Stored,
+    pub places: DeviceBuffer,
     /// Group 1, with these rows alone.
     pub group: wgpu::BindGroup,
-    _slots: Stored,
+    _slots: DeviceBuffer,
 }
 
 /// Takes a matrix to the device. No binding of a part is over `limit` bytes.
@@ -73,11 +73,11 @@ pub(super) fn upload(
 ) -> Result<GpuMatrix> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
     let (codec, row_bytes) = match matrix {
-        Matrix::Packed(packed) => (Codec::Bits, longest_row(packed)?),
+        Matrix::Bitpacked(packed) => (Codec::Bits, longest_row(packed)?),
         Matrix::Dense(dense) => dense_codec(dense),
     };
     let slots = match matrix {
-        Matrix::Packed(packed) => packed.slots(),
+        Matrix::Bitpacked(packed) => packed.slots(),
         Matrix::Dense(_) => Vec::new(),
     };
     recorder.prepare(device, kernels(device.products, staging(matrix), matrix))?;
@@ -88,17 +88,18 @@ pub(super) fn upload(
     };
     for rows in part_rows(rows, multiple, row_bytes, limit)? {
         let buffers = match matrix {
-            Matrix::Packed(packed) => bits_part(device, packed, &slots[rows.clone()])?,
+            Matrix::Bitpacked(packed) => bits_part(device, packed, &slots[rows.clone()])?,
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
         };
-        let layout = recorder.weight_layout(device, codec);
-        let group = bind(device, layout, &buffers.iter().map(whole).collect::<Vec<_>>());
+        let layout = recorder.weight_layout(&device.handle, codec);
+        let group =
+            bind(&device.handle, layout, &buffers.iter().map(DeviceBuffer::range).collect::<Vec<_>>());
         let staging = staging(matrix);
         let rescue = match staging {
             Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
             Staging::Decoded(_) => None,
         };
-        parts.push(Part {
+        parts.push(MatrixPart {
             first_row: rows.start,
             rows: rows.len(),
             group,
@@ -107,13 +108,8 @@ pub(super) fn upload(
             _buffers: buffers,
         });
     }
-    device.check()?;
+    device.handle.check()?;
     Ok(GpuMatrix { rows, cols, codec, parts })
-}
-
-/// A whole buffer, to be bound.
-pub(super) fn whole(buffer: &Stored) -> Range<'_> {
-    Range { buffer, offset: 0, bytes: buffer.buffer.size() }
 }
 
 /// The kernels that will multiply by a matrix.
@@ -125,7 +121,7 @@ fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel>
         Products::F16 => kernels.push(Kernel::MatmulF16(codec)),
         Products::Cooperative => kernels.extend([Kernel::MatmulCoop(staging), Kernel::ToF16]),
     }
-    let has_rescue_rows = matches!(matrix, Matrix::Packed(packed) if !packed.rescue_rows.is_empty());
+    let has_rescue_rows = matches!(matrix, Matrix::Bitpacked(packed) if !packed.rescue_rows.is_empty());
     if products == Products::Cooperative && has_rescue_rows {
         kernels.extend([Kernel::MatmulCoop(Staging::Decoded(codec)), Kernel::Scatter]);
     }
@@ -135,13 +131,14 @@ fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel>
 /// How cooperative matrices take a matrix.
 fn staging(matrix: &Matrix) -> Staging {
     match matrix {
-        Matrix::Packed(packed)
-            if (1..=4).contains(&packed.bases)
-                && (packed.scale_groups() == 1 || packed.scale_group.is_multiple_of(SCALE_COLUMNS)) =>
+        Matrix::Bitpacked(packed)
+            if (1..=4).contains(&packed.bases())
+                && (packed.layout.scale_groups() == 1
+                    || packed.layout.scale_group().is_multiple_of(SCALE_COLUMNS)) =>
         {
-            Staging::Signs(packed.bases as u8)
+            Staging::Signs(packed.bases() as u8)
         }
-        Matrix::Packed(_) => Staging::Decoded(Codec::Bits),
+        Matrix::Bitpacked(_) => Staging::Decoded(Codec::Bits),
         Matrix::Dense(dense) => Staging::Decoded(dense_codec(dense).0),
     }
 }
@@ -151,7 +148,7 @@ fn rescue_rows(
     device: &mut Device,
     layout: &wgpu::BindGroupLayout,
     slots: &[RowSlot],
-    buffers: &[Stored],
+    buffers: &[DeviceBuffer],
 ) -> Result<Option<RescueRows>> {
     let is_rescue = |slot: &RowSlot| matches!(slot, RowSlot::Rescue(_));
     let numbers: Vec<u32> =
@@ -159,11 +156,12 @@ fn rescue_rows(
     if numbers.is_empty() {
         return Ok(None);
     }
-    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| RESCUE | row).collect();
+    let own: Vec<u32> = (0..numbers.len() as u32).map(|row| Codec::RESCUE | row).collect();
     let places = device.upload(cast_slice(&numbers), wgpu::BufferUsages::STORAGE)?;
     let slots = device.upload(cast_slice(&own), wgpu::BufferUsages::STORAGE)?;
-    let ranges = buffers.iter().enumerate().map(|(i, buffer)| whole(if i == 1 { &slots } else { buffer }));
-    let group = bind(device, layout, &ranges.collect::<Vec<_>>());
+    let ranges =
+        buffers.iter().enumerate().map(|(i, buffer)| if i == 1 { slots.range() } else { buffer.range() });
+    let group = bind(&device.handle, layout, &ranges.collect::<Vec<_>>());
     Ok(Some(RescueRows { numbers, places, group, _slots: slots }))
 }
 
@@ -176,9 +174,7 @@ fn part_rows(
     let most = usize::try_from(limit / row_bytes.max(1)).unwrap_or(usize::MAX).min(MAX_WORKGROUPS * 64);
     let step = most / multiple * multiple;
     if step == 0 {
-        return Err(BackendError(format!(
-            "{multiple} rows of weights, {row_bytes} bytes each, are over the binding limit of {limit} bytes"
-        )));
+        return Err(over_limit(&format!("{multiple} rows of weights"), multiple as u64 * row_bytes, limit));
     }
     Ok((0..rows).step_by(step).map(move |start| start..rows.min(start + step)))
 }
@@ -198,11 +194,11 @@ fn dense_part(
     dense: &Dense,
     rows: ops::Range<usize>,
     row_bytes: u64,
-) -> Result<Vec<Stored>> {
+) -> Result<Vec<DeviceBuffer>> {
     let params = DenseWeight { row_quads: dense.cols.div_ceil(4) as u32 };
     let uniform = device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let values = device.create(rows.len() as u64 * row_bytes, usage)?;
+    let values = device.handle.create(rows.len() as u64 * row_bytes, usage)?;
     let step = (CONVERTED_BYTES / row_bytes.max(1) as usize).max(1);
     for start in rows.clone().step_by(step) {
         let mut bytes = Vec::with_capacity(step * row_bytes as usize);
@@ -221,23 +217,26 @@ fn dense_part(
 }
 
 /// Bytes that one row takes in whichever of the five buffers it takes most.
-fn longest_row(packed: &Packed) -> Result<u64> {
-    if !packed.scale_group.is_multiple_of(4) {
-        return Err(BackendError(format!(
-            "scale groups of {} columns, expected a multiple of 4",
-            packed.scale_group
-        )));
+fn longest_row(packed: &Bitpacked) -> Result<u64> {
+    let layout = &packed.layout;
+    if !layout.scale_group().is_multiple_of(4) {
+        let columns = layout.scale_group();
+        return Err(wrong_shape("weights: columns of a scale group", "a multiple of 4", columns));
     }
-    let bases = packed.bases as u64;
-    let sign = bases * packed.sign_words().next_multiple_of(SIGN_WORDS) as u64 * 4;
-    let scale = bases * packed.scale_groups() as u64 * 2;
-    let code = packed.cols.div_ceil(8) as u64 * 4;
+    let sign = layout.bases() * sign_words(layout) * 4;
+    let scale = layout.bases() * layout.row_bytes(Part::Scale);
+    let code = layout.row_bytes(Part::RescueCode).next_multiple_of(4);
     // Scales are bound as whole words, which may add half a word to a buffer: 4 covers that too.
-    Ok(sign.max(scale + 4).max(if packed.rescue_rows.is_empty() { 4 } else { code }))
+    Ok(sign.max(scale + 4).max(if layout.rescued() == 0 { 4 } else { code }))
 }
 
-/// The uniform block and the five buffers of codec_bits.wgsl for some consecutive rows.
-fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<Vec<Stored>> {
+/// Words of one row of a sign plane, padded to what is read at a time.
+fn sign_words(layout: &Layout) -> u64 {
+    (layout.row_bytes(Part::Sign) / 4).next_multiple_of(SIGN_WORDS)
+}
+
+/// The uniform block and the five buffers of codecs/bits.wgsl for some consecutive rows.
+fn bits_part(device: &mut Device, packed: &Bitpacked, slots: &[RowSlot]) -> Result<Vec<DeviceBuffer>> {
     let numbers = |binary: bool| {
         let mut indices = slots.iter().filter_map(move |slot| match slot {
             RowSlot::Binary(m) if binary => Some(*m as usize),
@@ -252,46 +251,36 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         .iter()
         .map(|slot| match slot {
             RowSlot::Binary(m) => m - binary.start as u32,
-            RowSlot::Rescue(r) => RESCUE | (r - rescue.start as u32),
+            RowSlot::Rescue(r) => Codec::RESCUE | (r - rescue.start as u32),
         })
         .collect();
 
-    let groups = packed.scale_groups();
-    let plane = |basis: usize| {
-        let rows = basis * packed.binary_rows();
-        packed.scale[(rows + binary.start) * groups..(rows + binary.end) * groups].reinterpret_cast()
-    };
-    let scale: Cow<'_, [u16]> = match packed.bases {
+    let layout = &packed.layout;
+    let plane = |basis: usize| packed.scales(basis, binary.clone()).reinterpret_cast();
+    let scale: Cow<'_, [u16]> = match packed.bases() {
         1 => plane(0).into(),
         bases => (0..bases).flat_map(plane).copied().collect(),
     };
-    let code_bytes = packed.cols.div_ceil(2);
+    let code_bytes = layout.row_bytes(Part::RescueCode) as usize;
     let mut code = Vec::new();
-    for row in
-        packed.rescue_code[rescue.start * code_bytes..rescue.end * code_bytes].chunks(code_bytes.max(1))
-    {
+    for row in packed.codes(rescue.clone()).chunks(code_bytes) {
         code.extend_from_slice(row);
         code.resize(code.len().next_multiple_of(4), 0);
     }
-    let rescue_groups = packed.rescue_groups();
-    let rescue_scale: Vec<u16> = packed.rescue_scale
-        [rescue.start * rescue_groups..rescue.end * rescue_groups]
-        .iter()
-        .map(|s| s.to_bits())
-        .collect();
+    let rescue_scale: &[u16] = packed.rescue_scales(rescue).reinterpret_cast();
 
-    let group_columns = match groups {
-        1 => packed.cols.next_multiple_of(SCALE_COLUMNS),
-        _ => packed.scale_group_cols(),
+    let group_columns = match layout.scale_groups() {
+        1 => layout.cols().next_multiple_of(SCALE_COLUMNS),
+        _ => layout.scale_columns(),
     };
     let params = BitsWeight {
-        bases: packed.bases as u32,
+        bases: layout.bases() as u32,
         binary_rows: binary.len() as u32,
-        sign_words: packed.sign_words().next_multiple_of(SIGN_WORDS) as u32,
-        scale_groups: groups as u32,
+        sign_words: sign_words(layout) as u32,
+        scale_groups: layout.scale_groups() as u32,
         group_columns: group_columns as u32,
-        code_words: packed.cols.div_ceil(8) as u32,
-        rescue_groups: rescue_groups as u32,
+        code_words: code_bytes.div_ceil(4) as u32,
+        rescue_groups: layout.rescue_groups() as u32,
     };
     let storage = wgpu::BufferUsages::STORAGE;
     Ok(vec![
@@ -300,20 +289,19 @@ fn bits_part(device: &mut Device, packed: &Packed, slots: &[RowSlot]) -> Result<
         upload_signs(device, packed, &binary)?,
         device.upload(cast_slice(&scale), storage)?,
         device.upload(&code, storage)?,
-        device.upload(cast_slice(&rescue_scale), storage)?,
+        device.upload(cast_slice(rescue_scale), storage)?,
     ])
 }
 
 /// The sign planes of some binary rows, each row padded to a multiple of [`SIGN_WORDS`].
-fn upload_signs(device: &mut Device, packed: &Packed, binary: &ops::Range<usize>) -> Result<Stored> {
-    let words = packed.sign_words();
-    let padded = words.next_multiple_of(SIGN_WORDS);
+fn upload_signs(device: &mut Device, packed: &Bitpacked, binary: &ops::Range<usize>) -> Result<DeviceBuffer> {
+    let words = packed.layout.row_bytes(Part::Sign) as usize / 4;
+    let padded = sign_words(&packed.layout) as usize;
     let plane_bytes = (binary.len() * padded) as u64 * 4;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-    let stored = device.create(packed.bases as u64 * plane_bytes, usage)?;
-    for basis in 0..packed.bases {
-        let plane = basis * packed.binary_rows();
-        let signs = &packed.sign[(plane + binary.start) * words..(plane + binary.end) * words];
+    let stored = device.handle.create(packed.layout.bases() * plane_bytes, usage)?;
+    for basis in 0..packed.bases() {
+        let signs = packed.sign_words(basis, binary.clone());
         let offset = basis as u64 * plane_bytes;
         if words == padded {
             device.write(&stored, offset, cast_slice(signs))?;

@@ -48,7 +48,7 @@ pub(super) fn read(file: &mut File, path: &Path) -> Result<Contents> {
 fn parse(bytes: &[u8]) -> Result<Contents> {
     if bytes.len() as u64 > FILE_BYTES {
         return Err(Error::new(ErrorKind::TooLarge, "the file is too long")
-            .expected(format!("at most {FILE_BYTES} bytes"), "more"));
+            .expected_found(format!("at most {FILE_BYTES} bytes"), "more"));
     }
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n');
     let first = lines.next().unwrap_or_default();
@@ -61,7 +61,7 @@ fn parse(bytes: &[u8]) -> Result<Contents> {
     };
     if run.losses_version != VERSION {
         return Err(Error::new(ErrorKind::Unsupported, "the file is of another version")
-            .expected(format!("losses_version {VERSION}"), run.losses_version));
+            .expected_found(format!("losses_version {VERSION}"), run.losses_version));
     }
     run.check_size()?;
     let mut seen = vec![false; run.documents as usize];
@@ -125,7 +125,7 @@ fn parse_line(line: &[u8]) -> Result<Line> {
 /// Checks one document, and marks it as seen.
 fn check(run: &Run, entry: &Finished, seen: &mut [bool]) -> Result<()> {
     let bad = |what: &str, expected: String, found: String| {
-        Err(Error::new(ErrorKind::BadValue, what).expected(expected, found))
+        Err(Error::new(ErrorKind::BadValue, what).expected_found(expected, found))
     };
     let Finished { document, tokens, nats, .. } = *entry;
     match seen.get_mut(document as usize) {
@@ -158,13 +158,13 @@ fn check(run: &Run, entry: &Finished, seen: &mut [bool]) -> Result<()> {
 
 fn malformed(error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Malformed, "the file holds no losses of documents")
-        .expected("what `bitgauge eval --resume` writes", error)
+        .expected_found("what `bitgauge eval --resume` writes", error)
 }
 
 pub(super) fn io_error(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Io, "the losses can't be read or written")
         .within(path.display())
-        .expected("a file in an existing folder", error)
+        .expected_found("a file in an existing folder", error)
 }
 
 impl Losses {

@@ -78,7 +78,7 @@ impl LossFile {
                 return Ok(());
             }
             Err(Error::new(ErrorKind::BadValue, "the losses are of another shard")
-                .expected(run.shard, found.run.shard)
+                .expected_found(run.shard, found.run.shard)
                 .hint("give each shard a file of its own"))
         });
         fits.and_then(|()| expect_lengths(&found.finished, ids))
@@ -164,14 +164,14 @@ fn expect_lengths(finished: &[Finished], ids: &[Vec<u32>]) -> Result<()> {
         None => Ok(()),
         Some(entry) => {
             Err(Error::new(ErrorKind::BadValue, format!("document {} has another length", entry.document))
-                .expected(format!("{} scored tokens", scored(entry)), entry.tokens))
+                .expected_found(format!("{} scored tokens", scored(entry)), entry.tokens))
         }
     }
 }
 
 fn line(value: &impl serde::Serialize) -> Result<String> {
     let mut text = serde_json::to_string(value).map_err(|error| {
-        Error::new(ErrorKind::BadValue, "a result can't be written").expected("JSON", error)
+        Error::new(ErrorKind::BadValue, "a result can't be written").expected_found("JSON", error)
     })?;
     text.push('\n');
     Ok(text)
@@ -187,10 +187,9 @@ mod tests {
 
     #[test]
     fn every_loss_comes_back_to_the_bit() {
-        let mut state = 1u64;
+        let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..20_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let nats = f64::from((state >> 32) as u32) * f64::from(state as u32) / 1e15;
+            let nats = f64::from(random.u32(..)) * f64::from(random.u32(..)) / 1e15;
             let finished = Finished { document: 0, tokens: 1, nats, seconds: 0.1, device: "d".into() };
             let text = line(&finished).unwrap();
             let back: Finished = serde_json::from_str(&text).unwrap();

@@ -52,14 +52,15 @@ pub fn merge(paths: &[PathBuf]) -> Result<Merged> {
             if let Some(first) = source.replace(number) {
                 return Err(Error::new(ErrorKind::BadValue, "a document is in two files")
                     .within(path.display())
-                    .expected("each document once", format!("document {}", finished.document))
+                    .expected_found("each document once", format!("document {}", finished.document))
                     .hint(format!("it is in {} already", paths[first].display())));
             }
         }
         merged.tally.extend(contents.finished);
     }
-    merged
-        .ok_or_else(|| Error::new(ErrorKind::Missing, "there is nothing to merge").expected("a file", "none"))
+    merged.ok_or_else(|| {
+        Error::new(ErrorKind::Missing, "there is nothing to merge").expected_found("a file", "none")
+    })
 }
 
 fn open(path: &Path) -> Result<Losses> {
@@ -68,7 +69,7 @@ fn open(path: &Path) -> Result<Losses> {
         Contents::Losses(losses) => Ok(*losses),
         Contents::Torn => Err(Error::new(ErrorKind::Truncated, "the first line is torn")
             .within(path.display())
-            .expected("the run that the losses belong to", "a part of it")
+            .expected_found("the run that the losses belong to", "a part of it")
             .hint("the `bitgauge eval` that began the file begins it anew when it is run again")),
     }
 }
@@ -91,7 +92,7 @@ impl Merged {
         let found = format!("{count} missing: {}{more}", names.join(", "));
         Some(
             Error::new(ErrorKind::Missing, "documents are missing")
-                .expected(format!("all {}", self.run.documents), found)
+                .expected_found(format!("all {}", self.run.documents), found)
                 .hint(format!(
                     "run again with --resume what is not finished: shards {}",
                     unfinished.join(", ")

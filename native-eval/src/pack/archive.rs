@@ -7,10 +7,8 @@ use bitgauge_core::{Error, ErrorKind, Result};
 use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, DateTime, System};
 
-use super::files::SmallFile;
+use super::files::{SmallFile, WEIGHTS};
 
-/// The weights of the packed model: always one file.
-pub(super) const WEIGHTS: &str = "model.safetensors";
 /// The weights start at a multiple of this in a zip, so that tensors can be mapped into memory.
 const WEIGHTS_ALIGNMENT: u16 = 64;
 /// From this length on a zip member needs 64-bit sizes.
@@ -52,7 +50,7 @@ impl Form {
             other if NOT_WRITTEN.contains(&other) => {
                 Err(Error::new(ErrorKind::BadName, "this kind of file is not written")
                     .within(out.display())
-                    .expected("a name that ends in .zip or .tar, or a folder's", format!(".{other}")))
+                    .expected_found("a name that ends in .zip or .tar, or a folder's", format!(".{other}")))
             }
             _ => Ok(Self::Folder),
         }

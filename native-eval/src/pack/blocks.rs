@@ -1,7 +1,7 @@
 //! Walks a tensor of the source in blocks of rows: memory is bounded by a block, whatever the tensor.
 
-use bitgauge_core::codec::decode_dense;
 use bitgauge_core::container::TensorEntry;
+use bitgauge_core::format::decode_dense;
 use bitgauge_core::{Dense, Result};
 use rayon::prelude::*;
 

@@ -1,7 +1,8 @@
 //! Packs under a competition pack's limits.
 
-use bitgauge_core::codec::{Layout, RowErrors, Settings};
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
+use bitgauge_core::format::Layout;
+
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::calibrate::{self, MomentStore};
@@ -9,6 +10,7 @@ use super::files::SmallFile;
 use super::mix::{Caps, Mix, Search, Surveyed};
 use super::plan::Plan;
 use super::progress::Progress;
+use super::quantize::{RowErrors, Settings};
 use super::safetensors::file_bytes;
 use super::work::Work;
 use super::{PackSettings, Ready, Target, side_files};
@@ -20,7 +22,7 @@ use crate::source::Source;
 /// As [`super::pack`]; that even one basis without rescue rows is over the budget.
 pub(super) fn prepare(
     source: &mut Source,
-    pack: Pack,
+    pack: Rules,
     scale_group: Option<usize>,
     settings: &PackSettings,
     (work, moments): (&Work, &mut MomentStore),
@@ -41,13 +43,13 @@ pub(super) fn prepare(
     };
     let most_bases = limits.bits_per_parameter().ceil() as usize;
     let fit = settings.fit;
-    let codecs: Vec<Settings> = groups
+    let all_settings: Vec<Settings> = groups
         .iter()
         .flat_map(|&scale_group| (1..=most_bases).map(move |bases| Settings { scale_group, bases, fit }))
         .collect();
     check_smallest(&plan, &groups, &files, caps, target)?;
     calibrate::run(source, &settings.calibration, moments, progress)?;
-    let errors = plan.survey(source, &codecs, (work, moments), progress)?;
+    let errors = plan.survey(source, &all_settings, (work, moments), progress)?;
 
     let mut best: Option<(usize, Mix)> = None;
     for (i, files) in files.iter().enumerate() {
@@ -85,7 +87,7 @@ fn too_small(plan: &Plan, caps: Caps, least: Option<u64>) -> Error {
     let found = least.map_or_else(|| "more".into(), |least| format!("at least {least} bytes"));
     let wanted = format!("{} bytes for {} parameters", caps.artifact_bytes, plan.parameters);
     Error::new(ErrorKind::TooLarge, "the model does not fit the budget in one bit per weight")
-        .expected(wanted, found)
+        .expected_found(wanted, found)
         .hint("tokenizer files, config.json and tensors that are not matrices count as well: make those smaller")
 }
 

@@ -3,41 +3,24 @@
 use std::fs;
 use std::path::Path;
 
-use bitgauge_core::codec::{Fit, Layout, Part};
 use bitgauge_core::container::ContainerKind;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
+use bitgauge_core::format::{Layout, Part};
+
 use bitgauge_core::inventory::{Inventory, Stored};
 use bitgauge_core::model::{Config, Manifest};
 use half::bf16;
 
 use super::archive::{Archive, Form};
 use super::files::SmallFile;
+use super::quantize::Fit;
 use super::safetensors::{TensorSpec, Writer, file_bytes};
 use super::{Calibration, PackMix, PackSettings, PackSummary, pack};
 use crate::source::Source;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-
-    /// A bell curve of sorts: the sum of four uniform numbers.
-    fn weight(&mut self) -> f32 {
-        let bits = self.next();
-        let quarter = |i: u32| ((bits >> (16 * i)) & 0xffff) as f32 / 65_536.0 - 0.5;
-        quarter(0) + quarter(1) + quarter(2) + quarter(3)
-    }
+/// A bell curve of sorts: the sum of four uniform numbers.
+fn weight(random: &mut fastrand::Rng) -> f32 {
+    (0..4).map(|_| random.f32() - 0.5).sum()
 }
 
 /// Writes a random model whose rows differ in size, so that some are worth more than others.
@@ -55,14 +38,14 @@ fn write_model(folder: &Path, config: &serde_json::Value, seed: u64) {
         shape: tensor.shape.clone(),
     });
     let mut writer = Writer::create(&folder.join("model.safetensors"), specs.collect()).unwrap();
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     for tensor in manifest.tensors() {
         let cols = *tensor.shape.last().unwrap();
         let rows = tensor.elements() / cols;
         let mut bytes = Vec::new();
         for _ in 0..rows {
-            let size = 0.02 * (1.0 + random.between(0, 100) as f32 / 50.0);
-            bytes.extend((0..cols).flat_map(|_| bf16::from_f32(size * random.weight()).to_le_bytes()));
+            let size = 0.02 * (1.0 + random.u64(0..=100) as f32 / 50.0);
+            bytes.extend((0..cols).flat_map(|_| bf16::from_f32(size * weight(&mut random)).to_le_bytes()));
         }
         writer.write(&tensor.name, 0, &bytes).unwrap();
     }
@@ -77,7 +60,7 @@ fn config(hidden: u64, inner: u64, layers: u64, vocabulary: u64, tied: bool) -> 
     })
 }
 
-fn budget(pack: Pack) -> PackSettings {
+fn budget(pack: Rules) -> PackSettings {
     let mix = PackMix::Budget { pack, scale_group: None };
     PackSettings { mix, fit: Fit::LeastSquares, calibration: Calibration::None, force: true }
 }
@@ -100,7 +83,7 @@ impl Written {
         let (mut layouts, mut plain, mut files) = (Vec::new(), Vec::new(), Vec::new());
         for weight in &inventory.weights {
             match &weight.stored {
-                Stored::Packed(layout) => layouts.push((weight.name.clone(), *layout)),
+                Stored::Bitpacked(layout) => layouts.push((weight.name.clone(), *layout)),
                 Stored::Plain { dtype, shape } => {
                     plain.push(TensorSpec { name: weight.name.clone(), dtype: *dtype, shape: shape.clone() });
                 }
@@ -141,7 +124,7 @@ impl Written {
     }
 
     /// Why no further row of any weight can be rescued under `pack`. Panics where one could.
-    fn check_full(&self, summary: &PackSummary, pack: Pack) -> &'static str {
+    fn check_full(&self, summary: &PackSummary, pack: Rules) -> &'static str {
         let limits = pack.limits();
         let bits = limits.max_artifact_bits(self.parameters);
         let (budget, most) = (bits / 8, limits.max_non_native(self.parameters));
@@ -169,7 +152,7 @@ impl Written {
     }
 }
 
-fn packed(config: &serde_json::Value, seed: u64, pack_name: Pack, out: &str) -> (PackSummary, Written) {
+fn packed(config: &serde_json::Value, seed: u64, pack_name: Rules, out: &str) -> (PackSummary, Written) {
     let root = tempfile::tempdir().unwrap();
     let (from, out) = (root.path().join("dense"), root.path().join(out));
     write_model(&from, config, seed);
@@ -181,14 +164,14 @@ fn packed(config: &serde_json::Value, seed: u64, pack_name: Pack, out: &str) -> 
 
 #[test]
 fn fifty_random_shapes_are_filled_to_the_last_row() {
-    let mut random = Random(1);
+    let mut random = fastrand::Rng::with_seed(1);
     let mut reasons = std::collections::BTreeMap::new();
     for seed in 0..50 {
         // Not multiples of anything: padded signs, odd codes, a last scale group cut short.
-        let (hidden, inner) = (random.between(60, 300), random.between(60, 500));
-        let (layers, vocabulary) = (random.between(1, 3), random.between(200, 2000));
+        let (hidden, inner) = (random.u64(60..=300), random.u64(60..=500));
+        let (layers, vocabulary) = (random.u64(1..=3), random.u64(200..=2000));
         let config = config(hidden, inner, layers, vocabulary, seed % 2 == 0);
-        let pack_name = if seed % 5 == 4 { Pack::Ternary } else { Pack::Binary };
+        let pack_name = if seed % 5 == 4 { Rules::Ternary } else { Rules::Binary };
         let out = ["model.zip", "model.tar", "folder"][seed as usize % 3];
         let root = tempfile::tempdir().unwrap();
         let (from, to) = (root.path().join("dense"), root.path().join(out));
@@ -210,19 +193,19 @@ fn fifty_random_shapes_are_filled_to_the_last_row() {
 #[test]
 fn a_model_of_100_million_parameters_fills_its_budget() {
     let config = config(768, 2304, 10, 62_000, true);
-    let (summary, written) = packed(&config, 7, Pack::Binary, "model.zip");
+    let (summary, written) = packed(&config, 7, Rules::Binary, "model.zip");
     let budget = summary.budget_bytes.unwrap();
     println!("{} parameters, {} of {budget} bytes", written.parameters, written.bytes);
     assert!((80_000_000..120_000_000).contains(&written.parameters), "{}", written.parameters);
     assert!(written.bytes as f64 > 0.999 * budget as f64, "{} of {budget}", written.bytes);
-    assert_eq!(written.check_full(&summary, Pack::Binary), "bytes");
+    assert_eq!(written.check_full(&summary, Rules::Binary), "bytes");
 }
 
 /// The check of the tests above notices a row that would still have fitted.
 #[test]
 #[should_panic(expected = "one more row gives")]
 fn a_row_left_out_is_noticed() {
-    let (mut summary, mut written) = packed(&config(256, 512, 2, 1000, true), 3, Pack::Binary, "model.zip");
+    let (mut summary, mut written) = packed(&config(256, 512, 2, 1000, true), 3, Rules::Binary, "model.zip");
     let at = written.layouts.iter().position(|(_, layout)| layout.rescued() > 1).unwrap();
     let layout = written.layouts[at].1;
     let fewer =
@@ -231,7 +214,7 @@ fn a_row_left_out_is_noticed() {
     let bytes = written.bytes_with(at, fewer);
     written.layouts[at].1 = fewer;
     (written.bytes, summary.bytes) = (bytes, bytes);
-    written.check_full(&summary, Pack::Binary);
+    written.check_full(&summary, Rules::Binary);
 }
 
 #[test]
@@ -244,8 +227,8 @@ fn a_budget_gives_the_same_bytes_again() {
         pack(&mut Source::open(&from).unwrap(), &out, settings, &mut |_, _, _| {}).unwrap();
         fs::read(out).unwrap()
     };
-    let first = bytes("a.zip", &budget(Pack::Binary));
-    assert!(first == bytes("b.zip", &budget(Pack::Binary)));
-    let mean = PackSettings { fit: Fit::Mean, ..budget(Pack::Binary) };
+    let first = bytes("a.zip", &budget(Rules::Binary));
+    assert!(first == bytes("b.zip", &budget(Rules::Binary)));
+    let mean = PackSettings { fit: Fit::Mean, ..budget(Rules::Binary) };
     assert!(first != bytes("c.zip", &mean));
 }

@@ -5,14 +5,15 @@ mod recorder;
 #[cfg(test)]
 mod tests;
 
-use bitgauge_core::codec::{Form, decode_values};
+use bitgauge_core::format::{Form, decode_values};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Architecture, Decoder, Presence, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};
 
 use crate::backend::{Backend, BackendError};
+use crate::batch::Batch;
 use crate::cpu::CpuBackend;
-use crate::forward::{Batch, Model, Stage};
+use crate::forward::{Model, Stage};
 use crate::pack::progress::Progress;
 use crate::source::Source;
 use crate::weights::{Convention, LoadError, ModelBuilder};
@@ -90,7 +91,7 @@ impl Calibration {
         match documents.iter().flatten().find(|&&id| id as usize >= vocabulary) {
             None => Ok(documents),
             Some(id) => Err(Error::new(ErrorKind::BadValue, "a calibration document does not fit the model")
-                .expected(format!("token ids below {vocabulary}"), id)
+                .expected_found(format!("token ids below {vocabulary}"), id)
                 .hint("the tokenizer belongs to another model")),
         }
     }
@@ -124,7 +125,7 @@ pub(super) fn run(
     let Some(Architecture::Decoder(decoder)) = inventory.config.as_ref().map(|config| config.architecture())
     else {
         return Err(Error::new(ErrorKind::Unsupported, "the model can't be run for calibration")
-            .expected("a known family", "another")
+            .expected_found("a known family", "another")
             .hint("--fit least-squares packs without calibration"));
     };
     let vocabulary = decoder.vocabulary as usize;
@@ -134,7 +135,7 @@ pub(super) fn run(
         return Ok(());
     }
     let batches = batches(documents);
-    let mut recorder = Recorder::new(CpuBackend::new(None).map_err(|error| failed(&error))?, source, store);
+    let mut recorder = Recorder::new(CpuBackend::new(None).map_err(failed)?, source, store);
     let model = model(&mut recorder, decoder, &inventory)?;
     let (mut done, total) = (0, (model.layers.len() * batches.len()) as u64);
     for batch in &batches {
@@ -145,14 +146,14 @@ pub(super) fn run(
             }
             Ok(())
         });
-        losses.map_err(|error| failed(&error))?;
+        losses.map_err(failed)?;
     }
     drop((model, recorder));
     store.finish()
 }
 
-fn failed(error: &BackendError) -> Error {
-    Error::new(ErrorKind::BadValue, "calibration failed").expected("a model that can be run", error)
+fn failed(error: BackendError) -> Error {
+    error.0.within("calibration")
 }
 
 /// Documents together, as many as fit.
@@ -180,7 +181,7 @@ fn model<'a, B: Backend>(
     let mut builder = ModelBuilder::new(decoder, Convention::Checkpoint);
     let loading = |error: LoadError| match error {
         LoadError::Artifact(error) | LoadError::NotFinite(error) => error,
-        LoadError::Backend(error) => failed(&error),
+        LoadError::Backend(error) => failed(error),
     };
     for weight in &inventory.weights {
         let (Form::Plain { index }, Some(expected)) = (&weight.form, &weight.expected) else { continue };

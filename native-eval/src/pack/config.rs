@@ -1,6 +1,6 @@
 //! config.json of the packed model.
 
-use bitgauge_core::codec::LOADER_CLASS;
+use bitgauge_core::format::LOADER_CLASS;
 use bitgauge_core::model::{Config, QuantConfig};
 use bitgauge_core::{Error, ErrorKind, RESCUE_GROUP, Result};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 /// scale group that the format does not have.
 pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
     let fault = |kind, what: &str, wanted: &str, found: String| {
-        Error::new(kind, what).within("config.json").expected(wanted, found)
+        Error::new(kind, what).within("config.json").expected_found(wanted, found)
     };
     let parsed: Value = serde_json::from_slice(text)
         .map_err(|error| fault(ErrorKind::Malformed, "not valid JSON", "a JSON object", error.to_string()))?;
@@ -48,7 +48,7 @@ pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
         .as_bytes(),
     );
     // What was written must be what a reader will understand.
-    match Config::parse(&out)?.packed() {
+    match Config::parse(&out)?.bitpacked() {
         Some(QuantConfig { scale_group: read }) if read == scale_group => Ok(out),
         read => {
             let found = format!("{read:?}");

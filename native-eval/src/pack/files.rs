@@ -1,11 +1,12 @@
 //! What lies beside the weights: small files that are known before the weights are.
 
-use bitgauge_core::codec::{LOADER, LOADER_FILE};
+use bitgauge_core::format::{LOADER, LOADER_FILE};
 use bitgauge_core::{Result, limits};
 
-use super::archive::WEIGHTS;
 use crate::source::Source;
 
+/// The weights of the packed model: always one file.
+pub(super) const WEIGHTS: &str = "model.safetensors";
 /// What belongs to a tokenizer, if the source has it.
 const TOKENIZER_FILES: [&str; 8] = [
     "added_tokens.json",

@@ -6,7 +6,7 @@
 //! wins. Sizes are exact: header digits and archive records are counted by writing them.
 
 use bitgauge_core::Result;
-use bitgauge_core::codec::Layout;
+use bitgauge_core::format::Layout;
 
 /// Prefixes of the list of bases that are compared at once.
 const COMPARED: usize = 12;
@@ -126,8 +126,7 @@ impl Search<'_> {
     /// How many more bytes a rescue row takes than a binary one.
     fn row_cost(&self, matrix: usize, bases: usize) -> Result<i64> {
         let layout = self.layout(matrix, bases, 0)?;
-        let binary = layout.bases() * (layout.sign_row_bytes() + 2 * layout.scale_groups());
-        Ok((layout.code_row_bytes() + 2 * layout.rescue_groups() + 4) as i64 - binary as i64)
+        Ok(layout.rescue_row_bytes() as i64 - layout.binary_row_bytes() as i64)
     }
 
     /// More bases in the order of what they gain per byte, as far as `spare` bytes go. One that is
@@ -138,7 +137,7 @@ impl Search<'_> {
             let mut least = f64::INFINITY;
             for bases in 1..surveyed.binary.len() {
                 let layout = self.layout(matrix, bases, 0)?;
-                let bytes = layout.rows() * (layout.sign_row_bytes() + 2 * layout.scale_groups());
+                let bytes = layout.rows() * layout.binary_row_bytes() / layout.bases();
                 let gain = sum(&surveyed.binary[bases - 1]) - sum(&surveyed.binary[bases]);
                 // No step comes before the one that it builds on.
                 least = least.min(gain / bytes as f64);

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use bitgauge_core::codec::{Fit, Layout, Part, Settings, encode, quantize_block};
-use bitgauge_core::{Packed, Result};
+use bitgauge_core::format::{Layout, Part, encode};
+use bitgauge_core::{Bitpacked, Result};
 
 use super::blocks;
 use super::calibrate::MomentStore;
 use super::plan::{Action, Plan, Planned, part_name};
 use super::progress::Progress;
+use super::quantize::{Fit, Settings, quantize_block};
 use super::safetensors::Writer;
-use super::stage::write_error;
+use super::target::write_error;
 use super::work::Work;
 use crate::source::Source;
 
@@ -51,7 +52,7 @@ pub(super) fn write(
                     bases: layout.bases().max(1) as usize,
                     fit,
                 };
-                let carry = moments.carry(&tensor.name)?;
+                let feedback = moments.feedback(&tensor.name)?;
                 let mut cursor = Cursor::default();
                 blocks::for_each(
                     source,
@@ -59,7 +60,7 @@ pub(super) fn write(
                     [layout.rows(), layout.cols()],
                     |block, first| {
                         let rescued = rows_between(rescue_rows, first, first + block.rows);
-                        quantize_block(&block, first, rescued, settings, carry)
+                        quantize_block(&block, first, rescued, settings, feedback)
                     },
                     |packed| cursor.write(&mut writer, &tensor.name, layout, &packed).map_err(failed),
                 )?;
@@ -92,33 +93,21 @@ impl Cursor {
         writer: &mut Writer,
         name: &str,
         layout: &Layout,
-        rows: &Packed,
+        rows: &Bitpacked,
     ) -> std::io::Result<()> {
-        let binary = rows.binary_rows() as u64;
         for (part, bytes) in encode(rows).iter().filter(|(_, bytes)| !bytes.is_empty()) {
             let name = part_name(name, part);
             let (planes, before) =
                 if part.is_binary() { (layout.bases(), self.binary) } else { (1, self.rescued) };
             let all_rows = if part.is_binary() { layout.binary_rows() } else { layout.rescued() };
-            let row_bytes = part_row_bytes(layout, part);
+            let row_bytes = layout.row_bytes(part);
             let plane_bytes = bytes.len() / planes as usize;
             for (plane, bytes) in (0..).zip(bytes.chunks(plane_bytes)) {
                 writer.write(&name, (plane * all_rows + before) * row_bytes, bytes)?;
             }
         }
-        self.binary += binary;
-        self.rescued += rows.rescue_rows.len() as u64;
+        self.binary += rows.layout.binary_rows();
+        self.rescued += rows.layout.rescued();
         Ok(())
-    }
-}
-
-/// Bytes of one row of a part, in one basis.
-fn part_row_bytes(layout: &Layout, part: Part) -> u64 {
-    match part {
-        Part::Sign => layout.sign_row_bytes(),
-        Part::Scale => 2 * layout.scale_groups(),
-        Part::RescueRows => 4,
-        Part::RescueCode => layout.code_row_bytes(),
-        Part::RescueScale => 2 * layout.rescue_groups(),
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
-use bitgauge_core::codec::{Bits, Form, Layout, Part, RowErrors, Settings, choose_rescue_rows, row_errors};
 use bitgauge_core::container::{Artifact, TensorEntry};
+use bitgauge_core::format::{Bits, Form, Layout, Part};
+
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{ExpectedTensor, Presence};
 use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::calibrate::MomentStore;
 use super::progress::Progress;
+use super::quantize::{RowErrors, Settings, choose_rescue_rows, row_errors};
 use super::safetensors::TensorSpec;
 use super::work::Work;
 use super::{PackSummary, blocks};
@@ -218,10 +220,10 @@ impl Expected {
             let method = inventory.quant_method().map(|method| format!("quantized by {method}"));
             let why = inventory.opaque.clone().or(method).unwrap_or_else(|| "no config.json".into());
             return Err(Error::new(ErrorKind::Unsupported, "the model can't be packed")
-                .expected("a dense model of a known family", why));
+                .expected_found("a dense model of a known family", why));
         };
         let fault = |kind, what: &str, name: &str, wanted: &str, found: &str| {
-            Err(Error::new(kind, what).within(name).expected(wanted, found))
+            Err(Error::new(kind, what).within(name).expected_found(wanted, found))
         };
         if let Some(error) = inventory.misshapen.first() {
             return Err(error.clone());

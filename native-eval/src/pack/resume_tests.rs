@@ -5,17 +5,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use bitgauge_core::ErrorKind;
-use bitgauge_core::codec::Fit;
-use bitgauge_core::contract::Pack;
+use bitgauge_core::contract::Rules;
 use half::bf16;
 
+use super::quantize::Fit;
 use super::tests::{CONFIG, Model, tensors, uniform, write_model};
 use super::{Calibration, PackMix, PackSettings, pack};
 use crate::source::Source;
 
 fn settings() -> [PackSettings; 2] {
     let calibration = Calibration::Documents(vec![vec![1, 2, 3, 4]]);
-    let mix = PackMix::Budget { pack: Pack::Ternary, scale_group: None };
+    let mix = PackMix::Budget { pack: Rules::Ternary, scale_group: None };
     [
         PackSettings { calibration: calibration.clone(), ..uniform(128, 0.2, 2) },
         PackSettings { mix, fit: Fit::LeastSquares, calibration, force: false },

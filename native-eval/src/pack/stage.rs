@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_core::Result;
 use tempfile::TempDir;
 
-use super::archive::{Archive, Form, WEIGHTS};
-use super::files::SmallFile;
-use super::target::Target;
+use super::archive::{Archive, Form};
+use super::files::{SmallFile, WEIGHTS};
+use super::target::{Target, write_error};
 use crate::places::parent_of;
 
 /// What was at the target, until the new artifact is there.
@@ -24,20 +24,6 @@ pub(crate) struct Stage {
     root: PathBuf,
     folder: PathBuf,
     _temporary: Option<TempDir>,
-}
-
-/// The error for a file that can't be written.
-pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
-    let failed = Error::new(ErrorKind::Io, "the output cannot be written")
-        .within(path.display())
-        .expected("a writable file in an existing folder", error);
-    match error.kind() {
-        _ if !parent_of(path).is_dir() => failed.hint("make the folder first"),
-        io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
-            failed.hint("make room: the same command goes on from there")
-        }
-        _ => failed,
-    }
 }
 
 impl Stage {

@@ -1,7 +1,7 @@
 //! Where an artifact goes, and whether what is there may be replaced.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use bitgauge_core::container::ContainerKind;
 use bitgauge_core::inventory::Inventory;
@@ -9,13 +9,26 @@ use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::archive::Form;
 use super::files::{self, SmallFile};
-use super::stage::write_error;
 use crate::output_file::expect_new_files;
 use crate::places::{Protected, Relation, parent_of, resolve};
 use crate::source::Source;
 
 /// What begins and ends the name of the folder that a pack works in.
 const WORK: [&str; 2] = [".", ".bitgauge-pack"];
+
+/// The error for a file that can't be written.
+pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
+    let failed = Error::new(ErrorKind::Io, "the output cannot be written")
+        .within(path.display())
+        .expected_found("a writable file in an existing folder", error);
+    match error.kind() {
+        _ if !parent_of(path).is_dir() => failed.hint("make the folder first"),
+        io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
+            failed.hint("make room: the same command goes on from there")
+        }
+        _ => failed,
+    }
+}
 
 /// Where an artifact goes.
 #[derive(Debug, Clone)]
@@ -42,7 +55,7 @@ impl Target {
         let path = resolve(out).map_err(failed)?;
         if path.file_name().is_none() {
             return Err(Error::new(ErrorKind::BadName, "the target has no name")
-                .expected("a folder, a .zip or a .tar file", out.display()));
+                .expected_found("a folder, a .zip or a .tar file", out.display()));
         }
         let form = Form::of(if out.file_name().is_some() { out } else { &path })?;
         let target = Self { named: out.to_owned(), path, form, force, inputs: inputs.to_vec() };
@@ -62,7 +75,7 @@ impl Target {
         }
         Err(Error::new(ErrorKind::Io, "the target leads elsewhere by now")
             .within(self.named.display())
-            .expected(self.path.display(), again.path.display()))
+            .expected_found(self.path.display(), again.path.display()))
     }
 
     /// With every link followed.
@@ -95,7 +108,7 @@ impl Target {
             };
             Err(Error::new(ErrorKind::Io, "the artifact would be written over what it is made from")
                 .within(path.display())
-                .expected("a place outside of it", format!("{relation} {}", input.path().display()))
+                .expected_found("a place outside of it", format!("{relation} {}", input.path().display()))
                 .hint("name another place: nothing was changed"))
         };
         if let Some(relation) = input.relation_of(&self.path) {
@@ -118,7 +131,7 @@ impl Target {
             Some(folder) => {
                 Err(Error::new(ErrorKind::BadName, "the target is in a folder that `pack` works in")
                     .within(self.named.display())
-                    .expected("a place that nothing else is removed with", folder.display()))
+                    .expected_found("a place that nothing else is removed with", folder.display()))
             }
         }
     }
@@ -131,19 +144,19 @@ impl Target {
             _ => {
                 return Err(Error::new(ErrorKind::Io, "the target can't be an artifact")
                     .within(self.named.display())
-                    .expected("a file, a folder or nothing", "a device, a pipe or the like"));
+                    .expected_found("a file, a folder or nothing", "a device, a pipe or the like"));
             }
         };
         if !self.force {
             return Err(Error::new(ErrorKind::Io, "the target exists already")
                 .within(self.named.display())
-                .expected("nothing there", what)
+                .expected_found("nothing there", what)
                 .hint("give another name, or replace it with --force"));
         }
         expect_artifact(&self.path).map_err(|why| {
             Error::new(ErrorKind::Io, "what is at the target is not replaced")
                 .within(self.named.display())
-                .expected("an artifact that `pack` wrote, or something empty", why)
+                .expected_found("an artifact that `pack` wrote, or something empty", why)
                 .hint("--force replaces nothing else: move or delete it yourself")
         })?;
         // A file of the model may have a second name in there.
@@ -155,7 +168,7 @@ impl Target {
                         "the artifact would be written over what it is made from",
                     )
                     .within(entry.path().display())
-                    .expected("a file of its own", format!("a file of {}", input.path().display())));
+                    .expected_found("a file of its own", format!("a file of {}", input.path().display())));
                 }
             }
         }
@@ -185,7 +198,7 @@ fn expect_artifact(path: &Path) -> Result<(), String> {
     let source = Source::open(path).map_err(|error| format!("something else ({})", error.what))?;
     let artifact = source.artifact();
     let inventory = Inventory::of(artifact).map_err(|error| format!("something else ({})", error.what))?;
-    let is_packed = inventory.config.as_ref().is_some_and(|config| config.packed().is_some());
+    let is_packed = inventory.config.as_ref().is_some_and(|config| config.bitpacked().is_some());
     match artifact.kind {
         ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar
             if is_packed && !artifact.tensors.is_empty() =>

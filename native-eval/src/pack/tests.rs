@@ -5,15 +5,14 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::{
-    self, Fit, Form, Layout, Part, Parts, Settings, choose_rescue_rows, quantize, row_errors,
-};
 use bitgauge_core::container::{Compression, ContainerKind};
+use bitgauge_core::format::{self, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::{Dense, Dtype, ErrorKind, Packed, Values};
+use bitgauge_core::{Bitpacked, Dense, Dtype, ErrorKind, Values};
 use half::bf16;
 use tempfile::TempDir;
 
+use super::quantize::{Fit, Settings, choose_rescue_rows, quantize_block, row_errors};
 use super::{Calibration, PackMix, PackSettings, PackStep, PackSummary, pack};
 use crate::source::Source;
 
@@ -49,17 +48,10 @@ pub(super) const fn uniform(scale_group: usize, rescue_fraction: f64, bases: usi
     PackSettings { mix, fit: Fit::LeastSquares, calibration: Calibration::None, force: false }
 }
 
-/// Seeded weights: SplitMix64, uniform in -0.05 to 0.05.
+/// Seeded weights, uniform in -0.05 to 0.05.
 fn weights(seed: u64, count: usize) -> Vec<bf16> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) >> 40
-    };
-    (0..count).map(|_| bf16::from_f32((next() as f32 / (1 << 24) as f32 - 0.5) * 0.1)).collect()
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..count).map(|_| bf16::from_f32((random.f32() - 0.5) * 0.1)).collect()
 }
 
 /// Name, shape and values of each tensor.
@@ -164,7 +156,7 @@ impl Model {
 type Plain = BTreeMap<String, (Dtype, Vec<u8>)>;
 
 /// Reads a packed artifact: the packed weights, and the bytes of all others.
-fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
+fn read(path: &Path) -> (BTreeMap<String, Bitpacked>, Plain) {
     let mut source = Source::open(path).unwrap();
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).unwrap();
@@ -172,11 +164,11 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
     let (mut packed, mut plain) = (BTreeMap::new(), BTreeMap::new());
     for weight in &inventory.weights {
         match (&weight.form, &weight.stored) {
-            (Form::Packed { parts }, Stored::Packed(layout)) => {
+            (Form::Bitpacked { parts }, Stored::Bitpacked(layout)) => {
                 let bytes: Parts<Vec<u8>> = parts.map(|index| {
                     index.map_or_else(Vec::new, |i| source.read_tensor(&artifact.tensors[i]).unwrap())
                 });
-                let matrix = codec::decode(&weight.name, layout, &bytes.map(Vec::as_slice)).unwrap();
+                let matrix = format::decode(&weight.name, layout, &bytes.map(Vec::as_slice)).unwrap();
                 packed.insert(weight.name.clone(), matrix);
             }
             (Form::Plain { index }, _) => {
@@ -190,13 +182,13 @@ fn read(path: &Path) -> (BTreeMap<String, Packed>, Plain) {
 }
 
 /// What quantizing in memory gives for a tensor of the source.
-fn in_memory(shape: &[usize], values: &[bf16], settings: &PackSettings) -> Packed {
-    let PackMix::Uniform { scale_group, rescue_fraction, bases } = settings.mix else { panic!() };
+fn in_memory(shape: &[usize], values: &[bf16], how: &PackSettings) -> Bitpacked {
+    let PackMix::Uniform { scale_group, rescue_fraction, bases } = how.mix else { panic!() };
     let dense = Dense { rows: shape[0], cols: shape[1], values: Values::BF16(values.to_vec()) };
-    let codec = Settings { scale_group, bases, fit: settings.fit };
-    let errors = row_errors(&dense, 0, &[codec], None).unwrap();
+    let settings = Settings { scale_group, bases, fit: how.fit };
+    let errors = row_errors(&dense, 0, &[settings], None).unwrap();
     let rows = choose_rescue_rows(&errors.binary[0], &errors.rescue, rescue_fraction).unwrap();
-    quantize(&dense, &rows, codec).unwrap()
+    quantize_block(&dense, 0, &rows, settings, None).unwrap()
 }
 
 #[test]
@@ -225,7 +217,7 @@ fn what_is_read_back_is_what_quantizing_gives() {
                         _ => {
                             let expected = in_memory(&shape, &values, &settings);
                             assert_eq!(packed[&name], expected, "{name}");
-                            bits += Layout::of(&expected).unwrap().bits().total();
+                            bits += expected.layout.bits().total();
                             // A source that differs in one weight gives something else.
                             values[shape[1] + 1] = bf16::from_f32(0.3);
                             assert_ne!(packed[&name], in_memory(&shape, &values, &settings), "{name}");

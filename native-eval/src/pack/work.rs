@@ -4,16 +4,16 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::codec::RowErrors;
 use bitgauge_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PackSettings;
-use super::archive::WEIGHTS;
 use super::calibrate::MomentStore;
-use super::stage::{ARCHIVE, MODEL, REPLACED, Stage, restore, write_error};
-use super::target::Target;
+use super::files::WEIGHTS;
+use super::quantize::RowErrors;
+use super::stage::{ARCHIVE, MODEL, REPLACED, Stage, restore};
+use super::target::{Target, write_error};
 use crate::source::Source;
 
 /// What is being packed.
@@ -94,7 +94,7 @@ impl Job {
         };
         Err(Error::new(ErrorKind::Io, "there is unfinished work of something else")
             .within(root.display())
-            .expected("the same model and options as when it was cut off", what)
+            .expected_found("the same model and options as when it was cut off", what)
             .hint("finish it as it was begun, or delete that folder"))
     }
 }
@@ -189,7 +189,7 @@ fn enter(root: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => {
             Err(Error::new(ErrorKind::Io, "another process packs to the same target")
                 .within(root.display())
-                .expected("one process", "two"))
+                .expected_found("one process", "two"))
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
@@ -200,7 +200,7 @@ fn expect_own(root: &Path) -> Result<()> {
     let refused = |found: String| {
         Error::new(ErrorKind::Io, "the folder to work in holds something else")
             .within(root.display())
-            .expected("nothing, or what `pack` left when it was cut off", found)
+            .expected_found("nothing, or what `pack` left when it was cut off", found)
             .hint("move it away")
     };
     if !fs::symlink_metadata(root).is_ok_and(|metadata| metadata.is_dir()) {

@@ -52,9 +52,10 @@ impl Storage {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
                 let range = bytes.get(start..).and_then(|rest| rest.get(..out.len()));
                 let range = range.ok_or_else(|| {
-                    Error::new(ErrorKind::Truncated, "the file ends too early")
-                        .at(offset)
-                        .expected(format!("{} bytes", out.len()), format!("a file of {} bytes", bytes.len()))
+                    Error::new(ErrorKind::Truncated, "the file ends too early").at(offset).expected_found(
+                        format!("{} bytes", out.len()),
+                        format!("a file of {} bytes", bytes.len()),
+                    )
                 })?;
                 out.copy_from_slice(range);
                 Ok(())
@@ -105,7 +106,7 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
             let name = entry.file_name().into_string().map_err(|name| {
                 Error::new(ErrorKind::BadName, "a file name is not UTF-8")
                     .within(folder.display())
-                    .expected("UTF-8", format!("{name:?}"))
+                    .expected_found("UTF-8", format!("{name:?}"))
             })?;
             let name = format!("{prefix}{name}");
             let kind = entry.file_type().map_err(fault)?;
@@ -125,7 +126,7 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
             if (files.len() + folders.len()) as u64 > limits::MEMBERS_COUNT {
                 return Err(Error::new(ErrorKind::TooLarge, "the folder has too many files")
                     .within(root.display())
-                    .expected(format!("at most {}", limits::MEMBERS_COUNT), "more"));
+                    .expected_found(format!("at most {}", limits::MEMBERS_COUNT), "more"));
             }
         }
     }
@@ -137,7 +138,7 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
 pub(super) fn no_room(error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, "the archive can't be unpacked into a temporary file")
         .within(std::env::temp_dir().display())
-        .expected("room on the disk", error)
+        .expected_found("room on the disk", error)
         .hint("free some space, or set TMPDIR to another disk")
 }
 
@@ -174,5 +175,5 @@ fn make_room(bytes: &mut Vec<u8>, len: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::TooLarge, "there is not enough memory")
-        .expected(format!("{len} bytes of memory"), "less"))
+        .expected_found(format!("{len} bytes of memory"), "less"))
 }

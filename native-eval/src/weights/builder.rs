@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bitgauge_core::model::{Decoder, ExpectedTensor, Family, LayerPart, LayerType, Role};
+use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, LayerType, Role};
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 
 use super::LoadError;
@@ -118,9 +118,9 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         }
     }
 
-    /// Qwen3.5's checkpoints store most norms as their difference from 1.
+    /// Undoes norms that a checkpoint stores as their difference from 1.
     fn uncentre(&self, values: &mut [f32]) {
-        if self.decoder.family == Family::Qwen35 && self.convention == Convention::Checkpoint {
+        if self.decoder.family.defaults().centred_norms && self.convention == Convention::Checkpoint {
             values.iter_mut().for_each(|value| *value += 1.0);
         }
     }
@@ -200,7 +200,7 @@ fn finite(expected: &ExpectedTensor, matrix: Matrix) -> std::result::Result<Vec<
         Some(i) => Err(LoadError::NotFinite(
             Error::new(ErrorKind::BadValue, "a weight is not a finite number")
                 .within(&expected.name)
-                .expected("finite numbers", format!("{} at index {i}", values[i])),
+                .expected_found("finite numbers", format!("{} at index {i}", values[i])),
         )),
     }
 }
@@ -209,7 +209,7 @@ fn finite(expected: &ExpectedTensor, matrix: Matrix) -> std::result::Result<Vec<
 fn growing(expected: &ExpectedTensor) -> Error {
     Error::new(ErrorKind::BadValue, "a decay rate is above 0, so the state would grow")
         .within(&expected.name)
-        .expected("-e^A_log, below 0", "a positive number")
+        .expected_found("-e^A_log, below 0", "a positive number")
 }
 
 /// The inventory has been checked for missing weights, so this happens only if it was not.

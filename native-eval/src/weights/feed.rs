@@ -32,14 +32,14 @@ pub(super) struct Feed<'a> {
     /// Where one reader must read everything: a deflated member is cheap to read only from front to back, and
     /// a compressed tar is unpacked by whoever reads it.
     in_order: Option<Mutex<Source>>,
-    progress: Mutex<Progress>,
+    state: Mutex<State>,
     room: Condvar,
     reading: AtomicU64,
     decoding: AtomicU64,
 }
 
 #[derive(Default)]
-struct Progress {
+struct State {
     next: usize,
     bytes_on_the_way: u64,
     stopped: bool,
@@ -51,18 +51,18 @@ pub(super) struct Fed<'f> {
     pub expected: &'f ExpectedTensor,
     pub stored_bytes: u64,
     pub matrix: Result<Matrix, Error>,
-    _place: Place<'f>,
+    _share: Share<'f>,
 }
 
 /// A weight's share of [`BYTES_ON_THE_WAY`], given back when it is dropped.
-struct Place<'f> {
+struct Share<'f> {
     feed: &'f Feed<'f>,
     bytes: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.feed.progress().bytes_on_the_way -= self.bytes;
+        self.feed.state().bytes_on_the_way -= self.bytes;
         self.feed.room.notify_all();
     }
 }
@@ -76,7 +76,7 @@ impl<'a> Feed<'a> {
         let artifact = inventory.artifact;
         let mut members = artifact.tensors.iter().map(|tensor| &artifact.members[tensor.member]);
         let is_deflated = members.any(|member| member.compression == Compression::Deflated);
-        let is_in_order = is_deflated || artifact.packed.is_some();
+        let is_in_order = is_deflated || artifact.compressed.is_some();
         let mut wanted: Vec<_> = inventory.weights.iter().filter_map(expected).collect();
         if !is_in_order {
             wanted.sort_by_key(|(weight, _)| stored_bytes(inventory, weight) < LARGE_BYTES);
@@ -85,7 +85,7 @@ impl<'a> Feed<'a> {
             inventory,
             wanted,
             in_order: is_in_order.then(|| Mutex::new(source.again())),
-            progress: Mutex::default(),
+            state: Mutex::default(),
             room: Condvar::new(),
             reading: AtomicU64::new(0),
             decoding: AtomicU64::new(0),
@@ -117,7 +117,7 @@ impl<'a> Feed<'a> {
 
     /// No further weight is read.
     pub fn stop(&self) {
-        self.progress().stopped = true;
+        self.state().stopped = true;
         self.room.notify_all();
     }
 
@@ -132,7 +132,7 @@ impl<'a> Feed<'a> {
         loop {
             let mut shared = self.in_order.as_ref().map(lock);
             let source = shared.as_deref_mut().unwrap_or(own);
-            let Some((index, place)) = self.take() else { return };
+            let Some((index, share)) = self.take() else { return };
             let (weight, expected) = self.wanted[index];
             let start = Instant::now();
             let result = read(source, self.inventory, weight, &mut stored);
@@ -147,7 +147,7 @@ impl<'a> Feed<'a> {
                 *bytes = Vec::new();
             }
             add(&self.decoding, start);
-            let fed = Fed { index, expected, stored_bytes: place.bytes, matrix, _place: place };
+            let fed = Fed { index, expected, stored_bytes: share.bytes, matrix, _share: share };
             // The receiver is gone only after a panic.
             if sender.send(fed).is_err() {
                 return;
@@ -156,23 +156,23 @@ impl<'a> Feed<'a> {
     }
 
     /// The next weight, as soon as there is room for it.
-    fn take(&self) -> Option<(usize, Place<'_>)> {
-        let mut progress = self.progress();
+    fn take(&self) -> Option<(usize, Share<'_>)> {
+        let mut state = self.state();
         loop {
-            let index = progress.next;
-            let &(weight, _) = self.wanted.get(index).filter(|_| !progress.stopped)?;
+            let index = state.next;
+            let &(weight, _) = self.wanted.get(index).filter(|_| !state.stopped)?;
             let bytes = stored_bytes(self.inventory, weight);
-            if progress.bytes_on_the_way == 0 || progress.bytes_on_the_way + bytes <= BYTES_ON_THE_WAY {
-                progress.next += 1;
-                progress.bytes_on_the_way += bytes;
-                return Some((index, Place { feed: self, bytes }));
+            if state.bytes_on_the_way == 0 || state.bytes_on_the_way + bytes <= BYTES_ON_THE_WAY {
+                state.next += 1;
+                state.bytes_on_the_way += bytes;
+                return Some((index, Share { feed: self, bytes }));
             }
-            progress = self.room.wait(progress).unwrap_or_else(PoisonError::into_inner);
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        lock(&self.progress)
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 

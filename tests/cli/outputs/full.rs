@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bitgauge_core::container::Packing;
+use bitgauge_core::container::Compressor;
 
 use super::super::artifacts::Artifact;
 use super::super::distributed::{Setting, figures};
@@ -89,7 +89,7 @@ fn a_pack_without_room_goes_on_when_there_is() {
 
 #[test]
 fn an_archive_without_room_to_be_unpacked_is_an_error() {
-    let artifact = Artifact::demo_packed_tar(Packing::Gzip);
+    let artifact = Artifact::demo_compressed_tar(Compressor::Gzip);
     let documents = artifact.beside("documents.json", b"[\"a text to score\"]");
     let eval = ["eval", path(&artifact.path), "--documents", path(&documents), "--device", "cpu"];
     expect_refused(&run(after("ulimit -f 100", &eval)), "room on the disk");

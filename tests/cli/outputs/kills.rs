@@ -102,12 +102,12 @@ fn write_model(folder: &Path) {
             tensors.push((format!("model.layers.{layer}.{name}.weight"), shape));
         }
     }
-    let (mut header, mut data, mut state) = (serde_json::Map::new(), Vec::new(), 1u64);
+    let (mut header, mut data, mut random) =
+        (serde_json::Map::new(), Vec::new(), fastrand::Rng::with_seed(1));
     for (name, shape) in &tensors {
         let start = data.len();
         for _ in 0..shape.iter().product() {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let value = (state >> 40) as f32 / (1 << 24) as f32 - 0.5;
+            let value = random.f32() - 0.5;
             // The upper half of an f32 is a BF16.
             data.extend(&(value * 0.1).to_le_bytes()[2..]);
         }

@@ -57,7 +57,7 @@ fn compare_zip(input: &[u8], artifact: &Artifact) {
 /// A tar, and what the `tar` crate makes of it.
 pub fn check_tar(input: &[u8]) -> Outcome {
     match Files::single("a", input).check(&mut Cuts::of(input)) {
-        Some(artifact) if artifact.kind == ContainerKind::Tar && artifact.packed.is_none() => {
+        Some(artifact) if artifact.kind == ContainerKind::Tar && artifact.compressed.is_none() => {
             if !has_old_checksums(input) {
                 compare_tar(input, &artifact);
             }

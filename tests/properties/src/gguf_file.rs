@@ -23,6 +23,7 @@ pub enum Meta {
 pub enum GgmlType {
     F32 = 0,
     F16 = 1,
+    Q4_0 = 2,
     Q8_0 = 8,
     Q1_0 = 41,
 }

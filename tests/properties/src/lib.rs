@@ -10,6 +10,7 @@
 mod archives;
 mod artifact;
 mod comparison;
+mod compressed;
 mod config;
 mod deflate;
 mod documents;
@@ -17,7 +18,6 @@ mod environment;
 mod folder;
 pub mod gguf_file;
 mod link;
-mod packed;
 mod pieces;
 mod proxy;
 mod python_json;
@@ -46,6 +46,7 @@ pub struct Property {
 /// All of them, by name.
 pub const PROPERTIES: [Property; 15] = [
     Property { name: "comparison", check: comparison::check },
+    Property { name: "compressed", check: compressed::check },
     Property { name: "config", check: config::check },
     Property { name: "deflate", check: deflate::check },
     Property { name: "documents", check: documents::check },
@@ -53,7 +54,6 @@ pub const PROPERTIES: [Property; 15] = [
     Property { name: "folder", check: folder::check },
     Property { name: "gguf", check: tensors::check_gguf },
     Property { name: "link", check: link::check },
-    Property { name: "packed", check: packed::check },
     Property { name: "proxy", check: proxy::check },
     Property { name: "python_json", check: python_json::check },
     Property { name: "report", check: report::check },

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bitgauge_core::contract::proxy::{Teacher, compile, inspect};
 use bitgauge_core::contract::python::Json;
-use bitgauge_core::contract::{Halt, Pack};
+use bitgauge_core::contract::{Halt, Rules};
 use bitgauge_core::report::{Outcome as Gate, Report, Verdict};
 
 use crate::Outcome;
@@ -13,7 +13,7 @@ static TEACHER: LazyLock<Teacher> = LazyLock::new(Teacher::default);
 
 /// The report says what compiling the artifact says: the same message, the same counts.
 pub fn check(input: &[u8]) -> Outcome {
-    let Ok(report) = inspect("a.json", input, Pack::Binary) else { return Outcome::Refused };
+    let Ok(report) = inspect("a.json", input, Rules::Binary) else { return Outcome::Refused };
     let json = report.to_json();
     assert_eq!(Report::from_json(&json).map(|again| again.to_json()).as_deref(), Ok(json.as_str()));
     assert_eq!(report.verdict, Verdict::of(&report.gates));
@@ -22,7 +22,7 @@ pub fn check(input: &[u8]) -> Outcome {
         assert_eq!(report.gates[0].outcome, Gate::Fail);
         return Outcome::Refused;
     };
-    match compile(artifact.root(), &TEACHER, &Pack::Binary.config()) {
+    match compile(artifact.root(), &TEACHER, &Rules::Binary.rule_set()) {
         Ok(candidate) => {
             assert_eq!(report.gates[0].outcome, Gate::Pass);
             let bits: u128 = report.weights.iter().map(|weight| u128::from(weight.bits)).sum();

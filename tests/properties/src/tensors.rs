@@ -42,7 +42,8 @@ pub fn check_gguf(input: &[u8]) -> Outcome {
         return Outcome::Refused;
     }
     let tensors: u64 = artifact.tensors.iter().map(|tensor| tensor.bytes).sum();
-    let headers: u64 = artifact.header_bytes.iter().map(|(_, bytes)| bytes).sum();
+    let headers: u64 =
+        artifact.members.iter().flat_map(|member| &member.header).map(|header| header.bytes).sum();
     assert_eq!(tensors + headers, input.len() as u64);
     let config = artifact.config.as_ref().expect("a config.json of a GGUF file");
     assert!(is_json(config), "{}", String::from_utf8_lossy(config));

@@ -2,7 +2,7 @@
 
 use bitgauge_core::contract::proxy::{Candidate, LAYERS, compile, default_submission, inspect};
 use bitgauge_core::contract::python::{Json, Object, Raised, Value};
-use bitgauge_core::contract::{Config, Limits, PROXY_MODEL, PROXY_PARAMETERS, Pack, RESCUE_QUANTIZATION};
+use bitgauge_core::contract::{Limits, PROXY_MODEL, PROXY_PARAMETERS, RESCUE_QUANTIZATION, RuleSet, Rules};
 use bitgauge_core::contract::{RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
 
 use super::{TEACHER, raised, recipe};
@@ -18,7 +18,7 @@ pub fn case(goldens: &Goldens, file: &Value, case: &Value) -> Outcome {
 fn run(goldens: &Goldens, file: &Value, case: &Value) -> Result<(), String> {
     let (input, expected) = (field(case, "input")?, field(case, "expected")?);
     let name = text(input, "config")?;
-    let config = Config::from_json(field(field(file, "configs")?, name)?).map_err(|e| e.to_string())?;
+    let config = RuleSet::from_json(field(field(file, "configs")?, name)?).map_err(|e| e.to_string())?;
     let artifact = recipe::build(goldens, field(input, "artifact")?)?;
     check_rebuilt(&config, field(input, "artifact")?, &artifact)?;
     let json = Json::parse(artifact.to_canonical()).map_err(|e| format!("{e:?}"))?;
@@ -39,7 +39,7 @@ fn run(goldens: &Goldens, file: &Value, case: &Value) -> Result<(), String> {
 }
 
 /// Submissions that the validator's module makes by itself come out the same here, code for code.
-fn check_rebuilt(config: &Config, recipe: &Value, artifact: &Value) -> Result<(), String> {
+fn check_rebuilt(config: &RuleSet, recipe: &Value, artifact: &Value) -> Result<(), String> {
     let is_whole = ["set", "remove"].iter().all(|key| recipe.get(key) == Some(&Value::Array(Vec::new())));
     let base = match config.quant_mode.as_str() {
         "ternary" => "ternary_default_submission",
@@ -56,15 +56,15 @@ fn check_rebuilt(config: &Config, recipe: &Value, artifact: &Value) -> Result<()
 
 /// Under a pack's own limits, the report of the artifact counts the same or tells the same fault.
 fn check_report(
-    config: &Config,
+    config: &RuleSet,
     artifact: &Value,
     candidate: &Result<Candidate, Raised>,
 ) -> Result<(), String> {
-    let is_of = |pack: &Pack| {
+    let is_of = |pack: &Rules| {
         let secondary_metric_name = config.secondary_metric_name.clone();
-        Config { secondary_metric_name, ..pack.config() } == *config
+        RuleSet { secondary_metric_name, ..pack.rule_set() } == *config
     };
-    let Some(pack) = [Pack::Binary, Pack::Ternary].into_iter().find(is_of) else { return Ok(()) };
+    let Some(pack) = [Rules::Binary, Rules::Ternary].into_iter().find(is_of) else { return Ok(()) };
     let report =
         inspect("artifact.json", artifact.to_canonical().as_bytes(), pack).map_err(|e| e.to_string())?;
     let found = match candidate {
@@ -111,7 +111,7 @@ fn summary(candidate: &Candidate) -> Result<Value, String> {
 }
 
 /// What depends on the config alone.
-fn constants(config: &Config) -> Result<Value, String> {
+fn constants(config: &RuleSet) -> Result<Value, String> {
     let limits = Limits::of(config).map_err(|e| e.to_string())?;
     Ok(Value::from([
         ("baseline_parameter_count", limits.parameter_count.into()),

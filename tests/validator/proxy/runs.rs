@@ -1,6 +1,6 @@
 //! `proxy_run.json`: whole runs of the proxy.
 
-use bitgauge_core::contract::direct::Verdict;
+use bitgauge_core::contract::direct::RunOutput;
 use bitgauge_core::contract::proxy::{Proxy, Submission, run};
 use bitgauge_core::contract::python::Value;
 use bitgauge_core::contract::{Environment, Halt};
@@ -78,7 +78,7 @@ fn artifact_file(
     Ok(Some(path.to_string_lossy().into_owned()))
 }
 
-fn check(verdict: &Verdict, ok: &Value) -> Result<(), String> {
+fn check(verdict: &RunOutput, ok: &Value) -> Result<(), String> {
     same(&verdict.stdout.as_str().into(), field(ok, "stdout")?)?;
     close(&verdict.report, field(ok, "result")?, FLOATS)
 }

@@ -49,7 +49,9 @@ impl Inflater {
     /// Inflates from `input` into `output` as far as either reaches.
     ///
     /// Once all declared bytes are out, further calls only look for the end of the stream.
-    /// Errors: invalid deflate data, more output than declared, compressed bytes behind the end.
+    ///
+    /// # Errors
+    /// Invalid deflate data, more output than declared, compressed bytes behind the end.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress> {
         let mut probe = [0];
         let left = self.bytes - self.written();
@@ -62,18 +64,18 @@ impl Inflater {
             self.stream.decode(input, output).map_err(|fault| {
                 Error::new(ErrorKind::Malformed, "the member is not valid deflate data")
                     .at(self.stream.total_in())
-                    .expected("a deflate stream (RFC 1951)", fault)
+                    .expected_found("a deflate stream (RFC 1951)", fault)
             })?
         };
         if self.written() > self.bytes {
             return Err(Error::new(ErrorKind::TooLarge, "the member unpacks to more than it declares")
                 .at(self.taken())
-                .expected(format!("{} bytes", self.bytes), "at least one byte more"));
+                .expected_found(format!("{} bytes", self.bytes), "at least one byte more"));
         }
         if self.stream.has_ended() && self.taken() < self.stored_bytes {
             return Err(Error::new(ErrorKind::BadLayout, "bytes follow the end of the deflate stream")
                 .at(self.taken())
-                .expected(
+                .expected_found(
                     format!("a stream of {} bytes", self.stored_bytes),
                     format!("its end after {}", self.taken()),
                 ));
@@ -82,6 +84,9 @@ impl Inflater {
     }
 
     /// Checks, after the last compressed byte, that the stream ended and gave what it declares.
+    ///
+    /// # Errors
+    /// Less output than declared.
     pub fn finish(&self) -> Result<()> {
         if self.stream.has_ended() && self.written() == self.bytes {
             return Ok(());
@@ -89,7 +94,10 @@ impl Inflater {
         let found = if self.stream.has_ended() { "the stream ends" } else { "the compressed bytes end" };
         Err(Error::new(ErrorKind::Truncated, "the member unpacks to less than it declares")
             .at(self.taken())
-            .expected(format!("{} bytes", self.bytes), format!("{found} after {} bytes", self.written())))
+            .expected_found(
+                format!("{} bytes", self.bytes),
+                format!("{found} after {} bytes", self.written()),
+            ))
     }
 }
 

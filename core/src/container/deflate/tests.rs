@@ -51,29 +51,12 @@ fn zlib(stream: &[u8]) -> Decoded {
     }
 }
 
-/// A small seeded generator (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.next() as usize % end
-    }
-}
-
 /// Texts of several kinds: repeats near and far, noise, few symbols, nothing.
 fn texts() -> Vec<Vec<u8>> {
-    let mut random = Random(3);
-    let noise: Vec<u8> = (0..70_000).map(|_| random.next() as u8).collect();
+    let mut random = fastrand::Rng::with_seed(3);
+    let noise: Vec<u8> = (0..70_000).map(|_| random.u8(..)).collect();
     let words: Vec<u8> =
-        (0..60_000).flat_map(|_| [b'a' + (random.below(7) * random.below(4)) as u8, b' ']).collect();
+        (0..60_000).flat_map(|_| [b'a' + (random.usize(..7) * random.usize(..4)) as u8, b' ']).collect();
     let far = [&noise[..32_768], &noise[..20_000], &words[..500]].concat();
     vec![noise, words, far, vec![7; 300_000], b"hello hello hello".to_vec(), vec![], vec![1]]
 }
@@ -97,7 +80,7 @@ fn whatever_is_written_is_read_in_pieces_of_any_length() {
 
 #[test]
 fn damaged_streams_are_what_zlib_says() {
-    let mut random = Random(5);
+    let mut random = fastrand::Rng::with_seed(5);
     let texts: Vec<Vec<u8>> = texts()
         .into_iter()
         .map(|mut text| {
@@ -109,10 +92,10 @@ fn damaged_streams_are_what_zlib_says() {
     for round in 0..60_000 {
         let level = [Compression::none(), Compression::fast(), Compression::best()][round % 3];
         let mut stream = deflated(&texts[round % texts.len()], level);
-        for _ in 0..1 + random.below(3) {
-            let near = 1 + 4 * random.below(40);
-            let at = random.below(stream.len().min(near));
-            stream[at] ^= 1 << random.below(8);
+        for _ in 0..1 + random.usize(..3) {
+            let near = 1 + 4 * random.usize(..40);
+            let at = random.usize(..stream.len().min(near));
+            stream[at] ^= 1 << random.usize(..8);
         }
         let (got, wanted) = (ours(&stream, 1 << 20, 1 << 16), zlib(&stream));
         assert_eq!(got, wanted, "{stream:02x?}");
@@ -123,12 +106,12 @@ fn damaged_streams_are_what_zlib_says() {
 
 #[test]
 fn noise_is_what_zlib_says() {
-    let mut random = Random(6);
+    let mut random = fastrand::Rng::with_seed(6);
     for _ in 0..200_000 {
-        let len = 1 + random.below(90);
-        let mut stream: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        let len = 1 + random.usize(..90);
+        let mut stream: Vec<u8> = (0..len).map(|_| random.u8(..)).collect();
         // Mostly a last block that brings its codes.
-        stream[0] = if random.below(4) > 0 { stream[0] & !7 | 5 } else { stream[0] };
+        stream[0] = if random.usize(..4) > 0 { stream[0] & !7 | 5 } else { stream[0] };
         assert_eq!(ours(&stream, 1 << 20, 1 << 16), zlib(&stream), "{stream:02x?}");
     }
 }

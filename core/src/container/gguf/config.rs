@@ -30,28 +30,24 @@ pub(super) fn config(header: &Header) -> Result<Config> {
     if !matches!(header.metadata.get("split.count"), None | Some(Value::Integer(0 | 1))) {
         return Err(Error::new(ErrorKind::Unsupported, "the model is split into several files")
             .within("split.count")
-            .expected("one file", "several")
+            .expected_found("one file", "several")
             .hint("join them with llama.cpp's gguf-split"));
     }
-    let (family, model_type) = match architecture.as_str() {
-        "qwen3" => (Family::Qwen3, "qwen3"),
-        "qwen35" => (Family::Qwen35, "qwen3_5_text"),
-        "llama" => (Family::Llama, "llama"),
-        other => {
-            let json = json!({"model_type": format!("gguf:{other}"), "quantization_config": {"quant_method": "gguf"}});
-            return Ok(Config { family: None, layers: 0, json: json.to_string().into_bytes() });
-        }
+    let Some(family) = Family::of_gguf(architecture) else {
+        let model_type = format!("gguf:{architecture}");
+        let json = json!({"model_type": model_type, "quantization_config": {"quant_method": "gguf"}});
+        return Ok(Config { family: None, layers: 0, json: json.to_string().into_bytes() });
     };
     let keys = Keys { header, architecture };
-    let (layers, mut fields) = decoder(&keys, model_type)?;
-    if family == Family::Qwen35 {
-        delta_net(&keys, &mut fields)?;
+    let (layers, mut fields) = decoder(&keys, family)?;
+    if let Some(interval) = family.defaults().full_attention_interval {
+        delta_net(&keys, interval, &mut fields)?;
     }
     Ok(Config { family: Some(family), layers, json: Json::Object(fields).to_string().into_bytes() })
 }
 
 /// The fields that every family has.
-fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
+fn decoder(keys: &Keys, family: Family) -> Result<(u64, Map<String, Json>)> {
     let header = keys.header;
     let shape_of = |name: &str| header.tensors.iter().find(|t| t.name == name).map(|t| &t.shape);
     let Some([vocabulary, _]) = shape_of("token_embd.weight").map(Vec::as_slice) else {
@@ -63,7 +59,7 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
             "stretched rotary frequencies are not read from GGUF",
         )
         .within("rope_freqs.weight")
-        .expected("no such tensor", "one")
+        .expected_found("no such tensor", "one")
         .hint("evaluate the model's own folder instead"));
     }
     match keys.find("rope.scaling.type") {
@@ -82,10 +78,10 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
     if keys.optional("attention.value_length")?.is_some_and(|value| value != head_dim) {
         return Err(Error::new(ErrorKind::Unsupported, "keys and values differ in width")
             .within("attention.value_length")
-            .expected(head_dim, "another length"));
+            .expected_found(head_dim, "another length"));
     }
     let fields = json!({
-        "model_type": model_type,
+        "model_type": family.decoder_type(),
         "hidden_size": hidden,
         "intermediate_size": keys.integer("feed_forward_length")?,
         "num_hidden_layers": layers,
@@ -102,26 +98,26 @@ fn decoder(keys: &Keys, model_type: &str) -> Result<(u64, Map<String, Json>)> {
     });
     let turning = keys.optional("rope.dimension_count")?.unwrap_or(head_dim);
     let Json::Object(mut fields) = fields else { return Ok((layers, Map::new())) };
-    if model_type == "qwen3_5_text" {
+    if family.defaults().partial_rotary_factor.is_some() {
         // Rounded down, half a channel more is the whole number again.
         let factor = (turning as f64 + 0.5) / head_dim.max(1) as f64;
         fields.insert("partial_rotary_factor".into(), factor.min(1.0).into());
     } else if turning != head_dim {
         return Err(Error::new(ErrorKind::Unsupported, "only some channels of a head turn")
             .within("rope.dimension_count")
-            .expected(head_dim, turning));
+            .expected_found(head_dim, turning));
     }
     Ok((layers, fields))
 }
 
 /// The fields of gated DeltaNet, which llama.cpp names after state-space models.
-fn delta_net(keys: &Keys, fields: &mut Map<String, Json>) -> Result<()> {
+fn delta_net(keys: &Keys, interval: u64, fields: &mut Map<String, Json>) -> Result<()> {
     let value_heads = keys.integer("ssm.time_step_rank")?;
     let width = keys.integer("ssm.inner_size")?;
     if value_heads == 0 || !width.is_multiple_of(value_heads) {
         return Err(Error::new(ErrorKind::BadValue, "the value heads can't share the width evenly")
             .within("ssm.inner_size")
-            .expected(format!("a multiple of {value_heads}"), width));
+            .expected_found(format!("a multiple of {value_heads}"), width));
     }
     let more = [
         ("linear_num_key_heads", keys.integer("ssm.group_count")?),
@@ -129,7 +125,7 @@ fn delta_net(keys: &Keys, fields: &mut Map<String, Json>) -> Result<()> {
         ("linear_key_head_dim", keys.integer("ssm.state_size")?),
         ("linear_value_head_dim", width / value_heads),
         ("linear_conv_kernel_dim", keys.integer("ssm.conv_kernel")?),
-        ("full_attention_interval", keys.optional("full_attention_interval")?.unwrap_or(4)),
+        ("full_attention_interval", keys.optional("full_attention_interval")?.unwrap_or(interval)),
     ];
     fields.extend(more.map(|(name, value)| (name.to_owned(), value.into())));
     Ok(())
@@ -181,10 +177,10 @@ impl Keys<'_> {
         }
         Error::new(kind, "a metadata key has a value that can't be used")
             .within(self.name(key))
-            .expected(wanted, found)
+            .expected_found(wanted, found)
     }
 }
 
 fn missing(key: &str, wanted: &str) -> Error {
-    Error::new(ErrorKind::Missing, "the metadata is incomplete").within(key).expected(wanted, "nothing")
+    Error::new(ErrorKind::Missing, "the metadata is incomplete").within(key).expected_found(wanted, "nothing")
 }

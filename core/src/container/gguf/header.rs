@@ -161,7 +161,7 @@ fn fault(
     wanted: impl std::fmt::Display,
     found: impl std::fmt::Display,
 ) -> Stop {
-    Stop::Faulty(Error::new(kind, what).at(at).expected(wanted, found))
+    Stop::Faulty(Error::new(kind, what).at(at).expected_found(wanted, found))
 }
 
 fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64> {
@@ -173,7 +173,7 @@ fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64> {
         }
         Some(found) => Err(Error::new(ErrorKind::BadValue, "the alignment is not usable")
             .within(key)
-            .expected("a power of two up to 2^20", format!("{found:?}"))
+            .expected_found("a power of two up to 2^20", format!("{found:?}"))
             .into()),
     }
 }

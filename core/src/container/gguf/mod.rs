@@ -15,7 +15,7 @@ mod tokenizer;
 use std::collections::BTreeMap;
 
 use super::window::{Pause, Window};
-use super::{Artifact, READ_AHEAD_BYTES, TensorEntry, member};
+use super::{Artifact, MemberHeader, READ_AHEAD_BYTES, TensorEntry, member};
 use crate::{Error, ErrorKind, Result, limits, memory};
 use header::{Header, Stop, TensorInfo, Value};
 
@@ -44,7 +44,8 @@ pub(super) fn read(window: &Window, artifact: &mut Artifact) -> Result<(), Pause
     let tensors = place_tensors(&header, file.bytes).map_err(place)?;
     let tensor_bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
     let config = config::config(&header).map_err(place)?;
-    artifact.header_bytes = vec![(0, file.bytes - tensor_bytes)];
+    let header_bytes = file.bytes - tensor_bytes;
+    artifact.members[0].header = Some(MemberHeader { bytes: header_bytes, metadata: Vec::new() });
     artifact.tensors = names::translate(tensors, config.family, config.layers);
     artifact.config = Some(config.json);
     artifact.model_dir = Some(String::new());
@@ -68,10 +69,10 @@ fn read_header(window: &Window, len: u64) -> Result<Header, Pause> {
             Err(Stop::End(offset)) => {
                 let error = if have < len {
                     Error::new(ErrorKind::TooLarge, "the metadata is too long")
-                        .expected(format!("at most {} bytes", limits::GGUF_HEADER_BYTES), "more")
+                        .expected_found(format!("at most {} bytes", limits::GGUF_HEADER_BYTES), "more")
                 } else {
                     Error::new(ErrorKind::Truncated, "the file ends within its metadata")
-                        .expected("metadata and tensors", format!("{len} bytes"))
+                        .expected_found("metadata and tensors", format!("{len} bytes"))
                         .hint("the file was cut off: copy it again")
                 };
                 return Err(error.at(offset).within(window.name(0)).into());
@@ -85,7 +86,7 @@ fn place_tensors(header: &Header, len: u64) -> Result<Vec<TensorEntry>> {
     let mut infos: Vec<&TensorInfo> = header.tensors.iter().collect();
     infos.sort_by_key(|info| info.offset);
     let fault = |info: &TensorInfo, kind, what: &str, wanted: String, found: u64| {
-        Error::new(kind, what).within(info.name.escape_debug()).at(info.at).expected(wanted, found)
+        Error::new(kind, what).within(info.name.escape_debug()).at(info.at).expected_found(wanted, found)
     };
     let aligned = |position: u64| position.checked_next_multiple_of(header.alignment);
     let mut position = 0_u64;
@@ -117,6 +118,6 @@ fn place_tensors(header: &Header, len: u64) -> Result<Vec<TensorEntry>> {
         Some(padded) if len <= padded => Ok(entries),
         _ => Err(Error::new(ErrorKind::BadLayout, "bytes follow the last tensor")
             .at(used)
-            .expected(format!("{used} bytes and padding"), len)),
+            .expected_found(format!("{used} bytes and padding"), len)),
     }
 }

@@ -31,8 +31,8 @@ const LAYER: [(&str, &str); 14] = [
 /// The norm in front of the MLP in families without DeltaNet.
 const PLAIN: [(&str, &str); 1] = [("ffn_norm.weight", "post_attention_layernorm.weight")];
 
-/// Names of qwen35 beside those.
-const QWEN35: [(&str, &str); 10] = [
+/// Names in families with DeltaNet beside those.
+const DELTA_NET: [(&str, &str); 10] = [
     ("post_attention_norm.weight", "post_attention_layernorm.weight"),
     ("attn_qkv.weight", "linear_attn.in_proj_qkv.weight"),
     ("attn_gate.weight", "linear_attn.in_proj_z.weight"),
@@ -73,10 +73,11 @@ fn name(name: &str, family: Family, layers: u64) -> Option<String> {
     let Some((layer, rest)) = name.strip_prefix("blk.").and_then(|name| name.split_once('.')) else {
         return find(&GLOBAL, name).map(str::to_owned);
     };
-    if family == Family::Qwen35 && layer.parse::<u64>().is_ok_and(|layer| layer >= layers) {
+    let has_delta_net = family.defaults().full_attention_interval.is_some();
+    if has_delta_net && layer.parse::<u64>().is_ok_and(|layer| layer >= layers) {
         return Some(format!("mtp.{name}"));
     }
-    let more: &[(&str, &'static str)] = if family == Family::Qwen35 { &QWEN35 } else { &PLAIN };
+    let more: &[(&str, &'static str)] = if has_delta_net { &DELTA_NET } else { &PLAIN };
     let rest = find(&LAYER, rest).or_else(|| find(more, rest))?;
     Some(format!("model.layers.{layer}.{rest}"))
 }

@@ -43,7 +43,7 @@ fn byte_level(metadata: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
         Some(Value::Texts(texts)) => Ok(texts),
         _ => Err(Error::new(ErrorKind::Missing, "the tokenizer is incomplete")
             .within(key)
-            .expected("an array of strings", "none")),
+            .expected_found("an array of strings", "none")),
     };
     let (tokens, merges) = (texts("tokenizer.ggml.tokens")?, texts("tokenizer.ggml.merges")?);
     let pattern = match get("tokenizer.ggml.pre") {
@@ -114,6 +114,6 @@ fn unsupported(key: &str, wanted: &str, found: &Value) -> Error {
     };
     Error::new(ErrorKind::Unsupported, "the tokenizer is of a kind that is not read")
         .within(key)
-        .expected(wanted, found)
+        .expected_found(wanted, found)
         .hint("name a tokenizer.json with --tokenizer")
 }

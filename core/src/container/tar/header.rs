@@ -73,7 +73,10 @@ pub(super) fn parse(block: &[u8]) -> Result<Header> {
         if &block[MAGIC] != USTAR {
             // GNU keeps times there, which some readers take for the beginning of the name.
             return Err(Error::new(ErrorKind::Malformed, "a tar header can be read in two ways")
-                .expected("an empty prefix, or POSIX's magic", String::from_utf8_lossy(prefix).escape_debug())
+                .expected_found(
+                    "an empty prefix, or POSIX's magic",
+                    String::from_utf8_lossy(prefix).escape_debug(),
+                )
                 .hint("write the archive again, as `tar --format=posix`"));
         }
         name = [prefix, b"/", &name].concat();
@@ -95,7 +98,10 @@ fn sums(block: &[u8]) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Checksum, "a tar header is damaged")
-        .expected(format!("checksum {:o}", sums.0), recorded.map_or("none".into(), |sum| format!("{sum:o}")))
+        .expected_found(
+            format!("checksum {:o}", sums.0),
+            recorded.map_or("none".into(), |sum| format!("{sum:o}")),
+        )
         .hint("the archive is damaged: copy or pack it again"))
 }
 
@@ -118,7 +124,7 @@ fn kind(flag: u8, name: &[u8]) -> Result<Kind> {
     };
     Err(Error::new(ErrorKind::Unsupported, "a tar member is neither a file nor a folder")
         .within(String::from_utf8_lossy(name).escape_debug())
-        .expected("files and folders", format!("{what} (type {:?})", char::from(flag)))
+        .expected_found("files and folders", format!("{what} (type {:?})", char::from(flag)))
         .hint("pack the files that links point to in their place"))
 }
 
@@ -154,5 +160,5 @@ fn octal(field: &[u8]) -> Result<u64> {
 
 fn no_number(field: &[u8], expected: &str) -> Error {
     Error::new(ErrorKind::Malformed, "a number of a tar header is damaged")
-        .expected(expected, format!("{:?}", String::from_utf8_lossy(field)))
+        .expected_found(expected, format!("{:?}", String::from_utf8_lossy(field)))
 }

@@ -8,8 +8,8 @@ mod header;
 mod records;
 mod walker;
 
-use super::Member;
-use super::window::{FileId, Pause, READ_AHEAD_BYTES, Window};
+use super::window::{Pause, READ_AHEAD_BYTES, Window};
+use super::{FileId, Member};
 use crate::{Rejection, Result};
 
 pub(super) use header::BLOCK;

@@ -15,7 +15,8 @@ pub(super) fn parse(mut text: &[u8]) -> Result<Records> {
     while !text.is_empty() {
         let (key, value, rest) = split(text).ok_or_else(|| {
             let shown = String::from_utf8_lossy(&text[..text.len().min(40)]).escape_debug().to_string();
-            Error::new(ErrorKind::Malformed, "a pax record is damaged").expected("LENGTH KEY=VALUE", shown)
+            Error::new(ErrorKind::Malformed, "a pax record is damaged")
+                .expected_found("LENGTH KEY=VALUE", shown)
         })?;
         records.take(key, value)?;
         text = rest;
@@ -45,17 +46,18 @@ impl Records {
             b"path" => self.path.replace(value.to_vec()).is_none(),
             b"size" => {
                 let size = number(value).ok_or_else(|| {
-                    Error::new(ErrorKind::Malformed, "a pax size is no number").expected("digits", shown())
+                    Error::new(ErrorKind::Malformed, "a pax size is no number")
+                        .expected_found("digits", shown())
                 })?;
                 self.size.replace(size).is_none()
             }
             b"hdrcharset" if value != b"ISO-IR 10646 2000 UTF-8" => {
                 return Err(Error::new(ErrorKind::BadName, "member names are not UTF-8")
-                    .expected("UTF-8", format!("hdrcharset={}", shown())));
+                    .expected_found("UTF-8", format!("hdrcharset={}", shown())));
             }
             key if key.starts_with(b"GNU.sparse.") => {
                 return Err(Error::new(ErrorKind::Unsupported, "a tar member is a sparse file")
-                    .expected("plain files", String::from_utf8_lossy(key))
+                    .expected_found("plain files", String::from_utf8_lossy(key))
                     .hint("write the archive again, without `tar --sparse`"));
             }
             _ => true,
@@ -64,6 +66,6 @@ impl Records {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Malformed, "a pax record occurs twice")
-            .expected("each key once", String::from_utf8_lossy(key)))
+            .expected_found("each key once", String::from_utf8_lossy(key)))
     }
 }

@@ -75,13 +75,13 @@ impl Walker {
             Kind::Folder => self.add_folder(&header, data),
             _ if header.size > limits::TAR_EXTENSION_BYTES => {
                 Err(Error::new(ErrorKind::TooLarge, "a tar's long name or pax records are too long")
-                    .expected(format!("at most {} bytes", limits::TAR_EXTENSION_BYTES), header.size))
+                    .expected_found(format!("at most {} bytes", limits::TAR_EXTENSION_BYTES), header.size))
             }
             _ if self.extension_bytes + header.size > limits::TAR_EXTENSIONS_BYTES => Err(Error::new(
                 ErrorKind::TooLarge,
                 "a tar's long names and pax records are too long together",
             )
-            .expected(format!("at most {} bytes", limits::TAR_EXTENSIONS_BYTES), "more")),
+            .expected_found(format!("at most {} bytes", limits::TAR_EXTENSIONS_BYTES), "more")),
             _ => {
                 self.extension_bytes += header.size;
                 self.skip(data, header.size)?;
@@ -97,7 +97,7 @@ impl Walker {
             Kind::Records => self.records.replace(records::parse(contents)?).is_some(),
             Kind::GlobalRecords if records::parse(contents)? != Records::default() => {
                 return Err(Error::new(ErrorKind::Unsupported, "a tar names all its members alike")
-                    .expected("path and size for each member", "global pax records of them"));
+                    .expected_found("path and size for each member", "global pax records of them"));
             }
             _ => false,
         };
@@ -111,11 +111,11 @@ impl Walker {
         if header.size != bytes && header.size != 0 {
             return Err(Error::new(ErrorKind::Malformed, "a tar member has two lengths")
                 .within(name.escape_debug())
-                .expected(format!("{} bytes, as in its header", header.size), bytes));
+                .expected_found(format!("{} bytes, as in its header", header.size), bytes));
         }
         if self.members.len() as u64 >= limits::TAR_MEMBERS_COUNT {
             return Err(Error::new(ErrorKind::TooLarge, "the tar has too many members")
-                .expected(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
+                .expected_found(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
         }
         self.check_name(&name)?;
         self.skip(data, bytes)?;
@@ -128,6 +128,7 @@ impl Walker {
             bytes,
             compression,
             crc32: None,
+            header: None,
         };
         self.members.push(member);
         Ok(())
@@ -139,7 +140,7 @@ impl Walker {
         if records.size.unwrap_or(header.size) != 0 || header.size != 0 {
             return Err(Error::new(ErrorKind::Malformed, "a folder has contents")
                 .within(name.escape_debug())
-                .expected("0 bytes", header.size));
+                .expected_found("0 bytes", header.size));
         }
         self.skip(data, 0)?;
         // The root itself.
@@ -149,7 +150,7 @@ impl Walker {
         self.check_name(&name)?;
         if self.folders.len() as u64 >= limits::TAR_MEMBERS_COUNT {
             return Err(Error::new(ErrorKind::TooLarge, "the tar has too many folders")
-                .expected(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
+                .expected_found(format!("at most {}", limits::TAR_MEMBERS_COUNT), "more"));
         }
         self.folders.push(name);
         Ok(())
@@ -172,7 +173,7 @@ impl Walker {
             let shown = String::from_utf8_lossy(error.as_bytes()).escape_debug().to_string();
             Error::new(ErrorKind::BadName, "a member name is not UTF-8")
                 .within(shown)
-                .expected("UTF-8", &error)
+                .expected_found("UTF-8", &error)
         })?;
         // Where the validator's reader drops final slashes.
         let drops_slash = is_path || header.kind == Kind::Folder;
@@ -200,7 +201,7 @@ impl Walker {
         if !self.may_end_at(bytes) || (self.ended && self.is_waiting()) {
             return Err(Error::new(ErrorKind::Truncated, "the tar ends too early")
                 .at(self.position)
-                .expected("a header and what it announces", format!("the end after {bytes} bytes"))
+                .expected_found("a header and what it announces", format!("the end after {bytes} bytes"))
                 .hint("the file was cut off: copy or pack it again"));
         }
         if let Some(error) = self.leaving {
@@ -213,9 +214,10 @@ impl Walker {
 }
 
 fn too_long() -> Error {
-    Error::new(ErrorKind::TooLarge, "a tar member is too long").expected("offsets below 2^64", "more")
+    Error::new(ErrorKind::TooLarge, "a tar member is too long").expected_found("offsets below 2^64", "more")
 }
 
 fn named_twice(found: &str) -> Error {
-    Error::new(ErrorKind::Malformed, "a tar member is described twice").expected("one description", found)
+    Error::new(ErrorKind::Malformed, "a tar member is described twice")
+        .expected_found("one description", found)
 }

@@ -29,7 +29,7 @@ pub(super) fn read_directory(directory: &[u8], end: EndRecord) -> Result<Vec<Cen
     if at != directory.len() {
         return Err(Error::new(ErrorKind::BadLayout, "the central directory holds more than its entries")
             .at(end.directory_offset + at as u64)
-            .expected(
+            .expected_found(
                 format!("{} entries of {} bytes together", end.entries, directory.len()),
                 format!("{at} bytes"),
             ));
@@ -41,7 +41,7 @@ pub(super) fn read_directory(directory: &[u8], end: EndRecord) -> Result<Vec<Cen
 fn read_central(bytes: &[u8]) -> Result<(Central, usize)> {
     let truncated = |expected: usize| {
         Error::new(ErrorKind::Truncated, "the central directory ends within an entry")
-            .expected(format!("{expected} bytes"), bytes.len())
+            .expected_found(format!("{expected} bytes"), bytes.len())
     };
     let fixed = CENTRAL_BYTES as usize;
     if bytes.len() < fixed {
@@ -68,12 +68,14 @@ fn read_central(bytes: &[u8]) -> Result<(Central, usize)> {
 fn read_name(stored: &[u8], flags: u16) -> Result<&str> {
     let place = || String::from_utf8_lossy(stored).escape_debug().to_string();
     let name = std::str::from_utf8(stored).map_err(|error| {
-        Error::new(ErrorKind::BadName, "a member name is not UTF-8").within(place()).expected("UTF-8", error)
+        Error::new(ErrorKind::BadName, "a member name is not UTF-8")
+            .within(place())
+            .expected_found("UTF-8", error)
     })?;
     if flags & FLAG_UTF8 == 0 && !name.is_ascii() {
         return Err(Error::new(ErrorKind::BadName, "a member name is not marked as UTF-8")
             .within(place())
-            .expected("ASCII, or flag 11 set", "other characters without the flag"));
+            .expected_found("ASCII, or flag 11 set", "other characters without the flag"));
     }
     Ok(name)
 }
@@ -96,7 +98,7 @@ fn read_fields(header: &[u8], name: &str, extra: &[u8]) -> Result<Central> {
     check_unicode_path(name, extra)?;
     if disk != 0 {
         return Err(Error::new(ErrorKind::Unsupported, "the member is in another part of a split zip")
-            .expected("disk 0", disk));
+            .expected_found("disk 0", disk));
     }
     Ok(Central {
         name: name.strip_suffix('/').unwrap_or(name).to_owned(),
@@ -114,12 +116,12 @@ fn read_fields(header: &[u8], name: &str, extra: &[u8]) -> Result<Central> {
 fn check_flags(flags: u16) -> Result<()> {
     if flags & FLAG_ENCRYPTED != 0 {
         return Err(Error::new(ErrorKind::Unsupported, "the member is encrypted")
-            .expected("flag 0 clear", format!("flags {flags:#06x}"))
+            .expected_found("flag 0 clear", format!("flags {flags:#06x}"))
             .hint("pack the model without a password"));
     }
     if flags & !FLAGS_KNOWN != 0 {
         return Err(Error::new(ErrorKind::Unsupported, "the member uses a zip feature that is not handled")
-            .expected("no flags but 1, 2, 3 and 11", format!("flags {flags:#06x}")));
+            .expected_found("no flags but 1, 2, 3 and 11", format!("flags {flags:#06x}")));
     }
     Ok(())
 }
@@ -133,7 +135,7 @@ fn check_file_type(mode: u32, is_folder: bool) -> Result<()> {
     let what =
         if file_type == 0o120_000 { "the member is a symbolic link" } else { "the member is no plain file" };
     Err(Error::new(ErrorKind::Unsupported, what)
-        .expected(format!("file type {wanted:#o}"), format!("{file_type:#o}"))
+        .expected_found(format!("file type {wanted:#o}"), format!("{file_type:#o}"))
         .hint("replace links by the files they point to"))
 }
 
@@ -142,7 +144,7 @@ fn read_method(method: u16) -> Result<Compression> {
         0 => Ok(Compression::Stored),
         8 => Ok(Compression::Deflated),
         _ => Err(Error::new(ErrorKind::Unsupported, "the member's compression method is not handled")
-            .expected("0 (stored) or 8 (deflate)", method)
+            .expected_found("0 (stored) or 8 (deflate)", method)
             .hint("pack the model again without compression")),
     }
 }

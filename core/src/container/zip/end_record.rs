@@ -4,7 +4,8 @@
 //! two archives. Here there must be exactly one, its comment must end with the file, and everything
 //! in front of it must join up.
 
-use super::super::window::{FileId, Need, Pause, READ_AHEAD_BYTES, Window};
+use super::super::FileId;
+use super::super::window::{Need, Pause, READ_AHEAD_BYTES, Window};
 use super::fields::{u16_at, u32_at, u64_at};
 use crate::{Error, ErrorKind, Result, limits};
 
@@ -90,12 +91,12 @@ fn find(tail: &[u8], tail_offset: u64, begins_as_zip: bool) -> Result<Option<usi
         ([at], Some(last)) if at == last => Ok(Some(*at)),
         ([at, ..], Some(last)) => Err(Error::new(ErrorKind::Malformed, "the zip has several end records")
             .at(offset(*at))
-            .expected("one end record", format!("another signature of one at byte {}", offset(*last)))
+            .expected_found("one end record", format!("another signature of one at byte {}", offset(*last)))
             .hint("write the archive again, without a comment")),
         ([], Some(last)) if begins_as_zip => {
             Err(Error::new(ErrorKind::BadLayout, "the zip's end record does not end the file")
                 .at(offset(*last))
-                .expected(
+                .expected_found(
                     format!("{END_BYTES} bytes and a comment of {} bytes", u16_at(tail, last + 20)),
                     format!("{} bytes to the end of the file", tail.len() - last),
                 )
@@ -103,7 +104,10 @@ fn find(tail: &[u8], tail_offset: u64, begins_as_zip: bool) -> Result<Option<usi
         }
         (_, None) if begins_as_zip => Err(Error::new(ErrorKind::Truncated, "the zip has no end record")
             .at(offset(tail.len()))
-            .expected("an end record (PK\\x05\\x06) at the end of the file", "none in its last 65557 bytes")
+            .expected_found(
+                "an end record (PK\\x05\\x06) at the end of the file",
+                "none in its last 65557 bytes",
+            )
             .hint("the file was cut off: copy or pack it again")),
         _ => Ok(None),
     }
@@ -134,7 +138,7 @@ fn zip64(
     if record_offset.checked_add(ZIP64_END_BYTES) != Some(locator_offset) {
         return Err(Error::new(ErrorKind::BadLayout, "the zip64 end record is not in front of its locator")
             .at(locator_offset)
-            .expected(
+            .expected_found(
                 format!("a record of {ZIP64_END_BYTES} bytes that ends at {locator_offset}"),
                 format!("one that begins at {record_offset}"),
             )
@@ -144,7 +148,7 @@ fn zip64(
     if u32_at(record, 0) != ZIP64_END_SIGNATURE || u64_at(record, 4) != ZIP64_END_BYTES - 12 {
         return Err(Error::new(ErrorKind::Malformed, "the zip64 end record is damaged")
             .at(record_offset)
-            .expected(
+            .expected_found(
                 format!("signature {ZIP64_END_SIGNATURE:#010x}, {} more bytes", ZIP64_END_BYTES - 12),
                 format!("signature {:#010x}, {} more bytes", u32_at(record, 0), u64_at(record, 4)),
             )
@@ -170,7 +174,7 @@ fn zip64(
         if plain != long && plain != saturated {
             return Err(Error::new(ErrorKind::Malformed, format!("two end records differ in {field}"))
                 .at(record_offset)
-                .expected(format!("{plain}, as in the plain end record"), long)
+                .expected_found(format!("{plain}, as in the plain end record"), long)
                 .into());
         }
     }
@@ -186,17 +190,17 @@ impl Fields {
         if self.bytes > limits::ZIP_DIRECTORY_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "the zip's central directory is too long")
                 .at(end_offset)
-                .expected(format!("at most {} bytes", limits::ZIP_DIRECTORY_BYTES), self.bytes));
+                .expected_found(format!("at most {} bytes", limits::ZIP_DIRECTORY_BYTES), self.bytes));
         }
         if self.entries > limits::MEMBERS_COUNT {
             return Err(Error::new(ErrorKind::TooLarge, "the zip has too many members")
                 .at(end_offset)
-                .expected(format!("at most {}", limits::MEMBERS_COUNT), self.entries));
+                .expected_found(format!("at most {}", limits::MEMBERS_COUNT), self.entries));
         }
         if self.entries * CENTRAL_BYTES > self.bytes {
             return Err(Error::new(ErrorKind::Malformed, "the zip's central directory is too short")
                 .at(end_offset)
-                .expected(
+                .expected_found(
                     format!("at least {CENTRAL_BYTES} bytes for each of {} entries", self.entries),
                     self.bytes,
                 ));
@@ -204,7 +208,7 @@ impl Fields {
         if self.offset.checked_add(self.bytes) != Some(directory_end) {
             return Err(Error::new(ErrorKind::BadLayout, "the zip's central directory is not at its place")
                 .at(end_offset)
-                .expected(
+                .expected_found(
                     format!("a directory that ends at byte {directory_end}"),
                     format!("{} bytes at byte {}", self.bytes, self.offset),
                 )
@@ -217,6 +221,6 @@ impl Fields {
 fn multi_disk(offset: u64) -> Error {
     Error::new(ErrorKind::Unsupported, "the zip is one of several parts")
         .at(offset)
-        .expected("disk 0 of 1", "other disk numbers in the end record")
+        .expected_found("disk 0 of 1", "other disk numbers in the end record")
         .hint("join the parts to one archive")
 }

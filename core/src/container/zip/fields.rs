@@ -31,11 +31,11 @@ fn find_extra(extra: &[u8], id: u16) -> Result<Option<&[u8]>> {
         let len = usize::from(u16_at(rest, 2));
         let Some(body) = rest.get(4..4 + len) else {
             return Err(Error::new(ErrorKind::Malformed, "an extra field is longer than its header says")
-                .expected(format!("{len} bytes"), rest.len() - 4));
+                .expected_found(format!("{len} bytes"), rest.len() - 4));
         };
         if u16_at(rest, 0) == id && found.replace(body).is_some() {
             return Err(Error::new(ErrorKind::Malformed, "an extra field occurs twice")
-                .expected(format!("one field {id:#06x}"), "two"));
+                .expected_found(format!("one field {id:#06x}"), "two"));
         }
         rest = &rest[4 + len..];
     }
@@ -49,7 +49,7 @@ pub(super) fn extend_from_zip64<'e>(values: &mut [u64], extra: &'e [u8]) -> Resu
     for value in values.iter_mut().filter(|value| **value == u64::from(u32::MAX)) {
         if field.len() < 8 {
             return Err(Error::new(ErrorKind::Malformed, "a 64-bit length is missing")
-                .expected("8 more bytes in the zip64 extra field", field.len()));
+                .expected_found("8 more bytes in the zip64 extra field", field.len()));
         }
         *value = u64_at(field, 0);
         field = &field[8..];
@@ -62,7 +62,7 @@ pub(super) fn check_unicode_path(name: &str, extra: &[u8]) -> Result<()> {
     match find_extra(extra, UNICODE_PATH_EXTRA)?.map(|field| field.get(5..).unwrap_or_default()) {
         Some(path) if path != name.as_bytes() => {
             Err(Error::new(ErrorKind::BadName, "the member has two different names")
-                .expected(name, String::from_utf8_lossy(path)))
+                .expected_found(name, String::from_utf8_lossy(path)))
         }
         _ => Ok(()),
     }
@@ -71,5 +71,5 @@ pub(super) fn check_unicode_path(name: &str, extra: &[u8]) -> Result<()> {
 /// A header that does not begin with its signature.
 pub(super) fn signature_error(what: &str, expected: u32, found: u32) -> Error {
     Error::new(ErrorKind::Malformed, format!("not a {what}"))
-        .expected(format!("signature {expected:#010x}"), format!("{found:#010x}"))
+        .expected_found(format!("signature {expected:#010x}"), format!("{found:#010x}"))
 }

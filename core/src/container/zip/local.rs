@@ -1,8 +1,8 @@
 //! The local headers and data descriptors in front of and behind each member's data (APPNOTE
 //! 4.3.7, 4.3.9), which must say what the central directory says and leave no byte unclaimed.
 
-use super::super::Compression;
-use super::super::window::{FileId, Need, Pause, Window};
+use super::super::window::{Need, Pause, Window};
+use super::super::{Compression, FileId};
 use super::fields::{check_unicode_path, extend_from_zip64, signature_error, u16_at, u32_at, u64_at};
 use super::{Central, FLAG_DEFLATE_LEVEL, FLAG_DESCRIPTOR};
 use crate::{Error, ErrorKind, Result, limits};
@@ -37,7 +37,7 @@ pub(super) fn check_local_headers(
     if total > limits::ZIP_DIRECTORY_BYTES {
         return Err(Error::new(ErrorKind::TooLarge, "the zip's local headers are too long")
             .at(0)
-            .expected(format!("at most {} bytes", limits::ZIP_DIRECTORY_BYTES), total)
+            .expected_found(format!("at most {} bytes", limits::ZIP_DIRECTORY_BYTES), total)
             .into());
     }
     window.want(extra.iter().copied())?;
@@ -75,7 +75,7 @@ fn check_joins(end: u64, start: u64) -> Result<()> {
     let what =
         if end < start { "bytes of the zip belong to no member" } else { "members of the zip overlap" };
     Err(Error::new(ErrorKind::BadLayout, what)
-        .expected(format!("the next header at byte {end}"), format!("byte {start}"))
+        .expected_found(format!("the next header at byte {end}"), format!("byte {start}"))
         .hint("write the archive again"))
 }
 
@@ -126,7 +126,7 @@ fn check_descriptor(bytes: &[u8], entry: &Central) -> Result<()> {
         20 => (u64_at(body, 4), u64_at(body, 12)),
         _ => {
             return Err(Error::new(ErrorKind::BadLayout, "a data descriptor has an impossible length")
-                .expected("12 or 20 bytes behind an optional signature", bytes.len()));
+                .expected_found("12 or 20 bytes behind an optional signature", bytes.len()));
         }
     };
     let found = (u32_at(body, 0), stored, unpacked);
@@ -135,7 +135,7 @@ fn check_descriptor(bytes: &[u8], entry: &Central) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Malformed, "the data descriptor contradicts the central directory")
-        .expected(describe(wanted), describe(found)))
+        .expected_found(describe(wanted), describe(found)))
 }
 
 fn describe((crc32, stored, bytes): (u32, u64, u64)) -> String {
@@ -144,5 +144,5 @@ fn describe((crc32, stored, bytes): (u32, u64, u64)) -> String {
 
 fn differs(field: &str, central: impl std::fmt::Display, local: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Malformed, format!("the two headers of a member differ in {field}"))
-        .expected(format!("{central}, as in the central directory"), local)
+        .expected_found(format!("{central}, as in the central directory"), local)
 }

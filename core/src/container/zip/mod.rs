@@ -11,8 +11,8 @@ mod local;
 
 use std::borrow::Cow;
 
-use super::window::{FileId, Pause, Window};
-use super::{Compression, Member, names};
+use super::window::{Pause, Window};
+use super::{Compression, FileId, Member, names};
 use crate::{Error, ErrorKind, Result, limits, order};
 
 /// Flag bits that say how hard the writer tried; writers set them as they like.
@@ -42,7 +42,7 @@ pub(super) fn check_absent(window: &Window, file: FileId) -> Result<(), Pause> {
         Some(offset) => Err(Error::new(ErrorKind::Malformed, "the file may be taken for a zip")
             .within(window.name(file))
             .at(offset)
-            .expected("no zip's end record in its last 65557 bytes", "PK\\x05\\x06")
+            .expected_found("no zip's end record in its last 65557 bytes", "PK\\x05\\x06")
             .hint("write the archive again, with its files in another order, or as a zip")
             .into()),
     }
@@ -80,6 +80,7 @@ impl Central {
             bytes: self.bytes,
             compression: self.compression,
             crc32: Some(self.crc32),
+            header: None,
         }
     }
 }
@@ -100,18 +101,18 @@ fn check_sizes(entries: &[Central]) -> Result<()> {
         if entry.compression == Compression::Stored && stored != bytes {
             return Err(fault(
                 Error::new(ErrorKind::Malformed, "a stored member has two lengths")
-                    .expected(format!("{bytes} bytes"), stored),
+                    .expected_found(format!("{bytes} bytes"), stored),
             ));
         }
         if entry.is_folder && bytes != 0 {
             return Err(fault(
-                Error::new(ErrorKind::Malformed, "a folder has contents").expected("0 bytes", bytes),
+                Error::new(ErrorKind::Malformed, "a folder has contents").expected_found("0 bytes", bytes),
             ));
         }
         if bytes > stored.saturating_mul(limits::INFLATE_RATIO) {
             return Err(fault(
                 Error::new(ErrorKind::TooLarge, "a member claims to be compressed more than deflate can")
-                    .expected(
+                    .expected_found(
                         format!("at most {} times {stored} bytes", limits::INFLATE_RATIO),
                         format!("{bytes} bytes"),
                     ),
@@ -120,8 +121,10 @@ fn check_sizes(entries: &[Central]) -> Result<()> {
         total = total.saturating_add(bytes);
         if total > limits::UNPACKED_BYTES {
             return Err(fault(
-                Error::new(ErrorKind::TooLarge, "the archive claims to unpack to too much")
-                    .expected(format!("at most {} bytes", limits::UNPACKED_BYTES), format!("{total} so far")),
+                Error::new(ErrorKind::TooLarge, "the archive claims to unpack to too much").expected_found(
+                    format!("at most {} bytes", limits::UNPACKED_BYTES),
+                    format!("{total} so far"),
+                ),
             ));
         }
     }

@@ -7,7 +7,7 @@ mod report;
 mod revision;
 mod stub;
 
-pub use report::{Artifact, DatasetHandle, Measured, Runtime, Verdict, judge};
+pub use report::{DatasetHandle, Measured, RunOutput, Runtime, judge};
 pub use revision::{Revision, Scorer};
 pub use stub::{STUB, stub};
 

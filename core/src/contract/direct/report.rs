@@ -4,7 +4,7 @@ use super::Revision;
 use crate::contract::documents::{parse_mix, sha256_hex};
 use crate::contract::python::{Raised, Value, fixed6, float_repr, object};
 use crate::contract::report_fields::{METRIC, with_pack};
-use crate::contract::{Config, Environment, Limits};
+use crate::contract::{Environment, Limits, RuleSet};
 
 /// What the scoring found.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,34 +80,28 @@ impl DatasetHandle<'_> {
     }
 }
 
-/// The artifact of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Artifact {
-    /// Bytes as declared, else as counted.
-    pub bytes: i128,
-}
-
 /// The report of a run that was not rejected, and what it prints.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub struct RunOutput {
     /// last_run.json.
     pub report: Value,
     /// All of stdout.
     pub stdout: String,
 }
 
-/// Rejects what is over a limit of its own model, else reports.
+/// Rejects what is over a limit of its own model, else reports. `artifact_bytes` is the declared size, else the counted
+/// one.
 ///
 /// # Errors
 /// A rejection; a model without parameters.
 pub fn judge(
-    config: &Config,
+    config: &RuleSet,
     limits: &Limits,
     dataset: &DatasetHandle,
-    artifact: Artifact,
+    artifact_bytes: i128,
     measured: &Measured,
-) -> Result<Verdict, Raised> {
-    let (parameters, bits) = (measured.parameter_count, 8 * artifact.bytes);
+) -> Result<RunOutput, Raised> {
+    let (parameters, bits) = (measured.parameter_count, 8 * artifact_bytes);
     if parameters > limits.max_parameter_count {
         let max = limits.max_parameter_count;
         return Err(Raised::rejection(format!(
@@ -124,8 +118,8 @@ pub fn judge(
     if !(perplexity.is_finite() && perplexity > 0.0) {
         return Err(Raised::rejection(format!("heldout_ppl heldout_ppl={}", float_repr(perplexity))));
     }
-    let sizes = Sizes { bits, budget, bytes: artifact.bytes };
-    Ok(Verdict {
+    let sizes = Sizes { bits, budget, bytes: artifact_bytes };
+    Ok(RunOutput {
         report: report(config, limits, dataset, measured, &sizes),
         stdout: stdout(measured, &sizes),
     })
@@ -160,7 +154,7 @@ fn stdout(measured: &Measured, sizes: &Sizes) -> String {
 }
 
 fn report(
-    config: &Config,
+    config: &RuleSet,
     limits: &Limits,
     dataset: &DatasetHandle,
     measured: &Measured,

@@ -20,7 +20,7 @@ impl Corpus {
     pub fn parse(json: &str) -> Result<Self> {
         let malformed = |found: String| {
             Error::new(ErrorKind::Malformed, "the corpus is not of the expected form")
-                .expected("a JSON object {group: [texts]}", found)
+                .expected_found("a JSON object {group: [texts]}", found)
         };
         let Value::Object(mut object) = Value::parse(json).map_err(|e| malformed(e.to_string()))? else {
             return Err(malformed("another JSON value".into()));

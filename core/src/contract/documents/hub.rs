@@ -2,39 +2,14 @@
 
 use num_traits::ToPrimitive;
 
-use super::pool::Files;
-use super::{seed, sha256_hex};
+use super::files::{Files, HubSource};
+use super::sampling::seed;
 use crate::contract::python::{Object, Raised, Value, lower, to_int, trim};
 use crate::contract::{Environment, Halt};
 
 const HANDLE: &str = "hf://";
 /// Rows that the hub gives at once.
 const PAGE_ROWS: u64 = 100;
-
-/// A dataset repository at a revision, and the manifest in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubSource {
-    /// `owner/name`.
-    pub repo: String,
-    /// A commit, or a branch where that is allowed.
-    pub revision: String,
-    /// Path of the manifest.
-    pub manifest: String,
-    /// SHA-256 in hex that the manifest must have.
-    manifest_sha256: Option<String>,
-}
-
-impl HubSource {
-    /// The folder below the cache where a file of this source is kept.
-    pub fn cache_key(&self, path: &str) -> String {
-        sha256_hex(format!("{}:{}:{path}", self.repo, self.revision).as_bytes())[..24].to_owned()
-    }
-
-    pub(super) fn check_manifest(&self, bytes: &[u8]) -> Result<(), Raised> {
-        let expected = self.manifest_sha256.as_deref().map(Value::from);
-        check_sha256(bytes, expected.as_ref(), &self.manifest)
-    }
-}
 
 /// The hub source of a dataset: its own handle, else the environment's repository, if any.
 pub(super) fn hub_manifest(
@@ -94,17 +69,6 @@ pub(super) fn safe_path(path: &str) -> Result<String, Raised> {
         ));
     }
     Ok(path.to_owned())
-}
-
-/// Compares a file with the hash that was promised, if one was.
-pub(super) fn check_sha256(bytes: &[u8], expected: Option<&Value>, path: &str) -> Result<(), Raised> {
-    let expected = expected.filter(|value| value.is_truthy()).map(|value| lower(trim(&value.to_text())));
-    match expected {
-        Some(expected) if expected != sha256_hex(bytes) => {
-            Err(Raised::runtime(format!("HF heldout file sha256 mismatch for {path}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The text of a member that is not blank.

@@ -1,7 +1,7 @@
 //! Manifests of private documents: which entries a selector takes, and the text of each.
 
+use super::files::{Files, Place, check_sha256, os_error, text_of};
 use super::hub;
-use super::pool::{Files, Place, os_error, text_of};
 use crate::contract::python::{Object, Raised, Value, lower, trim};
 use crate::contract::{Environment, Halt};
 
@@ -15,6 +15,9 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The texts of all entries for a selector, in order. A selective selector takes only objects that
     /// name it.
+    ///
+    /// # Errors
+    /// The validator's own: no document, an entry or a file that it would not take. What only the disk refuses.
     pub fn documents(&self, json: &Value, selector: &str, is_selective: bool) -> Result<Vec<String>, Halt> {
         let mut entries = entries(json, selector)?;
         if is_selective {
@@ -70,7 +73,7 @@ impl Reader<'_> {
         let root = match &self.place {
             Place::Hub(hub) => {
                 let bytes = self.files.fetch(hub, &hub::safe_path(path)?)?;
-                hub::check_sha256(&bytes, entry.get("sha256"), path)?;
+                check_sha256(&bytes, entry.get("sha256"), path)?;
                 return Ok((bytes, path.to_owned()));
             }
             Place::Folder(root) => root,

@@ -1,6 +1,7 @@
 //! Which held-out documents the validator chooses, to the bit.
 
 mod corpus;
+mod files;
 mod hub;
 mod manifest;
 mod mix;
@@ -8,13 +9,11 @@ mod pool;
 mod sampling;
 
 pub use corpus::Corpus;
-pub use hub::HubSource;
+pub(in crate::contract) use files::sha256_hex;
+pub use files::{Files, HubSource, ReadError};
 pub use mix::{MixEntry, allocate, parse_mix};
 pub(in crate::contract) use pool::missing_corpus;
-pub use pool::{Files, ReadError};
 pub use sampling::{sample, seed};
-
-use sha2::{Digest, Sha256};
 
 use super::{Environment, Halt};
 use crate::{Error, ErrorKind, limits};
@@ -49,7 +48,7 @@ pub fn select_documents(
     if count > limits::HELDOUT_DOCUMENTS {
         return Err(Error::new(ErrorKind::TooLarge, "too many documents are asked for")
             .within("AUTORESEARCH_HELDOUT_DOCUMENT_COUNT")
-            .expected(format!("at most {}", limits::HELDOUT_DOCUMENTS), count)
+            .expected_found(format!("at most {}", limits::HELDOUT_DOCUMENTS), count)
             .into());
     }
     let Selection { dataset, split, rotation_key, mix, .. } = selection;
@@ -90,9 +89,4 @@ pub fn choose_documents(
 /// SHA-256 in hex of the documents joined by two newlines.
 pub fn documents_sha256(documents: &[String]) -> String {
     sha256_hex(documents.join("\n\n").as_bytes())
-}
-
-/// SHA-256 in hex.
-pub(in crate::contract) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

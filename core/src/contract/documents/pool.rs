@@ -1,53 +1,11 @@
 //! Where the documents of a dataset come from: the built-in texts, or a private manifest.
 
-use super::hub::{HubSource, hub_manifest};
+use super::files::{Files, Place, os_error, text_of};
+use super::hub::hub_manifest;
 use super::{Corpus, manifest};
-use crate::contract::python::{Exception, Raised, Value, lower, split_lines, trim};
+use crate::contract::python::{Raised, Value, lower, split_lines, trim};
 use crate::contract::{Environment, Halt};
 use crate::{Error, ErrorKind};
-
-/// Reads what a manifest names. Paths are text, `/`-separated.
-pub trait Files {
-    /// The absolute path of `path`: a leading `~` expanded, links followed as far as it exists, `..` resolved.
-    fn resolve(&self, path: &str) -> String;
-    /// The absolute path of `path`, nothing followed.
-    fn absolute(&self, path: &str) -> String;
-    /// Whether there is a regular file.
-    fn is_file(&self, path: &str) -> bool;
-    /// All bytes of a file.
-    ///
-    /// # Errors
-    /// Why it can't be read.
-    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError>;
-    /// A file of a dataset on the hub.
-    ///
-    /// # Errors
-    /// Why it can't be had.
-    fn fetch(&self, source: &HubSource, path: &str) -> Result<Vec<u8>, Halt>;
-    /// One page of a dataset's rows, as the hub's row server gives it.
-    ///
-    /// # Errors
-    /// Why it can't be had.
-    fn fetch_rows(
-        &self,
-        dataset: &str,
-        config: &str,
-        split: &str,
-        offset: u64,
-        length: u64,
-    ) -> Result<Value, Halt>;
-}
-
-/// Why a file can't be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadError {
-    /// There is none.
-    NotFound,
-    /// It is a folder.
-    IsFolder,
-    /// What the operating system says.
-    Other(String),
-}
 
 /// The datasets of one run.
 pub(super) struct Pools<'a> {
@@ -60,6 +18,9 @@ pub(super) struct Pools<'a> {
 
 impl Pools<'_> {
     /// All documents of a dataset.
+    ///
+    /// # Errors
+    /// There is no corpus; as the manifest of a private one.
     pub fn get(&self, name: &str) -> Result<Vec<String>, Halt> {
         let key = lower(trim(name));
         if is_private(&key) || is_private(&lower(trim(self.dataset))) {
@@ -117,12 +78,6 @@ impl Pools<'_> {
     }
 }
 
-/// What a manifest's paths are relative to.
-pub(super) enum Place {
-    Folder(String),
-    Hub(HubSource),
-}
-
 /// Whether a dataset key names private documents.
 pub(super) fn is_private(key: &str) -> bool {
     matches!(key, "validator-private-shard" | "validator-private-mix" | "validator-backend-heldout")
@@ -145,36 +100,6 @@ fn parse_manifest(text: &str, path: &str) -> Result<Value, Halt> {
     })
 }
 
-/// The text of a file: UTF-8, every kind of line end a newline.
-pub(super) fn text_of(bytes: Vec<u8>, path: &str) -> Result<String, Halt> {
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::new(ErrorKind::BadValue, "a held-out document is not UTF-8")
-            .within(path)
-            .at(at as u64)
-            .expected("UTF-8", format!("the byte {:#04x}", error.as_bytes().get(at).copied().unwrap_or(0)))
-    })?;
-    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
-}
-
-/// The exception that Python raises for a file that can't be read.
-pub(super) fn os_error(error: &ReadError, path: &str) -> Halt {
-    match error {
-        ReadError::NotFound => Raised::new(
-            Exception::FileNotFoundError,
-            format!("[Errno 2] No such file or directory: '{path}'"),
-        )
-        .into(),
-        ReadError::IsFolder => {
-            Raised::new(Exception::IsADirectoryError, format!("[Errno 21] Is a directory: '{path}'")).into()
-        }
-        ReadError::Other(why) => Error::new(ErrorKind::Io, "a held-out document can't be read")
-            .within(path)
-            .expected("a file", why)
-            .into(),
-    }
-}
-
 fn no_corpus(dataset: &str) -> Halt {
     missing_corpus("a public dataset is made of", dataset)
         .hint(
@@ -190,7 +115,7 @@ pub(in crate::contract) fn missing_corpus(user: &str, place: &str) -> Error {
     let what = format!("{user} the validator's built-in texts, which bitgauge does not ship");
     Error::new(ErrorKind::Missing, what)
         .within(place)
-        .expected("--corpus FILE.json with {group: [texts]}", "no corpus")
+        .expected_found("--corpus FILE.json with {group: [texts]}", "no corpus")
         .hint(
             "in a checkout of the task, save the six groups of texts of its shared benchmark module as JSON",
         )

@@ -5,7 +5,7 @@ use super::layer::{self, Layer};
 use super::model::{LAYERS, Teacher};
 use super::totals::Totals;
 use crate::contract::python::{Node, Raised, Value, trim};
-use crate::contract::{Config, Halt, Limits};
+use crate::contract::{Halt, Limits, RuleSet};
 
 /// A proxy artifact that passed every check of its content. Its gates are judged in [`super::run`].
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Candidate {
 ///
 /// # Errors
 /// The first fault that the validator would raise; more additive bases than this program tries.
-pub fn compile(artifact: Node, teacher: &Teacher, config: &Config) -> Result<Candidate, Halt> {
+pub fn compile(artifact: Node, teacher: &Teacher, config: &RuleSet) -> Result<Candidate, Halt> {
     let limits = Limits::of(config)?;
     let rows = read_rows(artifact)?;
     let compile = |(spec, teacher): (&super::LayerSpec, &Vec<f64>)| {

@@ -1,13 +1,13 @@
 //! What an artifact declares beside its matrices: residuals, scales, side tables, more rescue.
 
 use num_bigint::BigInt;
-use num_traits::{Signed, Zero};
+use num_traits::Zero;
 
-use super::totals::{ceil_bytes, quotient};
 use crate::contract::python::{
-    Exception, Node, Raised, Value, lower, object, significant12, to_float, to_int, trim,
+    Exception, Node, Raised, Value, ceil_bytes, lower, non_negative, object, quotient, significant12,
+    to_float, to_int, trim,
 };
-use crate::contract::{Config, Halt};
+use crate::contract::{Halt, RuleSet};
 use crate::{Error, ErrorKind, limits};
 
 /// Roles that an entry may have.
@@ -53,6 +53,9 @@ impl Entry {
     }
 
     /// What the report says of it.
+    ///
+    /// # Errors
+    /// Bits per parameter of no parameters, or beyond what Python's floats hold.
     pub fn to_json(&self) -> Result<Value, Raised> {
         let mut json = object([
             ("name", self.name.as_str().into()),
@@ -89,14 +92,14 @@ struct List<'a> {
 }
 
 /// Reads the entries of the accounting, then those of the rows in their order.
-pub(super) fn read_entries(artifact: Node, rows: &Rows, config: &Config) -> Result<Vec<Entry>, Halt> {
+pub(super) fn read_entries(artifact: Node, rows: &Rows, config: &RuleSet) -> Result<Vec<Entry>, Halt> {
     let mut entries = Vec::new();
     for List { entries: list, source, layer } in lists(artifact, rows)? {
         for fields in list.items().into_iter().flatten() {
             if entries.len() >= limits::PROXY_ENTRIES {
                 return Err(Error::new(ErrorKind::TooLarge, "too many accounting entries")
                     .within(source)
-                    .expected(format!("at most {}", limits::PROXY_ENTRIES), "more")
+                    .expected_found(format!("at most {}", limits::PROXY_ENTRIES), "more")
                     .into());
             }
             let declared = Declared { fields, source: &source, layer };
@@ -163,7 +166,7 @@ fn check_list(list: Node, place: &str) -> Result<(), Raised> {
     Err(Raised::value(format!("{place} entries must be objects")))
 }
 
-fn read_entry(declared: &Declared, index: usize, config: &Config) -> Result<Entry, Halt> {
+fn read_entry(declared: &Declared, index: usize, config: &RuleSet) -> Result<Entry, Halt> {
     let Declared { fields, source, layer } = *declared;
     let text = |key: &str| fields.get(key).filter(|value| value.is_truthy()).map(Node::to_text).transpose();
     let name = text("name")?.map(|name| trim(&name).to_owned()).filter(|name| !name.is_empty());
@@ -195,7 +198,7 @@ fn read_bits(
     parameters: &BigInt,
     is_rescue: bool,
     place: &str,
-    config: &Config,
+    config: &RuleSet,
 ) -> Result<BigInt, Raised> {
     let ceil_times = |bits: f64| {
         let product = to_float(&parameters.clone().into())? * bits;
@@ -220,15 +223,6 @@ fn read_bits(
     Err(Raised::value(format!("{place} must declare compressed_bits, size_bytes, or bits_per_parameter")))
 }
 
-/// `int(value)`, not negative. Infinity is an overflow, which the validator does not catch.
-pub(super) fn non_negative(value: &Value, place: &str) -> Result<BigInt, Raised> {
-    match to_int(value) {
-        Ok(int) if !int.is_negative() => Ok(int),
-        Err(raised) if raised.exception == Exception::OverflowError => Err(raised),
-        _ => Err(Raised::value(format!("{place} must be a non-negative integer"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +231,7 @@ mod tests {
     fn entry(text: &str) -> Result<Entry, Raised> {
         let json = Json::parse(text).unwrap();
         let declared = Declared { fields: json.root(), source: "s", layer: Some("mlp_up") };
-        read_entry(&declared, 3, &Config::binary()).map_err(|halt| match halt {
+        read_entry(&declared, 3, &RuleSet::binary()).map_err(|halt| match halt {
             Halt::Raised(raised) => raised,
             Halt::Fault(error) => panic!("{error}"),
         })

@@ -8,12 +8,12 @@ use super::entries::Entry;
 use super::layer::Layer;
 use super::model::{LAYERS, LayerSpec, Teacher};
 use super::submission::{not_utf8, parse};
-use super::totals::{Totals, ceil_bytes};
+use super::totals::Totals;
 use crate::container::ContainerKind;
 use crate::contract::documents::sha256_hex;
 use crate::contract::gates::{at_most, not_run};
-use crate::contract::python::Raised;
-use crate::contract::{Config, Halt, Limits, PROXY_PARAMETERS, Pack};
+use crate::contract::python::{Raised, ceil_bytes};
+use crate::contract::{Halt, Limits, PROXY_PARAMETERS, RuleSet, Rules};
 use crate::report::{ArtifactSummary, Gate, Outcome, Report, SCHEMA_VERSION, Unit, Verdict, WeightSummary};
 use crate::{Error, ErrorKind, limits};
 
@@ -25,7 +25,7 @@ pub fn looks_like_json(first: &[u8]) -> bool {
 /// The error for an artifact of more than [`limits::PROXY_BYTES`], for who can tell before reading it.
 pub fn too_long(bytes: u64) -> Error {
     Error::new(ErrorKind::TooLarge, "the JSON artifact is too long")
-        .expected(format!("at most {} bytes", limits::PROXY_BYTES), bytes)
+        .expected_found(format!("at most {} bytes", limits::PROXY_BYTES), bytes)
 }
 
 /// Judges a JSON artifact without documents: all gates of a run but the quality floor.
@@ -33,11 +33,11 @@ pub fn too_long(bytes: u64) -> Error {
 /// # Errors
 /// More than [`limits::PROXY_BYTES`], what is not UTF-8, more bases than bitgauge takes. What the validator
 /// raises is a gate that fails.
-pub fn inspect(name: &str, bytes: &[u8], pack: Pack) -> Result<Report, Error> {
+pub fn inspect(name: &str, bytes: &[u8], rules: Rules) -> Result<Report, Error> {
     if bytes.len() as u64 > limits::PROXY_BYTES {
         return Err(too_long(bytes.len() as u64).within(name));
     }
-    let config = pack.config();
+    let config = rules.rule_set();
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(name, &error));
     let compiled = text.map_err(Halt::from).and_then(|text| {
         let artifact = parse(name, text)?;
@@ -48,7 +48,7 @@ pub fn inspect(name: &str, bytes: &[u8], pack: Pack) -> Result<Report, Error> {
         Err(Halt::Raised(raised)) => Err(raised),
         Err(Halt::Fault(error)) => return Err(error.within(name)),
     };
-    let gates = gates(&candidate, &config, &pack.limits());
+    let gates = gates(&candidate, &config, &rules.limits());
     Ok(Report {
         schema_version: SCHEMA_VERSION,
         bitgauge_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -59,7 +59,7 @@ pub fn inspect(name: &str, bytes: &[u8], pack: Pack) -> Result<Report, Error> {
             sha256: Some(sha256_hex(bytes)),
             ..ArtifactSummary::default()
         },
-        pack,
+        pack: rules,
         verdict: Verdict::of(&gates),
         gates,
         weights: candidate.map_or_else(|_| Vec::new(), |candidate| weights(&candidate)),
@@ -82,7 +82,7 @@ fn notes() -> Vec<String> {
 }
 
 /// Every gate, in the order of a run.
-fn gates(candidate: &Result<Candidate, Raised>, config: &Config, limits: &Limits) -> Vec<Gate> {
+fn gates(candidate: &Result<Candidate, Raised>, config: &RuleSet, limits: &Limits) -> Vec<Gate> {
     let totals = candidate.as_ref().ok().map(|candidate| &candidate.totals);
     let floor = format!("heldout_quality, exp(-KL) from the teacher, is at least {}", config.quality_floor);
     let quality =
@@ -220,15 +220,15 @@ mod tests {
             (0.2, 20, vec!["high_precision_fraction", "parameter_count", "compressed_size"]),
         ] {
             let text = submission(fraction, bases);
-            let report = inspect("a.json", text.as_bytes(), Pack::Binary).unwrap();
+            let report = inspect("a.json", text.as_bytes(), Rules::Binary).unwrap();
             assert_eq!(failed(&report), gates, "{fraction} {bases}");
             let verdict = if gates.is_empty() { Verdict::Inconclusive } else { Verdict::NotEligible };
             assert_eq!(report.verdict, verdict);
 
             let artifact = Json::parse(&*text).unwrap();
-            let config = Config::binary();
+            let config = RuleSet::binary();
             let candidate = compile(artifact.root(), &Teacher::default(), &config).unwrap();
-            let run = check_limits(&candidate, &Pack::Binary.limits(), &Environment::default());
+            let run = check_limits(&candidate, &Rules::Binary.limits(), &Environment::default());
             let rejected = run.err().map(|raised| raised.to_string());
             let first = gates.first().map(|gate| format!("validator_rejection={gate} "));
             assert_eq!(rejected.is_some(), first.is_some());
@@ -245,7 +245,7 @@ mod tests {
             (b"{", "ValueError: submission artifact must be JSON: a.json"),
             (br#"{"layers": []}"#, "ValueError: artifact is missing layer: embed_proj"),
         ] {
-            let report = inspect("a.json", bytes, Pack::Ternary).unwrap();
+            let report = inspect("a.json", bytes, Rules::Ternary).unwrap();
             assert_eq!(failed(&report), ["loadable"]);
             assert!(report.gates[0].details[0].starts_with(words), "{:?}", report.gates[0].details);
             assert_eq!(report.verdict, Verdict::NotEligible);
@@ -253,7 +253,7 @@ mod tests {
         }
         let many = submission(0.0, 1_000_000);
         for (bytes, what) in [(&b"{\"a\": \"\xff\"}"[..], "can't be read"), (many.as_bytes(), "too many")] {
-            let error = inspect("a.json", bytes, Pack::Binary).unwrap_err();
+            let error = inspect("a.json", bytes, Rules::Binary).unwrap_err();
             assert!(error.what.contains(what) && error.place.starts_with("a.json"), "{error}");
         }
     }

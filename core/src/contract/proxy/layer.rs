@@ -7,7 +7,7 @@ use super::model::LayerSpec;
 use super::rescue::{decode_q4, read_payload};
 use crate::contract::numpy::{largest, mean_abs};
 use crate::contract::python::{Exception, Node, Object, Raised, Value, object, to_float, to_int};
-use crate::contract::{Config, Halt, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
+use crate::contract::{Halt, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP, RuleSet};
 use crate::{Error, ErrorKind, limits};
 
 /// A matrix as the artifact describes it.
@@ -48,7 +48,7 @@ struct Quantized {
 }
 
 /// Compiles the row of one matrix whose weights should be `teacher`.
-pub(super) fn compile(spec: &LayerSpec, row: Node, teacher: &[f64], config: &Config) -> Result<Layer, Halt> {
+pub(super) fn compile(spec: &LayerSpec, row: Node, teacher: &[f64], config: &RuleSet) -> Result<Layer, Halt> {
     check_shape(spec, row)?;
     let settings = Settings::read(row, spec.elements())?;
     let is_binary = config.quant_mode == "binary";
@@ -123,7 +123,7 @@ impl Settings {
         let bases = bases.ok_or_else(|| {
             Error::new(ErrorKind::TooLarge, "too many additive bases")
                 .within("binary_basis_count")
-                .expected(format!("at most {}", limits::PROXY_BASES), "more")
+                .expected_found(format!("at most {}", limits::PROXY_BASES), "more")
         })?;
         let keep = (elements as f64 * clamped).round_ties_even() as usize;
         Ok(Self { keep, scale_multiplier, threshold_multiplier, bases })
@@ -215,7 +215,7 @@ fn one_basis(teacher: &[f64], settings: &Settings, mode: &str) -> Result<Quantiz
 }
 
 /// Counts bits and parameters, and describes the matrix.
-fn account(spec: &LayerSpec, settings: &Settings, quantized: Quantized, config: &Config) -> Layer {
+fn account(spec: &LayerSpec, settings: &Settings, quantized: Quantized, config: &RuleSet) -> Layer {
     let (n, keep) = (spec.elements() as u64, settings.keep as u64);
     let has_several = quantized.scales.is_some();
     let bases = if has_several { settings.bases as u64 } else { 1 };
@@ -260,7 +260,7 @@ fn account(spec: &LayerSpec, settings: &Settings, quantized: Quantized, config: 
     }
 }
 
-fn form(config: &Config, bases: u64, keep: u64) -> String {
+fn form(config: &RuleSet, bases: u64, keep: u64) -> String {
     let native = if config.quant_mode == "ternary" { "ternary" } else { "1-bit" };
     let times = if bases > 1 { format!("{bases} x ") } else { String::new() };
     format!("{times}{native}{}", if keep > 0 { " + q4" } else { "" })

@@ -3,7 +3,7 @@
 use super::model::LAYERS;
 use crate::contract::python::{Raised, Value};
 use crate::contract::report_fields::with_proxy;
-use crate::contract::{Config, Limits};
+use crate::contract::{Limits, RuleSet};
 
 /// Datasets that anyone may use.
 const PUBLIC_DATASETS: [&str; 2] = ["pack-local-proxy", "qwen-frontier-curated-v1"];
@@ -12,7 +12,7 @@ const PUBLIC_DATASETS: [&str; 2] = ["pack-local-proxy", "qwen-frontier-curated-v
 ///
 /// # Errors
 /// A config whose numbers make no sense.
-pub fn prepare_report(config: &Config) -> Result<Value, Raised> {
+pub fn prepare_report(config: &RuleSet) -> Result<Value, Raised> {
     let limits = Limits::of(config)?;
     let layers = LAYERS.map(|layer| {
         Value::from([

@@ -4,14 +4,13 @@ use num_bigint::BigInt;
 
 use super::candidate::Candidate;
 use super::model::Metrics;
-use super::totals::ceil_bytes;
 use crate::contract::direct::DatasetHandle;
-use crate::contract::python::{Raised, Value, fixed6, to_float};
+use crate::contract::python::{Raised, Value, ceil_bytes, fixed6, to_float};
 use crate::contract::report_fields::{METRIC, with_proxy};
-use crate::contract::{Config, Limits, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP};
+use crate::contract::{Limits, RESCUE_SCALE_BITS, RESCUE_SCALE_GROUP, RuleSet};
 
 /// A run that passed every gate.
-pub(super) struct Outcome<'a> {
+pub(super) struct PassedRun<'a> {
     pub candidate: &'a Candidate,
     pub metrics: Metrics,
     pub secondary_metric: f64,
@@ -36,7 +35,7 @@ const GATES: [&str; 8] = [
 ];
 
 /// All of stdout.
-pub(super) fn stdout(outcome: &Outcome) -> String {
+pub(super) fn stdout(outcome: &PassedRun) -> String {
     let (totals, metrics) = (&outcome.candidate.totals, &outcome.metrics);
     let fraction = fixed6(totals.rescue_fraction);
     format!(
@@ -52,10 +51,10 @@ pub(super) fn stdout(outcome: &Outcome) -> String {
 
 /// last_run.json.
 pub(super) fn report(
-    config: &Config,
+    config: &RuleSet,
     limits: &Limits,
     dataset: &DatasetHandle,
-    outcome: &Outcome,
+    outcome: &PassedRun,
 ) -> Result<Value, Raised> {
     let totals = &outcome.candidate.totals;
     let unmeasured = ["speedup", "reference_seconds", "candidate_seconds"].map(|key| (key, Value::Null));
@@ -84,7 +83,7 @@ pub(super) fn report(
 }
 
 /// Everything as floats, counts included.
-fn metrics(limits: &Limits, outcome: &Outcome) -> Result<Value, Raised> {
+fn metrics(limits: &Limits, outcome: &PassedRun) -> Result<Value, Raised> {
     let (totals, metrics) = (&outcome.candidate.totals, &outcome.metrics);
     let count = |count: &BigInt| to_float(&count.clone().into()).map(Value::Float);
     let declared = outcome.declared_bytes.as_ref().map(count).transpose()?;

@@ -4,20 +4,19 @@ use num_bigint::BigInt;
 
 use super::candidate::{Candidate, compile};
 use super::model::{Metrics, Teacher, VOCABULARY, vocabulary};
-use super::report::{Outcome, report, stdout};
+use super::report::{PassedRun, report, stdout};
 use super::submission::Submission;
-use super::totals::ceil_bytes;
-use crate::contract::direct::{DatasetHandle, Verdict};
+use crate::contract::direct::{DatasetHandle, RunOutput};
 use crate::contract::documents::{Corpus, Files, missing_corpus};
-use crate::contract::python::{Exception, Node, Raised, fixed6, to_int};
-use crate::contract::{Config, Environment, Halt, Limits, choose_documents};
+use crate::contract::python::{Exception, Node, Raised, ceil_bytes, fixed6, to_int};
+use crate::contract::{Environment, Halt, Limits, RuleSet, choose_documents};
 use crate::scan::{Digest, Sha256, hex};
 use crate::{Error, ErrorKind};
 
 /// What a run depends on.
 pub struct Proxy<'a> {
     /// The pack's settings.
-    pub config: &'a Config,
+    pub config: &'a RuleSet,
     /// The process's variables.
     pub environment: &'a Environment,
     /// The validator's built-in texts, whose words are the proxy's vocabulary.
@@ -30,7 +29,7 @@ pub struct Proxy<'a> {
 ///
 /// # Errors
 /// What the validator raises, rejections among it; a missing corpus, or one of other words.
-pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<Verdict, Halt> {
+pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<RunOutput, Halt> {
     let Proxy { config, environment, corpus, files } = *proxy;
     let documents = choose_documents(environment, corpus, files)?;
     let words = words(corpus)?;
@@ -50,7 +49,7 @@ pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<Verdict, Halt> {
         let quality = fixed6(metrics.quality);
         return Err(Raised::rejection(format!("quality_floor heldout_quality={quality}")).into());
     }
-    let outcome = Outcome {
+    let outcome = PassedRun {
         candidate: &candidate,
         metrics,
         secondary_metric: secondary_metric(config, &candidate)?,
@@ -59,7 +58,7 @@ pub fn run(proxy: &Proxy, mut submission: Submission) -> Result<Verdict, Halt> {
         declared_bytes,
     };
     let dataset = DatasetHandle { environment, documents: documents.len() as u64, documents_sha256: None };
-    Ok(Verdict { report: report(config, &limits, &dataset, &outcome)?, stdout: stdout(&outcome) })
+    Ok(RunOutput { report: report(config, &limits, &dataset, &outcome)?, stdout: stdout(&outcome) })
 }
 
 /// What is known of an artifact's canonical text.
@@ -93,14 +92,17 @@ impl std::fmt::Write for Hashed {
 
 /// The vocabulary. Its size is that of the first matrix.
 fn words(corpus: Option<&Corpus>) -> Result<Vec<String>, Halt> {
-    let missing = || missing_corpus("the proxy's vocabulary are the words of", "proxy run");
+    let missing = || missing_corpus("the proxy's vocabulary is made of the words in", "proxy run");
     let words = vocabulary(&corpus.ok_or_else(missing)?.all());
     if words.len() == VOCABULARY {
         return Ok(words);
     }
     Err(Error::new(ErrorKind::Malformed, "the corpus is not the validator's")
         .within("--corpus")
-        .expected(format!("texts of {VOCABULARY} distinct words"), format!("{} distinct words", words.len()))
+        .expected_found(
+            format!("texts of {VOCABULARY} distinct words"),
+            format!("{} distinct words", words.len()),
+        )
         .into())
 }
 
@@ -141,7 +143,7 @@ pub(super) fn check_limits(
 }
 
 /// The second metric. The other one that a config may name, a speed-up, needs a module to time.
-fn secondary_metric(config: &Config, candidate: &Candidate) -> Result<f64, Raised> {
+fn secondary_metric(config: &RuleSet, candidate: &Candidate) -> Result<f64, Raised> {
     match config.secondary_metric_name.as_deref() {
         Some("compression_ratio") => Ok(candidate.totals.compression_ratio),
         _ => Err(Raised::new(

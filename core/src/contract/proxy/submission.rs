@@ -68,7 +68,7 @@ pub(super) fn not_utf8(path: &str, error: &std::str::Utf8Error) -> Error {
 fn unusable(path: &str, why: &str) -> Error {
     Error::new(ErrorKind::Io, "the submission artifact can't be read")
         .within(path)
-        .expected("a JSON file in UTF-8", why)
+        .expected_found("a JSON file in UTF-8", why)
 }
 
 /// The artifact in a file's text; `path` is what messages call it.

@@ -1,44 +1,15 @@
 //! The proxy's counts, and the same scaled up to the reference model.
 
-use num_bigint::{BigInt, Sign};
-use num_traits::{Signed, ToPrimitive, Zero};
+use num_bigint::BigInt;
+use num_traits::Signed;
 
-use super::entries::{Entry, non_negative};
+use super::entries::Entry;
 use super::layer::Layer;
-use crate::contract::python::{Exception, Node, Raised, Value, significant12, to_float, to_int};
+use crate::contract::python::{
+    Exception, Node, Raised, Value, ceil_bytes, ceil_quotient, non_negative, quotient, significant12,
+    to_float,
+};
 use crate::contract::{FRACTION_TOLERANCE, Limits, PROXY_PARAMETERS};
-
-/// `dividend / divisor` of two integers as Python's `/` gives it: correctly rounded.
-///
-/// # Errors
-/// A quotient beyond the range of f64. The divisor is positive.
-pub(super) fn quotient(dividend: &BigInt, divisor: &BigInt) -> Result<f64, Raised> {
-    // A quotient of 66 bits or more whose last bit also stands for everything behind it is rounded by
-    // the conversion as the exact one would be.
-    let shift = 66 + divisor.bits() as i64 - dividend.bits() as i64;
-    let (scaled, divisor) = if shift > 0 {
-        (dividend.abs() << shift, divisor.clone())
-    } else {
-        (dividend.abs(), divisor << -shift)
-    };
-    let is_inexact = !(&scaled % &divisor).is_zero();
-    let sticky = (scaled / divisor) | BigInt::from(u8::from(is_inexact));
-    let value = sticky.to_f64().unwrap_or(f64::INFINITY) * 2f64.powi(-shift as i32);
-    if !value.is_finite() {
-        return Err(Raised::new(Exception::OverflowError, "integer division result too large for a float"));
-    }
-    Ok(if dividend.sign() == Sign::Minus { -value } else { value })
-}
-
-/// `ceil(dividend / divisor)`, the quotient rounded to f64 first.
-fn ceil_quotient(dividend: &BigInt, divisor: &BigInt) -> Result<BigInt, Raised> {
-    to_int(&quotient(dividend, divisor)?.ceil().into())
-}
-
-/// Whole bytes that hold this many bits.
-pub(super) fn ceil_bytes(bits: &BigInt) -> Result<BigInt, Raised> {
-    ceil_quotient(bits, &8.into())
-}
 
 /// A count of the proxy as it would be for a model of `parameters` parameters.
 ///
@@ -172,19 +143,6 @@ fn check_fraction(place: &str, declared: &Value, computed: f64) -> Result<(), Ra
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quotients_are_correctly_rounded() {
-        let divide = |a: i128, b: i128| quotient(&a.into(), &b.into()).unwrap();
-        for (a, b) in [(1, 3), (7, 8), (1 << 53, 59_040), (22, 7), (0, 5), (5, 1 << 60)] {
-            assert_eq!(divide(a, b), a as f64 / b as f64, "{a} / {b}");
-        }
-        // 2^53 + 1 is no f64, so dividing rounded operands would give 2^53.
-        assert_eq!(divide(3 * ((1 << 53) + 1) + 1, 3), 9_007_199_254_740_994.0);
-        let huge = BigInt::from(1) << 2000;
-        assert_eq!(quotient(&huge, &1.into()).unwrap_err().exception, Exception::OverflowError);
-        assert_eq!(quotient(&huge, &(BigInt::from(3) << 1999)).unwrap(), 2.0 / 3.0);
-    }
 
     #[test]
     fn nothing_scales_to_nothing_and_the_rest_rounds_up() {

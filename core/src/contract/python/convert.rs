@@ -6,6 +6,9 @@ use num_traits::{FromPrimitive, ToPrimitive};
 use super::{Exception, Raised, Value, parse_float, parse_int, string_repr};
 
 /// `int(value)`: floats are cut towards zero, texts are read, booleans are 0 and 1.
+///
+/// # Errors
+/// Python's: not a number, an infinite one, a value of another type.
 pub fn to_int(value: &Value) -> Result<BigInt, Raised> {
     match value {
         Value::Bool(flag) => Ok(BigInt::from(u8::from(*flag))),
@@ -27,6 +30,9 @@ pub fn to_int(value: &Value) -> Result<BigInt, Raised> {
 }
 
 /// `float(value)`.
+///
+/// # Errors
+/// Python's: not a number, an integer beyond the floats, a value of another type.
 pub fn to_float(value: &Value) -> Result<f64, Raised> {
     match value {
         Value::Bool(flag) => Ok(f64::from(u8::from(*flag))),

@@ -3,6 +3,8 @@
 //! The competition's rule: only eligible artifacts rank; the lower held-out perplexity wins; where the two
 //! differ by less than 0.02 nats the smaller artifact wins.
 
+use std::borrow::Cow;
+
 use crate::contract::PPL_RESOLUTION_NATS;
 use crate::report::{Evaluation, Report, Verdict};
 
@@ -44,8 +46,10 @@ pub enum Reason {
     NotJudged,
     /// At least one was not evaluated.
     NoPerplexity,
-    /// They were evaluated on different documents, or on other lengths of them.
+    /// They were evaluated on different documents.
     OtherDocuments,
+    /// They were evaluated on the same documents, cut at these numbers of tokens.
+    OtherLengths(u64, u64),
 }
 
 impl Reason {
@@ -60,13 +64,13 @@ impl Reason {
             Self::OtherLimits => "other-limits",
             Self::NotJudged => "not-judged",
             Self::NoPerplexity => "no-perplexity",
-            Self::OtherDocuments => "other-documents",
+            Self::OtherDocuments | Self::OtherLengths(..) => "other-documents",
         }
     }
 
     /// The reason in words, to stand behind "wins:" or "undecided:".
-    pub fn words(self) -> &'static str {
-        match self {
+    pub fn words(self) -> Cow<'static, str> {
+        let words = match self {
             Self::OnlyEligible => "the other is not eligible",
             Self::LowerPerplexity => "its perplexity is lower by 0.02 nats or more",
             Self::SmallerWithinBand => {
@@ -76,9 +80,16 @@ impl Reason {
             Self::NoneEligible => "neither is eligible",
             Self::OtherLimits => "they were held against the limits of different packs",
             Self::NotJudged => "not every gate has run",
-            Self::NoPerplexity => "no perplexity is known of both",
+            Self::NoPerplexity => {
+                "at least one has no measured perplexity: run `bitgauge eval A --documents D --report a.json`, the same \
+                 for B, and compare the reports"
+            }
             Self::OtherDocuments => "the perplexities are of different documents",
-        }
+            Self::OtherLengths(left, right) => {
+                return format!("the documents were cut differently: at {left} and {right} tokens").into();
+            }
+        };
+        words.into()
     }
 }
 
@@ -113,12 +124,22 @@ pub fn decide(left: &Report, right: &Report) -> Decision {
             (Verdict::Inconclusive, _) | (_, Verdict::Inconclusive) => (None, Reason::NotJudged),
             (Verdict::Eligible, Verdict::Eligible) => match (nats, evaluations) {
                 (Some(nats), _) => rank(nats, smaller),
-                (None, Some((left, right))) if !same_documents(left, right) => (None, Reason::OtherDocuments),
+                (None, Some((left, right))) if !same_documents(left, right) => {
+                    (None, difference_of(left, right))
+                }
                 (None, _) => (None, Reason::NoPerplexity),
             },
         }
     };
     Decision { winner, reason, nats, smaller, bytes: sizes[0].abs_diff(sizes[1]) }
+}
+
+/// In what the documents of two evaluations differ.
+fn difference_of(left: &Evaluation, right: &Evaluation) -> Reason {
+    match left.documents_sha256 == right.documents_sha256 {
+        true => Reason::OtherLengths(left.max_tokens, right.max_tokens),
+        false => Reason::OtherDocuments,
+    }
 }
 
 fn same_documents(left: &Evaluation, right: &Evaluation) -> bool {

@@ -68,7 +68,7 @@ pub fn figures(left: &Report, right: &Report) -> Vec<Line> {
             report.accounting.buckets.iter().find(|e| e.bucket == bucket).map_or(0, |e| e.bits)
         });
         if bits != [0, 0] {
-            lines.add(bucket.name(), bits.map(|bits| Some(Figure::Count(bits, "bits"))));
+            lines.add(bucket.words(), bits.map(|bits| Some(Figure::Count(bits, "bits"))));
         }
     }
     let evaluations = both.map(|report| report.evaluation.as_ref());

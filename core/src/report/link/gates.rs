@@ -16,8 +16,6 @@ const KNOWN: [(&str, &str, Unit); 8] = [
     ("model_budget", "size under the model's own budget", Unit::Bytes),
     ("non_binary", "non-binary fraction", Unit::Parameters),
 ];
-const OUTCOMES: [Outcome; 3] = [Outcome::Pass, Outcome::Fail, Outcome::NotRun];
-const UNITS: [Unit; 4] = [Unit::Bytes, Unit::Parameters, Unit::Tensors, Unit::Files];
 
 /// What a gate counted: nothing, a number that follows, or the first or second of the known counts.
 const NOTHING: u8 = 0;
@@ -43,7 +41,7 @@ pub(super) fn write(out: &mut Writer, gates: &[Gate], counts: &[Option<u64>; 2])
             _ => NUMBER,
         };
         let limited = if gate.wanted.is_some() { HAS_WANTED } else { 0 };
-        out.byte(outcome_number(gate.outcome) | got << GOT_SHIFT | limited);
+        out.byte(gate.outcome as u8 | got << GOT_SHIFT | limited);
         let spelled = gate.got.filter(|_| got == NUMBER);
         spelled.into_iter().chain(gate.wanted).for_each(|number| out.number(number));
     }
@@ -61,26 +59,7 @@ fn write_name(out: &mut Writer, gate: &Gate) {
     if number.is_none() {
         out.text(&gate.id);
         out.text(&gate.title);
-        out.byte(unit_number(gate.unit));
-    }
-}
-
-/// A unit's place in [`UNITS`]. A unit that is new here is appended there.
-fn unit_number(unit: Unit) -> u8 {
-    match unit {
-        Unit::Bytes => 0,
-        Unit::Parameters => 1,
-        Unit::Tensors => 2,
-        Unit::Files => 3,
-    }
-}
-
-/// An outcome's place in [`OUTCOMES`].
-fn outcome_number(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Pass => 0,
-        Outcome::Fail => 1,
-        Outcome::NotRun => 2,
+        out.byte(gate.unit as u8);
     }
 }
 
@@ -103,7 +82,7 @@ fn read_gate(from: &mut Reader, number: u8, counts: &[Option<u64>; 2]) -> Result
         0 => {
             let (id, title) = (from.text()?, from.text()?);
             let unit = from.byte()?;
-            (id.into(), title.into(), from.entry(&UNITS, unit, "a unit")?)
+            (id.into(), title.into(), from.entry(&Unit::ALL, unit, "a unit")?)
         }
         _ => {
             let (id, title, unit) = from.entry(&KNOWN, number - 1, "a gate")?;
@@ -114,7 +93,7 @@ fn read_gate(from: &mut Reader, number: u8, counts: &[Option<u64>; 2]) -> Result
     if marks >= 2 * HAS_WANTED {
         return Err(from.fault("a gate's marks are not known", "bits 0 to 4", marks));
     }
-    let outcome = from.entry(&OUTCOMES, marks & 3, "an outcome")?;
+    let outcome = from.entry(&Outcome::ALL, marks & 3, "an outcome")?;
     let got = match marks >> GOT_SHIFT & 3 {
         NOTHING => None,
         NUMBER => Some(from.number()?),

@@ -17,7 +17,7 @@ use self::wire::{Reader, Writer};
 use super::{ArtifactSummary, Evaluation, ModelSummary, Report, SCHEMA_VERSION, SourceUrl, Verdict};
 use crate::accounting::{Accounting, Bucket, Entry};
 use crate::container::ContainerKind;
-use crate::contract::Pack;
+use crate::contract::Rules;
 use crate::crc32::Crc32;
 use crate::{Error, ErrorKind, Result, limits};
 
@@ -29,18 +29,6 @@ const VERSION_WITH_SOURCE: u8 = 2;
 const KEY: &str = "r=";
 /// Bytes of the CRC-32 at the end.
 const CHECKSUM_BYTES: usize = 4;
-/// The kinds of artifact by their number. New ones are appended.
-const KINDS: [ContainerKind; 6] = [
-    ContainerKind::Folder,
-    ContainerKind::Zip,
-    ContainerKind::Safetensors,
-    ContainerKind::Gguf,
-    ContainerKind::Tar,
-    ContainerKind::Json,
-];
-/// The packs by their number.
-const PACKS: [Pack; 2] = [Pack::Binary, Pack::Ternary];
-
 /// How much of a report goes into a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
@@ -87,24 +75,24 @@ pub fn decode(fragment: &str) -> Result<Option<Report>> {
 fn read(text: &str) -> Result<Report> {
     if text.len() > limits::LINK_CHARACTERS {
         return Err(Error::new(ErrorKind::TooLarge, "the link is too long")
-            .expected(format!("at most {} characters", limits::LINK_CHARACTERS), text.len()));
+            .expected_found(format!("at most {} characters", limits::LINK_CHARACTERS), text.len()));
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| {
         Error::new(ErrorKind::Malformed, "the link's text is damaged")
-            .expected("letters, digits, - and _ (base64url)", error)
+            .expected_found("letters, digits, - and _ (base64url)", error)
             .hint("copy the whole link again")
     })?;
     let (&version, _) = bytes.split_first().ok_or_else(|| truncated(0))?;
     if ![VERSION, VERSION_WITH_SOURCE].contains(&version) {
         return Err(Error::new(ErrorKind::Unsupported, "the link is of another version")
-            .expected(format!("version {VERSION} or {VERSION_WITH_SOURCE}"), version)
+            .expected_found(format!("version {VERSION} or {VERSION_WITH_SOURCE}"), version)
             .hint("open it with a newer bitgauge"));
     }
     let split = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| truncated(bytes.len()))?;
     let (content, checksum) = bytes.split_at(split);
     if crc32(content) != checksum {
         return Err(Error::new(ErrorKind::Checksum, "the link is damaged")
-            .expected(format!("checksum {checksum:02x?}"), format!("{:02x?}", crc32(content)))
+            .expected_found(format!("checksum {checksum:02x?}"), format!("{:02x?}", crc32(content)))
             .hint("copy the whole link again"));
     }
     // The version stays in, so that offsets in errors are those of the whole.
@@ -126,12 +114,12 @@ fn crc32(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
 
 fn truncated(found: usize) -> Error {
     Error::new(ErrorKind::Truncated, "the link ends too early")
-        .expected("a report", format!("{found} bytes"))
+        .expected_found("a report", format!("{found} bytes"))
         .hint("copy the whole link again")
 }
 
 fn read_report(from: &mut Reader) -> Result<Report> {
-    let (bitgauge_version, artifact, pack) = read_artifact(from)?;
+    let (bitgauge_version, artifact, rules) = read_artifact(from)?;
     let model = from.option(read_model)?;
     let gates = gates::read(from, &known_counts(&artifact, model.as_ref()))?;
     let parameters = model.as_ref().and_then(|model| model.parameters);
@@ -142,7 +130,7 @@ fn read_report(from: &mut Reader) -> Result<Report> {
         schema_version: SCHEMA_VERSION,
         bitgauge_version,
         artifact,
-        pack,
+        pack: rules,
         verdict: Verdict::of(&gates),
         gates,
         model,
@@ -161,47 +149,32 @@ fn known_counts(artifact: &ArtifactSummary, model: Option<&ModelSummary>) -> [Op
     [Some(artifact.size_bytes), model.and_then(|model| model.parameters)]
 }
 
-/// A kind's place in [`KINDS`]. A kind that is new here is appended there.
-fn kind_number(kind: ContainerKind) -> u8 {
-    match kind {
-        ContainerKind::Folder => 0,
-        ContainerKind::Zip => 1,
-        ContainerKind::Safetensors => 2,
-        ContainerKind::Gguf => 3,
-        ContainerKind::Tar => 4,
-        ContainerKind::Json => 5,
-    }
-}
-
-/// A pack's place in [`PACKS`].
-fn pack_number(pack: Pack) -> u8 {
-    match pack {
-        Pack::Binary => 0,
-        Pack::Ternary => 1,
-    }
-}
-
 fn write_artifact(out: &mut Writer, report: &Report) {
     let artifact = &report.artifact;
     out.text(&report.bitgauge_version);
     out.text(&artifact.name);
-    out.byte(kind_number(artifact.kind) | pack_number(report.pack) << 4);
+    // Their places in `ALL`, where new ones are appended.
+    out.byte(artifact.kind as u8 | (report.pack as u8) << 4);
     out.number(artifact.size_bytes);
     out.option(artifact.sha256.as_deref(), Writer::sha256);
 }
 
-fn read_artifact(from: &mut Reader) -> Result<(String, ArtifactSummary, Pack)> {
+fn read_artifact(from: &mut Reader) -> Result<(String, ArtifactSummary, Rules)> {
     let version = from.text()?;
     let name = from.text()?;
     let byte = from.byte()?;
-    let kind = from.entry(&KINDS, byte & 0xf, "a kind of artifact")?;
-    let pack = from.entry(&PACKS, byte >> 4, "a pack")?;
+    let kind = from.entry(&ContainerKind::ALL, byte & 0xf, "a kind of artifact")?;
+    let rules = from.entry(&Rules::ALL, byte >> 4, "a pack")?;
     let size_bytes = from.number()?;
     if size_bytes.checked_mul(8).is_none() {
         return Err(from.fault("the artifact's size is out of range", "less than 2^61 bytes", size_bytes));
     }
     let sha256 = from.option(Reader::sha256)?;
-    Ok((version, ArtifactSummary { name, kind, size_bytes, sha256, source: None, members: Vec::new() }, pack))
+    Ok((
+        version,
+        ArtifactSummary { name, kind, size_bytes, sha256, source: None, members: Vec::new() },
+        rules,
+    ))
 }
 
 fn write_model(out: &mut Writer, model: &ModelSummary) {

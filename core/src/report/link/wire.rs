@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
 
     /// A fault of the value before the current position.
     pub(super) fn fault(&self, what: &str, expected: impl Display, found: impl Display) -> Error {
-        Error::new(ErrorKind::Malformed, what).at(self.position as u64).expected(expected, found)
+        Error::new(ErrorKind::Malformed, what).at(self.position as u64).expected_found(expected, found)
     }
 
     /// Refuses what follows the report.
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         let taken = self.bytes[self.position..].get(..len).ok_or_else(|| {
             Error::new(ErrorKind::Truncated, "the link ends too early")
                 .at(self.position as u64)
-                .expected(format!("{len} bytes"), self.left())
+                .expected_found(format!("{len} bytes"), self.left())
         })?;
         self.position += len;
         Ok(taken)

@@ -43,8 +43,8 @@ pub struct BenchmarkOptions {
 /// Runs the validator's proxy: a JSON artifact scored against five small random matrices.
 ///
 /// AUTORESEARCH_SUBMISSION_ARTIFACT_PATH names the artifact; without it the validator's default submission
-/// is scored. The proxy's vocabulary are the words of the validator's built-in texts, so --corpus is
-/// needed. The competition's own benchmark scores models (`bitgauge benchmark`), not this proxy.
+/// is scored. The proxy's vocabulary is the set of words in the validator's built-in texts, so --corpus is
+/// required. The competition's own benchmark scores models (`bitgauge benchmark`), not this proxy.
 ///
 /// Exit status as of `bitgauge benchmark`.
 #[derive(clap::Args)]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use bitgauge_core::codec::Fit;
 use clap::ValueEnum;
+use native_eval::Fit;
 
 use super::PackName;
 

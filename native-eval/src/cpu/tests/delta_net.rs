@@ -3,7 +3,7 @@
 use bitgauge_shaders::twins;
 
 use super::super::{CpuBackend, CpuBuffer};
-use super::data::{Random, positions};
+use super::data::{Random, batch};
 use super::{SIZES, backends, buffer, compare};
 use crate::backend::{Backend, DeltaRule};
 
@@ -34,7 +34,7 @@ fn check(
             compare(expected, magnitude, found.values.as_slice(), bound)
         };
         let (right, wrong) = (compared(false), compared(true));
-        let case = format!("{case} on {:?}", backend.kernel());
+        let case = format!("{case} on {:?}", backend.instruction_set());
         right.unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(wrong.is_err(), "{case}: a changed value went unseen");
     }
@@ -151,20 +151,20 @@ fn head_norms_match_their_twins() {
 fn causal_conv_matches_its_twin() {
     for channels in SIZES {
         for taps in [1, 3, 4, 5] {
-            let positions = positions(&[33, 1, 2, 5, 60]);
+            let batch = batch(&[33, 1, 2, 5, 60]);
             let mut random = Random::new((channels * 10 + taps) as u64);
-            let x = random.vec(positions.len() * channels, -2.0, 2.0);
+            let x = random.vec(batch.tokens() * channels, -2.0, 2.0);
             let weight = random.vec(taps * channels, -1.0, 1.0);
             let mut expected = vec![0.0; x.len()];
-            twins::causal_conv(&x, &weight, &positions, &mut expected);
+            twins::causal_conv(&x, &weight, batch.positions(), &mut expected);
             let scale = vec![2.0 * taps as f32; x.len()];
             let case = format!("causal_conv {channels} channels, {taps} taps");
             check(&case, &expected, &scale, CONV_BOUND, |backend, change| {
                 let x = buffer(backend, channels, &changed(&x, change));
                 let weight = backend.upload_vector(&weight).unwrap();
-                let positions = backend.upload_indices(&positions).unwrap();
+                let batch = backend.upload_batch(&batch).unwrap();
                 let mut out = buffer(backend, channels, &vec![f32::NAN; expected.len()]);
-                backend.causal_conv(&x, &weight, &positions, &mut out).unwrap();
+                backend.causal_conv(&x, &weight, &batch, &mut out).unwrap();
                 out
             });
         }
@@ -186,8 +186,8 @@ fn delta_rule_matches_its_recurrence() {
 }
 
 fn check_delta_rule(shape: DeltaRule, lengths: &[usize]) {
-    let positions = positions(lengths);
-    let tokens = positions.len();
+    let batch = batch(lengths);
+    let tokens = batch.tokens();
     let mut random = Random::new((tokens * 1000 + shape.key_dim) as u64);
     let mut mixed = random.vec(tokens * shape.mixed_width(), -1.0, 1.0);
     twins::l2_norm(&mut mixed, tokens, 2 * shape.key_heads, shape.key_dim, 1e-6);
@@ -199,7 +199,7 @@ fn check_delta_rule(shape: DeltaRule, lengths: &[usize]) {
     let beta = random.vec(tokens * shape.value_heads, 0.1, 1.0);
     let mut expected = vec![0.0; tokens * shape.value_width()];
     let sizes = [shape.key_heads, shape.value_heads, shape.key_dim, shape.value_dim];
-    twins::delta_rule(&mixed, &decay, &beta, &positions, sizes, shape.interleaved, &mut expected);
+    twins::delta_rule(&mixed, &decay, &beta, batch.positions(), sizes, shape.interleaved, &mut expected);
     let scale = vec![expected.iter().fold(0.0f32, |a, b| a.max(b.abs())); expected.len()];
     let case = format!("delta_rule {shape:?} {lengths:?}");
     check(&case, &expected, &scale, DELTA_RULE_BOUND, |backend, change| {
@@ -207,9 +207,9 @@ fn check_delta_rule(shape: DeltaRule, lengths: &[usize]) {
         mixed[2 * shape.key_width()] += if change { 0.1 } else { 0.0 };
         let mixed = buffer(backend, shape.mixed_width(), &mixed);
         let [decay, beta] = [&decay, &beta].map(|gate| buffer(backend, shape.value_heads, gate));
-        let positions = backend.upload_indices(&positions).unwrap();
+        let batch = backend.upload_batch(&batch).unwrap();
         let mut out = buffer(backend, shape.value_width(), &vec![f32::NAN; expected.len()]);
-        backend.delta_rule(&mixed, &decay, &beta, &positions, shape, &mut out).unwrap();
+        backend.delta_rule(&mixed, &decay, &beta, &batch, shape, &mut out).unwrap();
         out
     });
 }

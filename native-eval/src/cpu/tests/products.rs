@@ -3,9 +3,10 @@
 use bitgauge_core::{Dense, Matrix, Values};
 use bitgauge_shaders::twins;
 
-use super::data::{FORMS, Form, Random, matrix, mutate, positions};
+use super::data::{FORMS, Form, Random, batch, matrix, mutate, with_targets};
 use super::{SIZES, backends, buffer, compare};
-use crate::backend::{Attention, Backend, NO_TARGET};
+use crate::backend::{Attention, Backend};
+use crate::batch::{Batch, NO_TARGET};
 
 /// Of `Σ |x w|`: f32 rounding of products and of partial sums of at most 256 terms.
 const MATMUL_BOUND: f32 = 1e-6;
@@ -21,7 +22,7 @@ fn absolute(values: &[f32]) -> Vec<f32> {
 /// `|x| · |w|ᵀ`: what a rounding error of each term is relative to. Every basis is a term of its own.
 fn magnitude(x: &[f32], w: &Matrix) -> Vec<f32> {
     let mut positive = w.clone();
-    if let Matrix::Packed(packed) = &mut positive {
+    if let Matrix::Bitpacked(packed) = &mut positive {
         packed.sign.fill(u32::MAX);
     }
     let values = Values::F32(absolute(&positive.to_f32()));
@@ -48,7 +49,7 @@ fn check_matmul(form: Form, [t, n, k]: [usize; 3]) {
             compare(&expected, &magnitude, out.values.as_slice(), MATMUL_BOUND)
         };
         let (right, wrong) = (run(stored.clone()), run(mutate(stored.clone())));
-        let case = format!("matmul {form:?} T={t} N={n} K={k} on {:?}", backend.kernel());
+        let case = format!("matmul {form:?} T={t} N={n} K={k} on {:?}", backend.instruction_set());
         right.unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(wrong.is_err(), "{case}: a changed weight went unseen");
     }
@@ -87,32 +88,33 @@ fn attention_matches_its_twin() {
 
 fn check_attention(shape: Attention, lengths: &[usize]) {
     let Attention { heads, kv_heads, head_dim: d } = shape;
-    let positions = positions(lengths);
-    let t = positions.len();
+    let batch = batch(lengths);
+    let t = batch.tokens();
     let mut random = Random::new((heads * 1000 + d + t) as u64);
     let q = random.vec(t * heads * d, -3.0, 3.0);
     let [k, v] = [(); 2].map(|()| random.vec(t * kv_heads * d, -1.5, 1.5));
     let mut expected = vec![0.0; q.len()];
-    twins::attention(&q, &k, &v, &positions, heads, kv_heads, d, &mut expected);
+    twins::attention(&q, &k, &v, batch.positions(), heads, kv_heads, d, &mut expected);
     for mut backend in backends() {
-        let mut run = |v: &[f32], positions: &[u32]| {
+        let mut run = |v: &[f32], batch: &Batch| {
             let [q, k, v] =
                 [(&q[..], heads), (&k, kv_heads), (v, kv_heads)].map(|(x, n)| buffer(&mut backend, n * d, x));
-            let positions = backend.upload_indices(positions).unwrap();
+            let batch = backend.upload_batch(batch).unwrap();
             let mut out = buffer(&mut backend, heads * d, &vec![f32::NAN; expected.len()]);
-            backend.attention(&q, &k, &v, &positions, shape, &mut out).unwrap();
+            backend.attention(&q, &k, &v, &batch, shape, &mut out).unwrap();
             compare(&expected, &vec![1.5; expected.len()], out.values.as_slice(), ATTENTION_BOUND)
         };
         let mut other_v = v.clone();
         other_v[0] += 0.5;
-        let mut other_positions = positions.clone();
-        other_positions[t - 1] = 0;
-        let right = run(&v, &positions);
-        let wrong = [run(&other_v, &positions), run(&v, &other_positions)];
-        let case = format!("attention {shape:?} {lengths:?} on {:?}", backend.kernel());
+        // The last token becomes a document of its own.
+        let (last, before) = lengths.split_last().unwrap();
+        let cut = super::data::batch(&[before, &[last - 1, 1]].concat());
+        let right = run(&v, &batch);
+        let wrong = [run(&other_v, &batch), run(&v, &cut)];
+        let case = format!("attention {shape:?} {lengths:?} on {:?}", backend.instruction_set());
         right.unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(wrong[0].is_err(), "{case}: a changed value went unseen");
-        assert!(positions[t - 1] == 0 || wrong[1].is_err(), "{case}: a changed document went unseen");
+        assert!(*last == 1 || wrong[1].is_err(), "{case}: a changed document went unseen");
     }
 }
 
@@ -130,7 +132,7 @@ fn head_loss_matches_its_twin() {
 
 fn check_head_loss(form: Form, [t, v, h]: [usize; 3]) {
     let mut random = Random::new((t * 10_000 + v + h) as u64);
-    let spread = if matches!(form, Form::Packed { .. }) { 10.0 } else { 0.3 };
+    let spread = if matches!(form, Form::Bitpacked { .. }) { 10.0 } else { 0.3 };
     let x = random.vec(t * h, -spread, spread);
     let head = matrix(&mut random, form, v, h);
     let mut targets: Vec<u32> = (0..t).map(|_| random.below(v) as u32).collect();
@@ -145,11 +147,11 @@ fn check_head_loss(form: Form, [t, v, h]: [usize; 3]) {
         let mut run = |head: Matrix| {
             let head = backend.upload_matrix(head).unwrap();
             let x = buffer(&mut backend, h, &x);
-            let targets = backend.upload_indices(&targets).unwrap();
-            backend.head_loss(&x, &head, &targets).unwrap()
+            let batch = backend.upload_batch(&with_targets(&targets)).unwrap();
+            backend.head_loss(&x, &head, &batch).unwrap()
         };
         let (right, wrong) = (run(head.clone()), run(mutate(head.clone())));
-        let case = format!("head_loss {form:?} T={t} V={v} H={h} on {:?}", backend.kernel());
+        let case = format!("head_loss {form:?} T={t} V={v} H={h} on {:?}", backend.instruction_set());
         if v == 1 {
             // One token has probability 1: the loss is 0 whatever the weights are.
             assert!(right.iter().all(|loss| loss.abs() <= HEAD_LOSS_BOUND), "{case}: {right:?}");

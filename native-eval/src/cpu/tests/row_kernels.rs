@@ -4,9 +4,10 @@ use bitgauge_shaders::twins;
 
 use super::super::isa::{Isa, vectorised};
 use super::super::rows;
-use super::data::{FORMS, Random, matrix, mutate, positions};
+use super::data::{FORMS, Random, batch, matrix, mutate};
 use super::{SIZES, backends, buffer, compare};
 use crate::backend::Backend;
+use crate::batch::Batch;
 
 /// Relative error of [`rows::exp`].
 const EXP_BOUND: f64 = 2e-7;
@@ -62,7 +63,7 @@ fn exp_sums_and_maxima_are_the_same_on_every_kernel() {
             assert_eq!(f64::from(shift), expected);
             let right: f64 = x.iter().map(|x| (f64::from(*x) - expected).exp()).sum();
             assert!((f64::from(sum) - right).abs() <= right * 1e-6, "n={n}: {sum} for {right}");
-            assert_eq!(weights, run(Isa::fastest()).2, "n={n} on {:?}", backend.kernel());
+            assert_eq!(weights, run(Isa::fastest()).2, "n={n} on {:?}", backend.instruction_set());
         }
     }
 }
@@ -77,15 +78,15 @@ fn embed_reads_exactly_the_stored_row() {
         let mut expected = vec![0.0; ids.len() * h];
         twins::embed(&table, &ids, &mut expected);
         for mut backend in backends() {
-            let kernel = backend.kernel();
+            let set = backend.instruction_set();
             let mut run = |table| {
                 let table = backend.upload_matrix(table).unwrap();
-                let ids = backend.upload_indices(&ids).unwrap();
+                let batch = backend.upload_batch(&Batch::of([&ids[..]])).unwrap();
                 let mut out = buffer(&mut backend, h, &vec![f32::NAN; expected.len()]);
-                backend.embed(&table, &ids, &mut out).unwrap();
+                backend.embed(&table, &batch, &mut out).unwrap();
                 out.values.as_slice().to_vec()
             };
-            assert_eq!(run(table.clone()), expected, "{form:?} H={h} on {kernel:?}");
+            assert_eq!(run(table.clone()), expected, "{form:?} H={h} on {set:?}");
             assert_ne!(run(mutate(table.clone())), expected, "{form:?} H={h}: a changed weight went unseen");
         }
     }
@@ -99,7 +100,7 @@ fn norms_match_their_twins() {
         let mut expected = vec![0.0; x.len()];
         twins::rms_norm(&x, &weight, 1e-6, &mut expected);
         for mut backend in backends() {
-            let kernel = backend.kernel();
+            let set = backend.instruction_set();
             let mut run = |weight: &[f32]| {
                 let weight = backend.upload_vector(weight).unwrap();
                 let given = buffer(&mut backend, h, &x);
@@ -114,7 +115,7 @@ fn norms_match_their_twins() {
             let mut other = weight.clone();
             other[h / 2] *= 1.0001;
             for (result, mutated) in run(&weight).into_iter().zip(run(&other)) {
-                result.unwrap_or_else(|error| panic!("H={h} on {kernel:?}: {error}"));
+                result.unwrap_or_else(|error| panic!("H={h} on {set:?}: {error}"));
                 assert!(mutated.is_err(), "H={h}: a changed norm weight went unseen");
             }
         }
@@ -124,27 +125,25 @@ fn norms_match_their_twins() {
 #[test]
 fn rotary_matches_its_twin() {
     for (head_dim, pairs) in [(2, 1), (64, 32), (66, 33), (128, 64), (128, 31), (256, 32)] {
-        let mut positions = positions(&[33, 1, 65]);
-        positions[98] = 40_000;
+        let lengths = [33, 1, 65];
         let mut random = Random::new(head_dim as u64);
-        let x = random.vec(positions.len() * 3 * head_dim, -2.0, 2.0);
-        let frequency = |i| 1e6f32.powf(-(i as f32) / pairs as f32);
+        let x = random.vec(99 * 3 * head_dim, -2.0, 2.0);
+        // Up to 40,000 radians, as at that position of a long document.
+        let frequency = |i| 625.0 * 1e6f32.powf(-(i as f32) / pairs as f32);
         let frequencies: Vec<f32> = (0..pairs).map(frequency).collect();
         let mut expected = x.clone();
-        twins::rotary(&mut expected, &positions, &frequencies, head_dim);
+        twins::rotary(&mut expected, batch(&lengths).positions(), &frequencies, head_dim);
         for mut backend in backends() {
-            let kernel = backend.kernel();
-            let mut run = |positions: &[u32]| {
-                let positions = backend.upload_indices(positions).unwrap();
+            let set = backend.instruction_set();
+            let mut run = |lengths: &[usize]| {
+                let batch = backend.upload_batch(&batch(lengths)).unwrap();
                 let frequencies = backend.upload_vector(&frequencies).unwrap();
                 let mut out = buffer(&mut backend, 3 * head_dim, &x);
-                backend.rotary(&mut out, &positions, &frequencies, head_dim).unwrap();
+                backend.rotary(&mut out, &batch, &frequencies, head_dim).unwrap();
                 compare(&expected, &vec![2.0; x.len()], out.values.as_slice(), ROW_BOUND)
             };
-            let mut other = positions.clone();
-            other[50] += 1;
-            run(&positions).unwrap_or_else(|error| panic!("{head_dim} on {kernel:?}: {error}"));
-            assert!(run(&other).is_err(), "a changed position went unseen");
+            run(&lengths).unwrap_or_else(|error| panic!("{head_dim} on {set:?}: {error}"));
+            assert!(run(&[33, 2, 64]).is_err(), "a changed position went unseen");
         }
     }
 }
@@ -158,7 +157,7 @@ fn swiglu_and_add_match_their_twins() {
         twins::swiglu(&mut gated, &up);
         twins::add(&mut added, &up);
         for mut backend in backends() {
-            let kernel = backend.kernel();
+            let set = backend.instruction_set();
             let mut run = |up: &[f32]| {
                 let up = buffer(&mut backend, n, up);
                 let [mut gate, mut sum] = [(); 2].map(|()| buffer(&mut backend, n, &gate));
@@ -170,7 +169,7 @@ fn swiglu_and_add_match_their_twins() {
             let mut other = up.clone();
             other[n] += 0.01;
             for (result, mutated) in run(&up).into_iter().zip(run(&other)) {
-                result.unwrap_or_else(|error| panic!("n={n} on {kernel:?}: {error}"));
+                result.unwrap_or_else(|error| panic!("n={n} on {set:?}: {error}"));
                 assert!(mutated.is_err(), "n={n}: a changed input went unseen");
             }
         }

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::super::quantize::{Feedback, Moments};
 use bitgauge_core::Result;
-use bitgauge_core::codec::{Carry, CarryBlock, Moments};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::pack::stage::write_error;
+use crate::pack::target::write_error;
 
 /// Rows of a block of moments that one thread adds to.
 const STRIPE_ROWS: usize = 64;
@@ -34,13 +34,13 @@ pub(crate) struct MomentStore {
     /// How often each token is expected, 1 on average.
     tokens: Vec<f32>,
     /// The set used last.
-    carry: Option<(usize, Carry)>,
+    feedback: Option<(usize, Feedback)>,
 }
 
 impl MomentStore {
     /// An empty store. The folder is made when something is put into it.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, sets: Sets::default(), damping: 1.0, tokens: Vec::new(), carry: None }
+        Self { folder, sets: Sets::default(), damping: 1.0, tokens: Vec::new(), feedback: None }
     }
 
     /// Whether all moments are here from before. If they are not, begins anew.
@@ -136,16 +136,14 @@ impl MomentStore {
         self.set_of(weight).map(|set| Ok(self.read(set)?.importance())).transpose()
     }
 
-    /// How a weight's errors are carried on, if its inputs are known.
-    pub(crate) fn carry(&mut self, weight: &str) -> Result<Option<&Carry>> {
+    /// The error feedback of a weight, if the moments of its inputs are known.
+    pub(crate) fn feedback(&mut self, weight: &str) -> Result<Option<&Feedback>> {
         let Some(set) = self.set_of(weight) else { return Ok(None) };
-        if self.carry.as_ref().is_none_or(|(cached, _)| *cached != set) {
-            self.carry = None;
-            let carry = self.read(set)?.carry(|sources| {
-                sources.par_iter().map(|source| CarryBlock::of(source, self.damping)).collect()
-            });
-            self.carry = Some((set, carry.map_err(|error| error.within(weight))?));
+        if self.feedback.as_ref().is_none_or(|(cached, _)| *cached != set) {
+            self.feedback = None;
+            let feedback = self.read(set)?.feedback(self.damping);
+            self.feedback = Some((set, feedback.map_err(|error| error.within(weight))?));
         }
-        Ok(self.carry.as_ref().map(|(_, carry)| carry))
+        Ok(self.feedback.as_ref().map(|(_, feedback)| feedback))
     }
 }

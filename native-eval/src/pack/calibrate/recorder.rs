@@ -1,11 +1,12 @@
 //! A backend that reads each weight when it is multiplied by, and records what it is multiplied with.
 
-use bitgauge_core::codec::decode_dense;
 use bitgauge_core::container::TensorEntry;
-use bitgauge_core::{Dense, Matrix, Values};
+use bitgauge_core::format::decode_dense;
+use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Values};
 
 use super::MomentStore;
 use crate::backend::{Attention, Backend, BackendError, DeltaRule};
+use crate::batch::Batch;
 use crate::source::Source;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -29,18 +30,14 @@ pub(super) struct Stamped<T> {
     stamp: u64,
 }
 
-/// Token ids, positions or targets; ids are needed to read their rows.
-pub(super) struct Indices<T> {
+/// A batch whose ids are known: their rows are read.
+pub(super) struct Known<T> {
     inner: T,
-    values: Vec<u32>,
+    batch: Batch,
 }
 
 /// Which of the model's matrices.
 pub(super) struct OnDisk(usize);
-
-fn unreadable(error: impl std::fmt::Display) -> BackendError {
-    BackendError(error.to_string())
-}
 
 impl<'a, B: Backend> Recorder<'a, B> {
     pub(super) fn new(inner: B, source: &'a mut Source, store: &'a mut MomentStore) -> Self {
@@ -75,7 +72,7 @@ impl<'a, B: Backend> Recorder<'a, B> {
             self.store.share(name, set);
             return Ok(());
         }
-        let set = self.store.add(name, cols, &self.inner.read(&x.inner)?).map_err(unreadable)?;
+        let set = self.store.add(name, cols, &self.inner.read(&x.inner)?)?;
         self.last = Some((x.stamp, set));
         Ok(())
     }
@@ -86,18 +83,18 @@ impl<'a, B: Backend> Recorder<'a, B> {
         let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
         let row_bytes = cols * tensor.dtype.bytes();
         let bytes = match rows {
-            None => self.source.read_tensor(tensor).map_err(unreadable)?,
+            None => self.source.read_tensor(tensor)?,
             Some(rows) => {
                 let mut bytes = Vec::with_capacity(rows.len() * row_bytes as usize);
                 for &row in rows {
                     let row = self.source.read_tensor_range(tensor, u64::from(row) * row_bytes, row_bytes);
-                    bytes.extend(row.map_err(unreadable)?);
+                    bytes.extend(row?);
                 }
                 bytes
             }
         };
         let rows = bytes.len() as u64 / row_bytes;
-        let dense = decode_dense(&tensor.name, tensor.dtype, [rows, cols], &bytes).map_err(unreadable)?;
+        let dense = decode_dense(&tensor.name, tensor.dtype, [rows, cols], &bytes)?;
         self.inner.upload_matrix(Matrix::Dense(dense))
     }
 }
@@ -106,7 +103,7 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     type Buffer = Stamped<B::Buffer>;
     type Matrix = OnDisk;
     type Vector = B::Vector;
-    type Indices = Indices<B::Indices>;
+    type Batch = Known<B::Batch>;
 
     fn describe(&self) -> String {
         self.inner.describe()
@@ -126,15 +123,15 @@ impl<B: Backend> Backend for Recorder<'_, B> {
             .len()
             .checked_sub(1)
             .map(OnDisk)
-            .ok_or_else(|| BackendError("no matrix was announced".into()))
+            .ok_or_else(|| Error::new(ErrorKind::Missing, "no matrix was announced").into())
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<B::Vector> {
         self.inner.upload_vector(values)
     }
 
-    fn upload_indices(&mut self, values: &[u32]) -> Result<Self::Indices> {
-        Ok(Indices { inner: self.inner.upload_indices(values)?, values: values.to_vec() })
+    fn upload_batch(&mut self, batch: &Batch) -> Result<Self::Batch> {
+        Ok(Known { inner: self.inner.upload_batch(batch)?, batch: batch.clone() })
     }
 
     fn buffer(&mut self, rows: usize, cols: usize) -> Result<Self::Buffer> {
@@ -143,14 +140,14 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     }
 
     /// Reads only the rows that occur.
-    fn embed(&mut self, table: &OnDisk, ids: &Self::Indices, out: &mut Self::Buffer) -> Result<()> {
-        let mut rows = ids.values.clone();
+    fn embed(&mut self, table: &OnDisk, batch: &Self::Batch, out: &mut Self::Buffer) -> Result<()> {
+        let ids = &batch.batch.ids;
+        let mut rows = ids.clone();
         rows.sort_unstable();
         rows.dedup();
         let table = self.load(table, Some(&rows))?;
-        let places: Vec<u32> =
-            ids.values.iter().map(|id| rows.partition_point(|row| row < id) as u32).collect();
-        let places = self.inner.upload_indices(&places)?;
+        let places: Vec<u32> = ids.iter().map(|id| rows.partition_point(|row| row < id) as u32).collect();
+        let places = self.inner.upload_batch(&Batch::of([&places[..]]))?;
         let (inner, out) = self.written(out);
         inner.embed(&table, &places, out)
     }
@@ -163,9 +160,9 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     }
 
     /// Only records: nobody asks for the loss.
-    fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, targets: &Self::Indices) -> Result<Vec<f32>> {
+    fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, batch: &Self::Batch) -> Result<Vec<f32>> {
         self.record(x, head)?;
-        Ok(vec![0.0; targets.values.len()])
+        Ok(vec![0.0; batch.batch.tokens()])
     }
 
     fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>> {
@@ -191,12 +188,12 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     fn rotary(
         &mut self,
         x: &mut Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         frequencies: &B::Vector,
         head_dim: usize,
     ) -> Result<()> {
         let (inner, x) = self.written(x);
-        inner.rotary(x, &positions.inner, frequencies, head_dim)
+        inner.rotary(x, &batch.inner, frequencies, head_dim)
     }
 
     fn attention(
@@ -204,12 +201,12 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         q: &Self::Buffer,
         k: &Self::Buffer,
         v: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: Attention,
         out: &mut Self::Buffer,
     ) -> Result<()> {
         let (inner, out) = self.written(out);
-        inner.attention(&q.inner, &k.inner, &v.inner, &positions.inner, shape, out)
+        inner.attention(&q.inner, &k.inner, &v.inner, &batch.inner, shape, out)
     }
 
     fn swiglu(&mut self, gate: &mut Self::Buffer, up: &Self::Buffer) -> Result<()> {
@@ -248,11 +245,11 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         &mut self,
         x: &Self::Buffer,
         weight: &B::Vector,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         out: &mut Self::Buffer,
     ) -> Result<()> {
         let (inner, out) = self.written(out);
-        inner.causal_conv(&x.inner, weight, &positions.inner, out)
+        inner.causal_conv(&x.inner, weight, &batch.inner, out)
     }
 
     fn l2_norm(&mut self, x: &mut Self::Buffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
@@ -277,12 +274,12 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         mixed: &Self::Buffer,
         decay: &Self::Buffer,
         beta: &Self::Buffer,
-        positions: &Self::Indices,
+        batch: &Self::Batch,
         shape: DeltaRule,
         out: &mut Self::Buffer,
     ) -> Result<()> {
         let (inner, out) = self.written(out);
-        inner.delta_rule(&mixed.inner, &decay.inner, &beta.inner, &positions.inner, shape, out)
+        inner.delta_rule(&mixed.inner, &decay.inner, &beta.inner, &batch.inner, shape, out)
     }
 
     fn gated_norm(

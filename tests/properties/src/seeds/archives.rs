@@ -91,7 +91,7 @@ fn folders() -> Vec<u8> {
 }
 
 /// Compressed tars, compressed texts, and several streams in one file.
-pub fn packed() -> Vec<Vec<u8>> {
+pub fn compressed() -> Vec<Vec<u8>> {
     let contents = [tar(&OTHER), b"no tar".to_vec(), Vec::new()];
     let mut files: Vec<Vec<u8>> =
         contents.iter().flat_map(|bytes| [gzip(bytes), bzip2(bytes), xz(bytes)]).collect();

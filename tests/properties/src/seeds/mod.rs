@@ -2,7 +2,7 @@
 
 mod archives;
 mod models;
-mod reports;
+pub mod reports;
 mod texts;
 
 use std::fs;
@@ -18,6 +18,7 @@ const FIXTURE_BYTES: usize = 2_500;
 pub fn of(name: &str) -> Vec<Vec<u8>> {
     match name {
         "comparison" => reports::pairs(),
+        "compressed" => archives::compressed(),
         "config" => models::configs(),
         "deflate" => archives::deflated(),
         "documents" => texts::manifests(),
@@ -25,7 +26,6 @@ pub fn of(name: &str) -> Vec<Vec<u8>> {
         "folder" => models::folders(),
         "gguf" => models::ggufs(),
         "link" => reports::links(),
-        "packed" => archives::packed(),
         "proxy" => texts::proxies(),
         "python_json" => texts::python_json(),
         "report" => reports::reports(),

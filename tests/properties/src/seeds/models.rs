@@ -1,6 +1,6 @@
 //! Models of a few weights: dense, packed, in shards, as GGUF.
 
-use bitgauge_core::codec::{Layout, Part};
+use bitgauge_core::format::{Layout, Part};
 use bitgauge_core::model::{Architecture, Config, Manifest};
 use serde_json::{Value, json};
 

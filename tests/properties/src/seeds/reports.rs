@@ -107,7 +107,8 @@ fn layer(layer: Option<u32>) -> LayerSummary {
     LayerSummary { layer, parameters: 256, rescue_parameters: 0, bits: 288, values: Some(values) }
 }
 
-fn evaluation() -> Evaluation {
+/// An evaluation of one document.
+pub fn evaluation() -> Evaluation {
     Evaluation {
         heldout_ppl: 19.826_017_284_393_31,
         cross_entropy_nats: 2.986_992_119_873_047,

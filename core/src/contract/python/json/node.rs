@@ -47,7 +47,9 @@ impl<'t> Json<'t> {
         let text = text.into();
         if u32::try_from(text.len()).is_err() {
             let error = Error::new(ErrorKind::TooLarge, "the JSON text is too long");
-            return Err(NotRead::Failed(error.expected("less than 4 GiB", format!("{} bytes", text.len()))));
+            return Err(NotRead::Failed(
+                error.expected_found("less than 4 GiB", format!("{} bytes", text.len())),
+            ));
         }
         let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
         let mut spans = memory::with_room(brackets as u64, "a JSON text").map_err(NotRead::Failed)?;

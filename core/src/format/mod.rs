@@ -1,0 +1,28 @@
+//! The packed format of FORMAT.md, and GGUF's block formats: the only place that knows bits.
+//!
+//! Reading goes [`group`] -> [`Layout::derive`] -> [`decode`] (or [`PayloadCheck`], which holds no
+//! tensor), writing [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
+//! `M = N - R` binary rows in `B` additive sign bases, and `R` rescue rows of 4-bit codes.
+
+pub mod bits;
+mod blocks;
+mod check;
+mod decode;
+mod encode;
+mod group;
+mod layout;
+mod loader;
+mod matrix;
+mod part;
+mod statistics;
+
+pub use blocks::decode_blocks;
+pub use check::PayloadCheck;
+pub use decode::{decode, decode_dense, decode_values};
+pub use encode::encode;
+pub use group::{Doubled, Form, Grouping, StoredWeight, group};
+pub use layout::{Bits, Layout};
+pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256};
+pub use matrix::{Bitpacked, Matrix, RowSlot};
+pub use part::{Part, Parts};
+pub use statistics::Statistics;

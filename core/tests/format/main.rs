@@ -1,0 +1,6 @@
+//! The packed format, through its public functions.
+
+mod errors;
+mod grouping;
+mod round_trip;
+mod sample;

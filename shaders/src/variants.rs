@@ -1,0 +1,180 @@
+//! What kernels come in several of: how weights are stored and staged, how heads lie.
+
+use crate::params::{Access, BitsWeight, DenseWeight, Layout, Params};
+use crate::parts::Part;
+
+/// One of the ways in which a kernel is composed.
+pub(crate) trait Variant: Sized {
+    /// Every way that the host can ask for.
+    fn all() -> Vec<Self>;
+    /// For people, after the kernel's name; empty where they need not know.
+    fn label(self) -> String;
+}
+
+/// How a weight matrix is stored, and so which snippet decodes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Sign planes with scales, and 4-bit rescue rows.
+    Bits,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// The upper halves of 32-bit floats.
+    Bf16,
+}
+
+impl Codec {
+    /// Every codec.
+    pub const ALL: [Self; 4] = [Self::Bits, Self::F32, Self::F16, Self::Bf16];
+    /// Marks a rescue row among the slots of [`Codec::Bits`].
+    pub const RESCUE: u32 = 1 << 31;
+
+    pub(crate) fn part(self) -> Part {
+        match self {
+            Self::Bits => Part::new(include_str!("../wgsl/codecs/bits.wgsl"))
+                .with("RESCUE", Self::RESCUE)
+                .with("RESCUE_GROUP", bitgauge_core::RESCUE_GROUP as u32),
+            Self::F32 => Part::new(include_str!("../wgsl/codecs/f32.wgsl")),
+            Self::F16 => Part::new(include_str!("../wgsl/codecs/f16.wgsl")),
+            Self::Bf16 => Part::new(include_str!("../wgsl/codecs/bf16.wgsl")),
+        }
+    }
+
+    /// The bindings of group 1, in order.
+    pub fn bindings(self) -> &'static [Access] {
+        use Access::{Read, Uniform};
+        match self {
+            Self::Bits => &[Uniform, Read, Read, Read, Read, Read],
+            Self::F32 | Self::F16 | Self::Bf16 => &[Uniform, Read],
+        }
+    }
+
+    /// The uniform block of group 1. Its WGSL struct is called `Weight` in every codec.
+    pub fn layout(self) -> Layout {
+        let layout = match self {
+            Self::Bits => BitsWeight::LAYOUT,
+            Self::F32 | Self::F16 | Self::Bf16 => DenseWeight::LAYOUT,
+        };
+        Layout { name: "Weight", ..layout }
+    }
+}
+
+impl Variant for Codec {
+    fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+
+    fn label(self) -> String {
+        match self {
+            Self::Bits => "bits",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+        .into()
+    }
+}
+
+/// How weights are brought into workgroup memory for cooperative matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Staging {
+    /// Four columns at a time, whatever the codec.
+    Decoded(Codec),
+    /// Sign planes of so many bases, 1 to 4, whose scales span [`crate::kernels::matmul_coop::COLUMN_BLOCK`] columns or a
+    /// multiple. Rescue rows are left to another product.
+    Signs(u8),
+}
+
+impl Staging {
+    /// How the weights are stored.
+    pub fn codec(self) -> Codec {
+        match self {
+            Self::Decoded(codec) => codec,
+            Self::Signs(_) => Codec::Bits,
+        }
+    }
+
+    pub(crate) fn part(self) -> Part {
+        match self {
+            Self::Decoded(_) => Part::new(include_str!("../wgsl/parts/stage_decoded.wgsl")),
+            Self::Signs(bases) => Part::new(include_str!("../wgsl/parts/stage_signs.wgsl"))
+                .repeating("B", bases)
+                .repeating("Q", 8),
+        }
+    }
+}
+
+impl Variant for Staging {
+    fn all() -> Vec<Self> {
+        Codec::ALL.into_iter().map(Self::Decoded).chain((1..=4).map(Self::Signs)).collect()
+    }
+
+    fn label(self) -> String {
+        match self {
+            Self::Decoded(codec) => codec.label(),
+            Self::Signs(bases) => format!("{bases} x signs"),
+        }
+    }
+}
+
+/// Where the heads of queries, keys and values begin, and so which snippet reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Heads {
+    /// At whole quads of channels.
+    Aligned,
+    /// Anywhere.
+    Any,
+}
+
+impl Heads {
+    /// The running sums of decays in chunks of so many tokens, then what reads the heads.
+    pub(crate) fn parts(self, chunk: u32) -> Vec<Part> {
+        let heads = match self {
+            Self::Aligned => include_str!("../wgsl/parts/heads_aligned.wgsl"),
+            Self::Any => include_str!("../wgsl/parts/heads_any.wgsl"),
+        };
+        let sums = Part::new(include_str!("../wgsl/parts/chunk_sums.wgsl"));
+        vec![sums.with("CHUNK", chunk), Part::new(heads)]
+    }
+}
+
+impl Variant for Heads {
+    fn all() -> Vec<Self> {
+        vec![Self::Aligned, Self::Any]
+    }
+
+    fn label(self) -> String {
+        String::new()
+    }
+}
+
+/// Heads of whole tiles of 16 channels, as cooperative matrices take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HeadTiles(u8);
+
+impl HeadTiles {
+    const CHANNELS: usize = 16;
+    const MOST: u8 = 16;
+
+    /// The tiles of a head with this many channels: a multiple of 16, up to 256.
+    pub fn of(head_dim: usize) -> Option<Self> {
+        let tiles = u8::try_from(head_dim / Self::CHANNELS).ok()?;
+        let is_whole = head_dim.is_multiple_of(Self::CHANNELS) && (1..=Self::MOST).contains(&tiles);
+        is_whole.then_some(Self(tiles))
+    }
+
+    pub(crate) fn count(self) -> u8 {
+        self.0
+    }
+}
+
+impl Variant for HeadTiles {
+    fn all() -> Vec<Self> {
+        (1..=Self::MOST).map(Self).collect()
+    }
+
+    fn label(self) -> String {
+        format!("{} channels", Self::CHANNELS * usize::from(self.0))
+    }
+}
