@@ -3,13 +3,13 @@
 //! A kernel is `wgsl/kernels/NAME.wgsl`, `src/kernels/NAME.rs` and two lines in `src/kernels/mod.rs`.
 #![forbid(unsafe_code)]
 
-mod declaration;
 pub mod kernels;
 pub mod params;
 mod parts;
-pub mod trial;
 mod variants;
 
-pub use declaration::{Access, Call, Row};
+pub use kernels::declaration::call::{Call, Row};
+pub use kernels::declaration::trial;
 pub use kernels::{Kernel, compose, twins};
+pub use params::Access;
 pub use variants::{Codec, HeadTiles, Heads, Staging};

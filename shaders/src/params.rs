@@ -25,6 +25,17 @@ impl Scalar for f32 {
     }
 }
 
+/// How a kernel reaches one of its bindings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The uniform block.
+    Uniform,
+    /// A storage buffer that is only read.
+    Read,
+    /// A storage buffer that is written.
+    Write,
+}
+
 /// What a uniform block is: its WGSL struct and its members in order, with their WGSL types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {

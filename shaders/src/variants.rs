@@ -1,8 +1,6 @@
 //! What kernels come in several of: how weights are stored and staged, how heads lie.
 
-use crate::declaration::Access;
-use crate::kernels::delta_chunk;
-use crate::params::{BitsWeight, DenseWeight, Layout, Params};
+use crate::params::{Access, BitsWeight, DenseWeight, Layout, Params};
 use crate::parts::Part;
 
 /// One of the ways in which a kernel is composed.
@@ -130,14 +128,14 @@ pub enum Heads {
 }
 
 impl Heads {
-    /// The running sums of decays, then what reads the heads.
-    pub(crate) fn parts(self) -> Vec<Part> {
+    /// The running sums of decays in chunks of so many tokens, then what reads the heads.
+    pub(crate) fn parts(self, chunk: u32) -> Vec<Part> {
         let heads = match self {
             Self::Aligned => include_str!("../wgsl/parts/heads_aligned.wgsl"),
             Self::Any => include_str!("../wgsl/parts/heads_any.wgsl"),
         };
         let sums = Part::new(include_str!("../wgsl/parts/chunk_sums.wgsl"));
-        vec![sums.with("CHUNK", delta_chunk::CHUNK), Part::new(heads)]
+        vec![sums.with("CHUNK", chunk), Part::new(heads)]
     }
 }
 

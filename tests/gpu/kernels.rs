@@ -1,7 +1,9 @@
 //! What a comparison of a kernel with its CPU twin consists of, and the data that it starts from.
 
+use std::collections::HashMap;
+
 use bitgauge_core::{Dense, Matrix, Values};
-use bitgauge_shaders::Kernel;
+use bitgauge_shaders::{Kernel, compose};
 use native_eval::{Backend, BackendError, Batch, GpuBackend, GpuBuffer, Precision, ShaderPatch};
 
 use crate::{attention, delta_net, half_products, linear, operations, rotary, trials};
@@ -42,16 +44,22 @@ pub fn cases() -> Vec<(Precision, Case)> {
         .collect()
 }
 
-/// Whether each kernel has a case with a fault in it.
-pub fn all_have_faults(cases: &[(Precision, Case)]) -> std::result::Result<(), String> {
-    let has_fault = |kernel: &Kernel| {
-        let mut patches = cases.iter().flat_map(|(_, case)| &case.patches);
-        patches.any(|patch| patch.kernel.name() == kernel.name())
-    };
-    match Kernel::all().into_iter().find(|kernel| !has_fault(kernel)) {
-        Some(kernel) => Err(format!("no case puts a fault into {}", kernel.name())),
-        None => Ok(()),
+/// Each kernel has a case with a fault, and each fault replaces one piece of a text that a driver is given:
+/// true of the cases that this adapter can't run, too.
+pub fn every_kernel_has_faults(cases: &[(Precision, Case)]) -> std::result::Result<(), String> {
+    let patches = || cases.iter().flat_map(|(_, case)| &case.patches);
+    let has_fault = |kernel: &Kernel| patches().any(|patch| patch.kernel.name() == kernel.name());
+    if let Some(kernel) = Kernel::all().into_iter().find(|kernel| !has_fault(kernel)) {
+        return Err(format!("no case puts a fault into {}", kernel.name()));
     }
+    let texts: HashMap<_, _> = Kernel::all().into_iter().map(|kernel| (kernel, compose(kernel))).collect();
+    for patch in patches() {
+        let count = texts.get(&patch.kernel).map_or(0, |text| text.matches(patch.from).count());
+        if count != 1 {
+            return Err(format!("`{}` occurs {count} times in {}", patch.from, patch.kernel.label()));
+        }
+    }
+    Ok(())
 }
 
 /// A fault to put into a kernel.

@@ -49,6 +49,7 @@ fn however_a_circle_is_written() {
         "pub use crate::b::B; pub struct A(Box<B>);",
         // By a name that a facade passes on.
         "use crate::facade::B; pub struct A(Box<B>);",
+        "use crate::facade::*; pub struct A(Box<B>);",
     ];
     for a in ways {
         assert_eq!(
@@ -63,7 +64,15 @@ fn however_a_circle_is_written() {
 
 /// The path that leads from `a` to `b`, as it is written.
 fn why(a: &str) -> &str {
-    let written = ["crate::facade::B", "super::super::b::B", "crate::b::B", "crate::b", "b::B", "c::B"];
+    let written = [
+        "crate::facade::B",
+        "crate::facade",
+        "super::super::b::B",
+        "crate::b::B",
+        "crate::b",
+        "b::B",
+        "c::B",
+    ];
     if a.contains("crate::b::*") {
         "crate::b"
     } else {

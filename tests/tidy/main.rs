@@ -4,6 +4,7 @@
 mod caps;
 mod circles;
 mod documents;
+mod kernels;
 mod modules;
 mod readme;
 mod source;

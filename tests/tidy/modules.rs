@@ -100,12 +100,25 @@ impl Modules {
                     Some((file, _)) if is_glob => Some(file.clone()),
                     _ => self.definition(&path, 0),
                 });
-                if let Some(target) = target.filter(|target| !target.starts_with(file) || file.is_empty()) {
-                    arrows.entry(file.clone()).or_default().entry(target).or_insert_with(|| path.clone());
+                let passed_on = if is_glob { self.used_through(module, path, source) } else { Vec::new() };
+                for target in target.into_iter().chain(passed_on) {
+                    if !target.starts_with(file) || file.is_empty() {
+                        arrows.entry(file.clone()).or_default().entry(target).or_insert_with(|| path.clone());
+                    }
                 }
             }
         }
         arrows
+    }
+
+    /// Modules that define what `source` uses of the names that another, imported as `glob`, passes on.
+    fn used_through(&self, module: &Path, glob: &[String], source: &Source) -> Vec<Path> {
+        let facade = self.absolute(module, glob).and_then(|path| Some((self.all.get(&path)?, path)));
+        let Some(((_, facade), path)) = facade else { return Vec::new() };
+        let names =
+            facade.imports.iter().filter(|import| import.exported).filter_map(|import| import.name.as_ref());
+        let used = names.filter(|name| source.words.contains(*name));
+        used.filter_map(|name| self.definition(&[path.clone(), vec![name.clone()]].concat(), 0)).collect()
     }
 
     /// What `path`, written in `module`, is called from the root; nothing if it leads into another crate.

@@ -17,7 +17,7 @@ pub const CHUNK: u32 = 64;
 
 pub(super) fn declare(heads: Heads) -> Declaration {
     let bindings = &[Uniform, Read, Read, Read, Read, Write];
-    Declaration { parts: heads.parts(), ..Declaration::new::<DeltaChunk>(bindings) }
+    Declaration { parts: heads.parts(CHUNK), ..Declaration::new::<DeltaChunk>(bindings) }
 }
 
 /// The workgroups for so many chunks and heads of values.

@@ -19,7 +19,7 @@ pub const MAX_KEY_DIM: u32 = 128;
 
 pub(super) fn declare(heads: Heads) -> Declaration {
     let shared = Part::new("").with("BLOCK", BLOCK).with("MAX_KEY_DIM", MAX_KEY_DIM);
-    let parts = [heads.parts(), vec![shared]].concat();
+    let parts = [heads.parts(super::delta_chunk::CHUNK), vec![shared]].concat();
     Declaration { parts, ..Declaration::new::<DeltaRule>(&[Uniform, Read, Read, Read, Read, Write]) }
 }
 

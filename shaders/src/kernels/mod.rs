@@ -27,6 +27,8 @@ pub mod split_heads;
 pub mod swiglu;
 pub mod to_f16;
 
+pub(crate) mod declaration;
+
 use crate::params::Layout;
 use crate::variants::Variant;
 use prelude::*;
@@ -34,11 +36,12 @@ use prelude::*;
 /// What the files of kernels use.
 mod prelude {
     pub(super) use super::Kernel;
-    pub(super) use crate::declaration::Access::{self, Read, Uniform, Write};
-    pub(super) use crate::declaration::{Call, Declaration, Row};
+    pub(super) use super::declaration::Declaration;
+    pub(super) use super::declaration::call::{Call, Row};
+    pub(super) use super::declaration::trial::{EPS, HEADS, Random, SIZES, Trial, far_out};
+    pub(super) use crate::params::Access::{self, Read, Uniform, Write};
     pub(super) use crate::params::params;
     pub(super) use crate::parts::Part;
-    pub(super) use crate::trial::{EPS, HEADS, Random, SIZES, Trial, far_out};
     pub(super) use crate::variants::{Codec, HeadTiles, Heads, Staging};
 }
 

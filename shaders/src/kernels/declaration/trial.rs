@@ -1,7 +1,7 @@
 //! Cases of kernels that take each row by itself, as data: what goes in, what the twin makes of it, and
 //! faults in the text that must be noticed. The GPU suite runs them as they are.
 
-use crate::{Call, Row};
+use super::call::{Call, Row};
 
 /// Rows and columns of pointwise kernels: around and between the widths of a workgroup.
 pub const SIZES: [(usize, usize); 5] = [(1, 1), (31, 33), (65, 64), (33, 127), (257, 63)];
