@@ -1,7 +1,7 @@
 //! What went wrong, where, what was expected, what was found, and what to do about it.
 //!
 //! An [`Error`] means that the input could not be judged. An artifact that was read and judged
-//! to be over a limit is no error: it is a failed gate in the report.
+//! to be over a limit is not an error: it is a failed gate in the report.
 
 use std::fmt;
 use std::ops::Deref;

@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 127;
 /// Reads a JSON text (RFC 8259). The last of two equal keys wins.
 ///
 /// # Errors
-/// What is no JSON: what was expected, and where. Nesting beyond 127 levels, numbers beyond the range of floats.
+/// Text that is not JSON: what was expected, and where. Nesting beyond 127 levels, numbers beyond the range of floats.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
     let mut parser = Parser { text, at: 0 };
     let value = parser.value(0).and_then(|value| match parser.peek() {
@@ -40,7 +40,7 @@ impl Parser<'_> {
         format!("expected {expected} at line {line} column {column}")
     }
 
-    /// The next byte that is no space.
+    /// The next byte that is not a space.
     fn peek(&mut self) -> Option<u8> {
         let space = self.text[self.at..].iter().take_while(|byte| b" \t\n\r".contains(byte)).count();
         self.at += space;

@@ -54,7 +54,7 @@ impl Config {
     /// Reads the bytes of config.json.
     ///
     /// # Errors
-    /// Bytes that are no JSON object or exceed [`limits::CONFIG_BYTES`]; a field of a known family
+    /// Bytes that are not a JSON object or exceed [`limits::CONFIG_BYTES`]; a field of a known family
     /// that is missing, of the wrong type, out of range, or asks for something unsupported
     /// (sliding windows, an unknown rotary scaling, an unknown `format_version`).
     pub fn parse(bytes: &[u8]) -> Result<Self> {

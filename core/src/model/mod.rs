@@ -2,7 +2,7 @@
 //!
 //! [`Config::parse`] reads the file, [`Config::architecture`] says which family it describes, and
 //! [`Manifest::new`] lists that family's tensors: name, shape and role. A family that is not known
-//! here is no error, only [`Architecture::Unknown`]: its artifact can still be measured.
+//! here is not an error, only [`Architecture::Unknown`]: its artifact can still be measured.
 
 mod arch;
 mod config;

@@ -279,7 +279,7 @@ impl Report {
     /// Reads what [`Report::to_json`] wrote, in this version or an older one.
     ///
     /// # Errors
-    /// More than [`limits::REPORT_BYTES`], text that is no such JSON, another schema version.
+    /// More than [`limits::REPORT_BYTES`], text that is not a report's JSON, another schema version.
     pub fn from_json(text: &str) -> Result<Self> {
         if text.len() as u64 > limits::REPORT_BYTES {
             return Err(Self::too_long(text.len() as u64));

@@ -54,9 +54,7 @@ pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
     let layers = compare::layers(claim, copy).len();
     let below = match layers {
         0 => "Every per-layer figure that both reports have is the same.".to_owned(),
-        _ => {
-            format!("{} differ{}.", words::plural(layers as u64, "layer"), if layers == 1 { "s" } else { "" })
-        }
+        _ => format!("Layers that differ: {}.", words::count(layers as u64)),
     };
     section("agreement", "Your copy against the claim")
         .child(verdict::verdict(&outcome(&lines, layers, state)))

@@ -31,7 +31,7 @@ const PROGRESS_MS: f64 = 250.0;
 
 /// What is being inspected.
 #[derive(Clone)]
-struct Session {
+struct Subject {
     name: String,
     rules: Rules,
     source: Rc<Source>,
@@ -40,7 +40,7 @@ struct Session {
 }
 
 thread_local! {
-    static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+    static SUBJECT: RefCell<Option<Subject>> = const { RefCell::new(None) };
     /// The workers that hash what this one reads first.
     static RING: RefCell<Option<Ring>> = const { RefCell::new(None) };
 }
@@ -125,9 +125,9 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             if rare::judge_json(rules)? {
                 return Ok(());
             }
-            SESSION.with_borrow_mut(|session| {
-                if let Some(session) = session {
-                    session.rules = rules;
+            SUBJECT.with_borrow_mut(|subject| {
+                if let Some(subject) = subject {
+                    subject.rules = rules;
                 }
             });
             send_report()
@@ -136,9 +136,9 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
 }
 
 fn begin(name: String, rules: Rules, source: Source, artifact: Artifact) {
-    let session =
-        Session { name, rules, source: Rc::new(source), artifact: Rc::new(artifact), findings: None };
-    SESSION.set(Some(session));
+    let subject =
+        Subject { name, rules, source: Rc::new(source), artifact: Rc::new(artifact), findings: None };
+    SUBJECT.set(Some(subject));
 }
 
 /// Feeds the parser what it asks for until the structure is known; nothing when it is for another worker.
@@ -173,7 +173,7 @@ async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result
         return Ok(None);
     }
     let mut tar = TarStream::new(name, compressor)?;
-    let mut progress = Progress::of(source);
+    let mut progress = ProgressReports::of(source);
     let mut stream = source.stream(0).await?;
     while let Some(bytes) = stream.next().await? {
         tar.push(bytes)?;
@@ -184,13 +184,13 @@ async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result
 
 /// Reads every byte of what is open once.
 async fn scan(hash_tensors: bool) -> Result<()> {
-    let Some(session) = SESSION.with_borrow(Clone::clone) else { return Ok(()) };
-    let place = |error: Error| error.within(&session.name);
-    let inventory = Inventory::of(&session.artifact).map_err(place)?;
-    let findings = read_all(&session.source, &inventory, hash_tensors).await.map_err(place)?;
-    SESSION.with_borrow_mut(|session| {
-        if let Some(session) = session {
-            session.findings = Some(Rc::new(findings));
+    let Some(subject) = SUBJECT.with_borrow(Clone::clone) else { return Ok(()) };
+    let place = |error: Error| error.within(&subject.name);
+    let inventory = Inventory::of(&subject.artifact).map_err(place)?;
+    let findings = read_all(&subject.source, &inventory, hash_tensors).await.map_err(place)?;
+    SUBJECT.with_borrow_mut(|subject| {
+        if let Some(subject) = subject {
+            subject.findings = Some(Rc::new(findings));
         }
     });
     send_report()
@@ -207,7 +207,7 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
         let ranges = scan.leave_hashes(&lengths);
         ring.begin(&[ranges.members, ranges.file.into_iter().collect()]).await;
     }
-    let mut progress = Progress::of(source);
+    let mut progress = ProgressReports::of(source);
     for number in 0..lengths.len() {
         scan.begin_file(number)?;
         let mut stream = source.stream(number).await?.shared(ring.clone());
@@ -225,13 +225,13 @@ async fn read_all(source: &Source, inventory: &Inventory<'_>, hash_tensors: bool
 }
 
 /// Tells the page how far a pass is.
-struct Progress {
+struct ProgressReports {
     done: u64,
     total: u64,
     last: f64,
 }
 
-impl Progress {
+impl ProgressReports {
     fn of(source: &Source) -> Self {
         Self { done: 0, total: source.lengths().iter().sum(), last: f64::NEG_INFINITY }
     }
@@ -246,15 +246,15 @@ impl Progress {
     }
 }
 
-/// Judges what is known by the session's rules.
+/// Judges what is known by the subject's rules.
 fn send_report() -> Result<()> {
-    SESSION.with_borrow(|session| {
-        let Some(session) = session else { return Ok(()) };
-        let inventory = Inventory::of(&session.artifact).map_err(|error| error.within(&session.name))?;
-        let report = inspect::report(&session.name, &inventory, session.rules, session.findings.as_deref());
+    SUBJECT.with_borrow(|subject| {
+        let Some(subject) = subject else { return Ok(()) };
+        let inventory = Inventory::of(&subject.artifact).map_err(|error| error.within(&subject.name))?;
+        let report = inspect::report(&subject.name, &inventory, subject.rules, subject.findings.as_deref());
         let config =
-            session.artifact.config.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        send(&Event::Report { json: report.to_json(), complete: session.findings.is_some(), config });
+            subject.artifact.config.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        send(&Event::Report { json: report.to_json(), complete: subject.findings.is_some(), config });
         Ok(())
     })
 }

@@ -53,7 +53,7 @@ impl Remote {
         Ok((Self { url, len }, first))
     }
 
-    /// The bytes of a need, and more where more is no dearer: where they begin, and what they are.
+    /// The bytes of a need, and more where more costs nothing: their offset, and the bytes.
     pub async fn range(&self, need: Need) -> Result<(u64, Vec<u8>)> {
         let len = need.len.max(LEAST_BYTES).min(self.len - need.offset);
         let response = get(&self.url, Some((need.offset, len))).await?;

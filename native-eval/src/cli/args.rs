@@ -202,7 +202,7 @@ pub struct MergeOptions {
 pub struct CompareOptions {
     /// An artifact that `inspect` reads, a report (JSON), or a link that carries one.
     pub a: OsString,
-    /// Another.
+    /// The second artifact, report or link.
     pub b: OsString,
     /// Read only the structure of artifacts, as `inspect --headers-only`.
     #[arg(long)]

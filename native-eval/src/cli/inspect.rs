@@ -31,7 +31,7 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
 /// The report of the artifact at `path`.
 ///
 /// # Errors
-/// What [`Source::open`] and a pass over the bytes find; a saved report, which is no artifact.
+/// What [`Source::open`] and a pass over the bytes find; a saved report is not an artifact and is refused.
 pub fn inspected(path: &Path, rules: Rules, reading: Reading) -> Result<Report, Error> {
     if let Some(report) = inspected_json(path, rules)? {
         return Ok(report);

@@ -204,7 +204,7 @@ pub fn check_file(path: Option<&Path>, inputs: &[PathBuf]) -> Result<Option<Outp
     path.map(|path| OutputFile::check(path, inputs)).transpose()
 }
 
-/// Writes a report to its file, if it has one. Print the report all the same when this fails: it would be lost.
+/// Writes a report to its file, if it has one. Print the report even if this fails: it would be lost otherwise.
 pub fn write_report(report: &Report, file: Option<&OutputFile>) -> Result<(), Error> {
     file.map_or(Ok(()), |file| file.write(report.to_json().as_bytes()))
 }

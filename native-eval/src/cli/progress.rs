@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// All bars.
 static BARS: LazyLock<MultiProgress> =
-    // indicatif hides the bars by itself when stderr is no terminal.
+    // indicatif hides the bars by itself when stderr is not a terminal.
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
 
 /// A bar over `total` bytes with rate and remaining time.

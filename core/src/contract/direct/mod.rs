@@ -33,7 +33,7 @@ pub fn artifact_path(environment: &Environment) -> Result<&str, Raised> {
 /// The size that the environment declares, which the validator trusts unseen.
 ///
 /// # Errors
-/// What is no positive integer.
+/// A value that is not a positive integer.
 pub fn declared_bytes(environment: &Environment) -> Result<Option<i128>, Raised> {
     let text = environment.declared_bytes();
     if text.is_empty() {

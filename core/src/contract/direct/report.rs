@@ -36,7 +36,7 @@ pub struct Runtime {
     pub max_tokens: u64,
     /// Documents of one batch.
     pub batch_size: Option<u64>,
-    /// Id of the tokenizer as it was asked for.
+    /// Id of the tokenizer that was asked for.
     pub tokenizer_id: String,
     /// Shortest window, when the model returned too few logits.
     pub window_tokens: Option<u64>,

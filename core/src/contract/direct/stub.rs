@@ -9,7 +9,7 @@ use crate::contract::python::{Exception, Raised, Value, to_float, to_int};
 /// `artifact_type` of a stub.
 pub const STUB: &str = "autoresearch-direct-eval-stub";
 
-/// The result that a stub claims; nothing when the text is no stub.
+/// The result that a stub claims; `None` when the text is not a stub.
 ///
 /// # Errors
 /// A stub with missing or unusable numbers.

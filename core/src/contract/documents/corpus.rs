@@ -1,4 +1,4 @@
-//! The validator's built-in texts, which the user brings: they are not ours to ship.
+//! The validator's built-in texts, which the user supplies: they are not ours to ship.
 
 use crate::contract::python::{Object, Value};
 use crate::{Error, ErrorKind, Result};

@@ -39,7 +39,7 @@ impl Reader<'_> {
         Ok(texts)
     }
 
-    /// The text of an entry that is no query for rows.
+    /// The text of an entry that is not a query for rows.
     fn text(&self, entry: &Value) -> Result<String, Halt> {
         let object = match entry {
             Value::String(text) if trim(text).is_empty() => {

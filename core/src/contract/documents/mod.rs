@@ -60,7 +60,7 @@ pub fn select_documents(
     let weights: Vec<f64> = entries.iter().map(|entry| entry.weight).collect();
     let mut mixed = Vec::new();
     for (entry, share) in entries.iter().zip(allocate(count, &weights)) {
-        // An entry without a share must be there all the same.
+        // An entry must exist even if its share is 0.
         let pool = pools.get(&entry.key)?;
         mixed.extend(sample(&pool, &format!("{dataset}:{}:{split}:{rotation_key}", entry.key), share)?);
     }

@@ -17,7 +17,7 @@ pub type Builder<'a> = &'a mut dyn FnMut() -> Value;
 pub enum Submission<'a> {
     /// A JSON file.
     File {
-        /// Its path as it was given.
+        /// The path that was given.
         path: &'a str,
         /// Reads it.
         files: &'a dyn Files,
@@ -60,7 +60,7 @@ fn read_file(path: &str, files: &dyn Files) -> Result<Json<'static>, Halt> {
     parse(path, text)
 }
 
-/// The error for bytes that are no text.
+/// The error for bytes that are not text.
 pub(super) fn not_utf8(path: &str, error: &std::str::Utf8Error) -> Error {
     unusable(path, &error.to_string())
 }

@@ -65,7 +65,7 @@ mod tests {
         for (a, b) in [(1, 3), (7, 8), (1 << 53, 59_040), (22, 7), (0, 5), (5, 1 << 60)] {
             assert_eq!(divide(a, b), a as f64 / b as f64, "{a} / {b}");
         }
-        // 2^53 + 1 is no f64, so dividing rounded operands would give 2^53.
+        // 2^53 + 1 is not an f64, so dividing rounded operands would give 2^53.
         assert_eq!(divide(3 * ((1 << 53) + 1) + 1, 3), 9_007_199_254_740_994.0);
         let huge = BigInt::from(1) << 2000;
         assert_eq!(quotient(&huge, &1.into()).unwrap_err().exception, Exception::OverflowError);

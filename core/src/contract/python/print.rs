@@ -1,4 +1,7 @@
 //! Numbers and strings as Python prints them.
+//!
+//! rustpython-literal 0.6 has the same forms, but brings 26 more crates: its strings ask the tables of ICU which characters
+//! are printable. SIZES
 
 use std::fmt::Write;
 

@@ -146,7 +146,7 @@ fn same_documents(left: &Evaluation, right: &Evaluation) -> bool {
     left.documents_sha256 == right.documents_sha256 && left.max_tokens == right.max_tokens
 }
 
-/// A perplexity that is no positive number has no logarithm, so nothing is known.
+/// A perplexity that is not a positive number has no logarithm, so there is no difference.
 fn difference((left, right): (&Evaluation, &Evaluation)) -> Option<f64> {
     Some(left.heldout_ppl.ln() - right.heldout_ppl.ln()).filter(|nats| nats.is_finite())
 }

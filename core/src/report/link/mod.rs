@@ -237,7 +237,7 @@ fn write_evaluation(out: &mut Writer, evaluation: &Evaluation) {
     for value in [evaluation.heldout_ppl, evaluation.cross_entropy_nats] {
         out.float(value);
     }
-    // Nobody needs more digits of these.
+    // Seven digits of these are enough.
     for value in [evaluation.seconds, evaluation.tokens_per_second] {
         out.bytes(&(value as f32).to_le_bytes());
     }

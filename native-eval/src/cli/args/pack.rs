@@ -72,7 +72,7 @@ pub enum FitName {
     Mean,
     /// Whatever gives the least squared error of weights; never worse.
     LeastSquares,
-    /// The same, then each column makes up for what those before it err, so that outputs err less.
+    /// The same with GPTQ: each column corrects the errors of the columns before it, which minimises the error of the outputs.
     Output,
 }
 

@@ -51,7 +51,7 @@ impl Value {
     /// `json.loads(text)`.
     ///
     /// # Errors
-    /// What is no JSON, nesting beyond 900, integers beyond 4,300 digits, unpaired surrogates.
+    /// Text that is not JSON, nesting beyond 900, integers beyond 4,300 digits, unpaired surrogates.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         match Json::parse(text) {
             Ok(json) => Ok(json.root().to_value()),
