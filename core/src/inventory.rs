@@ -259,8 +259,8 @@ fn surplus_bits(artifact: &Artifact, grouping: &Grouping) -> u64 {
 }
 
 fn check_plain_dtype(name: &str, dtype: Dtype) -> Result<()> {
-    let known = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::Q1_0, Dtype::Q4_0, Dtype::Q8_0];
-    if known.contains(&dtype) {
+    let is_block = dtype.block_elements() > 1;
+    if is_block || matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::WrongDtype, "an unpacked weight has a data type that can't be evaluated")
