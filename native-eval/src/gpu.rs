@@ -6,8 +6,8 @@
 mod adapters;
 mod attention;
 mod batch;
+mod causal_conv;
 mod coop;
-mod delta_net;
 mod delta_rule;
 mod device;
 mod handle;
@@ -31,14 +31,18 @@ pub use weights::GpuMatrix;
 
 use bitgauge_core::{Error, ErrorKind, Matrix};
 use bitgauge_shaders::Kernel;
+use bitgauge_shaders::kernels::{
+    add, bias, decay_gates, gated_norm, head_norm, l2_norm, rms_norm, sigmoid_gate, split_heads, swiglu,
+};
 
-use crate::backend::{Attention, Backend, DeltaRule, KernelTime, Result};
+use crate::backend::{Attention, Backend, DeltaRule, KernelTime, Result, whole_heads, wrong_shape};
 use crate::batch::Batch;
 use coop::Tiles;
 use device::Device;
 use handle::DeviceBuffer;
 use memory::{Pool, over_limit};
 use recorder::{BufferRange, Recorder};
+use rows::RowOperand::{Rows, Vector};
 use timing::Timing;
 
 /// Tokens in flight where memory allows.
@@ -246,11 +250,15 @@ impl Backend for GpuBackend {
     }
 
     fn rms_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32, out: &mut GpuBuffer) -> Result<()> {
-        self.run_rms_norm(x, weight, eps, out)
+        x.expect("rms_norm: input", x.rows, weight.values.len())?;
+        out.expect("rms_norm: output", x.rows, x.cols)?;
+        self.run_rows(&rms_norm::call(x.row(), eps), &[Rows(x), Vector(weight), Rows(out)])
     }
 
     fn head_norm(&mut self, x: &mut GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
-        self.run_head_norm(x, weight, eps)
+        let head_dim = weight.values.len();
+        whole_heads("head_norm: input", x.cols, head_dim)?;
+        self.run_rows(&head_norm::call(x.row(), head_dim as u32, eps), &[Rows(x), Vector(weight)])
     }
 
     fn matmul(&mut self, x: &GpuBuffer, w: &GpuMatrix, out: &mut GpuBuffer) -> Result<()> {
@@ -280,15 +288,18 @@ impl Backend for GpuBackend {
     }
 
     fn swiglu(&mut self, gate: &mut GpuBuffer, up: &GpuBuffer) -> Result<()> {
-        self.run_swiglu(gate, up)
+        up.expect("swiglu: up", gate.rows, gate.cols)?;
+        self.run_rows(&swiglu::call(gate.row()), &[Rows(gate), Rows(up)])
     }
 
     fn add(&mut self, residual: &mut GpuBuffer, x: &GpuBuffer) -> Result<()> {
-        self.run_add(residual, x)
+        x.expect("add: input", residual.rows, residual.cols)?;
+        self.run_rows(&add::call(residual.row()), &[Rows(residual), Rows(x)])
     }
 
     fn bias(&mut self, x: &mut GpuBuffer, bias: &GpuVector) -> Result<()> {
-        self.run_bias(x, bias)
+        x.expect("bias: input", x.rows, bias.values.len())?;
+        self.run_rows(&bias::call(x.row()), &[Rows(x), Vector(bias)])
     }
 
     fn split_heads(
@@ -298,11 +309,16 @@ impl Backend for GpuBackend {
         first: &mut GpuBuffer,
         second: &mut GpuBuffer,
     ) -> Result<()> {
-        self.run_split_heads(x, head_dim, first, second)
+        let heads = whole_heads("split_heads: input", x.cols, 2 * head_dim)?;
+        first.expect("split_heads: first", x.rows, heads * head_dim)?;
+        second.expect("split_heads: second", x.rows, heads * head_dim)?;
+        let call = split_heads::call(x.row(), first.row(), head_dim as u32);
+        self.run_rows(&call, &[Rows(x), Rows(first), Rows(second)])
     }
 
     fn sigmoid_gate(&mut self, x: &mut GpuBuffer, gate: &GpuBuffer) -> Result<()> {
-        self.run_sigmoid_gate(x, gate)
+        gate.expect("sigmoid_gate: gate", x.rows, x.cols)?;
+        self.run_rows(&sigmoid_gate::call(x.row()), &[Rows(x), Rows(gate)])
     }
 
     fn causal_conv(
@@ -316,7 +332,11 @@ impl Backend for GpuBackend {
     }
 
     fn l2_norm(&mut self, x: &mut GpuBuffer, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
-        self.run_l2_norm(x, heads, head_dim, eps)
+        if heads * head_dim > x.cols {
+            let expected = format!("{heads} heads of {head_dim} channels");
+            return Err(wrong_shape("l2_norm: input", expected, format!("{} channels", x.cols)));
+        }
+        self.run_rows(&l2_norm::call(x.row(), heads as u32, head_dim as u32, eps), &[Rows(x)])
     }
 
     fn decay_gates(
@@ -326,7 +346,10 @@ impl Backend for GpuBackend {
         rate: &GpuVector,
         bias: &GpuVector,
     ) -> Result<()> {
-        self.run_decay_gates(a, b, rate, bias)
+        a.expect("decay_gates: a", a.rows, rate.values.len())?;
+        a.expect("decay_gates: a", a.rows, bias.values.len())?;
+        b.expect("decay_gates: b", a.rows, a.cols)?;
+        self.run_rows(&decay_gates::call(a.row()), &[Rows(a), Rows(b), Vector(rate), Vector(bias)])
     }
 
     fn delta_rule(
@@ -348,7 +371,11 @@ impl Backend for GpuBackend {
         eps: f32,
         gate: &GpuBuffer,
     ) -> Result<()> {
-        self.run_gated_norm(x, weight, eps, gate)
+        let head_dim = weight.values.len();
+        whole_heads("gated_norm: input", x.cols, head_dim)?;
+        gate.expect("gated_norm: gate", x.rows, x.cols)?;
+        let call = gated_norm::call(x.row(), head_dim as u32, eps);
+        self.run_rows(&call, &[Rows(x), Vector(weight), Rows(gate)])
     }
 
     fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, batch: &GpuBatch) -> Result<Vec<f32>> {

@@ -15,6 +15,7 @@ mod matching;
 mod model;
 mod opaque;
 mod places;
+mod proxies;
 mod readers;
 mod sums;
 mod tars;

@@ -13,21 +13,17 @@ use serde_json::{Value, json};
 /// Random signs, scales and codes; a third of the rows, from the second on, is rescued.
 fn random(rows: u64, columns: u64, bases: u64, rescued: u64, scale_group: u64) -> Bitpacked {
     let layout = Layout::new(rows, columns, bases, rescued, scale_group).expect("a sound layout");
-    let mut state = rows * 31 + columns * 7 + bases * 3 + rescued + scale_group;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u32
-    };
+    let mut random = fastrand::Rng::with_seed(rows * 31 + columns * 7 + bases * 3 + rescued + scale_group);
     let rescue_rows = (0..rescued).map(|i| (i * rows / rescued) as u32).collect();
     let mut packed = Bitpacked { rescue_rows, ..Bitpacked::zeroed(layout) };
-    packed.scale.fill_with(|| f16::from_bits(0x2000 + next() as u16 % 0x1000));
-    packed.rescue_scale.fill_with(|| f16::from_bits(0x2000 + next() as u16 % 0x1000));
+    packed.scale.fill_with(|| f16::from_bits(random.u16(0x2000..0x3000)));
+    packed.rescue_scale.fill_with(|| f16::from_bits(random.u16(0x2000..0x3000)));
     let words = packed.sign.chunks_exact_mut((layout.row_bytes(Part::Sign) / 4) as usize);
     for (first, word) in words.flat_map(|row| (0..).step_by(bits::WORD_COLUMNS).zip(row)) {
         let used = bits::WORD_COLUMNS.min(columns as usize - first);
-        *word = bits::sign_word((0..used).map(|_| next() % 2 == 1));
+        *word = bits::sign_word((0..used).map(|_| random.bool()));
     }
-    let mut code = |c: usize| if c < columns as usize { (next() % 15) as i8 - 7 } else { 0 };
+    let mut code = |c: usize| if c < columns as usize { random.i8(-7..=7) } else { 0 };
     let codes = packed.rescue_code.chunks_exact_mut(layout.row_bytes(Part::RescueCode) as usize);
     for (first, byte) in codes.flat_map(|row| (0..).step_by(2).zip(row)) {
         *byte = bits::code_byte(code(first), code(first + 1));

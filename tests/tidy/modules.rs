@@ -176,7 +176,7 @@ impl Modules {
             }
             let circle: BTreeSet<_> =
                 ahead.into_iter().filter(|other| reached(&arrows, other).contains(start)).collect();
-            let mut lines = vec![circle.iter().map(|module| named(module)).collect::<Vec<_>>().join(", ")];
+            let mut lines = vec![circle.iter().map(named).collect::<Vec<_>>().join(", ")];
             for (from, to) in circle.iter().filter_map(|from| Some((from, arrows.get(from)?))) {
                 let inside = to.iter().filter(|(to, _)| circle.contains(*to));
                 lines

@@ -164,11 +164,14 @@ pub fn mutations(case: &Value) -> Vec<Value> {
 fn change_leaf(value: &mut Value, left: &mut usize) -> bool {
     match value {
         Value::Object(members) => return members.values_mut().any(|member| change_leaf(member, left)),
-        Value::Array(items) => return items.iter_mut().any(|item| change_leaf(item, left)),
+        Value::Array(items) if !items.is_empty() => {
+            return items.iter_mut().any(|item| change_leaf(item, left));
+        }
         _ if *left > 0 => {
             *left -= 1;
             return false;
         }
+        Value::Array(items) => items.push(Value::Null),
         Value::Int(int) => *int += 1,
         Value::Float(float) => *float = *float * 1.5 + 1.0,
         Value::String(text) => text.push('~'),

@@ -1,9 +1,9 @@
-//! Operations on each row by itself: rms_norm, head_norm, rotary, swiglu, add, bias.
+//! Kernels that take each row by itself, and rotary.
 
 use std::ops::Range;
 
 use bitgauge_shaders::Call;
-use bitgauge_shaders::kernels::{add, bias, head_norm, rms_norm, rotary, swiglu};
+use bitgauge_shaders::kernels::rotary;
 
 use super::batch::Turns;
 use super::memory::spans;
@@ -68,24 +68,6 @@ impl GpuBackend {
         Ok(())
     }
 
-    pub(super) fn run_rms_norm(
-        &mut self,
-        x: &GpuBuffer,
-        weight: &GpuVector,
-        eps: f32,
-        out: &GpuBuffer,
-    ) -> Result<()> {
-        x.expect("rms_norm: input", x.rows, weight.values.len())?;
-        out.expect("rms_norm: output", x.rows, x.cols)?;
-        self.run_rows(&rms_norm::call(x.row(), eps), &[Rows(x), Vector(weight), Rows(out)])
-    }
-
-    pub(super) fn run_head_norm(&mut self, x: &GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {
-        let head_dim = weight.values.len();
-        whole_heads("head_norm: input", x.cols, head_dim)?;
-        self.run_rows(&head_norm::call(x.row(), head_dim as u32, eps), &[Rows(x), Vector(weight)])
-    }
-
     pub(super) fn run_rotary(
         &mut self,
         x: &GpuBuffer,
@@ -125,20 +107,5 @@ impl GpuBackend {
         self.recorder.flush(&mut self.device)?;
         self.device.write(&values.stored, 0, bytemuck::cast_slice(&turns))?;
         Ok(Turns { frequencies: frequencies.stored.buffer.clone(), values })
-    }
-
-    pub(super) fn run_swiglu(&mut self, gate: &GpuBuffer, up: &GpuBuffer) -> Result<()> {
-        up.expect("swiglu: up", gate.rows, gate.cols)?;
-        self.run_rows(&swiglu::call(gate.row()), &[Rows(gate), Rows(up)])
-    }
-
-    pub(super) fn run_add(&mut self, residual: &GpuBuffer, x: &GpuBuffer) -> Result<()> {
-        x.expect("add: input", residual.rows, residual.cols)?;
-        self.run_rows(&add::call(residual.row()), &[Rows(residual), Rows(x)])
-    }
-
-    pub(super) fn run_bias(&mut self, x: &GpuBuffer, bias: &GpuVector) -> Result<()> {
-        x.expect("bias: input", x.rows, bias.values.len())?;
-        self.run_rows(&bias::call(x.row()), &[Rows(x), Vector(bias)])
     }
 }
