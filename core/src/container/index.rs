@@ -60,13 +60,13 @@ impl ShardIndex {
             .hint("put the missing files beside the index, or write the model again"))
     }
 
-    /// What keeps transformers' own loader from taking the shards, a sentence each.
-    pub(super) fn faults(&self) -> Vec<String> {
+    /// What keeps transformers' own loader from taking the shards, a sentence each: weights end in `extension`.
+    pub(super) fn faults(&self, extension: &str) -> Vec<String> {
         let mut faults = Vec::new();
         if !self.has_metadata {
             faults.push("the shard index has no `metadata` object, which transformers looks into".to_owned());
         }
-        let other = self.shards().into_iter().find(|shard| !shard.ends_with(super::model::EXTENSION));
+        let other = self.shards().into_iter().find(|shard| !shard.ends_with(extension));
         faults.extend(other.map(|shard| format!("transformers takes the shard {shard} for a pickle")));
         faults
     }

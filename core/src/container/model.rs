@@ -214,7 +214,7 @@ fn read_shards(window: &Window, artifact: &mut Artifact, index: usize) -> Result
     let weights: BTreeSet<usize> = index.shards().into_iter().filter_map(member_of).collect();
 
     let weights = Vec::from_iter(weights);
-    artifact.index_faults = index.faults();
+    artifact.index_faults = index.faults(EXTENSION);
     read_ahead(window, &artifact.members, &weights)?;
     read_headers(window, artifact, &weights)
 }
