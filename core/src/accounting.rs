@@ -1,5 +1,7 @@
 //! Every bit of the artifact in exactly one bucket.
 
+use std::collections::HashSet;
+
 use crate::container::Member;
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::json::{fields, names};
@@ -136,7 +138,14 @@ impl Accounting {
         let unpacked_bytes =
             artifact.compressed.map_or(artifact.size_bytes, |compressed| compressed.unpacked_bytes);
         let mut stored_bytes = 0;
-        for member in &artifact.members {
+        // Bytes that several names share are counted once: as tensors, if one of the names makes them that.
+        let is_link = |member: &&Member| member.hard_link.is_some();
+        let of_tensors = artifact.members.iter().filter(is_link).filter(|member| member.header.is_some());
+        let counted_as_tensors: HashSet<usize> = of_tensors.filter_map(|member| member.hard_link).collect();
+        for (index, member) in artifact.members.iter().enumerate() {
+            if counted_as_tensors.contains(&index) || (is_link(&member) && member.header.is_none()) {
+                continue;
+            }
             match &member.header {
                 Some(header) => self.add(Bucket::Headers, 8 * header.bytes),
                 None => self.add(file_bucket(member), 8 * member.bytes),

@@ -11,6 +11,10 @@ pub const GGUF_KEYS_COUNT: u64 = 65_536;
 pub const TENSORS_COUNT: usize = 1_000_000;
 /// Most dimensions of one tensor.
 pub const TENSOR_DIMENSIONS: usize = 8;
+/// Longest part of a member's path between slashes: Linux's own limit.
+pub const NAME_BYTES: usize = 255;
+/// Longest path of a member: Linux's own limit is 4,095, which the folder that the validator unpacks into counts to.
+pub const PATH_BYTES: usize = 4_000;
 /// Most members of one archive or files of one folder.
 pub const MEMBERS_COUNT: u64 = 100_000;
 /// Longest central directory of a zip.

@@ -285,7 +285,7 @@ impl Source {
                 let (file, offset) = (member.file, member.offset + offset);
                 self.members()?.read(file, offset, bytes)
             }
-            Compression::Deflated => {
+            _ => {
                 let kept = self.inflating.take();
                 let mut reader = match kept {
                     Some((of, reader)) if of == index && reader.position() <= offset => reader,

@@ -39,6 +39,8 @@ fn main() {
     write_proxies(&folder);
     // A distance that reaches back before the beginning: decoders differ in whether they notice.
     fs::write(folder.join("deflate-far.zip"), include_bytes!("../fixtures/deflate-far.zip")).expect("a file");
+    let bzip2 = include_bytes!("../differential/hostile/bzip2_member.zip");
+    fs::write(folder.join("bzip2-member.zip"), bzip2).expect("a file");
     fs::write(folder.join("poem.txt"), "So much depends upon a red wheel barrow\n".repeat(20))
         .expect("a file");
 }
@@ -55,6 +57,7 @@ fn archives() -> Vec<(&'static str, Artifact)> {
         ("eligible.tar.gz", Artifact::demo_compressed_tar(Compressor::Gzip)),
         ("eligible.tar.bz2", Artifact::demo_compressed_tar(Compressor::Bzip2)),
         ("eligible.tar.xz", Artifact::demo_compressed_tar(Compressor::Xz)),
+        ("eligible.tar.lzma", Artifact::demo_compressed_tar(Compressor::Lzma)),
         ("cut.tar.xz", Artifact::demo_compressed_tar(Compressor::Xz).cut(1_000)),
         ("cut.tar.gz", Artifact::demo_compressed_tar(Compressor::Gzip).cut(1_000)),
         ("over-budget.zip", changed(Change::AddFile("ballast.bin", ballast()))),

@@ -16,12 +16,16 @@ test("their worker is fetched when it is needed", async () => {
   // Nor in vain, when there is nothing else to do.
   await idle(page);
   assert.deepEqual(fetched(record), []);
-  for (const name of ["eligible.tar.xz", "eligible.tar.bz2"]) {
+  for (const name of ["eligible.tar.xz", "eligible.tar.bz2", "eligible.tar.lzma"]) {
     await pick(page, join(artifacts, name));
     await page.locator(".subject__name", { hasText: name }).waitFor();
     await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
   }
   assert.deepEqual(new Set(fetched(record)), new Set(["js", "wasm"]));
+  // A zip whose members only that worker unpacks; of a model that nobody knows.
+  await pick(page, join(artifacts, "bzip2-member.zip"));
+  await page.locator(".subject__name", { hasText: "bzip2-member.zip" }).waitFor();
+  await (await finish(page)).and(page.locator(":not(.verdict--good)")).waitFor();
   await check(opened);
 });
 

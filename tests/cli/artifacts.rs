@@ -77,6 +77,13 @@ impl Artifact {
                 writer.write_all(&tar).expect("an xz file");
                 Self::at("model.tar.xz").write(&writer.finish().expect("an xz file"))
             }
+            Compressor::Lzma => {
+                let options = lzma_rust2::LzmaOptions::with_preset(6);
+                let writer = lzma_rust2::LzmaWriter::new_use_header(Vec::new(), &options, None);
+                let mut writer = writer.expect("an .lzma file");
+                writer.write_all(&tar).expect("an .lzma file");
+                Self::at("model.tar.lzma").write(&writer.finish().expect("an .lzma file"))
+            }
         }
     }
 

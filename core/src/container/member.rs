@@ -53,7 +53,7 @@ pub(super) fn prefix<'w>(window: &'w Window, member: &Member, len: u64) -> Resul
 /// The first `len` bytes of a deflated member whose stored bytes begin with `input`; nothing when
 /// that is too little. All of a member is checked to its end.
 fn inflate_prefix(input: &[u8], member: &Member, len: u64) -> Result<Option<Vec<u8>>> {
-    let mut inflater = Inflater::new(member.stored_bytes, member.bytes);
+    let mut inflater = Inflater::of(member);
     let mut out = memory::zeroed(len, "the beginning of a member")?;
     let (mut taken, mut written) = (0, 0);
     loop {

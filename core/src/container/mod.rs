@@ -58,6 +58,8 @@ pub type FileId = usize;
 pub enum Compression {
     Stored,
     Deflated,
+    Bzip2,
+    Lzma,
 }
 
 /// One file of the artifact: of the folder, or a member of the archive.
@@ -79,6 +81,8 @@ pub struct Member {
     pub crc32: Option<u32>,
     /// What it begins with, if it is a file of tensors of the model.
     pub header: Option<MemberHeader>,
+    /// For a hard link in a tar, the index of the member whose bytes these are.
+    pub hard_link: Option<usize>,
 }
 
 /// The header of a safetensors or GGUF file.

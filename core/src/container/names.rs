@@ -1,7 +1,7 @@
 //! Which names a member may have: relative, plain, each once. Nothing is ever written under these
 //! names, but the validator does unpack, and two readers must not disagree about what is where.
 
-use crate::{Error, ErrorKind, Rejection, Result, order};
+use crate::{Error, ErrorKind, Rejection, Result, limits, order};
 
 /// Refuses a name that is empty, absolute, or has an empty, `.` or `..` component or a NUL.
 ///
@@ -18,11 +18,23 @@ pub(super) fn check(name: &str) -> Result<()> {
     } else if name.split('/').any(|part| part.is_empty() || part == ".") {
         "the path has an empty or `.` component"
     } else {
-        return Ok(());
+        return check_length(name);
     };
     Err(Error::new(ErrorKind::BadName, "an unsafe member name")
         .within(name.escape_debug())
         .expected_found("a relative path of plain components", fault))
+}
+
+/// Refuses a name that the validator's file system (Linux) has no room for; [`check`] asks this too.
+pub(super) fn check_length(name: &str) -> Result<()> {
+    let longest = name.split('/').map(str::len).max().unwrap_or_default();
+    if longest <= limits::NAME_BYTES && name.len() <= limits::PATH_BYTES {
+        return Ok(());
+    }
+    let expected = format!("at most {} bytes, {} between slashes", limits::PATH_BYTES, limits::NAME_BYTES);
+    Err(Error::new(ErrorKind::BadName, "a member name is too long to be unpacked")
+        .within(name.chars().take(40).collect::<String>().escape_debug())
+        .expected_found(expected, format!("{} bytes, {longest} between slashes", name.len())))
 }
 
 /// Refuses a name that would be unpacked outside the archive's folder, as the validator does. `stored` is the name
@@ -55,15 +67,15 @@ fn leaves(name: &str) -> bool {
         })
 }
 
-/// Refuses a name that occurs twice, and a file that is also a folder. `names` holds names without
-/// a trailing `/` and whether each is a folder.
+/// Refuses a name that occurs twice, unless as a folder, and a file that is also a folder. `names` holds names
+/// without a trailing `/` and whether each is a folder.
 pub(super) fn check_all<'n>(names: impl Iterator<Item = (&'n str, bool)>) -> Result<()> {
     let mut names: Vec<_> = names.collect();
     // With `/` below every other character, what lies in a folder comes right behind the folder.
     order::sort_by(&mut names, |a, b| sort_key(a.0).cmp(sort_key(b.0)));
     for pair in names.windows(2) {
-        let [(name, is_folder), (next, _)] = pair else { continue };
-        if name == next {
+        let [(name, is_folder), (next, next_is_folder)] = pair else { continue };
+        if name == next && !(*is_folder && *next_is_folder) {
             return Err(Error::new(ErrorKind::BadName, "a member name occurs twice")
                 .within(next.escape_debug())
                 .expected_found("each name once", "two members of this name"));

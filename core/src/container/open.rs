@@ -2,8 +2,8 @@
 
 use super::window::{Need, Pause, Window};
 use super::{
-    Artifact, Compression, Compressor, ContainerKind, Member, TarStream, gguf, model, names, safetensors,
-    tar, zip,
+    Artifact, Compression, Compressor, ContainerKind, Member, TarStream, compressed, gguf, model, names,
+    safetensors, tar, zip,
 };
 use crate::{Error, ErrorKind, Rejection, Result, limits, order};
 
@@ -129,6 +129,15 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
     let first = window.get(0, 0, (*len).min(tar::BLOCK))?;
     zip::check_absent(window, 0)?;
     if tar::looks_like(first) {
+        if compressed::may_be_compressed(first) {
+            let error = Error::new(ErrorKind::Malformed, "the tar may be taken for a compressed one");
+            return Err(error
+                .at(0)
+                .expected_found("the name of its first member", describe(first))
+                .hint("write the archive again, with its files in another order")
+                .within(name)
+                .into());
+        }
         return Ok((ContainerKind::Tar, tar::members(window, 0)?));
     }
     if first.starts_with(gguf::MAGIC) {
@@ -157,27 +166,8 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
 /// What the validator says of a single file that is neither a zip nor, here, a tar; nothing where it may read it.
 fn rejection(window: &Window) -> Option<Rejection> {
     let first = window.get(0, 0, window.len(0).min(tar::BLOCK)).ok()?;
-    tar::rejection(first).filter(|rejection| *rejection != Rejection::NoArchive || !lzma_may_begin(first))
-}
-
-/// Whether Python's `lzma` may read a file that begins like this: beside xz it knows its two older formats.
-fn lzma_may_begin(first: &[u8]) -> bool {
-    /// Highest first byte of the oldest format, which stands for three small numbers.
-    const PROPERTIES: u8 = 224;
-    /// Longest contents that liblzma believes such a header.
-    const CONTENTS_BYTES: u64 = 1 << 38;
-    let Some((properties, rest)) = first.split_first() else { return false };
-    let (Some(dictionary), Some(contents)) =
-        (rest.first_chunk(), rest.get(4..).and_then(<[u8]>::first_chunk))
-    else {
-        return false;
-    };
-    let (dictionary, contents) = (u32::from_le_bytes(*dictionary), u64::from_le_bytes(*contents));
-    // A power of two, or one and a half of it, or the largest number.
-    let top = dictionary.checked_ilog2().map_or(0, |log| 1 << log);
-    let is_size = [u32::MAX, top, top | top >> 1].contains(&dictionary);
-    let is_length = contents < CONTENTS_BYTES || contents == u64::MAX;
-    first.starts_with(b"LZIP") || (*properties <= PROPERTIES && is_size && is_length)
+    tar::rejection(first)
+        .filter(|rejection| *rejection != Rejection::NoArchive || !compressed::may_be_lzma(first))
 }
 
 fn whole_file(file: usize, name: &str, len: u64) -> Member {
@@ -190,6 +180,7 @@ fn whole_file(file: usize, name: &str, len: u64) -> Member {
         compression: Compression::Stored,
         crc32: None,
         header: None,
+        hard_link: None,
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Pause {
     /// All of these ranges are needed; feed them, in any order, and start the parser again.
     Need(Vec<Need>),
     /// The file is a tar, compressed like this: push all of it through a [`super::TarStream`], which gives the
-    /// structure in the parser's stead.
+    /// structure in the parser's stead. Or it is a zip with members that this build has no decoder for.
     Unpack(Compressor),
     /// The input is faulty.
     Failed(Error),

@@ -73,7 +73,8 @@ pub struct Scan<'a> {
     /// The members by file and offset; and which of them, in the current file, still lie ahead.
     in_order: Vec<usize>,
     ahead: Range<usize>,
-    current: Option<MemberScan<'a>>,
+    /// The member that is passing by, and hard links to it.
+    current: Vec<MemberScan<'a>>,
     /// What the last deflated member was inflated with.
     spare: Option<(Inflater, Vec<u8>)>,
     /// Whether others hash what needs no unpacking.
@@ -127,7 +128,7 @@ impl<'a> Scan<'a> {
             leaves_hashes: false,
             in_order: in_order(&artifact.members),
             ahead: 0..0,
-            current: None,
+            current: Vec::new(),
             spare: None,
             file_hash: (artifact.kind != ContainerKind::Folder).then(Sha256::new),
             unpacker: None,
@@ -218,14 +219,16 @@ impl<'a> Scan<'a> {
     fn push_stored(&mut self, mut bytes: &[u8]) -> Result<()> {
         loop {
             self.open_next_member();
-            let Some(current) = &mut self.current else { break };
-            let start = current.member.offset;
-            let end = start + current.member.stored_bytes;
+            let Some(MemberScan { member, .. }) = self.current.first() else { break };
+            let start = member.offset;
+            let end = start + member.stored_bytes;
             let skip = start.saturating_sub(self.position).min(bytes.len() as u64);
             let take = end.saturating_sub(self.position + skip).min(bytes.len() as u64 - skip);
             // Both are at most the slice's length.
             let (skip, take) = (skip as usize, take as usize);
-            current.push(&bytes[skip..skip + take]).map_err(|e| e.within(&current.member.name))?;
+            for current in &mut self.current {
+                current.push(&bytes[skip..skip + take]).map_err(|e| e.within(&current.member.name))?;
+            }
             self.position += (skip + take) as u64;
             bytes = &bytes[skip + take..];
             if self.position < end {
@@ -249,18 +252,29 @@ impl<'a> Scan<'a> {
     }
 
     fn open_next_member(&mut self) {
-        if self.current.is_some() {
+        if !self.current.is_empty() {
             return;
         }
         let Some(index) = self.ahead.next().map(|at| self.in_order[at]) else { return };
+        self.open_member(index);
+        let is_linked = |next: usize| self.artifact.members[next].hard_link.is_some();
+        while let Some(next) =
+            self.in_order[self.ahead.clone()].first().copied().filter(|next| is_linked(*next))
+        {
+            self.ahead.start += 1;
+            self.open_member(next);
+        }
+    }
+
+    fn open_member(&mut self, index: usize) {
         let member = &self.artifact.members[index];
-        let inflater = (member.compression == Compression::Deflated).then(|| {
+        let inflater = (member.compression != Compression::Stored).then(|| {
             let new = || (Inflater::new(0, 0), vec![0; INFLATE_PIECE]);
             let (mut inflater, buffer) = self.spare.take().unwrap_or_else(new);
-            inflater.restart(member.stored_bytes, member.bytes);
+            inflater.restart(member);
             (inflater, buffer)
         });
-        self.current = Some(MemberScan {
+        self.current.push(MemberScan {
             index,
             member,
             inflater,
@@ -284,7 +298,7 @@ impl<'a> Scan<'a> {
     }
 
     fn close_member(&mut self) -> Result<()> {
-        if let Some(mut current) = self.current.take() {
+        for mut current in std::mem::take(&mut self.current) {
             for (weight, statistics) in current.statistics.drain(..) {
                 self.findings.weights[weight].merge(&statistics);
             }
@@ -303,12 +317,12 @@ impl<'a> Scan<'a> {
 
     /// What is still open when a file ends can only be empty or cut off.
     fn end_file(&mut self) -> Result<()> {
-        if let (Some(mut unpacker), Some(compressed)) = (self.unpacker.take(), self.artifact.compressed) {
+        if let (Some(unpacker), Some(compressed)) = (self.unpacker.take(), self.artifact.compressed) {
             unpacker.finish()?;
             check_unchanged(&unpacker, compressed)?;
         }
         self.push_nothing()?;
-        match &self.current {
+        match self.current.first() {
             Some(current) => Err(Error::new(ErrorKind::Truncated, "the file ended inside a member")
                 .within(&current.member.name)
                 .expected_found(format!("{} bytes", current.member.bytes), current.position)),

@@ -38,7 +38,7 @@ pub fn Open(#[prop(into)] picked: Callback<Picked>) -> impl IntoView {
                 <Picker id="pick-folder" label="Choose a folder…" folder=true picked />
             </div>
             <p class="open__hint">
-                "or drop it here: a .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .safetensors or .gguf file, all shards "
+                "or drop it here: a .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.lzma, .safetensors or .gguf file, all shards "
                 "with config.json, the model’s folder, a proxy’s JSON artifact, or a saved report. Nothing is uploaded."
             </p>
         </section>

@@ -160,6 +160,9 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
 
 /// The structure of a compressed tar, which takes a pass of its own.
 async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result<Option<Artifact>> {
+    if !compressor.is_read_here() {
+        return Ok(None);
+    }
     if matches!(source, Source::Remote(_)) {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -168,9 +171,6 @@ async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result
         .within(name)
         .expected_found("a zip, a safetensors file, a GGUF file or a plain tar", compressor.name())
         .hint("download the file and open it here"));
-    }
-    if !compressor.is_read_here() {
-        return Ok(None);
     }
     let mut tar = TarStream::new(name, compressor)?;
     let mut progress = ProgressReports::of(source);

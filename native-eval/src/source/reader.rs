@@ -23,7 +23,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(member: &Member) -> Self {
-        let inflater = Inflater::new(member.stored_bytes, member.bytes);
+        let inflater = Inflater::of(member);
         Self { member: member.clone(), position: 0, crc: Crc::new(), inflater, input: Vec::new(), used: 0 }
     }
 
@@ -39,7 +39,7 @@ impl Reader {
             Compression::Stored => {
                 storage.read(self.member.file, self.member.offset + self.position, out)?;
             }
-            Compression::Deflated => self.inflate(storage, out)?,
+            _ => self.inflate(storage, out)?,
         }
         self.crc.update(out);
         self.position += out.len() as u64;

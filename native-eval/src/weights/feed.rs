@@ -75,7 +75,7 @@ impl<'a> Feed<'a> {
         };
         let artifact = inventory.artifact;
         let mut members = artifact.tensors.iter().map(|tensor| &artifact.members[tensor.member]);
-        let is_deflated = members.any(|member| member.compression == Compression::Deflated);
+        let is_deflated = members.any(|member| member.compression != Compression::Stored);
         let is_in_order = is_deflated || artifact.compressed.is_some();
         let mut wanted: Vec<_> = inventory.weights.iter().filter_map(expected).collect();
         if !is_in_order {

@@ -41,6 +41,10 @@ fn compare_zip(input: &[u8], artifact: &Artifact) {
                 member.compression == Compression::Stored
             );
         }
+        // The zip crate is built without the two others.
+        if !matches!(member.compression, Compression::Stored | Compression::Deflated) {
+            continue;
+        }
         let Ok(ours) = member_bytes(input, member) else { continue };
         let mut crc = flate2::Crc::new();
         crc.update(&ours);
@@ -73,11 +77,14 @@ fn compare_tar(input: &[u8], artifact: &Artifact) {
     for entry in archive.entries().expect("a tar to the tar crate, too") {
         let mut entry = entry.expect("a member to the tar crate, too");
         let kind = entry.header().entry_type();
-        if kind.is_dir() || kind.is_pax_global_extensions() || entry.path_bytes().ends_with(b"/") {
+        if kind.is_dir() || kind.is_pax_global_extensions() || is_old_folder(entry.header()) {
             continue;
         }
         let member = members.next().expect("a member to us, too");
         assert_eq!(plain(&entry.path_bytes()), member.name);
+        if kind.is_hard_link() {
+            continue;
+        }
         assert_eq!((entry.size(), entry.raw_file_position()), (member.bytes, member.offset));
         let mut theirs = Vec::new();
         entry.read_to_end(&mut theirs).expect("readable to the tar crate, too");
@@ -88,6 +95,14 @@ fn compare_tar(input: &[u8], artifact: &Artifact) {
         );
     }
     assert_eq!(members.next(), None, "a member more to us than to the tar crate");
+}
+
+/// Whether this was a folder before POSIX: a file whose own name ends like this.
+fn is_old_folder(header: &tar::Header) -> bool {
+    const KIND: usize = 156;
+    let block = header.as_bytes();
+    let name = block[..100].split(|byte| *byte == 0).next().unwrap_or_default();
+    block[KIND] == 0 && name.ends_with(b"/")
 }
 
 /// Whether a header's checksum may be the sum of signed bytes, which old writers made, Python and we take, and the `tar`

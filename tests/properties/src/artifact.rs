@@ -145,7 +145,7 @@ pub fn member_bytes(file: &[u8], member: &Member) -> Result<Vec<u8>, Error> {
     {
         return Ok(stored.to_vec());
     }
-    let mut inflater = Inflater::new(member.stored_bytes, member.bytes);
+    let mut inflater = Inflater::of(member);
     let (mut out, mut taken, mut buffer) = (Vec::new(), 0, vec![0; 4096]);
     loop {
         let step = inflater.inflate(&stored[taken..], &mut buffer)?;

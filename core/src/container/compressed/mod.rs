@@ -4,6 +4,8 @@
 #[cfg(feature = "bzip2")]
 mod bzip2;
 mod gzip;
+#[cfg(feature = "xz")]
+mod lzma;
 mod stream;
 #[cfg(feature = "xz")]
 mod xz;
@@ -22,17 +24,20 @@ pub enum Compressor {
     Gzip,
     Bzip2,
     Xz,
+    Lzma,
 }
 
 impl Compressor {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Gzip, Self::Bzip2, Self::Xz];
+    pub const ALL: [Self; 4] = [Self::Gzip, Self::Bzip2, Self::Xz, Self::Lzma];
 
     /// Tells by a file's first bytes.
     pub(super) fn of(first: &[u8]) -> Option<Self> {
         let magics: [(&[u8], Self); 3] =
             [(b"\x1f\x8b", Self::Gzip), (b"BZh", Self::Bzip2), (b"\xfd7zXZ\0", Self::Xz)];
-        magics.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, compressor)| compressor)
+        let by_magic = magics.into_iter().find(|(magic, _)| first.starts_with(magic));
+        let lzma = (lzma_length(first) == Some(u64::MAX)).then_some(Self::Lzma);
+        by_magic.map(|(_, compressor)| compressor).or(lzma)
     }
 
     /// Whether this build reads it: a build for the browser may leave some out.
@@ -40,7 +45,7 @@ impl Compressor {
         match self {
             Self::Gzip => true,
             Self::Bzip2 => cfg!(feature = "bzip2"),
-            Self::Xz => cfg!(feature = "xz"),
+            Self::Xz | Self::Lzma => cfg!(feature = "xz"),
         }
     }
 
@@ -50,8 +55,47 @@ impl Compressor {
             Self::Gzip => "gzip",
             Self::Bzip2 => "bzip2",
             Self::Xz => "xz",
+            Self::Lzma => "lzma",
         }
     }
+}
+
+/// What a file that begins like this unpacks to in bytes, if liblzma takes its beginning for a header of the format
+/// before xz, which has no magic number. Where that is not known, the length is the largest number.
+fn lzma_length(first: &[u8]) -> Option<u64> {
+    /// Lengths from here on are not believed.
+    const CONTENTS_BYTES: u64 = 1 << 38;
+    let (properties, rest) = first.split_first()?;
+    let (dictionary, rest) = rest.split_first_chunk()?;
+    let dictionary = u32::from_le_bytes(*dictionary);
+    let length = u64::from_le_bytes(*rest.first_chunk()?);
+    // Three small numbers in one: below 9, 5 and 5, the first two at most 4 together.
+    let (literal, position) = (properties % 9, properties / 9 % 5);
+    let are_properties = *properties < 9 * 5 * 5 && literal + position <= 4;
+    // A power of two, or one and a half of it, or the largest number.
+    let top = dictionary.checked_ilog2().map_or(0, |log| 1 << log);
+    let is_size = [u32::MAX, top, top | top >> 1].contains(&dictionary);
+    let is_length = length < CONTENTS_BYTES || length == u64::MAX;
+    (are_properties && is_size && is_length).then_some(length)
+}
+
+/// Whether the validator's reader, which looks for compressed tars first, may take a tar that begins like this for one.
+/// Zeros behind the first byte are an empty file of the format before xz; what follows that is looked at anew.
+pub(super) fn may_be_compressed(mut first: &[u8]) -> bool {
+    /// Bytes of such a file.
+    const EMPTY_BYTES: usize = 18;
+    while lzma_length(first).is_some() {
+        if first.iter().take(EMPTY_BYTES).skip(1).any(|byte| *byte != 0) {
+            return true;
+        }
+        first = first.get(EMPTY_BYTES..).unwrap_or_default();
+    }
+    Compressor::of(first).is_some() || may_be_lzma(first)
+}
+
+/// Whether the validator's reader may take a file that begins like this for one of the formats before and beside xz.
+pub(super) fn may_be_lzma(first: &[u8]) -> bool {
+    first.starts_with(b"LZIP") || lzma_length(first).is_some()
 }
 
 /// Bytes that one step of a decoder moved.
@@ -69,6 +113,8 @@ enum Decoder {
     Bzip2(bzip2::Bzip2),
     #[cfg(feature = "xz")]
     Xz(Box<xz::Xz>),
+    #[cfg(feature = "xz")]
+    Lzma(Box<lzma::Lzma>),
 }
 
 impl Decoder {
@@ -78,7 +124,9 @@ impl Decoder {
             #[cfg(feature = "bzip2")]
             Compressor::Bzip2 => Ok(Self::Bzip2(bzip2::Bzip2::default())),
             #[cfg(feature = "xz")]
-            Compressor::Xz => Ok(Self::Xz(Box::new(xz::Xz::new()))),
+            Compressor::Xz => Ok(Self::Xz(Box::default())),
+            #[cfg(feature = "xz")]
+            Compressor::Lzma => Ok(Self::Lzma(Box::new(lzma::Lzma::new()))),
             #[cfg(not(all(feature = "bzip2", feature = "xz")))]
             _ => Err(Error::new(ErrorKind::Unsupported, "this build can't read such a compressed tar")
                 .expected_found(
@@ -96,16 +144,20 @@ impl Decoder {
             Self::Bzip2(bzip2) => bzip2.step(input, output),
             #[cfg(feature = "xz")]
             Self::Xz(xz) => xz.step(input, output),
+            #[cfg(feature = "xz")]
+            Self::Lzma(lzma) => lzma.step(input, output),
         }
     }
 
-    fn is_complete(&mut self) -> Result<bool> {
+    fn is_complete(&self) -> bool {
         match self {
-            Self::Gzip(gzip) => Ok(gzip.is_complete()),
+            Self::Gzip(gzip) => gzip.is_complete(),
             #[cfg(feature = "bzip2")]
-            Self::Bzip2(bzip2) => Ok(bzip2.is_complete()),
+            Self::Bzip2(bzip2) => bzip2.is_complete(),
             #[cfg(feature = "xz")]
             Self::Xz(xz) => xz.is_complete(),
+            #[cfg(feature = "xz")]
+            Self::Lzma(lzma) => lzma.is_complete(),
         }
     }
 }
@@ -141,6 +193,15 @@ impl Unpacker {
     /// Unpacked bytes so far.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Whether zeros follow xz streams.
+    fn is_padded(&self) -> bool {
+        #[cfg(feature = "xz")]
+        if let Decoder::Xz(xz) = &self.decoder {
+            return xz.is_padded();
+        }
+        false
     }
 
     /// Takes the file's next bytes, all of them; `sink` is given what they unpack to, in order.
@@ -186,8 +247,8 @@ impl Unpacker {
     ///
     /// # Errors
     /// It did not.
-    pub fn finish(&mut self) -> Result<()> {
-        if self.decoder.is_complete().map_err(|error| error.at(self.taken))? {
+    pub fn finish(&self) -> Result<()> {
+        if self.decoder.is_complete() {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Truncated, "the compressed data ends too early")

@@ -42,10 +42,19 @@ impl TarStream {
     ///
     /// # Errors
     /// Data that ends too early, and every fault of a tar and of the model in it.
-    pub fn finish(mut self) -> Result<Artifact> {
+    pub fn finish(self) -> Result<Artifact> {
         let place = |error: Error| error.within(&self.name);
         self.unpacker.finish().map_err(place)?;
         let unpacked_bytes = self.unpacker.written();
+        // The validator's reader goes on to look for the mark, and fails at what it takes for another stream.
+        let may_go_on = self.unpacker.is_padded() || self.compressor == Compressor::Lzma;
+        if may_go_on && self.picker.wanted.is_some() {
+            let what = "a tar that is compressed like this has no mark of its end";
+            let error = Error::new(ErrorKind::BadLayout, what).at(self.size_bytes);
+            return Err(place(
+                error.expected_found("zeros at the end of the tar", "none").hint("write the archive again"),
+            ));
+        }
         let (members, kept) = self.picker.finish(unpacked_bytes).map_err(place)?;
         let mut window = Window::new(vec![(self.name.clone(), unpacked_bytes)]);
         kept.into_iter().try_for_each(|(offset, bytes)| window.feed(0, offset, bytes))?;

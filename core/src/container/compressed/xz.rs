@@ -6,25 +6,48 @@ use super::Moved;
 use crate::{Error, ErrorKind, Result, limits};
 
 /// Decodes xz streams.
+#[derive(Default)]
 pub(super) struct Xz {
-    stream: XzStream,
+    /// The stream that has begun.
+    stream: Option<XzStream>,
+    /// Whether a whole stream was read.
+    any: bool,
+    /// Whether zeros follow the last stream. Nothing else may follow them, not even a stream: the validator's reader
+    /// takes none.
+    is_padded: bool,
 }
 
 impl Xz {
-    pub(super) fn new() -> Self {
-        Self { stream: XzStream::new_mem_limit(true, limits::XZ_MEMORY_KIB) }
-    }
-
     /// Decodes as far as input and output reach.
     pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Moved> {
-        let done = self.stream.process(input, output, Action::Run).map_err(damaged)?;
+        if self.stream.is_none() && self.any {
+            let zeros = input.iter().take_while(|byte| **byte == 0).count();
+            self.is_padded |= zeros > 0;
+            if self.is_padded {
+                return Ok(Moved { taken: zeros, written: 0 });
+            }
+        }
+        if self.stream.is_none() && input.is_empty() {
+            return Ok(Moved::default());
+        }
+        let new = || XzStream::new_mem_limit(false, limits::XZ_MEMORY_KIB);
+        let done =
+            self.stream.get_or_insert_with(new).process(input, output, Action::Run).map_err(damaged)?;
+        if done.status == Status::StreamEnd {
+            self.stream = None;
+            self.any = true;
+        }
         Ok(Moved { taken: done.bytes_consumed, written: done.bytes_produced })
     }
 
-    /// Whether the file may end here, after everything was taken out.
-    pub(super) fn is_complete(&mut self) -> Result<bool> {
-        let done = self.stream.process(&[], &mut [], Action::Finish).map_err(damaged)?;
-        Ok(done.status == Status::StreamEnd)
+    /// Whether the file may end here.
+    pub(super) fn is_complete(&self) -> bool {
+        self.any && self.stream.is_none()
+    }
+
+    /// Whether zeros follow the last stream.
+    pub(super) fn is_padded(&self) -> bool {
+        self.is_padded
     }
 }
 

@@ -1,18 +1,71 @@
-//! Inflates one deflated archive member piece by piece, never past the length that it declares.
+//! Inflates one compressed archive member piece by piece, never past the length that it declares.
 
 use super::Deflate;
+use super::others::Other;
+use crate::container::{Compression, Member};
 use crate::{Error, ErrorKind, Result};
 
-/// A streaming inflater (RFC 1951, no zlib header) for a member of known lengths.
+/// A streaming inflater (RFC 1951, no zlib header; for zips also bzip2 and LZMA) for a member of known lengths.
 ///
 /// It does no IO: the caller hands it compressed bytes in order and takes what comes out. Whoever
 /// holds one knows the cap on its output: the declared length, which the directory reader has
 /// compared with [`crate::limits::INFLATE_RATIO`] and [`crate::limits::UNPACKED_BYTES`].
 #[derive(Debug)]
 pub struct Inflater {
-    stream: Deflate,
+    stream: Stream,
     stored_bytes: u64,
     bytes: u64,
+}
+
+enum Stream {
+    Deflate(Box<Deflate>),
+    /// With the bytes taken and written so far.
+    Other(Other, u64, u64),
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes to {}", self.total_in(), self.total_out())
+    }
+}
+
+impl Stream {
+    fn total_in(&self) -> u64 {
+        match self {
+            Self::Deflate(stream) => stream.total_in(),
+            Self::Other(_, taken, _) => *taken,
+        }
+    }
+
+    fn total_out(&self) -> u64 {
+        match self {
+            Self::Deflate(stream) => stream.total_out(),
+            Self::Other(_, _, written) => *written,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Deflate(stream) => stream.has_ended(),
+            Self::Other(stream, ..) => stream.has_ended(),
+        }
+    }
+
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress> {
+        match self {
+            Self::Deflate(stream) => stream.decode(input, output).map_err(|fault| {
+                Error::new(ErrorKind::Malformed, "the member is not valid deflate data")
+                    .at(stream.total_in())
+                    .expected_found("a deflate stream (RFC 1951)", fault)
+            }),
+            Self::Other(stream, total_in, total_out) => {
+                let (taken, written) = stream.decode(input, output).map_err(|error| error.at(*total_in))?;
+                *total_in += taken as u64;
+                *total_out += written as u64;
+                Ok(Progress { taken, written })
+            }
+        }
+    }
 }
 
 /// What one call of [`Inflater::inflate`] did, in bytes.
@@ -24,16 +77,37 @@ pub struct Progress {
     pub written: usize,
 }
 
+impl Compression {
+    /// Whether this build reads members that are compressed like this.
+    pub(in crate::container) fn is_read_here(self) -> bool {
+        match self {
+            Self::Stored | Self::Deflated => true,
+            Self::Bzip2 | Self::Lzma => Other::new(self).is_some(),
+        }
+    }
+}
+
 impl Inflater {
-    /// An inflater of `stored_bytes` compressed bytes that declare to unpack to `bytes`.
+    /// An inflater of `stored_bytes` deflated bytes that declare to unpack to `bytes`.
     pub fn new(stored_bytes: u64, bytes: u64) -> Self {
-        Self { stream: Deflate::new(), stored_bytes, bytes }
+        Self { stream: Stream::Deflate(Box::new(Deflate::new())), stored_bytes, bytes }
+    }
+
+    /// An inflater of a member, compressed in a way that this build reads.
+    pub fn of(member: &Member) -> Self {
+        let mut inflater = Self::new(0, 0);
+        inflater.restart(member);
+        inflater
     }
 
     /// Begins with another member, in the same memory.
-    pub fn restart(&mut self, stored_bytes: u64, bytes: u64) {
-        self.stream.reset();
-        (self.stored_bytes, self.bytes) = (stored_bytes, bytes);
+    pub fn restart(&mut self, member: &Member) {
+        (self.stored_bytes, self.bytes) = (member.stored_bytes, member.bytes);
+        match (&mut self.stream, Other::new(member.compression)) {
+            (Stream::Deflate(stream), None) => stream.reset(),
+            (stream, None) => *stream = Stream::Deflate(Box::new(Deflate::new())),
+            (stream, Some(other)) => *stream = Stream::Other(other, 0, 0),
+        }
     }
 
     /// Bytes written so far.
@@ -61,11 +135,7 @@ impl Inflater {
         let progress = if output.is_empty() {
             Progress { taken: 0, written: 0 }
         } else {
-            self.stream.decode(input, output).map_err(|fault| {
-                Error::new(ErrorKind::Malformed, "the member is not valid deflate data")
-                    .at(self.stream.total_in())
-                    .expected_found("a deflate stream (RFC 1951)", fault)
-            })?
+            self.stream.decode(input, output)?
         };
         if self.written() > self.bytes {
             return Err(Error::new(ErrorKind::TooLarge, "the member unpacks to more than it declares")
@@ -73,7 +143,7 @@ impl Inflater {
                 .expected_found(format!("{} bytes", self.bytes), "at least one byte more"));
         }
         if self.stream.has_ended() && self.taken() < self.stored_bytes {
-            return Err(Error::new(ErrorKind::BadLayout, "bytes follow the end of the deflate stream")
+            return Err(Error::new(ErrorKind::BadLayout, "bytes follow the end of the compressed stream")
                 .at(self.taken())
                 .expected_found(
                     format!("a stream of {} bytes", self.stored_bytes),

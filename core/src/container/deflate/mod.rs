@@ -5,6 +5,7 @@
 
 mod code;
 mod inflater;
+mod others;
 
 use code::{Code, Kind, Peek};
 pub use inflater::{Inflater, Progress};

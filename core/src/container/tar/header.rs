@@ -6,13 +6,24 @@ use crate::{Error, ErrorKind, Result};
 pub(in crate::container) const BLOCK: u64 = 512;
 const NAME: std::ops::Range<usize> = 0..100;
 const SIZE: std::ops::Range<usize> = 124..136;
+/// Numbers that the validator's reader sets or at least reads, and the largest that it can: mode, user, group, time
+/// and both numbers of a device. At one that is none it stops, without a word.
+const NUMBERS: [(std::ops::Range<usize>, u64); 6] = [
+    (100..108, i32::MAX as u64),
+    (108..116, u32::MAX as u64),
+    (116..124, u32::MAX as u64),
+    (136..148, i64::MAX as u64),
+    (329..337, u64::MAX),
+    (337..345, u64::MAX),
+];
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 const KIND: usize = 156;
+const TARGET: std::ops::Range<usize> = 157..257;
 const MAGIC: std::ops::Range<usize> = 257..265;
 const PREFIX: std::ops::Range<usize> = 345..500;
 /// POSIX's magic and version; GNU's own differs from its sixth byte on.
 const USTAR: &[u8] = b"ustar\x0000";
-/// First bit of a number that is not in octal digits.
+/// First byte of a number that is not in octal digits.
 const BINARY: u8 = 0x80;
 
 /// What follows a header.
@@ -24,6 +35,8 @@ pub(super) enum Kind {
     Folder,
     /// The name of the next member (GNU).
     LongName,
+    /// Nothing: another name for the bytes of a member before.
+    HardLink,
     /// The target of the next member, a link (GNU).
     LongLink,
     /// Records about the next member (pax).
@@ -37,6 +50,8 @@ pub(super) enum Kind {
 pub(super) struct Header {
     /// The name as stored, not decoded.
     pub name: Vec<u8>,
+    /// The name that a link leads to, not decoded either.
+    pub target: Vec<u8>,
     pub kind: Kind,
     /// Bytes of what follows, without padding.
     pub size: u64,
@@ -67,6 +82,8 @@ pub(super) fn is_end(block: &[u8]) -> bool {
 pub(super) fn parse(block: &[u8]) -> Result<Header> {
     sums(block)?;
     let mut name = text(&block[NAME]).to_vec();
+    // By the name's own field: the prefix does not make a folder of a file.
+    let kind = kind(block[KIND], &name)?;
     let prefix = text(&block[PREFIX]);
     let is_extension = matches!(block[KIND], b'L' | b'K');
     if !prefix.is_empty() && !is_extension {
@@ -81,9 +98,13 @@ pub(super) fn parse(block: &[u8]) -> Result<Header> {
         }
         name = [prefix, b"/", &name].concat();
     }
-    let kind = kind(block[KIND], &name)?;
-    let size = number(&block[SIZE])?;
-    Ok(Header { name, kind, size })
+    for (field, largest) in NUMBERS {
+        let field = &block[field];
+        if number(field)? > largest {
+            return Err(no_number(field, &format!("a number of at most {largest}")));
+        }
+    }
+    Ok(Header { name, target: text(&block[TARGET]).to_vec(), kind, size: number(&block[SIZE])? })
 }
 
 /// Compares the checksum: the sum of all bytes, its own as spaces. Old writers summed signed bytes.
@@ -111,11 +132,11 @@ fn kind(flag: u8, name: &[u8]) -> Result<Kind> {
         0 if name.ends_with(b"/") => return Ok(Kind::Folder),
         0 | b'0' | b'7' => return Ok(Kind::File),
         b'5' => return Ok(Kind::Folder),
+        b'1' => return Ok(Kind::HardLink),
         b'L' => return Ok(Kind::LongName),
         b'K' => return Ok(Kind::LongLink),
         b'x' | b'X' => return Ok(Kind::Records),
         b'g' => return Ok(Kind::GlobalRecords),
-        b'1' => "a hard link",
         b'2' => "a symbolic link",
         b'3' | b'4' => "a device",
         b'6' => "a pipe",
@@ -124,7 +145,7 @@ fn kind(flag: u8, name: &[u8]) -> Result<Kind> {
     };
     Err(Error::new(ErrorKind::Unsupported, "a tar member is neither a file nor a folder")
         .within(String::from_utf8_lossy(name).escape_debug())
-        .expected_found("files and folders", format!("{what} (type {:?})", char::from(flag)))
+        .expected_found("files, folders and hard links", format!("{what} (type {:?})", char::from(flag)))
         .hint("pack the files that links point to in their place"))
 }
 
@@ -133,18 +154,17 @@ pub(super) fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// A number in octal digits, or in binary where its first bit is set.
+/// A number in octal digits, or in binary behind a byte that says so.
 fn number(field: &[u8]) -> Result<u64> {
-    if field[0] & BINARY == 0 {
+    if field[0] != BINARY {
         return octal(field);
     }
-    let bytes = field.iter().enumerate().map(|(at, byte)| if at == 0 { byte & !BINARY } else { *byte });
     let mut number = 0_u64;
-    for byte in bytes {
+    for byte in &field[1..] {
         if number >> 56 != 0 {
             return Err(no_number(field, "a number below 2^64"));
         }
-        number = number << 8 | u64::from(byte);
+        number = number << 8 | u64::from(*byte);
     }
     Ok(number)
 }

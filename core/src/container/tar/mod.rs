@@ -1,6 +1,6 @@
 //! Tar archives: v7, ustar, GNU and pax, as Python's `tarfile`, and so the validator, reads them.
 //!
-//! Stricter where two readers could understand an archive differently: links, devices, sparse files, names that
+//! Stricter where two readers could understand an archive differently: symbolic links, devices, sparse files, names that
 //! leave the folder or occur twice are refused. Members that begin with `./` are those without it. What follows
 //! the mark of the end is not read, by nobody.
 

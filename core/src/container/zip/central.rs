@@ -1,15 +1,18 @@
 //! The central directory: one header a member (APPNOTE 4.3.12).
 
 use super::super::Compression;
+use super::Central;
 use super::end_record::{CENTRAL_BYTES, EndRecord};
-use super::fields::{check_unicode_path, extend_from_zip64, signature_error, u16_at, u32_at};
-use super::{Central, FLAG_DEFLATE_LEVEL, FLAG_DESCRIPTOR};
+use super::fields::{extend_from_zip64, signature_error, u16_at, u32_at};
 use crate::{Error, ErrorKind, Result, memory};
 
 const CENTRAL_SIGNATURE: u32 = 0x0201_4b50;
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_UTF8: u16 = 1 << 11;
-const FLAGS_KNOWN: u16 = FLAG_DEFLATE_LEVEL | FLAG_DESCRIPTOR | FLAG_UTF8;
+/// Patches and strong encryption, which the validator's reader refuses. It passes over flags that it does not know.
+const FLAGS_REFUSED: u16 = 1 << 5 | 1 << 6;
+/// Highest version of the specification, in tenths, that the validator's reader takes.
+const VERSION_NEEDED: u8 = 63;
 
 /// Bytes that a member takes beside its name, here and in what is compared and sorted.
 const MEMBER_BYTES: u64 = 512;
@@ -81,10 +84,15 @@ fn read_name(stored: &[u8], flags: u16) -> Result<&str> {
 }
 
 fn read_fields(header: &[u8], name: &str, extra: &[u8]) -> Result<Central> {
+    let version = header[6];
+    if version > VERSION_NEEDED {
+        return Err(Error::new(ErrorKind::Unsupported, "the member needs a newer version of zip")
+            .expected_found(format!("at most {VERSION_NEEDED} (in tenths)"), version));
+    }
     let flags = u16_at(header, 8);
     check_flags(flags)?;
     let is_folder = name.ends_with('/');
-    check_file_type(u32_at(header, 38) >> 16, is_folder)?;
+    check_no_link(u32_at(header, 38) >> 16)?;
     let mut long = [
         u64::from(u32_at(header, 24)), // uncompressed
         u64::from(u32_at(header, 20)), // compressed
@@ -95,7 +103,6 @@ fn read_fields(header: &[u8], name: &str, extra: &[u8]) -> Result<Central> {
         u16::MAX => u32_at(rest, 0),
         disk => disk.into(),
     };
-    check_unicode_path(name, extra)?;
     if disk != 0 {
         return Err(Error::new(ErrorKind::Unsupported, "the member is in another part of a split zip")
             .expected_found("disk 0", disk));
@@ -119,23 +126,21 @@ fn check_flags(flags: u16) -> Result<()> {
             .expected_found("flag 0 clear", format!("flags {flags:#06x}"))
             .hint("pack the model without a password"));
     }
-    if flags & !FLAGS_KNOWN != 0 {
+    if flags & FLAGS_REFUSED != 0 {
         return Err(Error::new(ErrorKind::Unsupported, "the member uses a zip feature that is not handled")
-            .expected_found("no flags but 1, 2, 3 and 11", format!("flags {flags:#06x}")));
+            .expected_found("flags 5 and 6 clear", format!("flags {flags:#06x}")));
     }
     Ok(())
 }
 
-/// Refuses links, devices and sockets by the Unix mode that a header may carry; 0 says nothing.
-fn check_file_type(mode: u32, is_folder: bool) -> Result<()> {
-    let (file_type, wanted) = (mode & 0o170_000, if is_folder { 0o040_000 } else { 0o100_000 });
-    if file_type == 0 || file_type == wanted {
+/// Refuses links by the Unix mode that a header may carry: the validator's reader makes files of their paths. It
+/// passes over every other mode.
+fn check_no_link(mode: u32) -> Result<()> {
+    if mode & 0o170_000 != 0o120_000 {
         return Ok(());
     }
-    let what =
-        if file_type == 0o120_000 { "the member is a symbolic link" } else { "the member is no plain file" };
-    Err(Error::new(ErrorKind::Unsupported, what)
-        .expected_found(format!("file type {wanted:#o}"), format!("{file_type:#o}"))
+    Err(Error::new(ErrorKind::Unsupported, "the member is a symbolic link")
+        .expected_found("a file or folder", format!("mode {mode:#o}"))
         .hint("replace links by the files they point to"))
 }
 
@@ -143,8 +148,10 @@ fn read_method(method: u16) -> Result<Compression> {
     match method {
         0 => Ok(Compression::Stored),
         8 => Ok(Compression::Deflated),
+        12 => Ok(Compression::Bzip2),
+        14 => Ok(Compression::Lzma),
         _ => Err(Error::new(ErrorKind::Unsupported, "the member's compression method is not handled")
-            .expected_found("0 (stored) or 8 (deflate)", method)
-            .hint("pack the model again without compression")),
+            .expected_found("0 (stored), 8 (deflate), 12 (bzip2) or 14 (LZMA)", method)
+            .hint("write the zip again with one of these: the validator's reader has no other")),
     }
 }

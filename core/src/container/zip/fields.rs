@@ -4,8 +4,6 @@ use crate::{Error, ErrorKind, Result};
 
 /// Header id of the zip64 extra field.
 const ZIP64_EXTRA: u16 = 1;
-/// Header id of Info-ZIP's Unicode path, which replaces the name for readers that know it.
-const UNICODE_PATH_EXTRA: u16 = 0x7075;
 
 /// Little-endian integer at `at`. Callers have checked the length of the fixed-size record; past
 /// its end the value is 0.
@@ -23,7 +21,8 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
-/// The body of the one extra field with this id.
+/// The body of the one extra field with this id. Others are passed over, Info-ZIP's Unicode path among them: the
+/// validator's reader goes by the header's own name.
 fn find_extra(extra: &[u8], id: u16) -> Result<Option<&[u8]>> {
     let (mut rest, mut found) = (extra, None);
     // Up to three bytes of padding at the end are usual.
@@ -55,17 +54,6 @@ pub(super) fn extend_from_zip64<'e>(values: &mut [u64], extra: &'e [u8]) -> Resu
         field = &field[8..];
     }
     Ok(field)
-}
-
-/// The field is a version byte, a CRC-32 and a name, which must be the header's own.
-pub(super) fn check_unicode_path(name: &str, extra: &[u8]) -> Result<()> {
-    match find_extra(extra, UNICODE_PATH_EXTRA)?.map(|field| field.get(5..).unwrap_or_default()) {
-        Some(path) if path != name.as_bytes() => {
-            Err(Error::new(ErrorKind::BadName, "the member has two different names")
-                .expected_found(name, String::from_utf8_lossy(path)))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A header that does not begin with its signature.

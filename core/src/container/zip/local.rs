@@ -3,7 +3,7 @@
 
 use super::super::window::{Need, Pause, Window};
 use super::super::{Compression, FileId};
-use super::fields::{check_unicode_path, extend_from_zip64, signature_error, u16_at, u32_at, u64_at};
+use super::fields::{extend_from_zip64, signature_error, u16_at, u32_at, u64_at};
 use super::{Central, FLAG_DEFLATE_LEVEL, FLAG_DESCRIPTOR};
 use crate::{Error, ErrorKind, Result, limits};
 
@@ -89,8 +89,12 @@ fn check_local_header(header: &[u8], entry: &Central) -> Result<()> {
     if name.strip_suffix(suffix) != Some(entry.name.as_bytes()) {
         return Err(differs("name", &entry.name, String::from_utf8_lossy(name).escape_debug()));
     }
-    check_unicode_path(&String::from_utf8_lossy(name), extra)?;
-    let method = if entry.compression == Compression::Stored { 0 } else { 8 };
+    let method = match entry.compression {
+        Compression::Stored => 0,
+        Compression::Deflated => 8,
+        Compression::Bzip2 => 12,
+        Compression::Lzma => 14,
+    };
     if u16_at(header, 8) != method {
         return Err(differs("compression method", method, u16_at(header, 8)));
     }

@@ -1,7 +1,7 @@
 //! Zip archives (APPNOTE 6.3.10): the central directory, checked against every local header.
 //!
-//! Strict on purpose: what two readers could understand differently is refused. Members are stored
-//! or deflated, follow each other from byte 0 to the central directory without holes, and have the
+//! Strict on purpose: what two readers could understand differently is refused. Members are stored, deflated or
+//! compressed with bzip2 or LZMA, follow each other from byte 0 to the central directory without holes, and have the
 //! same name and lengths in both headers.
 
 mod central;
@@ -12,7 +12,7 @@ mod local;
 use std::borrow::Cow;
 
 use super::window::{Pause, Window};
-use super::{Compression, FileId, Member, names};
+use super::{Compression, Compressor, FileId, Member, names};
 use crate::{Error, ErrorKind, Result, limits, order};
 
 /// Flag bits that say how hard the writer tried; writers set them as they like.
@@ -57,6 +57,11 @@ fn read(window: &Window, file: FileId) -> Result<Option<Vec<Member>>, Pause> {
     let Some(end) = end_record::read(window, file)? else { return Ok(None) };
     let directory = window.get(file, end.directory_offset, end.directory_bytes)?;
     let mut entries = central::read_directory(directory, end)?;
+    if let Some(entry) = entries.iter().find(|entry| !entry.compression.is_read_here()) {
+        let compressor =
+            if entry.compression == Compression::Bzip2 { Compressor::Bzip2 } else { Compressor::Lzma };
+        return Err(Pause::Unpack(compressor));
+    }
     check_names(&entries)?;
     check_sizes(&entries)?;
     order::sort_by_key(&mut entries, |entry| entry.local_offset);
@@ -81,6 +86,7 @@ impl Central {
             compression: self.compression,
             crc32: Some(self.crc32),
             header: None,
+            hard_link: None,
         }
     }
 }

@@ -17,9 +17,10 @@ use crate::contract::{Halt, Limits, PROXY_PARAMETERS, RuleSet, Rules};
 use crate::report::{ArtifactSummary, Gate, Outcome, Report, SCHEMA_VERSION, Unit, Verdict, WeightSummary};
 use crate::{Error, ErrorKind, limits};
 
-/// Whether a file that begins so is JSON text, and then no artifact but a proxy's.
+/// Whether a file that begins so is JSON text, and then no artifact but a proxy's. JSON holds no NUL, which a tar and
+/// a file of safetensors have in their first bytes, whatever else those are.
 pub fn looks_like_json(first: &[u8]) -> bool {
-    matches!(first.trim_ascii_start().first(), Some(b'{' | b'['))
+    matches!(first.trim_ascii_start().first(), Some(b'{' | b'[')) && !first.contains(&0)
 }
 
 /// The error for an artifact of more than [`limits::PROXY_BYTES`], for who can tell before reading it.
@@ -262,5 +263,6 @@ mod tests {
     fn json_is_told_by_its_beginning() {
         assert!(looks_like_json(b" \n{\"layers\"") && looks_like_json(b"[1]"));
         assert!(!looks_like_json(b"PK\x03\x04") && !looks_like_json(b""));
+        assert!(!looks_like_json(b"[v1]/a\0") && !looks_like_json(b"{\0\0\0\0\0\0\0{}"));
     }
 }
