@@ -10,6 +10,8 @@ use bitgauge_core::contract::python::{Raised, Value};
 /// What became of one case.
 pub enum Outcome {
     Pass,
+    /// bitgauge refuses by name what the validator takes: there is no figure to compare, and none to change.
+    Refused,
     /// Why it failed.
     Fail(String),
     /// It draws from the built-in texts, and there is no corpus.json.

@@ -168,7 +168,7 @@ fn fifty_random_shapes_are_filled_to_the_last_row() {
     let mut reasons = std::collections::BTreeMap::new();
     for seed in 0..50 {
         // Not multiples of anything: padded signs, odd codes, a last scale group cut short.
-        let (hidden, inner) = (random.u64(90..=300), random.u64(90..=500));
+        let (hidden, inner) = (random.u64(150..=300), random.u64(150..=500));
         let (layers, vocabulary) = (random.u64(1..=3), random.u64(200..=2000));
         let config = config(hidden, inner, layers, vocabulary, seed % 2 == 0);
         let pack_name = if seed % 5 == 4 { Rules::Ternary } else { Rules::Binary };

@@ -72,9 +72,17 @@ fn lines(file: &Path) -> usize {
     fs::read(file).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count())
 }
 
+/// A program that takes signals as in a terminal. What a shell starts in the background ignores Ctrl-C, and so would what
+/// it starts in turn.
+fn command(workplace: &Workplace, program: &str) -> Command {
+    let mut command = workplace.command("env");
+    command.args(["--default-signal=INT,TERM", program]);
+    command
+}
+
 /// An evaluation of the demo's documents, one after the other.
 fn eval(workplace: &Workplace, extra: &[&str]) -> Command {
-    let mut command = workplace.command(env!("CARGO_BIN_EXE_bitgauge"));
+    let mut command = command(workplace, env!("CARGO_BIN_EXE_bitgauge"));
     command.args(["eval", DEMO, "--documents", DOCUMENTS, "--max-tokens", "128", "--device", "cpu"]);
     command.args(["--tokens-in-flight", "1"]).args(extra).stdout(Stdio::null()).stderr(Stdio::piped());
     command
@@ -82,7 +90,7 @@ fn eval(workplace: &Workplace, extra: &[&str]) -> Command {
 
 /// Minutes of work.
 fn bench(workplace: &Workplace) -> Command {
-    let mut command = workplace.command(env!("CARGO_BIN_EXE_bitgauge"));
+    let mut command = command(workplace, env!("CARGO_BIN_EXE_bitgauge"));
     command.args(["bench", "--layers", "1", "--documents", "4096", "--device", "cpu"]).stdout(Stdio::null());
     command
 }
@@ -117,7 +125,7 @@ fn an_interrupted_evaluation_says_what_is_kept_and_goes_on_from_there() {
 fn an_evaluation_that_keeps_nothing_says_so() {
     let workplace = Workplace::new();
     // Its documents never come, so it can't be done before it is interrupted.
-    let mut command = workplace.command("bash");
+    let mut command = command(&workplace, "bash");
     let script = r#"exec 5< <(exec sleep 60 2>/dev/null); exec "$0" eval "$1" --documents /dev/fd/5"#;
     command.args(["-c", script, env!("CARGO_BIN_EXE_bitgauge"), DEMO]);
     let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
@@ -133,7 +141,7 @@ fn an_evaluation_that_keeps_nothing_says_so() {
 fn an_interrupted_pack_goes_on_from_there() {
     let workplace = Workplace::new();
     let pack = || {
-        let mut command = workplace.command(env!("CARGO_BIN_EXE_bitgauge"));
+        let mut command = command(&workplace, env!("CARGO_BIN_EXE_bitgauge"));
         command.args(["pack", DENSE, "packed.zip"]).stdout(Stdio::null()).stderr(Stdio::piped());
         command
     };

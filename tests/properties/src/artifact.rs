@@ -46,7 +46,15 @@ impl<'a> Files<'a> {
         let (at_once, in_pieces) = (self.open(), self.open_in_pieces(cuts));
         match (&at_once, &in_pieces) {
             (Ok(at_once), Ok(in_pieces)) => assert_same(at_once, in_pieces),
-            (Err(at_once), Err(in_pieces)) => assert_eq!(at_once, in_pieces),
+            // A decoder that stops keeps what it unpacked in that step: which of two faults of a compressed file is met
+            // first depends on the pieces.
+            (Err(at_once), Err(in_pieces)) => {
+                let stops = |error: &Error| error.what.ends_with("file is damaged");
+                assert!(
+                    at_once == in_pieces || stops(at_once) || stops(in_pieces),
+                    "at once {at_once:?}, in pieces {in_pieces:?}"
+                );
+            }
             _ => panic!("at once {at_once:?}, in pieces {in_pieces:?}"),
         }
         at_once

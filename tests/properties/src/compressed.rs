@@ -81,7 +81,11 @@ fn decode(compressor: Compressor, input: &[u8]) -> std::io::Result<Option<Vec<u8
             }
         }
         Compressor::Bzip2 => drop(bzip2::bufread::MultiBzDecoder::new(input).read_to_end(&mut out)?),
-        Compressor::Xz => drop(lzma_rust2::XzReader::new(input, true).read_to_end(&mut out)?),
+        Compressor::Xz => {
+            // A stream ends with `YZ`. Any number of zeros may follow the last one, for us as for Python.
+            let end = input.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            lzma_rust2::XzReader::new(&input[..end], true).read_to_end(&mut out)?;
+        }
         Compressor::Lzma => {
             lzma_rust2::LzmaReader::new_mem_limit(input, u32::MAX, None)?.read_to_end(&mut out)?;
         }

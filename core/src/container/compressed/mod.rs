@@ -210,7 +210,8 @@ impl Unpacker {
     /// Damaged data, too much of it, what `sink` refuses. Nothing may be pushed after an error.
     pub fn push(&mut self, mut input: &[u8], sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         loop {
-            let moved = self.decoder.step(input, &mut self.buffer).map_err(|error| error.at(self.taken))?;
+            // Without an offset: how far a decoder came before it stopped depends on the pieces.
+            let moved = self.decoder.step(input, &mut self.buffer)?;
             self.taken += moved.taken as u64;
             self.written += moved.written as u64;
             self.check_size()?;
