@@ -193,7 +193,7 @@ impl<B: Backend> Scratch<B> {
     }
 }
 
-/// The activations of each kind of mixer, made when the first of its kind comes up.
+/// The activations of the kind of mixer that ran last, made when its kind comes up: two kinds share memory.
 struct Mixers<B: Backend> {
     tokens: usize,
     attention: Option<attention::Scratch<B>>,
@@ -213,6 +213,7 @@ impl<B: Backend> Mixers<B> {
     ) -> Result<(), BackendError> {
         match mixer {
             Mixer::Attention(mixer) => {
+                self.delta_net = None;
                 let scratch = match &mut self.attention {
                     Some(scratch) => scratch,
                     empty => empty.insert(attention::Scratch::new(b, shape, self.tokens)?),
@@ -223,6 +224,7 @@ impl<B: Backend> Mixers<B> {
                 let rule = shape.delta_rule.ok_or_else(|| {
                     Error::new(ErrorKind::Missing, "a DeltaNet layer in a model without its sizes")
                 })?;
+                self.attention = None;
                 let scratch = match &mut self.delta_net {
                     Some(scratch) => scratch,
                     empty => empty.insert(delta_net::Scratch::new(b, rule, self.tokens)?),

@@ -9,6 +9,7 @@ mod batch;
 mod causal_conv;
 mod coop;
 mod delta_rule;
+mod delta_rule_coop;
 mod device;
 mod handle;
 mod linear;
@@ -172,12 +173,12 @@ impl Backend for GpuBackend {
         format!("gpu: {}", self.device.handle.info.name)
     }
 
-    /// 8,192, or what fits a gigabyte of activations (four where the device has memory of its own)
+    /// 8,192, or what fits a gigabyte of activations (four and a half where the device has memory of its own)
     /// and the longest buffer.
     fn preferred_tokens(&self, hidden: usize, intermediate: usize) -> usize {
         let (hidden, intermediate) = (hidden as u64, intermediate as u64);
         let budget: u64 =
-            if self.device.handle.info.class == AdapterClass::Discrete { 4 << 30 } else { 1 << 30 };
+            if self.device.handle.info.class == AdapterClass::Discrete { 9 << 29 } else { 1 << 30 };
         // What a token of Qwen3.6-27B takes, f16 copies included; others take less.
         let all = 4 * (14 * hidden + 4 * intermediate);
         let longest = 4 * hidden.max(intermediate);
@@ -196,19 +197,18 @@ impl Backend for GpuBackend {
             Kernel::HeadLoss,
         ];
         let delta_net = delta_rule.map(|shape| {
-            let heads = delta_rule::heads(shape);
-            [
+            let around = [
                 Kernel::SplitHeads,
                 Kernel::SigmoidGate,
                 Kernel::CausalConv,
                 Kernel::L2Norm,
                 Kernel::DecayGates,
-                Kernel::DeltaChunk(heads),
-                Kernel::DeltaRule(heads),
                 Kernel::GatedNorm,
-            ]
+            ];
+            self.delta_rule_kernels(shape).into_iter().chain(around)
         });
-        self.recorder.prepare(&self.device, plain.into_iter().chain(delta_net.into_iter().flatten()))
+        let kernels: Vec<_> = plain.into_iter().chain(delta_net.into_iter().flatten()).collect();
+        self.recorder.prepare(&self.device, kernels)
     }
 
     fn ready(&mut self) -> Result<()> {

@@ -12,4 +12,4 @@ pub use kernels::declaration::call::{Call, Row};
 pub use kernels::declaration::trial;
 pub use kernels::{Kernel, compose, twins};
 pub use params::Access;
-pub use variants::{Codec, HeadTiles, Heads, Staging};
+pub use variants::{Codec, HeadTiles, Heads, KeyTiles, Staging};

@@ -149,29 +149,34 @@ impl Variant for Heads {
     }
 }
 
-/// Heads of whole tiles of 16 channels, as cooperative matrices take them.
+/// Heads of whole tiles of 16 channels, at most `MOST`, as cooperative matrices take them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HeadTiles(u8);
+pub struct Tiles<const MOST: u8>(u8);
 
-impl HeadTiles {
+/// Heads of attention, of up to 256 channels.
+pub type HeadTiles = Tiles<16>;
+/// Heads of the delta rule's queries and keys, of up to 128 channels.
+pub type KeyTiles = Tiles<8>;
+
+impl<const MOST: u8> Tiles<MOST> {
     const CHANNELS: usize = 16;
-    const MOST: u8 = 16;
 
-    /// The tiles of a head with this many channels: a multiple of 16, up to 256.
+    /// The tiles of a head with this many channels: a multiple of 16, up to the most.
     pub fn of(head_dim: usize) -> Option<Self> {
         let tiles = u8::try_from(head_dim / Self::CHANNELS).ok()?;
-        let is_whole = head_dim.is_multiple_of(Self::CHANNELS) && (1..=Self::MOST).contains(&tiles);
+        let is_whole = head_dim.is_multiple_of(Self::CHANNELS) && (1..=MOST).contains(&tiles);
         is_whole.then_some(Self(tiles))
     }
 
-    pub(crate) fn count(self) -> u8 {
+    /// How many tiles of 16 channels.
+    pub fn count(self) -> u8 {
         self.0
     }
 }
 
-impl Variant for HeadTiles {
+impl<const MOST: u8> Variant for Tiles<MOST> {
     fn all() -> Vec<Self> {
-        (1..=Self::MOST).map(Self).collect()
+        (1..=MOST).map(Self).collect()
     }
 
     fn label(self) -> String {

@@ -1,6 +1,7 @@
-//! The kernels of gated DeltaNet that look at other tokens: causal_conv, delta_rule (with delta_chunk).
+//! The kernels of gated DeltaNet that look at other tokens: causal_conv, delta_rule (with delta_chunk), and the
+//! same through cooperative matrices.
 
-use bitgauge_shaders::{Heads, Kernel, twins};
+use bitgauge_shaders::{Heads, Kernel, KeyTiles, twins};
 use native_eval::{Backend, DeltaRule};
 
 use crate::data::{Random, batch};
@@ -63,15 +64,41 @@ fn delta_rule() -> Vec<Case> {
         for (j, [key_heads, value_heads, key_dim, value_dim]) in shapes.into_iter().enumerate() {
             let interleaved = (i + j) % 2 == 1;
             let shape = DeltaRule { key_heads, value_heads, key_dim, value_dim, interleaved };
-            cases.push(delta_rule_case(shape, lengths, None));
+            cases.push(delta_rule_case(shape, lengths, None, plain(shape, lengths)));
         }
     }
     let narrow = DeltaRule { key_heads: 1, value_heads: 2, key_dim: 16, value_dim: 16, interleaved: false };
-    cases.push(delta_rule_case(narrow, &[10, 5, 3, 14, 9], Some(SMALL_LIMIT)));
+    let lengths = &[10, 5, 3, 14, 9];
+    cases.push(delta_rule_case(narrow, lengths, Some(SMALL_LIMIT), plain(narrow, lengths)));
     cases
 }
 
-fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> Case {
+/// Every case of the kernels with cooperative matrices. The last one's documents fit no binding together.
+pub fn cooperative_cases() -> Vec<Case> {
+    let batches: [&[usize]; 5] = [&[2], &[63, 1, 64], &[65, 31], &[31, 130, 2], &[257]];
+    let shapes = [[1, 1, 16, 16], [2, 6, 32, 48], [2, 4, 128, 64], [3, 3, 80, 16], [1, 2, 48, 128]];
+    let mut cases = Vec::new();
+    for (i, lengths) in batches.into_iter().enumerate() {
+        for (j, [key_heads, value_heads, key_dim, value_dim]) in shapes.into_iter().enumerate() {
+            let interleaved = (i + j) % 2 == 1;
+            let shape = DeltaRule { key_heads, value_heads, key_dim, value_dim, interleaved };
+            cases.push(delta_rule_case(shape, lengths, None, cooperative(shape, lengths)));
+        }
+    }
+    let narrow = DeltaRule { key_heads: 1, value_heads: 2, key_dim: 16, value_dim: 16, interleaved: false };
+    let lengths = &[65, 70, 3, 14, 100];
+    cases.push(delta_rule_case(narrow, lengths, Some(7 * SMALL_LIMIT), cooperative(narrow, lengths)));
+    cases
+}
+
+/// Which kernels a case is of: their name, bound and faults.
+struct Kernels {
+    name: &'static str,
+    bound: f64,
+    faults: Vec<native_eval::ShaderPatch>,
+}
+
+fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>, kernels: Kernels) -> Case {
     let batch = batch(lengths);
     let positions = batch.positions();
     let tokens = positions.len();
@@ -90,7 +117,8 @@ fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> C
     twins::delta_rule(&mixed, &decay, &beta, positions, sizes, shape.interleaved, &mut want);
     Case {
         name: format!(
-            "delta_rule, {lengths:?} tokens, {}/{} x {}/{}{}{}",
+            "{}, {lengths:?} tokens, {}/{} x {}/{}{}{}",
+            kernels.name,
             shape.key_heads,
             shape.value_heads,
             shape.key_dim,
@@ -98,9 +126,9 @@ fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> C
             if shape.interleaved { ", interleaved" } else { "" },
             limit_name(limit)
         ),
-        bound: Kernel::DeltaRule(Heads::Any).bound(),
+        bound: kernels.bound,
         limit,
-        patches: delta_rule_faults(shape, lengths),
+        patches: kernels.faults,
         want,
         run: Box::new(move |backend, flips| {
             // What is flipped is the first value, which the first document's tokens read.
@@ -117,8 +145,48 @@ fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>) -> C
     }
 }
 
-/// Faults in both kernels; what needs several tokens, chunks or documents to show is asked of those only.
-fn delta_rule_faults(shape: DeltaRule, lengths: &[usize]) -> Vec<native_eval::ShaderPatch> {
+/// The kernel of a chunk by itself, or of the documents, with the wrong key heads.
+fn wrong_key_head(
+    shape: DeltaRule,
+    longest: usize,
+    [chunk, rule]: [Kernel; 2],
+) -> Option<native_eval::ShaderPatch> {
+    let right = "head % p.key_heads, head / max(p.group, 1u), p.group > 0u";
+    let wrong = "head % p.key_heads, head / max(p.group, 1u), p.group == 0u";
+    // In the second kernel only a state that is not 0 is met with keys.
+    let kernel = if longest > 64 { rule } else { chunk };
+    let shares = shape.key_heads > 1 && shape.key_heads < shape.value_heads;
+    shares.then(|| patch(kernel, right, wrong))
+}
+
+/// The kernels with cooperative matrices.
+fn cooperative(shape: DeltaRule, lengths: &[usize]) -> Kernels {
+    let longest = lengths.iter().copied().max().unwrap_or_default();
+    let tiles = KeyTiles::of(shape.key_dim).expect("whole tiles");
+    let (chunk, rule) = (Kernel::DeltaChunkCoop(tiles), Kernel::DeltaRuleCoop(tiles));
+    let mut faults = vec![
+        patch(Kernel::ChunkTiles, "row < chunk.y", "row + 1u < chunk.y"),
+        patch(chunk, "columns <= vec4<u32>(to)", "columns < vec4<u32>(to)"),
+        patch(chunk, "solved * vec4<f32>(betas[c],", "solved * vec4<f32>(1.1,"),
+        patch(chunk, "sums = fma(-square[row * ROW", "sums = fma(-2.0 * square[row * ROW"),
+        patch(rule, "let news_0 = value_0 -", "let news_0 = 1.1 * value_0 -"),
+    ];
+    if longest > 16 {
+        faults.push(patch(chunk, "= -near_sum;", "= near_sum;"));
+    }
+    if longest > 128 {
+        faults.push(patch(rule, "state_0_0 = state_0_0 * keep", "state_0_0 = state_0_0 * (0.5 * keep)"));
+    }
+    if longest > 64 {
+        faults.push(patch(rule, "news_0 = value_0 - fade_0.x", "news_0 = value_0 - 2.0 * fade_0.x"));
+        faults.push(patch(rule, "vec4<f16>(writes_0 * fade_0.y)", "vec4<f16>(writes_0)"));
+    }
+    faults.extend(wrong_key_head(shape, longest, [chunk, rule]));
+    Kernels { name: "delta_rule_coop", bound: rule.bound(), faults }
+}
+
+/// The kernels in f32. What needs several tokens, chunks or documents to show is asked of those only.
+fn plain(shape: DeltaRule, lengths: &[usize]) -> Kernels {
     let longest = lengths.iter().copied().max().unwrap_or_default();
     let aligned = shape.key_dim.is_multiple_of(4) && shape.value_dim.is_multiple_of(4);
     let heads = if aligned { Heads::Aligned } else { Heads::Any };
@@ -135,11 +203,6 @@ fn delta_rule_faults(shape: DeltaRule, lengths: &[usize]) -> Vec<native_eval::Sh
     if longest > 64 {
         faults.push(patch(rule, "news = value - fade_from_start(", "news = value - 1.1 * fade_from_start("));
     }
-    if shape.key_heads > 1 && shape.key_heads < shape.value_heads {
-        let right = "head % p.key_heads, head / max(p.group, 1u), p.group > 0u";
-        let wrong = "head % p.key_heads, head / max(p.group, 1u), p.group == 0u";
-        // In the second kernel only a state that is not 0 is met with keys.
-        faults.push(patch(if longest > 64 { rule } else { chunk }, right, wrong));
-    }
-    faults
+    faults.extend(wrong_key_head(shape, longest, [chunk, rule]));
+    Kernels { name: "delta_rule", bound: rule.bound(), faults }
 }

@@ -5,6 +5,7 @@ use bitgauge_shaders::{HeadTiles, Kernel, Staging, twins};
 use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
 
 use crate::data::{Form, Random, Rescue, batch, flip, matrix, with_targets};
+use crate::delta_net;
 use crate::kernels::{Case, flipped, limit_name, patch, poisoned, put};
 use crate::linear::{decoding_faults, pairs};
 
@@ -22,7 +23,8 @@ pub fn cases() -> Vec<(Precision, Case)> {
         (Precision::F16Plain, product(size, Form::F16, None, vec![fault]))
     });
     let conversions = to_f16().into_iter().map(|case| (Precision::F32, case));
-    let cooperative = [matmul_coop(), head_loss(), attention_coop()].into_iter().flatten();
+    let cooperative = [matmul_coop(), head_loss(), attention_coop(), delta_net::cooperative_cases()];
+    let cooperative = cooperative.into_iter().flatten();
     let cooperative = cooperative.map(|case| (Precision::F16, case));
     plain.chain(larger).chain(conversions).chain(cooperative).collect()
 }
@@ -34,11 +36,11 @@ fn matmul_coop() -> Vec<Case> {
     pairs(&Form::all(), &sizes)
         .into_iter()
         .map(|(form, (size, limit))| {
-            // Each block of columns begins anew, so all but the last are lost.
+            // The second half of each block is multiplied by the first half's columns.
             let fault = patch(
                 Kernel::MatmulCoop(staging(form)),
-                "sum_0_0 = coopMultiplyAdd(x_0, w_0, sum_0_0);",
-                "sum_0_0 = coopMultiplyAdd(x_0, w_0, coop_mat16x16<f32, C>());",
+                "stage(lane * W_STRIDE, place, k, 0u, held);",
+                "stage(lane * W_STRIDE, place, k + 64u, 1u, held);",
             );
             product(size, form, limit, faults(fault, form))
         })

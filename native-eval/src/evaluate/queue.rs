@@ -33,11 +33,13 @@ impl<'a> Queue<'a> {
         Self { documents, devices, tokens: tokens as u64, done: AtomicU64::new(0), waiting }
     }
 
-    /// Takes the next documents: as many as fit into `in_flight` tokens and into one device's share of
-    /// what waits, at least one. `None` at the end.
+    /// Takes the next documents, at least one: an equal share of what waits for each of the fewest batches of at
+    /// most `in_flight` tokens that the devices can make of it. `None` at the end.
     pub fn take(&self, in_flight: usize) -> Option<Vec<usize>> {
         let mut waiting = self.waiting();
-        let most = in_flight.min(waiting.tokens.div_ceil(self.devices.max(1)));
+        let devices = self.devices.max(1);
+        let rounds = waiting.tokens.div_ceil(in_flight.max(1).saturating_mul(devices)).max(1);
+        let most = waiting.tokens.div_ceil(rounds * devices);
         let (mut taken, mut tokens) = (Vec::new(), 0);
         while let Some(&next) = waiting.documents.front() {
             tokens += self.documents[next].len();
@@ -118,6 +120,21 @@ mod tests {
         let queue = Queue::new(&documents, 0..6, 1);
         assert_eq!(queue.tokens(), 20);
         assert_eq!(groups(&queue, 8), [vec![0, 1], vec![2], vec![4, 5]]);
+    }
+
+    /// Seven of eight and one of one would leave the device idle in the second batch.
+    #[test]
+    fn batches_are_of_equal_size() {
+        let documents = vec![vec![0; 512]; 16];
+        let sizes = |in_flight, devices| -> Vec<usize> {
+            let queue = Queue::new(&documents, 0..16, devices);
+            groups(&queue, in_flight).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(7_552, 1), [8, 8]);
+        assert_eq!(sizes(8_192, 1), [16]);
+        assert_eq!(sizes(3_000, 1), [5, 5, 6]);
+        assert_eq!(sizes(3_000, 2), [4, 4, 4, 4]);
+        assert_eq!(sizes(1, 1), [1; 16]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct GpuBatch {
     pub(super) targets: DeviceBuffer,
     /// The documents that have tokens.
     pub(super) documents: Vec<Document>,
-    /// First token and length of each of their chunks, and of each of them.
+    /// First token and length of each of their chunks; those of each of them with its first chunk, and 0.
     pub(super) chunk_table: DeviceBuffer,
     pub(super) document_table: DeviceBuffer,
     /// Kept from one layer to the next.
@@ -49,9 +49,9 @@ pub(super) struct Turns {
 impl GpuBackend {
     pub(super) fn run_upload_batch(&mut self, batch: &Batch) -> Result<GpuBatch> {
         let documents = documents(batch.documents());
-        let table = |range: Range<usize>| [range.start as u32, range.len() as u32];
-        let by_document: Vec<_> = documents.iter().map(|document| table(document.tokens.clone())).collect();
-        let by_chunk: Vec<_> = documents.iter().flat_map(Document::chunks).map(table).collect();
+        let chunk = |tokens: Range<usize>| [tokens.start as u32, tokens.len() as u32];
+        let by_chunk: Vec<_> = documents.iter().flat_map(Document::chunks).map(chunk).collect();
+        let by_document: Vec<_> = documents.iter().map(Document::entry).collect();
         let mut upload =
             |values: &[u32]| self.upload_words("one number per token", bytemuck::cast_slice(values));
         Ok(GpuBatch {
@@ -68,6 +68,11 @@ impl GpuBackend {
 }
 
 impl Document {
+    /// Its line of the table of documents.
+    fn entry(&self) -> [u32; 4] {
+        [self.tokens.start as u32, self.tokens.len() as u32, self.chunks.start as u32, 0]
+    }
+
     /// The tokens of each chunk.
     fn chunks(&self) -> impl Iterator<Item = Range<usize>> {
         let end = self.tokens.end;

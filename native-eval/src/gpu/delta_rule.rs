@@ -38,23 +38,26 @@ impl GpuBackend {
         decay.expect("delta_rule: decays", tokens, shape.value_heads)?;
         beta.expect("delta_rule: betas", tokens, shape.value_heads)?;
         out.expect("delta_rule: output", tokens, shape.value_width())?;
+        if let Some(tiles) = self.runs_cooperatively(batch, shape, (mixed, out)) {
+            return self.run_delta_rule_coop(mixed, (decay, beta), batch, (shape, tiles), out);
+        }
         let matrices = self.pool.take(&self.device.handle, tokens, 2 * CHUNK * shape.value_heads)?;
-        for span in self.delta_spans(&batch.documents, shape, mixed, &matrices)? {
+        let row_bytes = mixed.row_bytes().max(matrices.row_bytes());
+        for span in self.delta_spans(&batch.documents, shape, row_bytes)? {
             self.dispatch_chunks(batch, span.clone(), shape, mixed, (decay, beta), &matrices)?;
             self.dispatch_documents(batch, span, shape, mixed, decay, &matrices, out)?;
         }
         Ok(())
     }
 
-    /// Runs of whole documents whose rows fit a binding and which are not too long to run at once.
-    fn delta_spans(
+    /// Runs of whole documents whose rows, of `row_bytes` bytes, fit a binding and which are not too long to run
+    /// at once.
+    pub(super) fn delta_spans(
         &self,
         documents: &[Document],
         shape: DeltaRule,
-        mixed: &GpuBuffer,
-        matrices: &GpuBuffer,
+        row_bytes: u64,
     ) -> Result<Vec<Range<usize>>> {
-        let row_bytes = mixed.row_bytes().max(matrices.row_bytes());
         let most = (self.limit / row_bytes) as usize;
         let flops = self.recorder.flops_limit / flops_per_token(shape);
         let (mut spans, mut tokens): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
@@ -115,7 +118,7 @@ impl GpuBackend {
                 ],
                 weights: None,
                 grid: delta_chunk::grid(count, shape.value_heads),
-                flops: (count * shape.value_heads * CHUNK * CHUNK * (4 * shape.key_dim + CHUNK)) as u64,
+                flops: flops_of_chunks(count, shape),
             };
             self.recorder.record(&mut self.device, dispatch)?;
         }
@@ -166,7 +169,7 @@ impl GpuBackend {
 }
 
 /// Consecutive value heads that share a key head; 0 where they are not consecutive.
-fn group(shape: DeltaRule) -> u32 {
+pub(super) fn group(shape: DeltaRule) -> u32 {
     if shape.interleaved { 0 } else { (shape.value_heads / shape.key_heads) as u32 }
 }
 
@@ -176,12 +179,17 @@ pub(super) fn heads(shape: DeltaRule) -> Heads {
     if aligned { Heads::Aligned } else { Heads::Any }
 }
 
-fn tokens_of(documents: &[Document]) -> Range<usize> {
+pub(super) fn tokens_of(documents: &[Document]) -> Range<usize> {
     let start = documents.first().map_or(0, |document| document.tokens.start);
     start..documents.last().map_or(0, |document| document.tokens.end)
 }
 
 /// Floating-point operations for one token in delta_rule.wgsl.
-fn flops_per_token(shape: DeltaRule) -> u64 {
+pub(super) fn flops_per_token(shape: DeltaRule) -> u64 {
     (2 * shape.value_width() * (3 * shape.key_dim + 2 * CHUNK)) as u64
+}
+
+/// Floating-point operations for so many chunks in delta_chunk.wgsl.
+pub(super) fn flops_of_chunks(count: usize, shape: DeltaRule) -> u64 {
+    (count * shape.value_heads * CHUNK * CHUNK * (4 * shape.key_dim + CHUNK)) as u64
 }

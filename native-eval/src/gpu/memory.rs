@@ -60,9 +60,12 @@ impl Pool {
         })
     }
 
+    /// The smallest idle buffer that has room, unless a fifth of it would lie idle.
     fn reuse(&self, bytes: u64) -> Option<Arc<DeviceBuffer>> {
         let mut idle = self.idle();
-        let index = idle.iter().position(|stored| stored.buffer.size() == bytes)?;
+        let sizes = idle.iter().map(|stored| stored.buffer.size()).enumerate();
+        let fitting = sizes.filter(|(_, size)| (bytes..=bytes.saturating_add(bytes / 4)).contains(size));
+        let (index, _) = fitting.min_by_key(|(_, size)| *size)?;
         Some(idle.remove(index))
     }
 

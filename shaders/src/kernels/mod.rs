@@ -8,9 +8,12 @@ pub mod attention;
 pub mod attention_coop;
 pub mod bias;
 pub mod causal_conv;
+pub mod chunk_tiles;
 pub mod decay_gates;
 pub mod delta_chunk;
+pub mod delta_chunk_coop;
 pub mod delta_rule;
+pub mod delta_rule_coop;
 pub mod embed;
 pub mod gated_norm;
 pub mod head_loss;
@@ -42,7 +45,7 @@ mod prelude {
     pub(super) use crate::params::Access::{self, Read, Uniform, Write};
     pub(super) use crate::params::params;
     pub(super) use crate::parts::Part;
-    pub(super) use crate::variants::{Codec, HeadTiles, Heads, Staging};
+    pub(super) use crate::variants::{Codec, HeadTiles, Heads, KeyTiles, Staging};
 }
 
 /// Makes the set of kernels out of modules, variants of [`Kernel`], and what those come in several of.
@@ -113,9 +116,12 @@ kernels! {
     attention_coop: AttentionCoop(tiles: HeadTiles),
     bias: Bias,
     causal_conv: CausalConv,
+    chunk_tiles: ChunkTiles,
     decay_gates: DecayGates,
     delta_chunk: DeltaChunk(heads: Heads),
+    delta_chunk_coop: DeltaChunkCoop(tiles: KeyTiles),
     delta_rule: DeltaRule(heads: Heads),
+    delta_rule_coop: DeltaRuleCoop(tiles: KeyTiles),
     embed: Embed(codec: Codec),
     gated_norm: GatedNorm,
     head_loss: HeadLoss,

@@ -36,7 +36,7 @@ struct DeltaRule {
 @group(0) @binding(0) var<uniform> p: DeltaRule;
 @group(0) @binding(2) var<storage, read> decay: array<f32>;
 @group(0) @binding(3) var<storage, read> matrices: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> documents: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> documents: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
 const STEP = 16u;
