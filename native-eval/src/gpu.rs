@@ -7,6 +7,7 @@ mod adapters;
 mod attention;
 mod batch;
 mod causal_conv;
+mod chunk_tiles;
 mod coop;
 mod delta_rule;
 mod delta_rule_coop;
@@ -42,6 +43,7 @@ use coop::Tiles;
 use device::Device;
 use handle::DeviceBuffer;
 use memory::{Pool, over_limit};
+use products::Products;
 use recorder::{BufferRange, Recorder};
 use rows::RowOperand::{Rows, Vector};
 use timing::Timing;
@@ -207,7 +209,8 @@ impl Backend for GpuBackend {
             ];
             self.delta_rule_kernels(shape).into_iter().chain(around)
         });
-        let kernels: Vec<_> = plain.into_iter().chain(delta_net.into_iter().flatten()).collect();
+        let tiles = (self.device.products == Products::Cooperative).then_some(Kernel::ChunkTiles);
+        let kernels: Vec<_> = plain.into_iter().chain(tiles).chain(delta_net.into_iter().flatten()).collect();
         self.recorder.prepare(&self.device, kernels)
     }
 

@@ -161,8 +161,11 @@ fn attention_coop() -> Vec<Case> {
         twins::attention(&q, &k, &v, positions, heads, kv_heads, d, &mut want);
         let kernel = Kernel::AttentionCoop(HeadTiles::of(d).expect("whole tiles"));
         let mut patches = vec![patch(kernel, "- state.x) / state.y", "- state.x) / (state.y + 0.01)")];
-        if documents.len() > 1 {
-            patches.push(patch(kernel, "key + i + j >= from_key", "key + i + j + 1u >= from_key"));
+        if documents.iter().any(|length| *length > 1) {
+            patches.push(patch(kernel, "share, key + i + j <= token", "share, key + i + j <= token + 1u"));
+        }
+        if documents.iter().any(|length| *length > 64) {
+            patches.push(patch(kernel, "positions[chunk.x] / CHUNK", "0u * positions[chunk.x]"));
         }
         Case {
             name: format!("attention_coop, {documents:?}, {heads}/{kv_heads} x {d}"),

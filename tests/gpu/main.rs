@@ -11,6 +11,7 @@ mod delta_net;
 mod half_products;
 mod kernels;
 mod linear;
+mod neighbours;
 mod operations;
 mod refusals;
 mod rotary;
@@ -45,6 +46,9 @@ fn main() {
             tally.add_all(refusals::cases());
             tally.add_all(uploads::cases());
             tally.add_all(sharing::cases());
+            if adapter.has_cooperative_matrices {
+                tally.add_all(neighbours::cases());
+            }
             let mut backends = Backends::new();
             let mut worst = HashMap::new();
             let cases = kernels::cases();

@@ -7,10 +7,11 @@ use bitgauge_shaders::kernels::attention_coop::{self, AttentionCoop};
 use bitgauge_shaders::params::Params;
 use bitgauge_shaders::{HeadTiles, Kernel};
 
-use super::coop::tiles_across;
-use super::memory::{ROW_BLOCK, over_limit};
+use super::batch::CHUNK;
+use super::chunk_tiles::HALVES;
+use super::memory::over_limit;
 use super::products::Products;
-use super::recorder::Dispatch;
+use super::recorder::{Dispatch, MAX_WORKGROUPS};
 use super::{GpuBackend, GpuBatch, GpuBuffer};
 use crate::backend::{Attention, Result, wrong_shape};
 
@@ -47,8 +48,8 @@ impl GpuBackend {
         k.expect("attention: k", tokens, kv_heads * head_dim)?;
         v.expect("attention: v", tokens, kv_heads * head_dim)?;
         out.expect("attention: output", tokens, heads * head_dim)?;
-        if self.attends_cooperatively((q, k, out), shape) {
-            return self.run_attention_coop((q, k, v), batch, shape, out);
+        if let Some(tiles) = self.attends_cooperatively(batch, (q, out), shape) {
+            return self.run_attention_coop((q, k, v), batch, (shape, tiles), out);
         }
 
         let mut start = 0;
@@ -93,67 +94,57 @@ impl GpuBackend {
         }
     }
 
-    /// Whether heads are whole tiles of 16 channels, and everything fits a binding.
+    /// The tiles of a head, if heads are whole tiles of 16 channels, and everything fits a binding.
     fn attends_cooperatively(
         &self,
-        (q, k, out): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
+        batch: &GpuBatch,
+        (q, out): (&GpuBuffer, &GpuBuffer),
         shape: Attention,
-    ) -> bool {
-        let rows = q.rows.next_multiple_of(ROW_BLOCK) as u64;
-        matches!(self.attention_kernel(shape), Kernel::AttentionCoop(_))
-            && [q, k, out].iter().all(|x| rows * x.row_bytes() <= self.limit)
+    ) -> Option<HeadTiles> {
+        let Kernel::AttentionCoop(tiles) = self.attention_kernel(shape) else { return None };
+        let of_tiles = batch.chunks() * CHUNK * q.cols * 4 / HALVES;
+        let of_rows = [q, out].iter().map(|x| q.rows as u64 * x.row_bytes()).max()?;
+        (of_rows.max(of_tiles as u64) <= self.limit).then_some(tiles)
     }
 
     fn run_attention_coop(
         &mut self,
         (q, k, v): (&GpuBuffer, &GpuBuffer, &GpuBuffer),
         batch: &GpuBatch,
-        shape: Attention,
+        (shape, tiles): (Attention, HeadTiles),
         out: &GpuBuffer,
     ) -> Result<()> {
         let Attention { heads, kv_heads, head_dim } = shape;
-        let [q_tiles, k_tiles, v_tiles] =
-            [self.convert(q, false)?, self.convert(k, false)?, self.convert(v, false)?];
-        let tokens = batch.host.tokens();
-        let all = 0..tokens;
-        let bands = tokens.div_ceil(ROW_BLOCK);
-        let flops = |band: usize| {
-            let queries = &batch.host.positions()[band * ROW_BLOCK..tokens.min((band + 1) * ROW_BLOCK)];
-            let pairs: u64 = queries.iter().map(|position| u64::from(*position) + 1).sum();
-            pairs * (4 * heads * head_dim) as u64
-        };
-        let mut start = 0;
-        while start < bands {
-            let (mut end, mut sum) = (start + 1, flops(start));
-            while end < bands && sum + flops(end) <= self.recorder.flops_limit {
-                sum += flops(end);
-                end += 1;
-            }
+        let q_tiles = self.chunk_tiles(q, batch, (heads, tiles.count()))?;
+        let k_tiles = self.chunk_tiles(k, batch, (kv_heads, tiles.count()))?;
+        let v_tiles = self.chunk_tiles(v, batch, (kv_heads, tiles.count()))?;
+        let (tokens, chunks) = (0..batch.host.tokens(), 0..batch.chunks());
+        let flops = batch.pairs_by_chunk().map(|pairs| pairs * (4 * heads * head_dim) as u64);
+        for (span, flops) in spans_of_flops(flops, self.recorder.flops_limit) {
             let dispatch = Dispatch {
-                kernel: self.attention_kernel(shape),
+                kernel: Kernel::AttentionCoop(tiles),
                 params: AttentionCoop {
-                    tokens: tokens as u32,
-                    first_tile: start as u32,
+                    first_chunk: span.start as u32,
                     group: (heads / kv_heads) as u32,
-                    q_stride: tiles_across(q.cols) as u32,
-                    kv_stride: tiles_across(k.cols) as u32,
+                    q_stride: (q_tiles.stride() / HALVES) as u32,
+                    kv_stride: (k_tiles.stride() / HALVES) as u32,
                     out_stride: out.stride() as u32,
                     scale: (head_dim as f32).sqrt().recip(),
                 }
                 .bytes(),
                 ranges: &[
-                    q_tiles.block_range(&all),
-                    k_tiles.block_range(&all),
-                    v_tiles.block_range(&all),
+                    q_tiles.range(&chunks),
+                    k_tiles.range(&chunks),
+                    v_tiles.range(&chunks),
+                    batch.chunk_table.range(),
                     batch.positions.range(),
-                    out.block_range(&all),
+                    out.range(&tokens),
                 ],
                 weights: None,
-                grid: attention_coop::grid(end - start, heads),
-                flops: sum,
+                grid: attention_coop::grid(span.len(), heads),
+                flops,
             };
             self.recorder.record(&mut self.device, dispatch)?;
-            start = end;
         }
         Ok(())
     }
@@ -185,5 +176,34 @@ impl GpuBackend {
             }
         }
         Ok(Span { queries: start..start + most, keys: start - before..start + most })
+    }
+}
+
+/// Runs of so many floating-point operations at most, or of a single one that takes more, and of as many as a grid
+/// has workgroups along an axis; with their operations.
+fn spans_of_flops(flops: impl Iterator<Item = u64>, most: u64) -> Vec<(ops::Range<usize>, u64)> {
+    let mut spans: Vec<(ops::Range<usize>, u64)> = Vec::new();
+    for (i, flops) in flops.enumerate() {
+        match spans.last_mut() {
+            Some((span, sum)) if sum.saturating_add(flops) <= most && span.len() < MAX_WORKGROUPS => {
+                span.end = i + 1;
+                *sum += flops;
+            }
+            _ => spans.push((i..i + 1, flops)),
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_stay_below_what_a_submission_may_take() {
+        let spans = spans_of_flops([3, 4, 9, 1, 1, 2].into_iter(), 7);
+        assert_eq!(spans, [(0..2, 7), (2..3, 9), (3..6, 4)]);
+        let many = spans_of_flops(std::iter::repeat_n(0, MAX_WORKGROUPS + 1), 7);
+        assert_eq!(many, [(0..MAX_WORKGROUPS, 0), (MAX_WORKGROUPS..MAX_WORKGROUPS + 1, 0)]);
     }
 }

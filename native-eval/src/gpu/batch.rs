@@ -67,6 +67,21 @@ impl GpuBackend {
     }
 }
 
+impl GpuBatch {
+    /// Chunks of all documents.
+    pub fn chunks(&self) -> usize {
+        self.documents.last().map_or(0, |document| document.chunks.end)
+    }
+
+    /// Pairs of a query and a key that it sees, for the queries of each chunk.
+    pub fn pairs_by_chunk(&self) -> impl Iterator<Item = u64> {
+        let pairs = |tokens: Range<usize>| {
+            self.host.positions()[tokens].iter().map(|position| u64::from(*position) + 1).sum()
+        };
+        self.documents.iter().flat_map(Document::chunks).map(pairs)
+    }
+}
+
 impl Document {
     /// Its line of the table of documents.
     fn entry(&self) -> [u32; 4] {

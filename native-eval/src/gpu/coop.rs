@@ -157,13 +157,13 @@ impl GpuBackend {
         {
             return Ok(tiles);
         }
-        let values = self.convert(x, true)?;
+        let values = self.convert(x)?;
         self.recorder.watch(&x.stored);
         Ok(Tiles { source: Arc::clone(&x.stored), rows: x.rows, cols: x.cols, values })
     }
 
-    /// Activations as tiles, with columns 16 apart side by side or in order.
-    pub(super) fn convert(&mut self, x: &GpuBuffer, interleaved: bool) -> Result<GpuBuffer> {
+    /// Activations as tiles, with columns 16 apart side by side.
+    fn convert(&mut self, x: &GpuBuffer) -> Result<GpuBuffer> {
         let across = tiles_across(x.cols);
         let values = self.pool.take(&self.device.handle, x.rows, across * 16 / 2)?;
         let row_bytes = x.row_bytes().max(values.row_bytes());
@@ -175,7 +175,6 @@ impl GpuBackend {
                     columns: x.cols as u32,
                     x_stride: x.stride() as u32 / 2,
                     tiles_across: across as u32,
-                    interleaved: u32::from(interleaved),
                 }
                 .bytes(),
                 ranges: &[x.range(&span), values.block_range(&span)],
@@ -190,6 +189,6 @@ impl GpuBackend {
 }
 
 /// Tiles of 16 columns, so many that they make whole blocks.
-pub(super) fn tiles_across(cols: usize) -> usize {
+fn tiles_across(cols: usize) -> usize {
     cols.next_multiple_of(COLUMN_BLOCK as usize) / to_f16::TILE as usize
 }

@@ -7,8 +7,7 @@ pub use super::attention::twin;
 
 params! {
     AttentionCoop {
-        tokens: u32, first_tile: u32, group: u32, q_stride: u32, kv_stride: u32, out_stride: u32, scale: f32,
-
+        first_chunk: u32, group: u32, q_stride: u32, kv_stride: u32, out_stride: u32, scale: f32,
     }
 }
 
@@ -16,16 +15,17 @@ params! {
 pub const BOUND: f64 = 5e-4;
 
 pub(super) fn declare(tiles: HeadTiles) -> Declaration {
-    let head = Part::new("").with("HEAD_TILES", u32::from(tiles.count()));
+    let head =
+        Part::new("").with("CHUNK", super::delta_chunk::CHUNK).with("HEAD_TILES", u32::from(tiles.count()));
     Declaration {
         is_cooperative: true,
         parts: vec![Part::new(ENABLE), head],
         repeats: vec![("T", tiles.count())],
-        ..Declaration::new::<AttentionCoop>(&[Uniform, Read, Read, Read, Read, Write])
+        ..Declaration::new::<AttentionCoop>(&[Uniform, Read, Read, Read, Read, Read, Write])
     }
 }
 
-/// The workgroups for so many times 16 queries, and heads.
-pub fn grid(tiles: usize, heads: usize) -> [usize; 3] {
-    [tiles, heads, 1]
+/// The workgroups for so many chunks of queries, and heads.
+pub fn grid(chunks: usize, heads: usize) -> [usize; 3] {
+    [chunks, heads, 1]
 }

@@ -3,7 +3,7 @@
 use super::prelude::*;
 use half::f16;
 
-params! { ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32, interleaved: u32 } }
+params! { ToF16 { tokens: u32, columns: u32, x_stride: u32, tiles_across: u32 } }
 
 /// The conversion rounds once.
 pub const BOUND: f64 = 0.0;

@@ -1,7 +1,6 @@
-// Activations as f16 for kernels with cooperative matrices: tiles of 16 tokens x 16 columns, each of
-// them contiguous and row-major; the tiles of 16 tokens follow each other. For matmul_coop.wgsl the
-// columns c and c + 16 of every 32 lie side by side: what one shift of a word of signs brings to the
-// tops of two halves. For attention_coop.wgsl columns stay in order.
+// Activations as f16 for matmul_coop.wgsl: tiles of 16 tokens x 16 columns, each of them contiguous and
+// row-major; the tiles of 16 tokens follow each other. The columns c and c + 16 of every 32 lie side by side:
+// what one shift of a word of signs brings to the tops of two halves.
 //
 // x is [tokens, 2 * x_stride] f32 of which `columns` count. tiles is [tokens / 16, tiles_across,
 // 16, 16] f16, tokens rounded up; what is past the last token or column is 0. A workgroup writes
@@ -12,8 +11,6 @@ struct ToF16 {
     columns: u32,
     x_stride: u32,
     tiles_across: u32,
-    // 1 to put columns 16 apart side by side.
-    interleaved: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: ToF16;
@@ -34,15 +31,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let tile = group.x * GROUP_TILES + lane / 64u;
     let token = group.y * TILE + lane % 64u / 4u;
     let place = (group.y * p.tiles_across + tile) * 64u + lane % 64u;
-    if p.interleaved == 1u {
-        // Four places of the tile hold columns c, c + 16, c + 1, c + 17.
-        let c = tile / 2u * 32u + tile % 2u * 8u + lane % 4u * 2u;
-        let near = pair(token, c);
-        let far = pair(token, c + 16u);
-        tiles[place] = vec2<u32>(
-            pack2x16float(vec2<f32>(near.x, far.x)), pack2x16float(vec2<f32>(near.y, far.y)));
-    } else {
-        let c = tile * TILE + lane % 4u * 4u;
-        tiles[place] = vec2<u32>(pack2x16float(pair(token, c)), pack2x16float(pair(token, c + 2u)));
-    }
+    // Four places of the tile hold columns c, c + 16, c + 1, c + 17.
+    let c = tile / 2u * 32u + tile % 2u * 8u + lane % 4u * 2u;
+    let near = pair(token, c);
+    let far = pair(token, c + 16u);
+    tiles[place] =
+        vec2<u32>(pack2x16float(vec2<f32>(near.x, far.x)), pack2x16float(vec2<f32>(near.y, far.y)));
 }
