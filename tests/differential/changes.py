@@ -162,12 +162,17 @@ def set_tensors(rng, folder):
     elif what == "renamed":
         folder.tensors[name + "x"] = folder.tensors.pop(name)
     elif what in ("without model.", "other prefix"):
-        prefix = {"without model.": "", "other prefix": rng.choice(["model.model.", "model.language_model.", "language_model.model.", "transformer."])}[what]
+        if folder.family == "qwen3_5" and rng.random() < 0.6:
+            # The names of the decoder alone.
+            old_prefix = "model.language_model."
+        else:
+            old_prefix = "model."
+        prefix = {"without model.": "", "other prefix": rng.choice(["model.model.", "model.language_model.", "language_model.model.", "transformer.", "model."])}[what]
         some = rng.random() < 0.2
         renamed = {}
         for old, each in folder.tensors.items():
-            change = old.startswith("model.") and not (some and "layers.1" in old)
-            renamed[prefix + old.removeprefix("model.") if change else old] = each
+            change = old.startswith(old_prefix) and not (some and "layers.1" in old)
+            renamed[prefix + old.removeprefix(old_prefix) if change else old] = each
         folder.tensors = renamed
         name = f"{prefix!r}, {'some' if some else 'all'}"
     elif what == "mtp":

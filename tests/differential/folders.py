@@ -155,6 +155,15 @@ class Folder:
                 self.tensors["lm_head.weight"] = Tensor([ROWS, text["hidden_size"]], 7)
         self.shards = {"model.safetensors": list(self.tensors)}
 
+    def with_fields(self, other):
+        """The odd fields of another model's configuration, whose sizes this one does not have."""
+        for name, value in other.items():
+            if name not in self.config or not isinstance(value, (int, float)) or isinstance(value, bool):
+                self.config[name] = value
+        for name in ("rms_norm_eps", "pad_token_id"):
+            self.config |= {name: other[name]} if name in other else {}
+        return self
+
     def text(self):
         """The fields of the decoder."""
         return self.config["text_config"] if self.family == "qwen3_5" else self.config

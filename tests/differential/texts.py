@@ -8,6 +8,7 @@ TEXTS = [
     "The quick brown fox the12 34  the\n\nthey're 5678 dog. <x> End<|endoftext|> of it",
     "e\u0301 \u00e9 \ufb01 A\u0300b <s>the </s>hehe <x>x<y> \u4e2d\u6587 \u0939\u093f\u0928\n \n a",
     "the the the the the the the the the",
+    "hey! </s> <y>  <x> the! <|endoftext|> <s>!",
 ]
 
 
@@ -86,13 +87,14 @@ def change_file(rng, file):
 
 def change_settings(rng, settings, first):
     """Something in tokenizer_config.json."""
-    token = lambda: rng.choice(["<s>", "</s>", "<x>", "<y>", "the", "<|endoftext|>", {"content": "<x>", "__type": "AddedToken", **properties(rng)}, None])
+    token = lambda: rng.choice(["<s>", "</s>", "<x>", "<y>", "the", "<|endoftext|>", {"content": "<x>", "__type": "AddedToken", **properties(rng)}, None,
+                                {"content": "<y>", "__type": "AddedToken", "rstrip": True}, {"content": "<x>"}, 1, ["<x>"], "", {"content": "<y>", "__type": "AddedToken", "x": 1}])
     name = rng.choice(["tokenizer_class"] * 4 + ["bos_token", "eos_token", "pad_token", "unk_token", "added_tokens_decoder", "added_tokens_decoder", "extra_special_tokens",
                        "additional_special_tokens", "truncation_side", "padding_side", "split_special_tokens", "add_prefix_space", "add_bos_token", "add_eos_token", "model_max_length",
                        "clean_up_tokenization_spaces", "legacy", "errors", "image_token", "use_fast", "chat_template", "mask_token", "auto_map", "junk", "do_lower_case", "from_slow"])
     choices = {
         "tokenizer_class": ["Qwen2Tokenizer", "Qwen2TokenizerFast", "PreTrainedTokenizerFast", "PreTrainedTokenizer", "LlamaTokenizer", "LlamaTokenizerFast", "Qwen3Tokenizer",
-                            "Qwen3_5Tokenizer", "TokenizersBackend", "GPT2Tokenizer", "GPT2TokenizerFast", "X", None, "", "BertTokenizer", "CodeLlamaTokenizer", "PythonBackend"],
+                            "Qwen3_5Tokenizer", "TokenizersBackend", "GPT2Tokenizer", "GPT2TokenizerFast", "X", None, "", "", 1, "BertTokenizer", "CodeLlamaTokenizer", "PythonBackend"],
         "truncation_side": ["left", "right", "LEFT", "x", None], "padding_side": ["left", "right", "x"], "split_special_tokens": [True, False, None, 1],
         "add_prefix_space": [True, False, None], "add_bos_token": [True, False, None], "add_eos_token": [True, False], "model_max_length": [4, 1000, 1e30, None, "x"],
         "clean_up_tokenization_spaces": [True], "legacy": [True, False], "errors": ["replace"], "image_token": ["<y>"], "use_fast": [False, True], "chat_template": ["{{ x }}"],
@@ -101,9 +103,11 @@ def change_settings(rng, settings, first):
     if name == "added_tokens_decoder":
         ids = rng.sample([first, first + 1, first + 2, first + 3, first + 5, 10], rng.choice([1, 2, 3]))
         value = {str(number): {"content": rng.choice(["<x>", "<y>", "<s>", "</s>", "<|endoftext|>", "dog"]), **properties(rng)} for number in ids}
-        value = rng.choice([value, value, value, {}, {"x": {"content": "<x>"}}])
+        value = rng.choice([value, value, value, value, value, {}, {"x": {"content": "<x>"}}, None, [], {str(first + 3): {"content": "<x>", "__type": "AddedToken"}},
+                            {str(first + 3): {"content": "<x>"}}, {str(first + 3): "<x>"}, {f" {first + 3}": {"content": "<y>", "special": True}}])
     elif name == "extra_special_tokens":
-        value = rng.choice([["<x>"], {"my_token": "<x>"}, [], {}, [{"content": "<y>", "lstrip": True}]])
+        value = rng.choice([["<x>"], {"my_token": "<x>"}, [], {}, [{"content": "<y>", "lstrip": True}], ["<x>", {"content": "<y>", "__type": "AddedToken", "rstrip": True}],
+                            "<x>", None, {"my_token": None}, [None], 1])
     elif name == "additional_special_tokens":
         value = rng.choice([["<x>", "<y>"], ["the"], [], None])
     else:
@@ -128,12 +132,13 @@ def make_tokenizer(rng):
         what.append(f"config.json's class {folder.config['tokenizer_class']}")
     if settings or rng.random() < 0.3:
         folder.files["tokenizer_config.json"] = json.dumps(settings).encode()
-    if rng.random() < 0.08:
-        special = rng.choice([{"eos_token": "<x>"}, {"pad_token": {"content": "<y>", "lstrip": True}}, {"additional_special_tokens": ["<x>"]}, []])
+    if rng.random() < 0.15:
+        special = rng.choice([{"eos_token": "<x>"}, {"pad_token": {"content": "<y>", "lstrip": True}}, {"additional_special_tokens": ["<x>"]}, [], {"bos_token": None}, {"my_token": "<x>"},
+                              {"extra_special_tokens": [{"content": "<y>", "lstrip": True}]}, {"extra_special_tokens": {"my_token": "<y>"}}, {"eos_token": 1}, {"unk_token": {"content": "<x>", "normalized": True}}])
         folder.files["special_tokens_map.json"] = json.dumps(special).encode()
         what.append(f"special tokens {special}")
-    if rng.random() < 0.08:
-        more = rng.choice([{"<x>": first + 3}, {"<y>": first + 3, "<x>": first + 4}, {"quick": first + 3}, {}])
+    if rng.random() < 0.1:
+        more = rng.choice([{"<x>": first + 3}, {"<y>": first + 3, "<x>": first + 4}, {"quick": first + 3}, {}, [], {"<x>": "1"}])
         folder.files["added_tokens.json"] = json.dumps(more).encode()
         what.append(f"added tokens {more}")
     folder.files["tokenizer.json"] = json.dumps(file, ensure_ascii=False).encode()
