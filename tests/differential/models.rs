@@ -94,7 +94,8 @@ impl Tally {
 fn kind_of(sentence: &str) -> String {
     let is_name = |word: &str| {
         let word = word.trim_end_matches(['.', ',']);
-        word != "config.json" && word.contains(['`', '/', '_', '"', '.', '0', '1', '2'])
+        let is_sign = |c: char| c.is_ascii_digit() || "`/_\".".contains(c);
+        !["config.json", "5", "a"].contains(&word) && (word.len() == 1 || word.contains(is_sign))
     };
     let mut words: Vec<&str> =
         sentence.split(' ').map(|word| if is_name(word) { "…" } else { word }).collect();
