@@ -39,8 +39,14 @@ const modules = [
   { js: absolute(script.dataset.formatsJs), wasm: script.dataset.formatsWasm },
 ];
 
+// The module and its hash. The latter in secure contexts only: https, or this very machine.
+async function prepared(path) {
+  const bytes = await load(path);
+  return [await WebAssembly.compile(bytes), crypto.subtle && (await sha256(bytes))];
+}
+
 async function compiled(module) {
-  module.compiled ??= load(module.wasm).then((bytes) => WebAssembly.compile(bytes));
+  module.compiled ??= prepared(module.wasm);
   try {
     return await module.compiled;
   } catch (error) {
@@ -52,21 +58,26 @@ async function compiled(module) {
 
 try {
   const js = absolute(script.dataset.js);
-  const [{ default: init, start }, bytes] = await Promise.all([import(js), load(script.dataset.wasm)]);
+  const [{ default: init, start }, [module, hash]] = await Promise.all([import(js), prepared(script.dataset.wasm)]);
   const source = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
   // Each inspection has workers of its own, so that Cancel is to end them.
   globalThis.startInspectorWorker = (isRare) => {
     const started = new Worker(source, { type: "module" });
     const wanted = modules[isRare ? 1 : 0];
     compiled(wanted).then(
-      (module) => started.postMessage({ js: wanted.js, module }),
+      ([module, hash]) => {
+        // The footer shows what judges.
+        const shown = document.getElementById("worker-hash");
+        if (shown && hash) shown.textContent = hash;
+        started.postMessage({ js: wanted.js, module });
+      },
       (error) => started.dispatchEvent(new ErrorEvent("error", { message: String(error) })),
     );
     return started;
   };
-  await init({ module_or_path: await WebAssembly.compile(bytes) });
-  // In secure contexts only: https, or this very machine. The footer shows it.
-  if (crypto.subtle) script.dataset.sha256 = await sha256(bytes);
+  await init({ module_or_path: module });
+  // The footer shows it.
+  if (hash) script.dataset.sha256 = hash;
   await nextTask();
   status.remove();
   start();
