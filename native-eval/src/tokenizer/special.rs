@@ -7,7 +7,7 @@ use tokenizers::AddedToken;
 pub(super) const NAMED: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// What a token's properties may be called.
+/// What a token's properties are called.
 const FLAGS: [&str; 5] = ["single_word", "lstrip", "rstrip", "normalized", "special"];
 
 /// Special tokens in transformers' order.
@@ -102,13 +102,10 @@ fn special_token(value: &Value, is_typed: bool) -> Option<Option<AddedToken>> {
     }
 }
 
-/// A token with its properties; none if a property is unknown or none.
+/// A token with its properties, other fields passed over; none if one is no flag.
 pub(super) fn added_token(value: &Value) -> Option<AddedToken> {
     let object = value.as_object()?;
-    let is_known = |name: &String, value: &Value| {
-        name == "content" || (FLAGS.contains(&name.as_str()) && value.is_boolean())
-    };
-    object.iter().all(|(name, value)| is_known(name, value)).then_some(())?;
+    FLAGS.iter().all(|name| object.get(*name).is_none_or(Value::is_boolean)).then_some(())?;
     let on = |name: &str| object.get(name).and_then(Value::as_bool);
     let special = on("special").unwrap_or(false);
     Some(AddedToken {
