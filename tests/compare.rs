@@ -3,7 +3,7 @@
 use bitgauge_core::contract::{PPL_RESOLUTION_NATS, Rules};
 use bitgauge_core::report::compare::{Reason, Side, decide, gates, layers, weights};
 use bitgauge_core::report::link::{Detail, decode, encode};
-use bitgauge_core::report::{Evaluation, Report, Verdict};
+use bitgauge_core::report::{DocumentLoss, Evaluation, Report, Verdict};
 use conformance::demo;
 use properties::seeds;
 use proptest::prelude::*;
@@ -37,6 +37,7 @@ fn outcome(left: &Report, right: &Report) -> (Option<Side>, Reason) {
     // Lengths are named in the order of the sides.
     let reason = match mirrored.reason {
         Reason::OtherLengths(left, right) => Reason::OtherLengths(right, left),
+        Reason::OtherTokens(left, right) => Reason::OtherTokens(right, left),
         reason => reason,
     };
     assert_eq!((reason, mirrored.bytes), (decision.reason, decision.bytes));
@@ -92,6 +93,24 @@ fn what_is_not_comparable_is_undecided() {
     let mut longer = eligible(2.0, 10);
     longer.evaluation.as_mut().expect("one").max_tokens = 2_048;
     assert_eq!(outcome(&left, &longer), (None, Reason::OtherLengths(512, 2_048)));
+    let mut coarser = eligible(2.0, 10);
+    coarser.evaluation.as_mut().expect("one").scored_tokens = 86;
+    assert_eq!(outcome(&left, &coarser), (None, Reason::OtherTokens(12_264, 86)));
+    // As many in all, and others in each document.
+    let with_documents = |tokens: [u64; 2]| {
+        let mut report = eligible(2.0, 10);
+        let documents = tokens.map(|tokens| DocumentLoss { tokens, nats: 1.0 });
+        report.evaluation.as_mut().expect("one").documents = documents.to_vec();
+        report
+    };
+    let apart = outcome(&with_documents([5, 7]), &with_documents([6, 6]));
+    assert_eq!(apart, (None, Reason::OtherTokens(12_264, 12_264)));
+    assert_eq!(outcome(&with_documents([5, 7]), &with_documents([5, 7])), (None, Reason::Tie));
+    assert_eq!(
+        outcome(&with_documents([5, 7]), &eligible(2.0, 10)),
+        (None, Reason::Tie),
+        "a link lists none"
+    );
     let mut ternary = eligible(2.0, 10);
     ternary.pack = Rules::Ternary;
     assert_eq!(outcome(&left, &ternary), (None, Reason::OtherLimits));

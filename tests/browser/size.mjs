@@ -1,17 +1,22 @@
-// Weighs the page as a host sends it, with brotli, and fails where it is over the limit. What is fetched only when a rarer
-// format is opened is weighed apart.
+// Weighs the page as a host sends it, with brotli, and fails where it is over the limit. What is fetched only when a
+// file is opened is weighed apart.
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 
 const folder = process.argv[2];
+const isModule = (name) => (file) => file.startsWith(name);
+const [worker, formats] = ["worker", "formats"].map(isModule);
+const limit = 250_000;
 const parts = [
-  { name: "the whole page", limit: 250_000, has: (file) => !file.startsWith("formats") },
-  { name: "the worker for rarer formats", limit: 250_000, has: (file) => file.startsWith("formats") },
+  { name: "the page", has: (file) => !worker(file) && !formats(file) },
+  { name: "the worker, fetched with the first file", has: worker },
+  { name: "the worker for rarer formats", has: formats },
 ];
 const quality = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 };
 const files = readdirSync(folder).sort();
-for (const { name, limit, has } of parts) {
+const totals = [];
+for (const { name, has } of parts) {
   let total = 0;
   for (const file of files.filter(has)) {
     const bytes = brotliCompressSync(readFileSync(join(folder, file)), { params: quality }).length;
@@ -21,4 +26,10 @@ for (const { name, limit, has } of parts) {
   const rest = total > limit ? `${total - limit} over` : `${limit - total} under`;
   console.log(`${String(total).padStart(9)}  bytes with brotli: ${name}, ${rest} the limit of ${limit}`);
   if (total > limit) process.exitCode = 1;
+  totals.push(total);
+}
+const [, usual, rare] = totals;
+if (usual > 0.9 * rare) {
+  console.log("the worker weighs nearly as much as that for rarer formats: it was built with their readers");
+  process.exitCode = 1;
 }

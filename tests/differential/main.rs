@@ -3,3 +3,4 @@
 mod archives;
 mod hostile;
 mod models;
+mod recorded;

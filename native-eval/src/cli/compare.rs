@@ -1,11 +1,13 @@
 //! `bitgauge compare`: two artifacts side by side, and which of them ranks first.
 
+mod claim;
 mod json;
 
 use bitgauge_core::report::compare::{self, Decision, Figure, Line, Pair, Reason, Side};
 use bitgauge_core::report::words;
 use bitgauge_core::report::{Gate, LayerSummary, Report, TensorSummary, WeightSummary};
 
+use self::claim::Claim;
 use super::args::{CompareOptions, Format};
 use super::inspect::Reading;
 use super::output::{print_table, table};
@@ -23,13 +25,14 @@ pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
         rules: options.pack.into(),
         reading: Reading::of(options.headers_only, options.hash_tensors),
     };
-    let left = subject::report(&options.a, &settings)?;
-    let right = subject::report(&options.b, &settings)?;
+    let [left, right] = [subject::find(&options.a, &settings)?, subject::find(&options.b, &settings)?];
+    let claim = Claim::of(&left, &right);
+    let [left, right] = [left.report, right.report];
     let decision = compare::decide(&left, &right);
     match format {
-        Format::Json => print!("{}", json::document(&left, &right, &decision)),
+        Format::Json => print!("{}", json::document(&left, &right, &decision, claim.as_ref())),
         Format::Quiet => println!("{}", outcome(&decision)),
-        Format::Human => print_for_people([&left, &right], &decision, options.all),
+        Format::Human => print_for_people([&left, &right], &decision, claim.as_ref(), options.all),
     }
     Ok(exit(&decision))
 }
@@ -56,12 +59,15 @@ fn name(side: Side) -> &'static str {
     NAMES[side as usize]
 }
 
-fn print_for_people(both: [&Report; 2], decision: &Decision, all: bool) {
+fn print_for_people(both: [&Report; 2], decision: &Decision, claim: Option<&Claim>, all: bool) {
     print_table(&table(&["", "artifact", "verdict", "size", "heldout_ppl"], summaries(both), 3));
     println!();
     let style = if decision.winner.is_some() { text::good } else { text::unsure };
     println!("{}: {}", style(&outcome(decision)), decision.reason.words());
     print_margins(decision);
+    if let Some(claim) = claim {
+        claim.print();
+    }
 
     let [left, right] = both;
     println!("\n{}", text::heading("Gates"));
