@@ -11,7 +11,7 @@ use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
 use bitgauge_core::scan::{Digest, Sha256};
-use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
+use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError};
 use crate::forward::{Model, Shape};
@@ -281,9 +281,9 @@ fn decode(
                 bytes = turn_back(&bytes, rows as usize, head_dim).into();
             }
             let cols = shape.last().copied().unwrap_or(1).max(1);
-            if dtype.block_elements() > 1 {
+            if let Dtype::Block(block) = dtype {
                 let rows = shape.iter().product::<u64>() / cols;
-                return format::decode_blocks(name, *dtype, [rows, cols], &bytes);
+                return format::decode_blocks(name, *block, [rows, cols], &bytes);
             }
             let values = format::decode_values(name, *dtype, &bytes)?;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))

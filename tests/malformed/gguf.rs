@@ -107,7 +107,8 @@ fn each_fault_is_named() {
                 .concat();
         replaced(&tail, &changed)
     };
-    fault(&info(12, 128, 0), ErrorKind::Unsupported, "data type");
+    fault(&info(77, 128, 0), ErrorKind::Unsupported, "data type is not known");
+    fault(&info(12, 128, 0), ErrorKind::WrongShape, "shape");
     fault(&info(41, 129, 0), ErrorKind::WrongShape, "shape");
     fault(&info(41, 1 << 63, 0), ErrorKind::WrongShape, "shape");
     fault(&info(41, 128, 1), ErrorKind::BadLayout, "not aligned");
