@@ -41,6 +41,7 @@ use coop::Tiles;
 use device::Device;
 use handle::DeviceBuffer;
 use memory::{Pool, over_limit};
+use products::Products;
 use recorder::{BufferRange, Recorder};
 use rows::RowOperand::{Rows, Vector};
 use timing::Timing;
@@ -230,6 +231,10 @@ impl Backend for GpuBackend {
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {
         weights::upload(&mut self.device, &mut self.recorder, &matrix, self.limit)
+    }
+
+    fn rounds_weights(&self) -> bool {
+        self.device.products != Products::F32
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<GpuVector> {

@@ -5,16 +5,22 @@ use std::path::Path;
 
 use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::model::{Architecture, Config, Decoder, Family};
+use bitgauge_core::model::{Architecture, Config, Decoder, Family, Rotary};
 use conformance::dense::write_random_model;
 use conformance::{GgmlType, GgufFile, Meta};
 use native_eval::Source;
+
+use crate::blocks::Blocks;
 
 /// How matrices are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     F32,
     Q1_0,
+    /// Matrices of random blocks, each of the next type.
+    Blocks,
+    /// The values of those blocks as F32.
+    BlockValues,
 }
 
 /// A convention that is left out.
@@ -28,6 +34,8 @@ pub enum Fault {
     OrderedHeads,
     /// Queries and keys in the checkpoint's order of channels.
     UnturnedHeads,
+    /// No tensor of what the rotary frequencies are divided by.
+    PlainFrequencies,
 }
 
 type Result<T> = std::result::Result<T, String>;
@@ -42,6 +50,13 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
     };
     let mut file = GgufFile::default();
     metadata(&mut file, decoder);
+    if decoder.rotary.scaling.is_some() && fault != Some(Fault::PlainFrequencies) {
+        let plain = Rotary { scaling: None, ..decoder.rotary.clone() }.frequencies();
+        let scaled = decoder.rotary.frequencies();
+        let divisors = plain.iter().zip(&scaled).flat_map(|(plain, scaled)| (plain / scaled).to_le_bytes());
+        file.tensor("rope_freqs.weight", &[plain.len() as u64], GgmlType::F32, divisors.collect());
+    }
+    let mut blocks = Blocks::new();
     for weight in &inventory.weights {
         let Some(expected) = &weight.expected else { continue };
         let name = gguf_name(&expected.name, decoder.family);
@@ -53,6 +68,19 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
                 let blocks = scale.chunks_exact(2).zip(sign.chunks_exact(16));
                 let bytes = blocks.flat_map(|(scale, sign)| [scale, sign].concat()).collect();
                 file.tensor(&name, &[layout.rows(), layout.cols()], GgmlType::Q1_0, bytes);
+            }
+            (Form::Plain { .. }, Stored::Plain { shape, .. })
+                if matches!(target, Target::Blocks | Target::BlockValues) && shape.len() == 2 =>
+            {
+                let (block, bytes) = blocks.next([shape[0], shape[1]])?;
+                if target == Target::Blocks {
+                    file.tensor(&name, shape, GgmlType(block.id()), bytes);
+                    continue;
+                }
+                let matrix = format::decode_blocks(&name, block, [shape[0], shape[1]], &bytes);
+                let values = matrix.map_err(|e| e.to_string())?.to_f32();
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                file.tensor(&name, shape, GgmlType::F32, bytes);
             }
             (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
                 let values = format::decode_values(&weight.name, *dtype, &read(*index)?);
@@ -66,10 +94,14 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
             _ => return Err(format!("{} can't be converted", weight.name)),
         }
     }
+    if target == Target::Blocks && !blocks.were_all_given() {
+        return Err("the model has too few matrices for every type".into());
+    }
     fs::write(to, file.bytes()).map_err(|e| e.to_string())
 }
 
-fn metadata(file: &mut GgufFile, model: &Decoder) {
+/// The keys that describe a model.
+pub fn metadata(file: &mut GgufFile, model: &Decoder) {
     let architecture = match model.family {
         Family::Qwen3 => "qwen3",
         Family::Qwen35 => "qwen35",
@@ -104,7 +136,8 @@ fn metadata(file: &mut GgufFile, model: &Decoder) {
     file.key(&format!("{architecture}.rope.freq_base"), float(model.rotary.theta));
 }
 
-fn gguf_name(name: &str, family: Family) -> String {
+/// The name of a checkpoint's tensor in a GGUF file.
+pub fn gguf_name(name: &str, family: Family) -> String {
     let plain = [
         ("model.embed_tokens", "token_embd"),
         ("model.norm", "output_norm"),
@@ -190,10 +223,10 @@ fn permuted(values: &[f32], cols: usize, from: impl Fn(usize) -> usize) -> Vec<f
     (0..values.len() / cols).flat_map(|row| values[from(row) * cols..][..cols].to_vec()).collect()
 }
 
-/// A random model whose matrices have rows of whole blocks.
-pub fn write_wide(like: &Path, to: &Path) -> Result<()> {
+/// A random model of some layers, whose matrices have rows of whole blocks.
+pub fn write_wide(like: &Path, to: &Path, layers: u64) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(9);
-    let sizes = [("hidden_size", 256), ("intermediate_size", 384), ("num_hidden_layers", 2)];
+    let sizes = [("hidden_size", 256), ("intermediate_size", 512), ("num_hidden_layers", layers)];
     write_random_model(like, to, &sizes, |_, tensor| {
         let value = random.f32() - 0.5;
         if tensor.matrix().is_some() { 0.2 * value } else { 1.0 + value }

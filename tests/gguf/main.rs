@@ -3,7 +3,9 @@
 //! The files are written here, in llama.cpp's conventions, from golden models that the suite `models`
 //! holds to transformers. Leaving one convention out must show.
 
+mod blocks;
 mod convert;
+mod shards;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,10 +21,11 @@ const LOGITS: f64 = 1e-3;
 
 fn main() -> ExitCode {
     let mut tally = Tally::default();
-    let faults: [(&str, &[Fault]); 5] = [
+    let faults: [(&str, &[Fault]); 6] = [
         ("qwen3_tied", &[]),
         ("qwen3_untied", &[]),
         ("llama", &[Fault::UnturnedHeads]),
+        ("llama_rope3_tied", &[Fault::UnturnedHeads, Fault::PlainFrequencies]),
         ("qwen3_5_text", &[Fault::CentredNorms, Fault::LogDecay, Fault::OrderedHeads]),
         ("qwen3_5_full", &[Fault::CentredNorms, Fault::LogDecay, Fault::OrderedHeads]),
     ];
@@ -31,6 +34,8 @@ fn main() -> ExitCode {
         check(&mut tally, name, &model, faults);
     }
     one_bit(&mut tally);
+    every_type(&mut tally);
+    shards::check(&mut tally);
     tally.finish()
 }
 
@@ -63,7 +68,7 @@ fn one_bit(tally: &mut Tally) {
     let (dense, packed) = (folder.path().join("dense"), folder.path().join("packed"));
     let file = folder.path().join("model.gguf");
     let prepared = (|| {
-        convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense)?;
+        convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense, 2)?;
         let mix = PackMix::Uniform { scale_group: 128, rescue_fraction: 0.0, bases: 1 };
         let settings = PackSettings { mix, fit: Fit::Mean, calibration: Calibration::None, force: false };
         let mut source = Source::open(&dense).map_err(|e| e.to_string())?;
@@ -89,6 +94,30 @@ fn one_bit(tally: &mut Tally) {
             }
         });
         tally.case(&format!("Q1_0 {device:?}"), result);
+    }
+}
+
+/// A model whose matrices are of every type that has values, beside the same values as F32.
+fn every_type(tally: &mut Tally) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name);
+    let (dense, blocks, values) = (place("dense"), place("blocks.gguf"), place("values.gguf"));
+    let prepared = (|| {
+        convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense, 4)?;
+        convert::convert(&dense, &blocks, Target::Blocks, None)?;
+        convert::convert(&dense, &values, Target::BlockValues, None)
+    })();
+    for device in Device::ALL {
+        let result = prepared.clone().and_then(|()| {
+            let (got, want) = (on_device(device, Logits(&blocks))?, on_device(device, Logits(&values))?);
+            let worst = compare("logits", &got, &want, LOGITS)?.worst;
+            let other = on_device(device, Logits(&dense))?;
+            match compare("logits", &other, &want, LOGITS) {
+                Err(_) => Ok(format!("worst {worst:.1e}")),
+                Ok(_) => Err("another model's logits went unnoticed".into()),
+            }
+        });
+        tally.case(&format!("every type {device:?}"), result);
     }
 }
 

@@ -119,9 +119,9 @@ fn each_fault_is_named() {
     fault(&alignment.bytes(), ErrorKind::BadValue, "alignment");
     let mut split = sample();
     split.key("split.count", Meta::U32(2));
-    fault(&split.bytes(), ErrorKind::Unsupported, "several files");
+    fault(&split.bytes(), ErrorKind::Missing, "several files");
     let mut scaled = sample();
-    scaled.key("qwen3.rope.scaling.type", Meta::Text("yarn".into()));
+    scaled.key("qwen3.rope.scaling.type", Meta::Text("longrope".into()));
     fault(&scaled.bytes(), ErrorKind::Unsupported, "can't be used");
 }
 

@@ -44,12 +44,8 @@ pub(super) fn read(
         return Ok(artifact);
     }
     artifact.model_dir = find_model_dir(artifact.members.iter().map(|member| member.name.as_str()))?;
-    if artifact.model_dir.is_none() {
-        let files = gguf::only_model(&artifact.members)?;
-        if !files.is_empty() {
-            gguf::read(window, &mut artifact, &files)?;
-            return Ok(artifact);
-        }
+    if artifact.model_dir.is_none() && gguf::read_folder(window, &mut artifact)? {
+        return Ok(artifact);
     }
     let config = artifact.find_beside_config(CONFIG);
     let single = artifact.find_beside_config(SINGLE);

@@ -75,6 +75,15 @@ pub struct Progress {
     pub seconds: f64,
 }
 
+/// Where what is open comes from.
+#[derive(Clone)]
+enum Opened {
+    /// Files on this machine.
+    Files(Picked),
+    /// A file on another host: its name and its address.
+    Address(String, String),
+}
+
 /// One inspection at a time.
 #[derive(Clone, Copy)]
 pub struct Session {
@@ -92,7 +101,7 @@ pub struct Session {
     /// For the workers that are still to be started.
     others: StoredValue<Vec<Message>, LocalStorage>,
     /// What is open, for the worker for rarer formats.
-    picked: StoredValue<Option<Picked>, LocalStorage>,
+    opened: StoredValue<Option<Opened>, LocalStorage>,
     began: StoredValue<f64>,
 }
 
@@ -107,7 +116,7 @@ impl Session {
             rules: RwSignal::new(Rules::Binary),
             workers: StoredValue::new_local(Vec::new()),
             others: StoredValue::new_local(Vec::new()),
-            picked: StoredValue::new_local(None),
+            opened: StoredValue::new_local(None),
             began: StoredValue::new(0.0),
         }
     }
@@ -127,7 +136,7 @@ impl Session {
 
     /// Inspects these files, and no longer what was open before.
     pub fn open(self, picked: Picked) {
-        self.picked.set_value(Some(picked.clone()));
+        self.opened.set_value(Some(Opened::Files(picked.clone())));
         self.open_with(picked, Module::Usual);
     }
 
@@ -143,8 +152,14 @@ impl Session {
 
     /// Inspects a file on another host, from its headers.
     pub fn fetch(self, name: String, url: String) {
+        self.opened.set_value(Some(Opened::Address(name.clone(), url.clone())));
+        self.fetch_with(name, url, Module::Usual);
+    }
+
+    fn fetch_with(self, name: String, url: String, module: Module) {
         let rules = self.rules.get_untracked();
-        self.begin(name.clone(), Request::Fetch { name, url, rules }.into(), Vec::new());
+        let fetch = Request::Fetch { name: name.clone(), url, rules };
+        self.begin(name, Message { module, ..fetch.into() }, Vec::new());
     }
 
     /// Reads every byte of what is open; `hash_tensors` as in [`Request::ReadAll`].
@@ -277,11 +292,11 @@ impl Session {
                 self.progress.set(Some(Progress { done, total, seconds }));
             }
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
-            Ok(Event::Rare) => {
-                if let Some(picked) = self.picked.with_value(Clone::clone) {
-                    self.open_with(picked, Module::Formats);
-                }
-            }
+            Ok(Event::Rare) => match self.opened.with_value(Clone::clone) {
+                Some(Opened::Files(picked)) => self.open_with(picked, Module::Formats),
+                Some(Opened::Address(name, url)) => self.fetch_with(name, url, Module::Formats),
+                None => {}
+            },
             Ok(Event::Failed(error)) => self.fail(error),
             Err(error) => self.fail(broken(error)),
         }

@@ -22,12 +22,13 @@ use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, limits, memory};
 use header::{Header, Stop, Value};
 pub use split::ShardName;
-pub(super) use split::only_model;
 
 /// Bytes that the parsed metadata takes at most for each byte of it.
 const PARSED_FACTOR: u64 = 8;
 /// First bytes of every GGUF file.
 pub(super) const MAGIC: &[u8] = b"GGUF";
+/// How the names of GGUF files end.
+const EXTENSION: &str = ".gguf";
 /// The tensor that holds what the rotary frequencies are divided by, and the most that is read of it.
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
 const ROPE_DIVISORS_BYTES: u64 = 1 << 16;
@@ -46,6 +47,9 @@ impl Metadata {
 
 /// Reads the structure of `files`, members of `artifact` that make up one model.
 pub(super) fn read(window: &Window, artifact: &mut Artifact, files: &[usize]) -> Result<(), Pause> {
+    if !cfg!(feature = "gguf") {
+        return Err(Pause::Elsewhere);
+    }
     let headers = window.all(files.iter().map(|file| read_header(window, &artifact.members[*file])))?;
     let shards = split::in_order(&headers).map_err(|(i, error)| {
         let file = files.get(i).map(|file| &artifact.members[*file]);
@@ -75,6 +79,21 @@ pub(super) fn read(window: &Window, artifact: &mut Artifact, files: &[usize]) ->
     }
     artifact.gguf = Some(Metadata(header.metadata));
     Ok(())
+}
+
+/// Reads the only GGUF model among the members of `artifact`, which have no config.json; says whether there is one.
+pub(super) fn read_folder(window: &Window, artifact: &mut Artifact) -> Result<bool, Pause> {
+    if !artifact.members.iter().any(|member| member.name.ends_with(EXTENSION)) {
+        return Ok(false);
+    }
+    if !cfg!(feature = "gguf") {
+        return Err(Pause::Elsewhere);
+    }
+    let files = split::only_model(&artifact.members)?;
+    if !files.is_empty() {
+        read(window, artifact, &files)?;
+    }
+    Ok(!files.is_empty())
 }
 
 /// The numbers that the rotary frequencies are divided by, where the file has such a tensor. It says how the model runs and

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
+use super::EXTENSION;
 use super::header::{Header, Value};
 use crate::container::{Compression, Member, names};
 use crate::{Error, ErrorKind, Result};
 
-const EXTENSION: &str = ".gguf";
 /// How the files of vision towers begin, which lie beside their models.
 const VISION: &str = "mmproj";
 
@@ -41,7 +41,7 @@ impl<'n> ShardName<'n> {
 ///
 /// # Errors
 /// Several models.
-pub(in crate::container) fn only_model(members: &[Member]) -> Result<Vec<usize>> {
+pub(super) fn only_model(members: &[Member]) -> Result<Vec<usize>> {
     let of_model = |member: &Member| {
         let name = names::base(&member.name);
         name.ends_with(EXTENSION) && !name.starts_with(VISION) && member.compression == Compression::Stored
