@@ -56,11 +56,6 @@ pub fn fetch_and_open(
             Ok(artifact) => return Ok(artifact),
             Err(Pause::Failed(error)) => return Err(error),
             Err(Pause::Unpack(compressor)) => return unpack_and_open(window, compressor, &mut fetch),
-            Err(Pause::Elsewhere) => {
-                return Err(Error::new(ErrorKind::Unsupported, "this build does not read GGUF")
-                    .within(window.name(0))
-                    .expected_found("a model folder, a zip, a tar or a safetensors file", "GGUF"));
-            }
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {

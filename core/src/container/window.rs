@@ -35,8 +35,6 @@ pub enum Pause {
     /// The file is a tar, compressed like this: push all of it through a [`super::TarStream`], which gives the
     /// structure in the parser's stead. Or it is a zip with members that this build has no decoder for.
     Unpack(Compressor),
-    /// This build has no reader for what the file is: one for the browser may leave GGUF out.
-    Elsewhere,
     /// The input is faulty.
     Failed(Error),
 }

@@ -75,15 +75,6 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// Where what is open comes from.
-#[derive(Clone)]
-enum Opened {
-    /// Files on this machine.
-    Files(Picked),
-    /// A file on another host: its name and its address.
-    Address(String, String),
-}
-
 /// One inspection at a time.
 #[derive(Clone, Copy)]
 pub struct Session {
@@ -101,7 +92,7 @@ pub struct Session {
     /// For the workers that are still to be started.
     others: StoredValue<Vec<Message>, LocalStorage>,
     /// What is open, for the worker for rarer formats.
-    opened: StoredValue<Option<Opened>, LocalStorage>,
+    picked: StoredValue<Option<Picked>, LocalStorage>,
     began: StoredValue<f64>,
 }
 
@@ -116,7 +107,7 @@ impl Session {
             rules: RwSignal::new(Rules::Binary),
             workers: StoredValue::new_local(Vec::new()),
             others: StoredValue::new_local(Vec::new()),
-            opened: StoredValue::new_local(None),
+            picked: StoredValue::new_local(None),
             began: StoredValue::new(0.0),
         }
     }
@@ -136,7 +127,7 @@ impl Session {
 
     /// Inspects these files, and no longer what was open before.
     pub fn open(self, picked: Picked) {
-        self.opened.set_value(Some(Opened::Files(picked.clone())));
+        self.picked.set_value(Some(picked.clone()));
         self.open_with(picked, Module::Usual);
     }
 
@@ -152,14 +143,8 @@ impl Session {
 
     /// Inspects a file on another host, from its headers.
     pub fn fetch(self, name: String, url: String) {
-        self.opened.set_value(Some(Opened::Address(name.clone(), url.clone())));
-        self.fetch_with(name, url, Module::Usual);
-    }
-
-    fn fetch_with(self, name: String, url: String, module: Module) {
         let rules = self.rules.get_untracked();
-        let fetch = Request::Fetch { name: name.clone(), url, rules };
-        self.begin(name, Message { module, ..fetch.into() }, Vec::new());
+        self.begin(name.clone(), Request::Fetch { name, url, rules }.into(), Vec::new());
     }
 
     /// Reads every byte of what is open; `hash_tensors` as in [`Request::ReadAll`].
@@ -292,11 +277,11 @@ impl Session {
                 self.progress.set(Some(Progress { done, total, seconds }));
             }
             Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
-            Ok(Event::Rare) => match self.opened.with_value(Clone::clone) {
-                Some(Opened::Files(picked)) => self.open_with(picked, Module::Formats),
-                Some(Opened::Address(name, url)) => self.fetch_with(name, url, Module::Formats),
-                None => {}
-            },
+            Ok(Event::Rare) => {
+                if let Some(picked) = self.picked.with_value(Clone::clone) {
+                    self.open_with(picked, Module::Formats);
+                }
+            }
             Ok(Event::Failed(error)) => self.fail(error),
             Err(error) => self.fail(broken(error)),
         }

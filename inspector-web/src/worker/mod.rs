@@ -113,13 +113,11 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             let mut window = Window::new(vec![(name.clone(), remote.len)]);
             window.feed(0, 0, first)?;
             let source = Source::Remote(remote);
-            let Some(artifact) = read_structure(&mut window, &source, Root::File).await? else {
-                rare::pass_on();
-                return Ok(());
-            };
-            begin(name, rules, source, artifact);
-            send_report()?;
-            send(&remote::fetched());
+            if let Some(artifact) = read_structure(&mut window, &source, Root::File).await? {
+                begin(name, rules, source, artifact);
+                send_report()?;
+                send(&remote::fetched());
+            }
             Ok(())
         }
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
@@ -150,7 +148,6 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
             Ok(artifact) => return Ok(Some(artifact)),
             Err(Pause::Failed(error)) => return Err(error),
             Err(Pause::Unpack(compressor)) => return read_tar(window.name(0), source, compressor).await,
-            Err(Pause::Elsewhere) => return Ok(None),
             Err(Pause::Need(needs)) => needs,
         };
         for need in needs {

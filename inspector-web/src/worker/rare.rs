@@ -1,4 +1,4 @@
-//! Files that only the worker for rarer formats reads: GGUF, tars compressed with bzip2, xz or its elder, zips with such
+//! Files that only the worker for rarer formats reads: tars compressed with bzip2, xz or its elder, zips with such
 //! members, and JSON artifacts. It is a module of its own (`src/bin/formats.rs`), fetched when one of them is opened, so
 //! that the page stays small.
 

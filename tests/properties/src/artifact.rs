@@ -70,7 +70,6 @@ impl<'a> Files<'a> {
             Ok(artifact) => Ok(artifact),
             Err(Pause::Failed(error)) => Err(error),
             Err(Pause::Need(needs)) => panic!("all is known, yet these are needed: {needs:?}"),
-            Err(Pause::Elsewhere) => panic!("this build reads everything"),
             Err(Pause::Unpack(compressor)) => {
                 let mut tar = TarStream::new(self.files[0].0, compressor)?;
                 tar.push(self.files[0].1)?;
@@ -86,7 +85,6 @@ impl<'a> Files<'a> {
             let needs = match open(&window, self.root) {
                 Ok(artifact) => return Ok(artifact),
                 Err(Pause::Failed(error)) => return Err(error),
-                Err(Pause::Elsewhere) => panic!("this build reads everything"),
                 Err(Pause::Unpack(compressor)) => {
                     let mut tar = TarStream::new(self.files[0].0, compressor)?;
                     cuts.cut(self.files[0].1, |piece| tar.push(piece))?;

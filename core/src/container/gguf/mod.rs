@@ -47,9 +47,6 @@ impl Metadata {
 
 /// Reads the structure of `files`, members of `artifact` that make up one model.
 pub(super) fn read(window: &Window, artifact: &mut Artifact, files: &[usize]) -> Result<(), Pause> {
-    if !cfg!(feature = "gguf") {
-        return Err(Pause::Elsewhere);
-    }
     let headers = window.all(files.iter().map(|file| read_header(window, &artifact.members[*file])))?;
     let shards = split::in_order(&headers).map_err(|(i, error)| {
         let file = files.get(i).map(|file| &artifact.members[*file]);
@@ -85,9 +82,6 @@ pub(super) fn read(window: &Window, artifact: &mut Artifact, files: &[usize]) ->
 pub(super) fn read_folder(window: &Window, artifact: &mut Artifact) -> Result<bool, Pause> {
     if !artifact.members.iter().any(|member| member.name.ends_with(EXTENSION)) {
         return Ok(false);
-    }
-    if !cfg!(feature = "gguf") {
-        return Err(Pause::Elsewhere);
     }
     let files = split::only_model(&artifact.members)?;
     if !files.is_empty() {
