@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bitgauge_core::contract::python::trim;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use serde::Deserialize;
 use tokenizers::utils::truncation::TruncationDirection;
@@ -21,7 +22,7 @@ enum Entry {
 }
 
 /// Reads documents: a JSON list of strings or of objects with a `text`, JSON lines of the same
-/// (`.jsonl`), or one document a line (`.txt`, `.text`).
+/// (`.jsonl`), or one document a line (`.txt`, `.text`). Each is trimmed, as the validator trims its own.
 ///
 /// # Errors
 /// A file that can't be read, is not of that form, or holds no document.
@@ -37,7 +38,7 @@ pub fn read(path: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// Text that is not of that form, or holds no document.
 pub fn parse(text: &str, extension: &str) -> Result<Vec<String>> {
-    let lines = || text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let lines = || text.lines().map(trim).enumerate().filter(|(_, line)| !line.is_empty());
     let documents: Vec<String> = match extension {
         "txt" | "text" => lines().map(|(_, line)| line.to_owned()).collect(),
         "jsonl" => {
@@ -51,7 +52,8 @@ pub fn parse(text: &str, extension: &str) -> Result<Vec<String>> {
             entries.into_iter().map(Entry::into_text).collect()
         }
     };
-    let documents: Vec<String> = documents.into_iter().filter(|text| !text.is_empty()).collect();
+    let trimmed = documents.iter().map(|text| trim(text).to_owned());
+    let documents: Vec<String> = trimmed.filter(|text| !text.is_empty()).collect();
     if documents.is_empty() {
         return Err(
             Error::new(ErrorKind::Missing, "there are no documents").expected_found("at least one", "none")
@@ -170,6 +172,8 @@ mod tests {
         assert_eq!(parse(r#"["one", {"text": "two words", "source": "x"}]"#, "json").unwrap(), expected);
         assert_eq!(parse("\"one\"\n\n{\"text\": \"two words\"}\n", "jsonl").unwrap(), expected);
         assert_eq!(parse("one\n  two words \n\n", "txt").unwrap(), expected);
+        // Trimmed like Python's `str.strip`, and left out if nothing remains.
+        assert_eq!(parse(r#"["\u001cone\n", " \u00a0", " two words\t"]"#, "json").unwrap(), expected);
     }
 
     #[test]
