@@ -10,17 +10,11 @@ use conformance::dense::write_random_model;
 use conformance::{GgmlType, GgufFile, Meta};
 use native_eval::Source;
 
-use crate::blocks::Blocks;
-
 /// How matrices are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     F32,
     Q1_0,
-    /// Matrices of random blocks, each of the next type.
-    Blocks,
-    /// The values of those blocks as F32.
-    BlockValues,
 }
 
 /// A convention that is left out.
@@ -42,6 +36,20 @@ type Result<T> = std::result::Result<T, String>;
 
 /// Writes the model at `from` as a GGUF file.
 pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> Result<()> {
+    convert_with(from, to, target, fault, &mut |_| Ok(None))
+}
+
+/// What is stored in place of a matrix of these rows and columns; nothing where its own values are.
+pub type Replace<'a> = &'a mut dyn FnMut([u64; 2]) -> Result<Option<(GgmlType, Vec<u8>)>>;
+
+/// The same, with other values in some matrices.
+pub fn convert_with(
+    from: &Path,
+    to: &Path,
+    target: Target,
+    fault: Option<Fault>,
+    replace: Replace,
+) -> Result<()> {
     let mut source = Source::open(from).map_err(|e| e.to_string())?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|e| e.to_string())?;
@@ -56,7 +64,6 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
         let divisors = plain.iter().zip(&scaled).flat_map(|(plain, scaled)| (plain / scaled).to_le_bytes());
         file.tensor("rope_freqs.weight", &[plain.len() as u64], GgmlType::F32, divisors.collect());
     }
-    let mut blocks = Blocks::new();
     for weight in &inventory.weights {
         let Some(expected) = &weight.expected else { continue };
         let name = gguf_name(&expected.name, decoder.family);
@@ -69,20 +76,13 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
                 let bytes = blocks.flat_map(|(scale, sign)| [scale, sign].concat()).collect();
                 file.tensor(&name, &[layout.rows(), layout.cols()], GgmlType::Q1_0, bytes);
             }
-            (Form::Plain { .. }, Stored::Plain { shape, .. })
-                if matches!(target, Target::Blocks | Target::BlockValues) && shape.len() == 2 =>
-            {
-                let (block, bytes) = blocks.next([shape[0], shape[1]])?;
-                if target == Target::Blocks {
-                    file.tensor(&name, shape, GgmlType(block.id()), bytes);
+            (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
+                if let [rows, cols] = shape[..]
+                    && let Some((kind, bytes)) = replace([rows, cols])?
+                {
+                    file.tensor(&name, shape, kind, bytes);
                     continue;
                 }
-                let matrix = format::decode_blocks(&name, block, [shape[0], shape[1]], &bytes);
-                let values = matrix.map_err(|e| e.to_string())?.to_f32();
-                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                file.tensor(&name, shape, GgmlType::F32, bytes);
-            }
-            (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
                 let values = format::decode_values(&weight.name, *dtype, &read(*index)?);
                 let values = values.map_err(|e| e.to_string())?.to_f32();
                 let shape: Vec<u64> =
@@ -93,9 +93,6 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
             }
             _ => return Err(format!("{} can't be converted", weight.name)),
         }
-    }
-    if target == Target::Blocks && !blocks.were_all_given() {
-        return Err("the model has too few matrices for every type".into());
     }
     fs::write(to, file.bytes()).map_err(|e| e.to_string())
 }

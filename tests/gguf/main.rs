@@ -10,8 +10,10 @@ mod shards;
 use std::path::Path;
 use std::process::ExitCode;
 
+use bitgauge_core::format::decode_blocks;
 use bitgauge_core::inventory::Inventory;
-use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
+use blocks::Blocks;
+use conformance::{Device, GgmlType, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};
 use native_eval::{Backend, Batch, Calibration, Fit, PackMix, PackSettings, Source, Task, pack};
 
@@ -104,8 +106,21 @@ fn every_type(tally: &mut Tally) {
     let (dense, blocks, values) = (place("dense"), place("blocks.gguf"), place("values.gguf"));
     let prepared = (|| {
         convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense, 4)?;
-        convert::convert(&dense, &blocks, Target::Blocks, None)?;
-        convert::convert(&dense, &values, Target::BlockValues, None)
+        let mut given = Blocks::new();
+        convert::convert_with(&dense, &blocks, Target::F32, None, &mut |shape| {
+            let (block, bytes) = given.next(shape)?;
+            Ok(Some((GgmlType(block.id()), bytes)))
+        })?;
+        if !given.were_all_given() {
+            return Err("the model has too few matrices for every type".to_owned());
+        }
+        let mut given = Blocks::new();
+        convert::convert_with(&dense, &values, Target::F32, None, &mut |shape| {
+            let (block, bytes) = given.next(shape)?;
+            let matrix = decode_blocks("weight", block, shape, &bytes).map_err(|e| e.to_string())?;
+            let bytes = matrix.to_f32().iter().flat_map(|value| value.to_le_bytes()).collect();
+            Ok(Some((GgmlType::F32, bytes)))
+        })
     })();
     for device in Device::ALL {
         let result = prepared.clone().and_then(|()| {
