@@ -2,9 +2,6 @@
 
 use super::half;
 
-/// Values of a block.
-const VALUES: usize = 256;
-
 /// The two bits of a value among 64 bytes: 128 values in 32 bytes, the first 32 in the lowest bits.
 fn two_bits(codes: &[u8], value: usize) -> u8 {
     codes[value / 128 * 32 + value % 32] >> (value % 128 / 32 * 2) & 3
@@ -81,8 +78,8 @@ fn with_minima(block: &[u8], values: &mut [f32], code: impl Fn(usize) -> u8) {
 /// 128 bytes of low bits, 64 of high ones, 16 signed scales, scale; codes are stored 32 too high.
 pub(super) fn q6_k(block: &[u8], values: &mut [f32]) {
     let (low, high, scales, scale) = (&block[..128], &block[128..192], &block[192..208], half(&block[208..]));
-    for at in 0..VALUES {
+    for (at, value) in values.iter_mut().enumerate() {
         let code = low[at / 128 * 64 + at % 64] >> (at % 128 / 64 * 4) & 0xf | two_bits(high, at) << 4;
-        values[at] = scale * f32::from(scales[at / 16] as i8) * (f32::from(code) - 32.0);
+        *value = scale * f32::from(scales[at / 16] as i8) * (f32::from(code) - 32.0);
     }
 }

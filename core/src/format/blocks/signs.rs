@@ -87,7 +87,7 @@ pub(super) fn tq1_0(block: &[u8], codes: &mut [u8]) -> f16 {
         let mut power = 1_u8;
         for _ in 0..digits {
             for (byte, code) in run.iter().zip(&mut codes) {
-                *code = (u16::from(byte.wrapping_mul(power)) * 3 >> 8) as u8;
+                *code = ((u16::from(byte.wrapping_mul(power)) * 3) >> 8) as u8;
             }
             power = power.wrapping_mul(3);
         }

@@ -2,10 +2,7 @@
 
 use super::{half, u32_at};
 
-/// Columns of the blocks with codes of 4 and 5 bits: byte j holds the low bits of columns j and j + 16.
-const COLUMNS: usize = 32;
-
-/// The code of 4 bits of a column.
+/// The code of 4 bits of a column: byte j holds the low bits of columns j and j + 16.
 fn low_bits(codes: &[u8], column: usize) -> u8 {
     codes[column % 16] >> (4 * (column / 16)) & 0xf
 }
@@ -18,24 +15,24 @@ fn five_bits(high: u32, codes: &[u8], column: usize) -> u8 {
 /// Scale, codes from -8 to 7, each stored 8 too high.
 pub(super) fn q4_0(block: &[u8], values: &mut [f32]) {
     let (scale, codes) = (half(block), &block[2..]);
-    for column in 0..COLUMNS {
-        values[column] = scale * (f32::from(low_bits(codes, column)) - 8.0);
+    for (column, value) in values.iter_mut().enumerate() {
+        *value = scale * (f32::from(low_bits(codes, column)) - 8.0);
     }
 }
 
 /// Scale, minimum, codes from 0 to 15.
 pub(super) fn q4_1(block: &[u8], values: &mut [f32]) {
     let (scale, minimum, codes) = (half(block), half(&block[2..]), &block[4..]);
-    for column in 0..COLUMNS {
-        values[column] = scale * f32::from(low_bits(codes, column)) + minimum;
+    for (column, value) in values.iter_mut().enumerate() {
+        *value = scale * f32::from(low_bits(codes, column)) + minimum;
     }
 }
 
 /// Scale, 32 high bits, low bits; each code is stored 16 too high.
 pub(super) fn q5_0(block: &[u8], values: &mut [f32]) {
     let (scale, high, codes) = (half(block), u32_at(&block[2..], 0), &block[6..]);
-    for column in 0..COLUMNS {
-        values[column] = scale * (f32::from(five_bits(high, codes, column)) - 16.0);
+    for (column, value) in values.iter_mut().enumerate() {
+        *value = scale * (f32::from(five_bits(high, codes, column)) - 16.0);
     }
 }
 
@@ -43,8 +40,8 @@ pub(super) fn q5_0(block: &[u8], values: &mut [f32]) {
 pub(super) fn q5_1(block: &[u8], values: &mut [f32]) {
     let (scale, minimum) = (half(block), half(&block[2..]));
     let (high, codes) = (u32_at(&block[4..], 0), &block[8..]);
-    for column in 0..COLUMNS {
-        values[column] = scale * f32::from(five_bits(high, codes, column)) + minimum;
+    for (column, value) in values.iter_mut().enumerate() {
+        *value = scale * f32::from(five_bits(high, codes, column)) + minimum;
     }
 }
 
