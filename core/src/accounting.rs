@@ -6,7 +6,7 @@ use crate::container::Member;
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::json::{fields, names};
 use crate::model::Presence;
-use crate::tensor::Dtype;
+use crate::tensor::{BlockType, Dtype};
 
 names! {
     /// What a bit of the artifact is spent on, in the order of reports. Links hold the place of each, so new ones are
@@ -115,7 +115,7 @@ impl Accounting {
                     self.rescue_parameters += stored.rescue_parameters();
                     self.binary_parameters += stored.parameters() - stored.rescue_parameters();
                 }
-                Stored::Plain { dtype: Dtype::Q1_0, .. } if expected.is_some() => {
+                Stored::Plain { dtype: Dtype::Block(BlockType::Q1_0), .. } if expected.is_some() => {
                     self.add(Bucket::SignBits, stored.sign_bits());
                     self.add(Bucket::Scales, stored.bits() - stored.sign_bits());
                     self.binary_parameters += stored.parameters();

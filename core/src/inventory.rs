@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::container::{Artifact, ContainerKind};
 use crate::format::{self, Form, Grouping, Layout};
 use crate::model::{Architecture, Config, ExpectedTensor, Manifest, Presence, Quantization, Role};
-use crate::tensor::Dtype;
+use crate::tensor::{BlockType, Dtype};
 use crate::{Error, ErrorKind, Result, memory};
 
 /// Bytes that a tensor and a member take here and in the report.
@@ -90,7 +90,7 @@ impl Stored {
     pub fn sign_bits(&self) -> u64 {
         match self {
             Self::Bitpacked(layout) => layout.bits().sign,
-            Self::Plain { dtype: Dtype::Q1_0, .. } => self.parameters(),
+            Self::Plain { dtype: Dtype::Block(BlockType::Q1_0), .. } => self.parameters(),
             Self::Plain { .. } | Self::Misfit { .. } => 0,
         }
     }
@@ -318,8 +318,7 @@ fn surplus_bits(artifact: &Artifact, grouping: &Grouping) -> u64 {
 
 /// Whether a weight that is not packed can be of this type.
 fn is_number(dtype: Dtype) -> bool {
-    use Dtype::{BF16, F16, F32, F64, Q1_0, Q4_0, Q8_0};
-    matches!(dtype, F16 | BF16 | F32 | F64 | Q1_0 | Q4_0 | Q8_0)
+    matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 | Dtype::Block(_))
 }
 
 fn wrong_shape(name: &str, expected: &[u64], found: &[u64]) -> Error {

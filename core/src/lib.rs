@@ -29,4 +29,4 @@ mod tensor;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
 pub use format::{Bitpacked, Matrix, RowSlot};
-pub use tensor::{Dense, Dtype, RESCUE_GROUP, Values};
+pub use tensor::{BlockType, Dense, Dtype, RESCUE_GROUP, Values};

@@ -30,6 +30,11 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
         }
         ContainerKind::Gguf => faults
             .push("a GGUF file is no submission: transformers loads folders and archives of them".to_owned()),
+        ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar if artifact.gguf.is_some() => {
+            faults.push(
+                "there is no config.json: transformers does not load a folder of GGUF files".to_owned(),
+            );
+        }
         ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar | ContainerKind::Json => {}
     }
     // Other code than the packer's may read its weights from any file.

@@ -1,10 +1,12 @@
 //! Element types, and dense matrices as they are stored.
 
+mod block;
+
+pub use block::BlockType;
 use half::{bf16, f16};
 
 /// Element type of a stored tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the names are the safetensors names")]
 pub enum Dtype {
     Bool,
@@ -20,24 +22,15 @@ pub enum Dtype {
     U64,
     I64,
     F64,
-    #[serde(rename = "F8_E4M3")]
     F8E4M3,
-    #[serde(rename = "F8_E5M2")]
     F8E5M2,
-    #[serde(rename = "F8_E8M0")]
     F8E8M0,
     C64,
     F4,
-    #[serde(rename = "F6_E2M3")]
     F6E2M3,
-    #[serde(rename = "F6_E3M2")]
     F6E3M2,
-    /// Blocks of 128 columns: an f16 scale, then 128 sign bits. In GGUF only, like the two below.
-    Q1_0,
-    /// Blocks of 32 columns: an f16 scale, then 32 codes of 4 bits.
-    Q4_0,
-    /// Blocks of 32 columns: an f16 scale, then 32 codes of 8 bits.
-    Q8_0,
+    /// Blocks of values that share scales; in GGUF only.
+    Block(BlockType),
 }
 
 impl Dtype {
@@ -73,9 +66,7 @@ impl Dtype {
     /// The name used in safetensors headers, or by GGUF's tools.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Q1_0 => "Q1_0",
-            Self::Q4_0 => "Q4_0",
-            Self::Q8_0 => "Q8_0",
+            Self::Block(block) => block.name(),
             _ => Self::NAMES.iter().find(|(_, d)| *d == self).map_or("?", |(n, _)| n),
         }
     }
@@ -83,8 +74,7 @@ impl Dtype {
     /// Elements that are stored together: 1, except in block formats.
     pub fn block_elements(self) -> u64 {
         match self {
-            Self::Q1_0 => 128,
-            Self::Q4_0 | Self::Q8_0 => 32,
+            Self::Block(block) => block.values(),
             Self::F4 => 2,
             Self::F6E2M3 | Self::F6E3M2 => 4,
             _ => 1,
@@ -99,8 +89,7 @@ impl Dtype {
     /// Bytes of one element, or of one block.
     pub fn bytes(self) -> u64 {
         match self {
-            Self::Q1_0 | Self::Q4_0 => 18,
-            Self::Q8_0 => 34,
+            Self::Block(block) => block.bytes(),
             Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E5M2 | Self::F8E8M0 | Self::F4 => 1,
             Self::F6E2M3 | Self::F6E3M2 => 3,
             Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 2,

@@ -197,6 +197,11 @@ pub trait Backend {
     }
     /// Takes a weight matrix `[N, K]`.
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
+    /// Whether products take weights as f16, however they are stored. What f16 does not hold of a weight is then of use only
+    /// where rows are looked up.
+    fn rounds_weights(&self) -> bool {
+        false
+    }
     /// Takes a vector.
     fn upload_vector(&mut self, values: &[f32]) -> Result<Self::Vector>;
     /// Takes what the operations need to know of a batch.

@@ -235,6 +235,10 @@ impl Backend for GpuBackend {
         weights::upload(&mut self.device, &mut self.recorder, &matrix, self.limit)
     }
 
+    fn rounds_weights(&self) -> bool {
+        self.device.products != Products::F32
+    }
+
     fn upload_vector(&mut self, values: &[f32]) -> Result<GpuVector> {
         let stored = self.upload_words("a vector", bytemuck::cast_slice(values))?;
         Ok(GpuVector { values: values.to_vec(), stored })

@@ -19,7 +19,7 @@ use bitgauge_core::contract::python::Raised;
 use bitgauge_core::{Error, ErrorKind, Rejection, Result};
 use origin::Origin;
 use reader::Reader;
-use storage::{Storage, allocate, list_folder, no_room, reserve, resize};
+use storage::{Storage, allocate, list_folder, list_shards, no_room, reserve, resize};
 
 use crate::input::{io_error, not_regular};
 
@@ -52,7 +52,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens a folder, a zip, a plain or compressed tar, a safetensors or a GGUF file.
+    /// Opens a folder, a zip, a plain or compressed tar, a safetensors or a GGUF file. A shard of a GGUF model stands for
+    /// the whole set, as a folder.
     ///
     /// Errors: what the operating system says ([`ErrorKind::Io`]), a symbolic link or a special
     /// file in a folder, and all faults of the artifact's structure.
@@ -73,6 +74,12 @@ impl Source {
             return Err(not_regular(metadata.file_type()).within(&shown));
         }
         let name = path.file_name().map_or(shown, |name| name.to_string_lossy().into_owned());
+        if let Some(shards) = list_shards(path, &name)? {
+            let (files, paths): (Vec<_>, Vec<_>) = shards.into_iter().unzip();
+            let origin = Some(Origin::new(path, &paths)?);
+            let source = Self::read(Window::new(files), Root::Folder, Storage::disk(paths))?;
+            return Ok(Self { name, origin, ..source });
+        }
         let origin = Some(Origin::new(path, &[path.to_owned()])?);
         let window = Window::new(vec![(name, metadata.len())]);
         let source = Self::read(window, Root::File, Storage::disk(vec![path.to_owned()]))?;
@@ -94,6 +101,7 @@ impl Source {
         });
         let rejection = match opened {
             Ok(source) => match source.artifact.kind {
+                ContainerKind::Folder if !is_folder => Rejection::NoArchive,
                 ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar => {
                     if source.artifact.model_dir.is_some() {
                         return Ok(source);

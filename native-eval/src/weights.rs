@@ -11,7 +11,8 @@ use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
 use bitgauge_core::scan::{Digest, Sha256};
-use bitgauge_core::{Dense, Error, ErrorKind, Matrix};
+use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Matrix, Values};
+use half::f16;
 
 use crate::backend::{Backend, BackendError};
 use crate::forward::{Model, Shape};
@@ -105,7 +106,7 @@ pub(crate) fn load_timed<B: Backend>(
 ) -> Result<(Model<B>, LoadTimes), LoadError> {
     prepare(backend, inventory)?;
     let mut builder = ModelBuilder::<B>::new(decoder(inventory)?, convention(inventory));
-    let feed = Feed::new(inventory, source);
+    let feed = Feed::new(inventory, source, backend.rounds_weights());
     let mut times = LoadTimes::default();
     // The first in storage order of several failures, whichever came up first.
     let mut failure: Option<(usize, LoadError)> = None;
@@ -281,9 +282,9 @@ fn decode(
                 bytes = turn_back(&bytes, rows as usize, head_dim).into();
             }
             let cols = shape.last().copied().unwrap_or(1).max(1);
-            if dtype.block_elements() > 1 {
+            if let Dtype::Block(block) = dtype {
                 let rows = shape.iter().product::<u64>() / cols;
-                return format::decode_blocks(name, *dtype, [rows, cols], &bytes);
+                return format::decode_blocks(name, *block, [rows, cols], &bytes);
             }
             let values = format::decode_values(name, *dtype, &bytes)?;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
@@ -293,10 +294,33 @@ fn decode(
     }
 }
 
+/// A matrix of values that take f32, as f16: half the bytes where products take no more. Values beyond f16's range keep
+/// it as it is.
+fn rounded(matrix: Matrix) -> Matrix {
+    match matrix {
+        Matrix::Dense(Dense { rows, cols, values: Values::F32(values) })
+            if values.iter().all(|value| value.abs() <= f16::MAX.to_f32()) =>
+        {
+            let values = Values::F16(values.iter().map(|value| f16::from_f32(*value)).collect());
+            Matrix::Dense(Dense { rows, cols, values })
+        }
+        other => other,
+    }
+}
+
 fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
     let tensors = &inventory.artifact.tensors;
     match &weight.form {
         Form::Plain { index } => tensors[*index].bytes,
         Form::Bitpacked { parts } => parts.iter().filter_map(|(_, i)| *i).map(|i| tensors[i].bytes).sum(),
     }
+}
+
+/// Bytes that a weight takes at most on its way, as stored or as decoded.
+fn most_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
+    let decoded = match weight.stored {
+        Stored::Plain { dtype: Dtype::Block(_), .. } => size_of::<f32>() as u64 * weight.stored.parameters(),
+        _ => 0,
+    };
+    stored_bytes(inventory, weight).max(decoded)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bitgauge_core::format::{self, Form, Part};
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::model::{Architecture, Config, Decoder, Family};
+use bitgauge_core::model::{Architecture, Config, Decoder, Family, Rotary};
 use conformance::dense::write_random_model;
 use conformance::{GgmlType, GgufFile, Meta};
 use native_eval::Source;
@@ -28,12 +28,28 @@ pub enum Fault {
     OrderedHeads,
     /// Queries and keys in the checkpoint's order of channels.
     UnturnedHeads,
+    /// No tensor of what the rotary frequencies are divided by.
+    PlainFrequencies,
 }
 
 type Result<T> = std::result::Result<T, String>;
 
 /// Writes the model at `from` as a GGUF file.
 pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> Result<()> {
+    convert_with(from, to, target, fault, &mut |_| Ok(None))
+}
+
+/// What is stored in place of a matrix of these rows and columns; nothing where its own values are.
+pub type Replace<'a> = &'a mut dyn FnMut([u64; 2]) -> Result<Option<(GgmlType, Vec<u8>)>>;
+
+/// The same, with other values in some matrices.
+pub fn convert_with(
+    from: &Path,
+    to: &Path,
+    target: Target,
+    fault: Option<Fault>,
+    replace: Replace,
+) -> Result<()> {
     let mut source = Source::open(from).map_err(|e| e.to_string())?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|e| e.to_string())?;
@@ -42,6 +58,12 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
     };
     let mut file = GgufFile::default();
     metadata(&mut file, decoder);
+    if decoder.rotary.scaling.is_some() && fault != Some(Fault::PlainFrequencies) {
+        let plain = Rotary { scaling: None, ..decoder.rotary.clone() }.frequencies();
+        let scaled = decoder.rotary.frequencies();
+        let divisors = plain.iter().zip(&scaled).flat_map(|(plain, scaled)| (plain / scaled).to_le_bytes());
+        file.tensor("rope_freqs.weight", &[plain.len() as u64], GgmlType::F32, divisors.collect());
+    }
     for weight in &inventory.weights {
         let Some(expected) = &weight.expected else { continue };
         let name = gguf_name(&expected.name, decoder.family);
@@ -55,6 +77,12 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
                 file.tensor(&name, &[layout.rows(), layout.cols()], GgmlType::Q1_0, bytes);
             }
             (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
+                if let [rows, cols] = shape[..]
+                    && let Some((kind, bytes)) = replace([rows, cols])?
+                {
+                    file.tensor(&name, shape, kind, bytes);
+                    continue;
+                }
                 let values = format::decode_values(&weight.name, *dtype, &read(*index)?);
                 let values = values.map_err(|e| e.to_string())?.to_f32();
                 let shape: Vec<u64> =
@@ -69,7 +97,8 @@ pub fn convert(from: &Path, to: &Path, target: Target, fault: Option<Fault>) -> 
     fs::write(to, file.bytes()).map_err(|e| e.to_string())
 }
 
-fn metadata(file: &mut GgufFile, model: &Decoder) {
+/// The keys that describe a model.
+pub fn metadata(file: &mut GgufFile, model: &Decoder) {
     let architecture = match model.family {
         Family::Qwen3 => "qwen3",
         Family::Qwen35 => "qwen35",
@@ -104,7 +133,8 @@ fn metadata(file: &mut GgufFile, model: &Decoder) {
     file.key(&format!("{architecture}.rope.freq_base"), float(model.rotary.theta));
 }
 
-fn gguf_name(name: &str, family: Family) -> String {
+/// The name of a checkpoint's tensor in a GGUF file.
+pub fn gguf_name(name: &str, family: Family) -> String {
     let plain = [
         ("model.embed_tokens", "token_embd"),
         ("model.norm", "output_norm"),
@@ -190,10 +220,10 @@ fn permuted(values: &[f32], cols: usize, from: impl Fn(usize) -> usize) -> Vec<f
     (0..values.len() / cols).flat_map(|row| values[from(row) * cols..][..cols].to_vec()).collect()
 }
 
-/// A random model whose matrices have rows of whole blocks.
-pub fn write_wide(like: &Path, to: &Path) -> Result<()> {
+/// A random model of some layers, whose matrices have rows of whole blocks.
+pub fn write_wide(like: &Path, to: &Path, layers: u64) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(9);
-    let sizes = [("hidden_size", 256), ("intermediate_size", 384), ("num_hidden_layers", 2)];
+    let sizes = [("hidden_size", 256), ("intermediate_size", 512), ("num_hidden_layers", layers)];
     write_random_model(like, to, &sizes, |_, tensor| {
         let value = random.f32() - 0.5;
         if tensor.matrix().is_some() { 0.2 * value } else { 1.0 + value }

@@ -3,13 +3,17 @@
 //! The files are written here, in llama.cpp's conventions, from golden models that the suite `models`
 //! holds to transformers. Leaving one convention out must show.
 
+mod blocks;
 mod convert;
+mod shards;
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use bitgauge_core::format::decode_blocks;
 use bitgauge_core::inventory::Inventory;
-use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
+use blocks::Blocks;
+use conformance::{Device, GgmlType, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};
 use native_eval::{Backend, Batch, Calibration, Fit, PackMix, PackSettings, Source, Task, pack};
 
@@ -19,10 +23,11 @@ const LOGITS: f64 = 1e-3;
 
 fn main() -> ExitCode {
     let mut tally = Tally::default();
-    let faults: [(&str, &[Fault]); 5] = [
+    let faults: [(&str, &[Fault]); 6] = [
         ("qwen3_tied", &[]),
         ("qwen3_untied", &[]),
         ("llama", &[Fault::UnturnedHeads]),
+        ("llama_rope3_tied", &[Fault::UnturnedHeads, Fault::PlainFrequencies]),
         ("qwen3_5_text", &[Fault::CentredNorms, Fault::LogDecay, Fault::OrderedHeads]),
         ("qwen3_5_full", &[Fault::CentredNorms, Fault::LogDecay, Fault::OrderedHeads]),
     ];
@@ -31,6 +36,8 @@ fn main() -> ExitCode {
         check(&mut tally, name, &model, faults);
     }
     one_bit(&mut tally);
+    every_type(&mut tally);
+    shards::check(&mut tally);
     tally.finish()
 }
 
@@ -63,7 +70,7 @@ fn one_bit(tally: &mut Tally) {
     let (dense, packed) = (folder.path().join("dense"), folder.path().join("packed"));
     let file = folder.path().join("model.gguf");
     let prepared = (|| {
-        convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense)?;
+        convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense, 2)?;
         let mix = PackMix::Uniform { scale_group: 128, rescue_fraction: 0.0, bases: 1 };
         let settings = PackSettings { mix, fit: Fit::Mean, calibration: Calibration::None, force: false };
         let mut source = Source::open(&dense).map_err(|e| e.to_string())?;
@@ -89,6 +96,43 @@ fn one_bit(tally: &mut Tally) {
             }
         });
         tally.case(&format!("Q1_0 {device:?}"), result);
+    }
+}
+
+/// A model whose matrices are of every type that has values, beside the same values as F32.
+fn every_type(tally: &mut Tally) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name);
+    let (dense, blocks, values) = (place("dense"), place("blocks.gguf"), place("values.gguf"));
+    let prepared = (|| {
+        convert::write_wide(&fixtures().join("models/qwen3_untied"), &dense, 4)?;
+        let mut given = Blocks::new();
+        convert::convert_with(&dense, &blocks, Target::F32, None, &mut |shape| {
+            let (block, bytes) = given.next(shape)?;
+            Ok(Some((GgmlType(block.id()), bytes)))
+        })?;
+        if !given.were_all_given() {
+            return Err("the model has too few matrices for every type".to_owned());
+        }
+        let mut given = Blocks::new();
+        convert::convert_with(&dense, &values, Target::F32, None, &mut |shape| {
+            let (block, bytes) = given.next(shape)?;
+            let matrix = decode_blocks("weight", block, shape, &bytes).map_err(|e| e.to_string())?;
+            let bytes = matrix.to_f32().iter().flat_map(|value| value.to_le_bytes()).collect();
+            Ok(Some((GgmlType::F32, bytes)))
+        })
+    })();
+    for device in Device::ALL {
+        let result = prepared.clone().and_then(|()| {
+            let (got, want) = (on_device(device, Logits(&blocks))?, on_device(device, Logits(&values))?);
+            let worst = compare("logits", &got, &want, LOGITS)?.worst;
+            let other = on_device(device, Logits(&dense))?;
+            match compare("logits", &other, &want, LOGITS) {
+                Err(_) => Ok(format!("worst {worst:.1e}")),
+                Ok(_) => Err("another model's logits went unnoticed".into()),
+            }
+        });
+        tally.case(&format!("every type {device:?}"), result);
     }
 }
 

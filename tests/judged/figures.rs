@@ -115,9 +115,9 @@ fn a_part_that_does_not_fit_counts_its_bits_and_nothing_else() {
     assert_eq!(report.verdict, Verdict::NotEligible);
 }
 
-/// A GGUF file of one layer: six matrices of 256 x 256 in blocks of 128 signs and a scale, one in blocks of 32 codes
-/// and a scale, `down` and as many bytes a block.
-pub fn gguf(down: GgmlType, block_bytes: usize) -> Vec<u8> {
+/// A GGUF file of one layer: six matrices of 256 x 256 in blocks of 128 signs and a scale, and one of the type `down` that
+/// takes these `bytes`.
+pub fn gguf(down: GgmlType, bytes: usize) -> Vec<u8> {
     let mut file = GgufFile::default();
     file.key("general.architecture", Meta::Text("qwen3".into()));
     let numbers = [
@@ -140,7 +140,7 @@ pub fn gguf(down: GgmlType, block_bytes: usize) -> Vec<u8> {
     for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up"] {
         file.tensor(&format!("blk.0.{name}.weight"), &[256, 256], GgmlType::Q1_0, q1.clone());
     }
-    file.tensor("blk.0.ffn_down.weight", &[256, 256], down, vec![0; 256 * 8 * block_bytes]);
+    file.tensor("blk.0.ffn_down.weight", &[256, 256], down, vec![0; bytes]);
     for (name, count) in [("attn_norm", 256), ("ffn_norm", 256), ("attn_q_norm", 128), ("attn_k_norm", 128)] {
         file.tensor(&format!("blk.0.{name}.weight"), &[count], GgmlType::F32, f32s(count as usize));
     }
@@ -149,7 +149,7 @@ pub fn gguf(down: GgmlType, block_bytes: usize) -> Vec<u8> {
 
 #[test]
 fn block_formats_count_whole_blocks() {
-    let report = report(&[("m.gguf".to_owned(), gguf(GgmlType::Q8_0, 34))], Root::File);
+    let report = report(&[("m.gguf".to_owned(), gguf(GgmlType::Q8_0, 256 * 8 * 34))], Root::File);
     let found: Vec<_> = report.layers.iter().map(|l| (l.layer, l.parameters, l.bits)).collect();
     let outside = (None, 2 * 4_096 + 256, 8 * 16 * 8 * 34 + 16 * 4_096 + 32 * 256);
     let layer = (Some(0), 7 * 65_536 + 768, 6 * 8 * 512 * 18 + 8 * 2_048 * 34 + 32 * 768);

@@ -2,8 +2,11 @@
 
 mod file;
 
-use bitgauge_core::container::{Artifact, Root};
-use bitgauge_core::{ErrorKind, Result};
+use bitgauge_core::container::{Artifact, ContainerKind, Root};
+use bitgauge_core::contract::Rules;
+use bitgauge_core::inventory::Inventory;
+use bitgauge_core::model::{Architecture, Config, RotaryScaling};
+use bitgauge_core::{ErrorKind, Result, inspect};
 use serde_json::{Value, json};
 
 use crate::model::open;
@@ -110,7 +113,7 @@ fn metadata_that_can_not_be_used() {
     refused(with("block_count", negative), ErrorKind::Malformed, "can't be used");
     refused(with("block_count", float(5.0)), ErrorKind::Malformed, "can't be used");
     refused(with("rope.freq_base", number(5)), ErrorKind::Malformed, "can't be used");
-    refused(with("rope.scaling.type", text("linear")), ErrorKind::Unsupported, "can't be used");
+    refused(with("rope.scaling.type", text("longrope")), ErrorKind::Unsupported, "can't be used");
     refused(with("rope.scaling.type", number(0)), ErrorKind::Unsupported, "can't be used");
     refused(with("attention.value_length", number(64)), ErrorKind::Unsupported, "differ in width");
     // A long value is named by its beginning.
@@ -122,10 +125,158 @@ fn metadata_that_can_not_be_used() {
     assert!(with("ssm.time_step_rank", number(1)).is_ok());
     let turning = File::plain().with("qwen3.rope.dimension_count", number(64)).config();
     refused(turning, ErrorKind::Unsupported, "only some channels");
-    let mut stretched = File::hybrid();
-    stretched.add("rope_freqs.weight", &[64], 0, 256);
-    refused(stretched.config(), ErrorKind::Unsupported, "stretched rotary frequencies");
-    refused(File::hybrid().with("split.count", number(2)).config(), ErrorKind::Unsupported, "several files");
+    let mut divided = File::plain();
+    divided.add("rope_freqs.weight", &[64], 1, 128);
+    refused(divided.config(), ErrorKind::Unsupported, "divisors");
+    let mut divided = File::plain().with("qwen3.rope.scaling.type", text("linear"));
+    divided.add("rope_freqs.weight", &[64], 0, 256);
+    refused(divided.config(), ErrorKind::Unsupported, "scaled twice");
+    let mix = with("rope.scaling.yarn_ext_factor", float(0.5));
+    assert!(mix.is_ok(), "without YaRN it says nothing");
+    let mixed = File::hybrid()
+        .with("qwen35.rope.scaling.type", text("yarn"))
+        .with("qwen35.rope.scaling.yarn_ext_factor", float(0.5));
+    refused(mixed.config(), ErrorKind::Unsupported, "mix of its own");
+}
+
+#[test]
+fn rotary_scaling_in_the_words_of_config_json() {
+    let with = |keys: &[(&str, Typed)]| {
+        let file = keys.iter().fold(File::hybrid(), |file, (key, value)| {
+            file.with(&format!("qwen35.rope.{key}"), value.clone())
+        });
+        file.config().expect("sound")["rope_scaling"].clone()
+    };
+    let yarn = || ("scaling.type", text("yarn"));
+    assert_eq!(with(&[("scaling.type", text("none")), ("scaling.factor", float(4.0))]), Value::Null);
+    assert_eq!(
+        with(&[("scaling.type", text("linear")), ("scaling.factor", float(4.0))]),
+        json!({"rope_type": "linear", "factor": 4.0})
+    );
+    assert_eq!(with(&[("scaling.type", text("linear"))]), Value::Null);
+    assert_eq!(with(&[("scale_linear", float(2.0))]), json!({"rope_type": "linear", "factor": 2.0}));
+    assert_eq!(with(&[("scale_linear", float(1.0))]), Value::Null);
+    assert_eq!(
+        with(&[
+            yarn(),
+            ("scaling.factor", float(4.0)),
+            ("scaling.original_context_length", number(32_768)),
+            ("scaling.yarn_beta_fast", float(16.0)),
+            ("scaling.yarn_beta_slow", float(2.0)),
+        ]),
+        json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768,
+            "beta_fast": 16.0, "beta_slow": 2.0})
+    );
+    // llama.cpp takes a factor of 0 for 1.
+    assert_eq!(with(&[yarn(), ("scaling.factor", float(0.0))]), json!({"rope_type": "yarn", "factor": 1.0}));
+    let own = with(&[
+        yarn(),
+        ("scaling.factor", float(4.0)),
+        ("scaling.attn_factor", float(0.5)),
+        ("scaling.yarn_ext_factor", float(1.0)),
+    ]);
+    let wanted = 0.5 * (0.1 * 4.0_f64.ln() + 1.0);
+    assert!((own["attention_factor"].as_f64().expect("a number") - wanted).abs() < 1e-12, "{own}");
+    // A tensor of divisors is no weight.
+    let mut file = File::plain();
+    file.add("rope_freqs.weight", &[64], 0, 256);
+    let mut bytes = file.bytes();
+    let at = bytes.len() - 256;
+    (0..64).for_each(|i| bytes[at + 4 * i..][..4].copy_from_slice(&(1.0 + i as f32).to_le_bytes()));
+    let artifact = open_bytes(bytes).expect("sound");
+    let config = Config::parse(artifact.config.as_ref().expect("a config")).expect("sound");
+    let Architecture::Decoder(decoder) = config.architecture() else { panic!("no decoder") };
+    let divisors: Vec<f32> = (0..64).map(|i| 1.0 + i as f32).collect();
+    assert_eq!(decoder.rotary.scaling, Some(RotaryScaling::Divided(divisors)));
+    assert!(artifact.tensors.iter().all(|tensor| tensor.name != "rope_freqs.weight"));
+    let header = artifact.members[0].header.as_ref().expect("a header").bytes;
+    assert_eq!(header, artifact.size_bytes - artifact.tensors[0].bytes, "they count with the metadata");
+    let error = Config::parse(&open_bytes(file.bytes()).expect("sound").config.expect("a config"));
+    refused(error, ErrorKind::BadValue, "divisors of the rotary frequencies");
+}
+
+/// The hybrid model in three shards: the first has the metadata and no tensor.
+fn shards() -> Vec<(String, File)> {
+    let whole = File::hybrid();
+    let shard = |number: u16, keys: Vec<(String, Typed)>| {
+        let mut file = File { keys, infos: Vec::new(), alignment: 32, data: 0 };
+        file.set("split.no", Typed(2, number.to_le_bytes().to_vec()));
+        file.set("split.count", Typed(2, 3_u16.to_le_bytes().to_vec()));
+        file
+    };
+    let mut shards = [shard(0, whole.keys), shard(1, Vec::new()), shard(2, Vec::new())];
+    shards[1].add("token_embd.weight", &[768, 10], 1, 768 * 10 * 2);
+    shards[1].add("output_norm.weight", &[1], 0, 4);
+    shards[2].add("blk.0.ffn_down.weight", &[768, 2], 12, 2 * 3 * 144);
+    let name = |i: usize| format!("m-{:05}-of-00003.gguf", i + 1);
+    shards.into_iter().enumerate().map(|(i, shard)| (name(i), shard)).collect()
+}
+
+#[test]
+fn shards_are_one_model() {
+    let open_shards = |shards: &[(String, File)]| {
+        let files: Vec<_> = shards.iter().map(|(name, file)| (name.clone(), file.bytes())).collect();
+        open(&files, Root::Folder)
+    };
+    let sound = shards();
+    let artifact = open_shards(&sound).expect("sound");
+    let found: Vec<_> = artifact.tensors.iter().map(|t| (t.name.as_str(), t.member, t.bytes)).collect();
+    let wanted = [
+        ("model.embed_tokens.weight", 1, 768 * 20),
+        ("model.norm.weight", 1, 4),
+        ("model.layers.0.mlp.down_proj.weight", 2, 6 * 144),
+    ];
+    assert_eq!(found, wanted);
+    let data = |i: usize| sound[i].1.header().len().next_multiple_of(32) as u64;
+    assert_eq!((artifact.tensors[0].offset, artifact.tensors[2].offset), (data(1), data(2)));
+    let config: Value = serde_json::from_slice(artifact.config.as_ref().expect("a config")).expect("JSON");
+    assert_eq!(config, File::hybrid().config().expect("sound"));
+    assert_eq!(artifact.model_dir, None, "there is no config.json");
+    // The order is that of `split.no`, whatever the names.
+    let mut renamed = shards();
+    (renamed[0].0, renamed[2].0) = ("z.gguf".into(), "a.gguf".into());
+    refused(open_shards(&renamed), ErrorKind::Malformed, "not clear which GGUF file");
+    renamed.iter_mut().zip([3, 2, 1]).for_each(|((name, _), i)| *name = format!("m-{i:05}-of-00003.gguf"));
+    let artifact = open_shards(&renamed).expect("sound");
+    let last = &artifact.tensors[0];
+    assert_eq!((last.name.as_str(), last.member), ("model.layers.0.mlp.down_proj.weight", 0));
+    assert!(artifact.config.is_some_and(|config| config.starts_with(b"{")));
+
+    let error = refused(open_shards(&shards()[1..]), ErrorKind::Missing, "split into several files");
+    assert_eq!((error.expected.as_str(), error.found.as_str()), ("shard 1 of 3", "shard 2 of 3"), "{error}");
+    let alone = open(&[(sound[2].0.clone(), sound[2].1.bytes())], Root::File);
+    let error = refused(alone, ErrorKind::Missing, "split into several files");
+    assert_eq!(error.expected, "shard 1 of 3, shard 2 of 3");
+    assert_eq!(error.found, "shard 3 of 3");
+    let mut double = shards();
+    double[2].1.set("split.no", number(1));
+    refused(open_shards(&double), ErrorKind::Malformed, "not the shards of one model");
+    double[2].1.set("split.no", number(3));
+    refused(open_shards(&double), ErrorKind::Malformed, "not the shards of one model");
+    let mut other = shards();
+    other[2].1.set("split.count", number(2));
+    refused(open_shards(&other), ErrorKind::Malformed, "not the shards of one model");
+    let mut twice = shards();
+    twice[2].1.add("output_norm.weight", &[1], 0, 4);
+    refused(open_shards(&twice), ErrorKind::Malformed, "stored in two files");
+}
+
+#[test]
+fn a_folder_of_one_gguf_file_is_read_beside_its_vision_tower() {
+    let plain = File::plain().bytes();
+    let files = |names: &[&str]| {
+        let files: Vec<_> = names.iter().map(|name| ((*name).to_owned(), plain.clone())).collect();
+        open(&files, Root::Folder)
+    };
+    let artifact = files(&["mmproj-F16.gguf", "m.gguf"]).expect("sound");
+    assert_eq!((artifact.kind, artifact.tensors[0].member), (ContainerKind::Folder, 0));
+    let inventory = Inventory::of(&artifact).expect("sound");
+    let report = inspect::report("folder", &inventory, Rules::Binary, None);
+    let loadable = report.gates.iter().find(|gate| gate.id == "loadable").expect("a gate");
+    let details = loadable.details.join("\n");
+    assert!(details.contains("does not load a folder of GGUF files"), "{details}");
+    refused(files(&["a.gguf", "b.gguf"]), ErrorKind::Malformed, "not clear which GGUF file");
+    assert!(files(&["mmproj-F16.gguf"]).expect("a folder").gguf.is_none());
 }
 
 #[test]
@@ -218,7 +369,7 @@ fn names_and_counts_up_to_their_caps() {
 #[test]
 fn types_of_tensors_and_their_blocks() {
     // ggml's number, elements of a block, bytes of a block.
-    for (kind, block, bytes) in [(0, 1, 4), (1, 1, 2), (2, 32, 18), (8, 32, 34), (30, 1, 2), (41, 128, 18)] {
+    for (kind, block, bytes) in TYPES {
         let mut file = File::hybrid();
         file.add("t", &[2 * block, 3], kind, 6 * bytes);
         let artifact = file.open().unwrap_or_else(|error| panic!("type {kind}: {error}"));
@@ -230,15 +381,86 @@ fn types_of_tensors_and_their_blocks() {
             refused(file.open(), ErrorKind::WrongShape, "does not fit its data type");
         }
     }
-    let mut file = File::hybrid();
-    file.add("t", &[32], 3, 20);
-    refused(file.open(), ErrorKind::Unsupported, "data type is not read");
+    for kind in [4, 5, 31, 36, 43, 141, 144, u32::MAX] {
+        let mut file = File::hybrid();
+        file.add("t", &[256], kind, 18);
+        let error = refused(file.open(), ErrorKind::Unsupported, "data type is not known");
+        assert_eq!(error.found, format!("type {kind}"));
+    }
     let mut file = File::hybrid();
     file.add("t", &[0, 4], 0, 0);
     refused(file.open(), ErrorKind::WrongShape, "does not fit its data type");
     let mut file = File::hybrid();
     file.add("token_embd.weight", &[4], 0, 16);
     refused(file.open(), ErrorKind::Malformed, "tensor occurs twice");
+}
+
+/// ggml's types: number, elements of a block, bytes of a block.
+const TYPES: [(u32, u64, usize); 37] = [
+    (0, 1, 4),
+    (1, 1, 2),
+    (2, 32, 18),
+    (3, 32, 20),
+    (6, 32, 22),
+    (7, 32, 24),
+    (8, 32, 34),
+    (9, 32, 36),
+    (10, 256, 84),
+    (11, 256, 110),
+    (12, 256, 144),
+    (13, 256, 176),
+    (14, 256, 210),
+    (15, 256, 292),
+    (16, 256, 66),
+    (17, 256, 74),
+    (18, 256, 98),
+    (19, 256, 50),
+    (20, 32, 18),
+    (21, 256, 110),
+    (22, 256, 82),
+    (23, 256, 136),
+    (24, 1, 1),
+    (25, 1, 2),
+    (26, 1, 4),
+    (27, 1, 8),
+    (28, 1, 8),
+    (29, 256, 56),
+    (30, 1, 2),
+    (34, 256, 54),
+    (35, 256, 66),
+    (39, 32, 17),
+    (40, 64, 36),
+    (41, 128, 18),
+    (42, 64, 18),
+    (142, 128, 34),
+    (143, 128, 28),
+];
+
+/// Number 42 had blocks of 128 values before ggml took it for blocks of 64.
+#[test]
+fn the_distance_of_tensors_tells_which_blocks_they_have() {
+    let with = |bytes_of_128: usize| {
+        let mut file = File::hybrid();
+        file.add("blk.0.ffn_up.weight", &[256, 9], 42, 18 * bytes_of_128);
+        file.add("blk.0.ffn_down.weight", &[256, 5], 42, 10 * bytes_of_128);
+        file.add("output_norm.weight", &[768], 0, 768 * 4);
+        file.open()
+    };
+    let types =
+        |artifact: Artifact| artifact.tensors[1..3].iter().map(|t| t.dtype.name()).collect::<Vec<_>>();
+    assert_eq!(types(with(36).expect("sound")), ["Q2_0"; 2]);
+    assert_eq!(types(with(34).expect("sound")), ["Q2_0 of 128"; 2]);
+    // Neither: what ggml's blocks would ask for is said.
+    let error = refused(with(33), ErrorKind::BadLayout, "does not follow");
+    let start = (768_usize * 20).next_multiple_of(32);
+    assert_eq!(error.expected, format!("offset Some({})", (start + 18 * 36).next_multiple_of(32)));
+    // The last tensor's end is the file's.
+    let last = |bytes_of_128: usize| {
+        let mut file = File::hybrid();
+        file.add("output.weight", &[768, 10], 42, 60 * bytes_of_128);
+        file.open().map(|artifact| artifact.tensors[1].dtype.name())
+    };
+    assert_eq!((last(36), last(34)), (Ok("Q2_0"), Ok("Q2_0 of 128")));
 }
 
 #[test]
@@ -340,9 +562,66 @@ fn a_start_token_is_put_in_front_where_the_file_asks_for_it() {
     assert_eq!(start(Some(flag(0)), Some(number(1))), Value::Null);
     assert_eq!(start(None, Some(number(1))), Value::Null);
     assert_eq!(start(Some(number(1)), Some(number(1))), Value::Null);
-    assert_eq!(start(Some(flag(1)), None), Value::Null);
+    assert_eq!(start(Some(flag(1)), None), Value::Null, "llama.cpp's token 11 is not there");
     assert_eq!(start(Some(flag(1)), Some(number(4))), Value::Null, "there is no such token");
     assert_eq!(start(Some(flag(1)), Some(text("1"))), Value::Null);
+    let mut many = with_tokens();
+    many.set(
+        "tokenizer.ggml.tokens",
+        texts(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "<11>"]),
+    );
+    many.set("tokenizer.ggml.add_bos_token", flag(1));
+    assert_eq!(many.tokenizer()["post_processor"]["single"][0]["SpecialToken"]["id"], "<11>");
+}
+
+#[test]
+fn an_end_token_is_put_behind_where_the_file_asks_for_it() {
+    let ends = |start: u8, end: u8| {
+        let file = with_tokens()
+            .with("tokenizer.ggml.add_bos_token", flag(start))
+            .with("tokenizer.ggml.add_eos_token", flag(end))
+            .with("tokenizer.ggml.bos_token_id", number(1))
+            .with("tokenizer.ggml.eos_token_id", number(3));
+        let single = file.tokenizer()["post_processor"]["single"].clone();
+        let id = |part: &Value| part.as_object()?.values().next()?["id"].as_str().map(str::to_owned);
+        single.as_array().map(|parts| parts.iter().filter_map(id).collect::<Vec<_>>())
+    };
+    let named = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+    assert_eq!(ends(0, 0), None);
+    assert_eq!(ends(1, 0), named(&["<begin>", "A"]));
+    assert_eq!(ends(0, 1), named(&["A", "<own>"]));
+    assert_eq!(ends(1, 1), named(&["<begin>", "A", "<own>"]));
+}
+
+/// Names of llama.cpp's, how many patterns they have, and whether a start token comes by itself.
+#[test]
+fn names_of_pre_tokenizers() {
+    for (name, patterns, starts) in [
+        ("qwen2", 1, false),
+        ("deepseek-r1-qwen", 1, false),
+        ("qwen35", 1, false),
+        ("llama-bpe", 1, true),
+        ("pixtral", 1, true),
+        ("smaug-bpe", 1, false),
+        ("tekken", 1, true),
+        ("gpt-2", 1, false),
+        ("smollm", 2, false),
+        ("default", 4, false),
+        ("", 4, false),
+    ] {
+        let file = with_tokens()
+            .with("tokenizer.ggml.pre", text(name))
+            .with("tokenizer.ggml.bos_token_id", number(1));
+        let json = file.tokenizer();
+        let words = json["pre_tokenizer"]["pretokenizers"].as_array().map(Vec::len);
+        assert_eq!(words, Some(patterns + 1), "{name}");
+        assert_eq!(!json["post_processor"].is_null(), starts, "{name}");
+        assert_eq!(json["model"]["ignore_merges"], starts, "{name}");
+    }
+    assert_eq!(
+        with_tokens().without("tokenizer.ggml.pre").tokenizer()["pre_tokenizer"],
+        with_tokens().with("tokenizer.ggml.pre", text("default")).tokenizer()["pre_tokenizer"]
+    );
 }
 
 #[test]
@@ -393,10 +672,6 @@ fn tokenizers_that_are_not_read() {
     assert_eq!(fault(typed, ErrorKind::Unsupported, "tokenizer.ggml.model"), "another type");
     let other = with_tokens().with("tokenizer.ggml.pre", text("other"));
     assert_eq!(fault(other, ErrorKind::Unsupported, "tokenizer.ggml.pre"), "other");
-    assert_eq!(
-        fault(with_tokens().without("tokenizer.ggml.pre"), ErrorKind::Unsupported, "tokenizer.ggml.pre"),
-        "none"
-    );
     fault(with_tokens().without("tokenizer.ggml.tokens"), ErrorKind::Missing, "tokenizer.ggml.tokens");
     fault(with_tokens().without("tokenizer.ggml.merges"), ErrorKind::Missing, "tokenizer.ggml.merges");
     // llama merges nothing inside a known word, and normalizes nothing.

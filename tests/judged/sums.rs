@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use bitgauge_core::BlockType;
 use bitgauge_core::accounting::Bucket;
 use bitgauge_core::container::Root;
 use bitgauge_core::contract::Rules;
@@ -145,8 +146,10 @@ fn of_weights_that_do_not_fit() {
 
 #[test]
 fn of_every_block_format() {
-    for (kind, block_bytes) in [(GgmlType::Q8_0, 34), (GgmlType::Q4_0, 18)] {
-        holds("a GGUF file", &[("m.gguf".to_owned(), gguf(kind, block_bytes))], Root::File);
+    for block in BlockType::all() {
+        let bytes = 256 * 256 / block.values() * block.bytes();
+        let file = gguf(GgmlType(block.id()), bytes as usize);
+        holds(block.name(), &[("m.gguf".to_owned(), file)], Root::File);
     }
 }
 

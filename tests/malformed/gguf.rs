@@ -107,7 +107,8 @@ fn each_fault_is_named() {
                 .concat();
         replaced(&tail, &changed)
     };
-    fault(&info(12, 128, 0), ErrorKind::Unsupported, "data type");
+    fault(&info(77, 128, 0), ErrorKind::Unsupported, "data type is not known");
+    fault(&info(12, 128, 0), ErrorKind::WrongShape, "shape");
     fault(&info(41, 129, 0), ErrorKind::WrongShape, "shape");
     fault(&info(41, 1 << 63, 0), ErrorKind::WrongShape, "shape");
     fault(&info(41, 128, 1), ErrorKind::BadLayout, "not aligned");
@@ -118,9 +119,9 @@ fn each_fault_is_named() {
     fault(&alignment.bytes(), ErrorKind::BadValue, "alignment");
     let mut split = sample();
     split.key("split.count", Meta::U32(2));
-    fault(&split.bytes(), ErrorKind::Unsupported, "several files");
+    fault(&split.bytes(), ErrorKind::Missing, "several files");
     let mut scaled = sample();
-    scaled.key("qwen3.rope.scaling.type", Meta::Text("yarn".into()));
+    scaled.key("qwen3.rope.scaling.type", Meta::Text("longrope".into()));
     fault(&scaled.bytes(), ErrorKind::Unsupported, "can't be used");
 }
 

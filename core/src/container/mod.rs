@@ -22,7 +22,7 @@ mod zip;
 
 pub use compressed::{Compressor, TarStream, Unpacker};
 pub use deflate::{Inflater, Progress};
-pub use gguf::Metadata as GgufMetadata;
+pub use gguf::{Metadata as GgufMetadata, ShardName};
 pub use model::find_model_dir;
 pub use open::{Root, fetch_and_open, open};
 pub use window::{Need, Pause, READ_AHEAD_BYTES, Window};
@@ -144,9 +144,9 @@ pub struct Artifact {
     /// Folder inside the artifact that holds config.json (`""` for the root), or `None` when
     /// there is no config.json.
     pub model_dir: Option<String>,
-    /// The bytes of config.json; for a GGUF file, what its metadata says in that form.
+    /// The bytes of config.json; for GGUF, what its metadata says in that form.
     pub config: Option<Vec<u8>>,
-    /// What a GGUF file says beside its tensors.
+    /// What a GGUF file, or the first of a set, says beside its tensors.
     pub gguf: Option<GgufMetadata>,
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).

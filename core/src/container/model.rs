@@ -40,10 +40,13 @@ pub(super) fn read(
         return Ok(artifact);
     }
     if kind == ContainerKind::Gguf {
-        gguf::read(window, &mut artifact)?;
+        gguf::read(window, &mut artifact, &[0])?;
         return Ok(artifact);
     }
     artifact.model_dir = find_model_dir(artifact.members.iter().map(|member| member.name.as_str()))?;
+    if artifact.model_dir.is_none() && gguf::read_folder(window, &mut artifact)? {
+        return Ok(artifact);
+    }
     let config = artifact.find_beside_config(CONFIG);
     let single = artifact.find_beside_config(SINGLE);
     let index = if single.is_some() { None } else { artifact.find_beside_config(INDEX) };
@@ -140,7 +143,7 @@ fn read_ahead(window: &Window, members: &[Member], which: &[usize]) -> Result<()
 fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> Result<(), Pause> {
     let mut total = 0;
     let lengths = weights.iter().map(|&i| safetensors::header_bytes(window, &artifact.members[i]));
-    let lengths = all(window, lengths)?;
+    let lengths = window.all(lengths)?;
     let headers = || weights.iter().copied().zip(lengths.iter().copied());
     for (i, bytes) in headers() {
         total += bytes;
@@ -165,21 +168,6 @@ fn read_headers(window: &Window, artifact: &mut Artifact, weights: &[usize]) -> 
         }
     }
     check_unique(window, artifact)
-}
-
-/// All results, or one pause for everything that they need: what is asked for one after the other would make the
-/// parser start over as often.
-fn all<T>(window: &Window, results: impl Iterator<Item = Result<T, Pause>>) -> Result<Vec<T>, Pause> {
-    let (mut values, mut needs) = (Vec::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok(value) => values.push(value),
-            Err(Pause::Need(more)) => needs.extend(more),
-            Err(pause) => return Err(pause),
-        }
-    }
-    window.want(needs)?;
-    Ok(values)
 }
 
 /// Refuses a tensor that two files hold.

@@ -178,6 +178,21 @@ impl Window {
         if joined.is_empty() { Ok(()) } else { Err(Pause::Need(joined)) }
     }
 
+    /// All results, or one pause for everything that they need: what is asked for one after the other would make the
+    /// parser start over as often.
+    pub(super) fn all<T>(&self, results: impl Iterator<Item = Result<T, Pause>>) -> Result<Vec<T>, Pause> {
+        let (mut values, mut needs) = (Vec::new(), Vec::new());
+        for result in results {
+            match result {
+                Ok(value) => values.push(value),
+                Err(Pause::Need(more)) => needs.extend(more),
+                Err(pause) => return Err(pause),
+            }
+        }
+        self.want(needs)?;
+        Ok(values)
+    }
+
     /// Refuses a range that does not lie within its file.
     fn check(&self, need: Need) -> Result<(), Error> {
         let size = self.len(need.file);

@@ -1,11 +1,13 @@
 //! The rotary embedding's settings, which transformers keeps in four places.
 
+use serde_json::Value;
+
 use super::family::Family;
 use super::fields::Fields;
 use crate::{Error, ErrorKind, Result};
 
 /// How positions turn the channels of queries and keys.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rotary {
     /// Base of the frequencies (`rope_theta`).
     pub theta: f64,
@@ -16,7 +18,7 @@ pub struct Rotary {
 }
 
 /// The kinds of scaling that the forward pass knows.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RotaryScaling {
     /// `llama3`.
     Llama3(Llama3Scaling),
@@ -24,6 +26,8 @@ pub enum RotaryScaling {
     Linear(f64),
     /// `yarn`.
     Yarn(YarnScaling),
+    /// `divided`, which only a GGUF file may ask for: each frequency divided by a number of its own.
+    Divided(Vec<f32>),
 }
 
 /// YaRN: low frequencies are divided by a factor, high ones kept, those between blended, and queries and keys grow.
@@ -95,6 +99,7 @@ impl Rotary {
                     why = Some("YaRN in a family without norms of queries and keys".to_owned());
                 }
             }
+            "divided" => rotary.scaling = Some(RotaryScaling::Divided(divisors(&rope, channels)?)),
             other => why = Some(format!("the rotary scaling `{other}`")),
         }
         Ok((rotary, why))
@@ -102,7 +107,7 @@ impl Rotary {
 
     /// What the turned channels of queries, and those of keys, are multiplied by.
     pub fn attention_factor(&self) -> f64 {
-        match self.scaling {
+        match &self.scaling {
             Some(RotaryScaling::Yarn(yarn)) => yarn.attention_factor,
             _ => 1.0,
         }
@@ -113,11 +118,12 @@ impl Rotary {
     pub fn frequencies(&self) -> Vec<f32> {
         let (theta, channels) = (self.theta as f32, self.channels as f32);
         let frequency = |i: u64| 1.0 / theta.powf((2 * i) as f32 / channels);
-        let scale = |i: u64| match self.scaling {
+        let scale = |i: u64| match &self.scaling {
             None => frequency(i),
             Some(RotaryScaling::Llama3(scaling)) => scaling.scale(frequency(i)),
-            Some(RotaryScaling::Linear(factor)) => frequency(i) / factor as f32,
+            Some(RotaryScaling::Linear(factor)) => frequency(i) / *factor as f32,
             Some(RotaryScaling::Yarn(yarn)) => yarn.scale(i, frequency(i)),
+            Some(RotaryScaling::Divided(divisors)) => frequency(i) / divisors[i as usize],
         };
         (0..self.channels / 2).map(scale).collect()
     }
@@ -136,6 +142,19 @@ pub(super) fn rope_group<'a>(fields: &Fields<'a>) -> Result<Option<Fields<'a>>> 
 pub(super) fn rope_type<'a>(rope: &Fields<'a>) -> Result<&'a str> {
     let name = if rope.get("rope_type").is_some() { "rope_type" } else { "type" };
     Ok(rope.text(name)?.unwrap_or("default"))
+}
+
+/// The number that each frequency is divided by.
+fn divisors(rope: &Fields<'_>, channels: u64) -> Result<Vec<f32>> {
+    let numbers = rope.get("divisors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let numbers = numbers.iter().filter_map(Value::as_f64).map(|number| number as f32);
+    let numbers: Vec<f32> = numbers.filter(|number| number.is_finite() && *number > 0.0).collect();
+    if numbers.len() as u64 == channels / 2 {
+        return Ok(numbers);
+    }
+    Err(Error::new(ErrorKind::BadValue, "the divisors of the rotary frequencies can't be used")
+        .within(rope.name("divisors"))
+        .expected_found(format!("{} numbers above 0", channels / 2), numbers.len()))
 }
 
 fn partial_channels(fields: &Fields<'_>, head_dim: u64, default: f64) -> Result<u64> {

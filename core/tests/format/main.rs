@@ -1,5 +1,6 @@
 //! The packed format, through its public functions.
 
+mod blocks;
 mod errors;
 mod grouping;
 mod round_trip;

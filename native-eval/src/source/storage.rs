@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bitgauge_core::container::FileId;
+use bitgauge_core::container::{FileId, ShardName};
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tempfile::TempPath;
 
@@ -92,6 +92,25 @@ fn read_file(
 
 /// A file's `/`-separated name below the folder with its length, and its path.
 pub(super) type Listed = ((String, u64), PathBuf);
+
+/// The shards beside this one, it included, by name; nothing for a file that is no shard or the only one.
+pub(super) fn list_shards(path: &Path, name: &str) -> Result<Option<Vec<Listed>>> {
+    let Some(own) = ShardName::parse(name).filter(|shard| shard.count > 1) else { return Ok(None) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let fault = |error: io::Error| io_error(&error).within(folder.display());
+    let mut shards = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fault)? {
+        let Ok(name) = entry.map_err(fault)?.file_name().into_string() else { continue };
+        let is_of_set = |shard: ShardName<'_>| (shard.stem, shard.count) == (own.stem, own.count);
+        let path = folder.join(&name);
+        if ShardName::parse(&name).is_some_and(is_of_set) && path.is_file() {
+            let len = fs::metadata(&path).map_err(|error| io_error(&error).within(path.display()))?.len();
+            shards.push(((name, len), path));
+        }
+    }
+    shards.sort();
+    Ok(Some(shards))
+}
 
 /// All regular files below `root`, sorted by path. Links and special files are refused: the
 /// validator's copy of the folder would not hold what they point to.

@@ -7,18 +7,18 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use bitgauge_core::container::Compression;
-use bitgauge_core::inventory::{Inventory, Weight};
-use bitgauge_core::model::{ExpectedTensor, Presence};
-use bitgauge_core::{Error, Matrix};
+use bitgauge_core::inventory::{Inventory, Stored, Weight};
+use bitgauge_core::model::{ExpectedTensor, Presence, Role};
+use bitgauge_core::{Dtype, Error, Matrix};
 
-use super::{decode, read, stored_bytes, turned_heads};
+use super::{decode, most_bytes, read, rounded, stored_bytes, turned_heads};
 use crate::backend::BackendError;
 use crate::source::Source;
 use crate::threads::spawn_scoped;
 
 /// Most threads.
 const READERS: usize = 12;
-/// Stored bytes of weights that are on the way at once, unless a single one has more.
+/// Bytes of weights that are on the way at once, as stored or as decoded, unless a single one has more.
 const BYTES_ON_THE_WAY: u64 = 512 << 20;
 /// Weights of this many bytes come first: one that came last would keep all threads but one waiting.
 const LARGE_BYTES: u64 = 64 << 20;
@@ -32,6 +32,8 @@ pub(super) struct Feed<'a> {
     /// Where one reader must read everything: a deflated member is cheap to read only from front to back, and
     /// a compressed tar is unpacked by whoever reads it.
     in_order: Option<Mutex<Source>>,
+    /// Whether products take no more of a weight than f16 holds.
+    rounds_weights: bool,
     state: Mutex<State>,
     room: Condvar,
     reading: AtomicU64,
@@ -68,7 +70,7 @@ impl Drop for Share<'_> {
 }
 
 impl<'a> Feed<'a> {
-    pub fn new(inventory: &'a Inventory<'a>, source: &Source) -> Self {
+    pub fn new(inventory: &'a Inventory<'a>, source: &Source, rounds_weights: bool) -> Self {
         let expected = |weight: &'a Weight| {
             let expected = weight.expected.as_ref()?;
             (expected.presence != Presence::TiedCopy).then_some((weight, expected))
@@ -85,6 +87,7 @@ impl<'a> Feed<'a> {
             inventory,
             wanted,
             in_order: is_in_order.then(|| Mutex::new(source.again())),
+            rounds_weights,
             state: Mutex::default(),
             room: Condvar::new(),
             reading: AtomicU64::new(0),
@@ -141,13 +144,18 @@ impl<'a> Feed<'a> {
             let start = Instant::now();
             let matrix = result.and_then(|parts| {
                 let turned = turned_heads(self.inventory, expected.role);
-                decode(self.inventory, weight, &stored[..parts], turned)
+                let matrix = decode(self.inventory, weight, &stored[..parts], turned)?;
+                let is_block = matches!(weight.stored, Stored::Plain { dtype: Dtype::Block(_), .. });
+                let is_looked_up = expected.role == Role::Embedding;
+                let may_round = self.rounds_weights && is_block && !is_looked_up;
+                Ok(if may_round && expected.matrix().is_some() { rounded(matrix) } else { matrix })
             });
             for (_, bytes) in stored.iter_mut().filter(|(_, bytes)| bytes.capacity() > KEPT_BYTES) {
                 *bytes = Vec::new();
             }
             add(&self.decoding, start);
-            let fed = Fed { index, expected, stored_bytes: share.bytes, matrix, _share: share };
+            let stored_bytes = stored_bytes(self.inventory, weight);
+            let fed = Fed { index, expected, stored_bytes, matrix, _share: share };
             // The receiver is gone only after a panic.
             if sender.send(fed).is_err() {
                 return;
@@ -161,7 +169,7 @@ impl<'a> Feed<'a> {
         loop {
             let index = state.next;
             let &(weight, _) = self.wanted.get(index).filter(|_| !state.stopped)?;
-            let bytes = stored_bytes(self.inventory, weight);
+            let bytes = most_bytes(self.inventory, weight);
             if state.bytes_on_the_way == 0 || state.bytes_on_the_way + bytes <= BYTES_ON_THE_WAY {
                 state.next += 1;
                 state.bytes_on_the_way += bytes;

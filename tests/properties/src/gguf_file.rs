@@ -17,15 +17,17 @@ pub enum Meta {
     Texts(Vec<String>),
 }
 
-/// ggml's numbers of the types that are written here.
-#[derive(Debug, Clone, Copy)]
+/// ggml's number of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GgmlType(pub u32);
+
 #[allow(missing_docs, reason = "the names are ggml's")]
-pub enum GgmlType {
-    F32 = 0,
-    F16 = 1,
-    Q4_0 = 2,
-    Q8_0 = 8,
-    Q1_0 = 41,
+impl GgmlType {
+    pub const F32: Self = Self(0);
+    pub const F16: Self = Self(1);
+    pub const Q4_0: Self = Self(2);
+    pub const Q8_0: Self = Self(8);
+    pub const Q1_0: Self = Self(41);
 }
 
 /// A tensor's name, dimensions (outermost first), type and bytes.
@@ -68,7 +70,7 @@ impl GgufFile {
             text(&mut out, name);
             out.extend((shape.len() as u32).to_le_bytes());
             shape.iter().rev().for_each(|dim| out.extend(dim.to_le_bytes()));
-            out.extend((*kind as u32).to_le_bytes());
+            out.extend(kind.0.to_le_bytes());
             out.extend(offset.to_le_bytes());
             offset += bytes.len().next_multiple_of(ALIGNMENT) as u64;
         }

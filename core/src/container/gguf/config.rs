@@ -19,20 +19,14 @@ pub(super) struct Config {
 /// llama.cpp's value where a file does not state the base of the rotary frequencies.
 const ROPE_THETA: f64 = 10_000.0;
 
-/// The configuration that `header` describes.
+/// The configuration that `header` describes. `divisors` are those of the rotary frequencies, where there are any.
 ///
 /// # Errors
 /// A key that is missing, of the wrong type, or asks for something that is not supported.
-pub(super) fn config(header: &Header) -> Result<Config> {
+pub(super) fn config(header: &Header, divisors: Option<Vec<f32>>) -> Result<Config> {
     let Some(Value::Text(architecture)) = header.metadata.get("general.architecture") else {
         return Err(missing("general.architecture", "the name of the model's architecture"));
     };
-    if !matches!(header.metadata.get("split.count"), None | Some(Value::Integer(0 | 1))) {
-        return Err(Error::new(ErrorKind::Unsupported, "the model is split into several files")
-            .within("split.count")
-            .expected_found("one file", "several")
-            .hint("join them with llama.cpp's gguf-split"));
-    }
     let Some(family) = Family::of_gguf(architecture) else {
         let model_type = format!("gguf:{architecture}");
         let json = json!({"model_type": model_type, "quantization_config": {"quant_method": "gguf"}});
@@ -40,6 +34,9 @@ pub(super) fn config(header: &Header) -> Result<Config> {
     };
     let keys = Keys { header, architecture };
     let (layers, mut fields) = decoder(&keys, family)?;
+    if let Some(scaling) = rope_scaling(&keys, divisors)? {
+        fields.insert("rope_scaling".into(), scaling);
+    }
     if let Some(interval) = family.defaults().full_attention_interval {
         delta_net(&keys, interval, &mut fields)?;
     }
@@ -53,20 +50,6 @@ fn decoder(keys: &Keys, family: Family) -> Result<(u64, Map<String, Json>)> {
     let Some([vocabulary, _]) = shape_of("token_embd.weight").map(Vec::as_slice) else {
         return Err(missing("token_embd.weight", "a 2-D tensor"));
     };
-    if shape_of("rope_freqs.weight").is_some() {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "stretched rotary frequencies are not read from GGUF",
-        )
-        .within("rope_freqs.weight")
-        .expected_found("no such tensor", "one")
-        .hint("evaluate the model's own folder instead"));
-    }
-    match keys.find("rope.scaling.type") {
-        None => {}
-        Some(Value::Text(kind)) if kind == "none" => {}
-        Some(found) => return Err(keys.bad(ErrorKind::Unsupported, "rope.scaling.type", "none", found)),
-    }
     let heads = keys.integer("attention.head_count")?;
     let hidden = keys.integer("embedding_length")?;
     let ahead = keys.optional("nextn_predict_layers")?.unwrap_or(0);
@@ -108,6 +91,62 @@ fn decoder(keys: &Keys, family: Family) -> Result<(u64, Map<String, Json>)> {
             .expected_found(head_dim, turning));
     }
     Ok((layers, fields))
+}
+
+/// How the rotary frequencies are scaled, in the words of config.json; those of `divisors` are ours.
+fn rope_scaling(keys: &Keys, divisors: Option<Vec<f32>>) -> Result<Option<Json>> {
+    let kind = match keys.find("rope.scaling.type") {
+        None => "none",
+        Some(Value::Text(kind)) if ["none", "linear", "yarn"].contains(&kind.as_str()) => kind,
+        Some(found) => {
+            let wanted = "none, linear or yarn";
+            return Err(keys.bad(ErrorKind::Unsupported, "rope.scaling.type", wanted, found));
+        }
+    };
+    if let Some(divisors) = divisors {
+        return match kind {
+            "none" => Ok(Some(json!({"rope_type": "divided", "divisors": divisors}))),
+            _ => Err(Error::new(ErrorKind::Unsupported, "the rotary frequencies are scaled twice")
+                .within("rope_freqs.weight")
+                .expected_found("no scaling beside it", kind)),
+        };
+    }
+    let optional = |key| keys.find(key).map(|_| keys.float(key)).transpose();
+    // Files of before 2023-11 have the linear factor under a key of its own.
+    let factor = match optional("rope.scaling.factor")? {
+        Some(factor) => Some(factor),
+        None if kind == "none" => optional("rope.scale_linear")?,
+        None => None,
+    };
+    // llama.cpp takes 0 for 1.
+    let factor = factor.filter(|factor| *factor != 0.0).unwrap_or(1.0);
+    if kind != "yarn" {
+        let is_scaled = factor != 1.0 && (kind == "linear" || keys.find("rope.scale_linear").is_some());
+        return Ok(is_scaled.then(|| json!({"rope_type": "linear", "factor": factor})));
+    }
+    let mut scaling = Map::from_iter([("rope_type".into(), "yarn".into()), ("factor".into(), factor.into())]);
+    if let Some(positions) = keys.optional("rope.scaling.original_context_length")? {
+        scaling.insert("original_max_position_embeddings".into(), positions.into());
+    }
+    for (key, field) in
+        [("rope.scaling.yarn_beta_fast", "beta_fast"), ("rope.scaling.yarn_beta_slow", "beta_slow")]
+    {
+        if let Some(turns) = optional(key)? {
+            scaling.insert(field.into(), turns.into());
+        }
+    }
+    // llama.cpp multiplies what YaRN gives by these.
+    let own = [optional("rope.scaling.attn_factor")?, optional("rope.scaling.yarn_attn_factor")?];
+    let own: f64 = own.into_iter().flatten().product();
+    if own != 1.0 {
+        scaling.insert("attention_factor".into(), (own * (0.1 * factor.max(1.0).ln() + 1.0)).into());
+    }
+    if optional("rope.scaling.yarn_ext_factor")?.is_some_and(|mix| mix != 1.0) {
+        return Err(Error::new(ErrorKind::Unsupported, "YaRN with a mix of its own is not read")
+            .within(keys.name("rope.scaling.yarn_ext_factor"))
+            .expected_found("1", "another number"));
+    }
+    Ok(Some(Json::Object(scaling)))
 }
 
 /// The fields of gated DeltaNet, which llama.cpp names after state-space models.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::MAGIC;
-use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, limits, memory};
 
 /// Versions of the format that are read.
@@ -81,16 +80,16 @@ pub(super) struct TensorInfo {
     pub name: String,
     /// Outermost dimension first: the other way round than in the file.
     pub shape: Vec<u64>,
-    pub dtype: Dtype,
+    /// ggml's number of its data type.
+    pub kind: u32,
     /// From the beginning of the tensors' data.
     pub offset: u64,
-    pub bytes: u64,
     /// Where in the file this is said.
     pub at: u64,
 }
 
 /// All that stands in front of the tensors' data.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Header {
     pub metadata: BTreeMap<String, Value>,
     pub tensors: Vec<TensorInfo>,
@@ -322,16 +321,6 @@ impl<'a> Cursor<'a> {
             shape.push(self.u64()?);
         }
         let (kind, offset) = (self.u32()?, self.u64()?);
-        let dtype = dtype(kind).ok_or_else(|| {
-            let wanted = "F32, F16, BF16, Q1_0, Q4_0 or Q8_0 (types 0, 1, 30, 41, 2, 8)";
-            named(fault(
-                ErrorKind::Unsupported,
-                "a tensor's data type is not read",
-                at,
-                wanted,
-                format!("type {kind}"),
-            ))
-        })?;
         if !offset.is_multiple_of(alignment) {
             let what = "a tensor is not aligned";
             return Err(named(fault(
@@ -342,28 +331,7 @@ impl<'a> Cursor<'a> {
                 offset,
             )));
         }
-        let (block, row) = (dtype.block_elements(), shape.first().copied().unwrap_or(0));
-        let elements = shape.iter().try_fold(1_u64, |product, dim| product.checked_mul(*dim));
-        let bytes = elements.and_then(|elements| (elements / block).checked_mul(dtype.bytes()));
-        let (true, Some(bytes)) = (row.is_multiple_of(block) && elements != Some(0), bytes) else {
-            let what = "a tensor's shape does not fit its data type";
-            let wanted = format!("rows of a multiple of {block} elements, fewer than 2^64 bytes");
-            return Err(named(fault(ErrorKind::WrongShape, what, at, wanted, format!("{shape:?}"))));
-        };
         shape.reverse();
-        Ok(TensorInfo { name, shape, dtype, offset, bytes, at })
-    }
-}
-
-/// ggml's numbers of the data types that are read.
-fn dtype(kind: u32) -> Option<Dtype> {
-    match kind {
-        0 => Some(Dtype::F32),
-        1 => Some(Dtype::F16),
-        2 => Some(Dtype::Q4_0),
-        8 => Some(Dtype::Q8_0),
-        30 => Some(Dtype::BF16),
-        41 => Some(Dtype::Q1_0),
-        _ => None,
+        Ok(TensorInfo { name, shape, kind, offset, at })
     }
 }

@@ -1,6 +1,6 @@
-//! GGUF, version 3: metadata, then tensors, in one file.
+//! GGUF, version 3: metadata, then tensors, in one file or in a set of shards.
 //!
-//! The file is presented like a model folder: config.json and tokenizer.json are made from its metadata,
+//! It is presented like a model folder: config.json and tokenizer.json are made from its metadata,
 //! and each tensor has the name that it has in a checkpoint. What llama.cpp stores differently is left to
 //! whoever reads the values ([`crate::model::Quantization::Gguf`]).
 //!
@@ -10,19 +10,28 @@
 mod config;
 mod header;
 mod names;
+mod split;
+mod tensors;
 mod tokenizer;
 
 use std::collections::BTreeMap;
 
 use super::window::{Pause, Window};
-use super::{Artifact, MemberHeader, READ_AHEAD_BYTES, TensorEntry, member};
+use super::{Artifact, ContainerKind, Member, MemberHeader, READ_AHEAD_BYTES, TensorEntry, member};
+use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, limits, memory};
-use header::{Header, Stop, TensorInfo, Value};
+use header::{Header, Stop, Value};
+pub use split::ShardName;
 
 /// Bytes that the parsed metadata takes at most for each byte of it.
 const PARSED_FACTOR: u64 = 8;
 /// First bytes of every GGUF file.
 pub(super) const MAGIC: &[u8] = b"GGUF";
+/// How the names of GGUF files end.
+const EXTENSION: &str = ".gguf";
+/// The tensor that holds what the rotary frequencies are divided by, and the most that is read of it.
+const ROPE_DIVISORS: &str = "rope_freqs.weight";
+const ROPE_DIVISORS_BYTES: u64 = 1 << 16;
 
 /// What a GGUF file says beside its tensors.
 #[derive(Debug, Clone)]
@@ -36,33 +45,88 @@ impl Metadata {
     }
 }
 
-/// Reads the structure of the only member of `artifact`, a GGUF file.
-pub(super) fn read(window: &Window, artifact: &mut Artifact) -> Result<(), Pause> {
-    let file = &artifact.members[0];
-    let header = read_header(window, file.bytes)?;
-    let place = |error| Pause::Failed(member::place(window, file, error));
-    let tensors = place_tensors(&header, file.bytes).map_err(place)?;
-    let tensor_bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
-    let config = config::config(&header).map_err(place)?;
-    let header_bytes = file.bytes - tensor_bytes;
-    artifact.members[0].header = Some(MemberHeader { bytes: header_bytes, metadata: Vec::new() });
+/// Reads the structure of `files`, members of `artifact` that make up one model.
+pub(super) fn read(window: &Window, artifact: &mut Artifact, files: &[usize]) -> Result<(), Pause> {
+    let headers = window.all(files.iter().map(|file| read_header(window, &artifact.members[*file])))?;
+    let shards = split::in_order(&headers).map_err(|(i, error)| {
+        let file = files.get(i).map(|file| &artifact.members[*file]);
+        Pause::Failed(file.map_or(error.clone(), |file| member::place(window, file, error)))
+    })?;
+    let mut tensors = Vec::new();
+    for (header, file) in headers.iter().zip(files) {
+        let member = &artifact.members[*file];
+        let placed = tensors::place(header, *file, member.bytes);
+        tensors.extend(placed.map_err(|error| member::place(window, member, error))?);
+    }
+    let divisors = rope_divisors(window, artifact, &mut tensors)?;
+    let header = split::joined(headers, &shards);
+    let first = &artifact.members[files[shards[0]]];
+    let config = config::config(&header, divisors);
+    let config = config.map_err(|error| member::place(window, first, error))?;
+    for file in files {
+        let held: u64 =
+            tensors.iter().filter(|tensor| tensor.member == *file).map(|tensor| tensor.bytes).sum();
+        let bytes = artifact.members[*file].bytes - held;
+        artifact.members[*file].header = Some(MemberHeader { bytes, metadata: Vec::new() });
+    }
     artifact.tensors = names::translate(tensors, config.family, config.layers);
     artifact.config = Some(config.json);
-    artifact.model_dir = Some(String::new());
+    if artifact.kind == ContainerKind::Gguf {
+        artifact.model_dir = Some(String::new());
+    }
     artifact.gguf = Some(Metadata(header.metadata));
     Ok(())
 }
 
+/// Reads the only GGUF model among the members of `artifact`, which have no config.json; says whether there is one.
+pub(super) fn read_folder(window: &Window, artifact: &mut Artifact) -> Result<bool, Pause> {
+    if !artifact.members.iter().any(|member| member.name.ends_with(EXTENSION)) {
+        return Ok(false);
+    }
+    let files = split::only_model(&artifact.members)?;
+    if !files.is_empty() {
+        read(window, artifact, &files)?;
+    }
+    Ok(!files.is_empty())
+}
+
+/// The numbers that the rotary frequencies are divided by, where the file has such a tensor. It says how the model runs and
+/// is no weight, so it is taken out and counts with the metadata.
+fn rope_divisors(
+    window: &Window,
+    artifact: &Artifact,
+    tensors: &mut Vec<TensorEntry>,
+) -> Result<Option<Vec<f32>>, Pause> {
+    let Some(at) = tensors.iter().position(|tensor| tensor.name == ROPE_DIVISORS) else { return Ok(None) };
+    let tensor = &tensors[at];
+    let member = &artifact.members[tensor.member];
+    if tensor.dtype != Dtype::F32 || tensor.bytes > ROPE_DIVISORS_BYTES {
+        let error =
+            Error::new(ErrorKind::Unsupported, "divisors of the rotary frequencies that are not read")
+                .within(ROPE_DIVISORS)
+                .expected_found(
+                    format!("F32, at most {ROPE_DIVISORS_BYTES} bytes"),
+                    format!("{} of {}", tensor.shape.iter().product::<u64>(), tensor.dtype.name()),
+                );
+        return Err(member::place(window, member, error).into());
+    }
+    let bytes = window.get(member.file, member.offset + tensor.offset, tensor.bytes)?;
+    let divisors = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    tensors.remove(at);
+    Ok(Some(divisors))
+}
+
 /// How long the header is does not stand anywhere: it is parsed from ever longer beginnings of the file.
 /// Fourfold steps keep the work of starting over within a third of the last try's.
-fn read_header(window: &Window, len: u64) -> Result<Header, Pause> {
+fn read_header(window: &Window, member: &Member) -> Result<Header, Pause> {
+    let len = member.bytes;
     let mut have = READ_AHEAD_BYTES.min(len);
     loop {
-        let bytes = window.get(0, 0, have)?;
+        let bytes = window.get(member.file, member.offset, have)?;
         memory::require(have * PARSED_FACTOR, "the metadata")?;
         match header::parse(bytes) {
             Ok(header) => return Ok(header),
-            Err(Stop::Faulty(error)) => return Err(error.within(window.name(0)).into()),
+            Err(Stop::Faulty(error)) => return Err(member::place(window, member, error).into()),
             Err(Stop::End(_)) if have < len.min(limits::GGUF_HEADER_BYTES) => {
                 have = have.saturating_mul(4).min(len).min(limits::GGUF_HEADER_BYTES);
             }
@@ -75,49 +139,8 @@ fn read_header(window: &Window, len: u64) -> Result<Header, Pause> {
                         .expected_found("metadata and tensors", format!("{len} bytes"))
                         .hint("the file was cut off: copy it again")
                 };
-                return Err(error.at(offset).within(window.name(0)).into());
+                return Err(member::place(window, member, error.at(offset)).into());
             }
         }
-    }
-}
-
-/// Where each tensor lies in the file. They follow each other, each at a multiple of the alignment.
-fn place_tensors(header: &Header, len: u64) -> Result<Vec<TensorEntry>> {
-    let mut infos: Vec<&TensorInfo> = header.tensors.iter().collect();
-    infos.sort_by_key(|info| info.offset);
-    let fault = |info: &TensorInfo, kind, what: &str, wanted: String, found: u64| {
-        Error::new(kind, what).within(info.name.escape_debug()).at(info.at).expected_found(wanted, found)
-    };
-    let aligned = |position: u64| position.checked_next_multiple_of(header.alignment);
-    let mut position = 0_u64;
-    let mut entries = Vec::with_capacity(infos.len());
-    for info in infos {
-        let start = aligned(position).filter(|start| *start == info.offset).ok_or_else(|| {
-            let what = "the tensor does not follow the one in front of it";
-            fault(info, ErrorKind::BadLayout, what, format!("offset {:?}", aligned(position)), info.offset)
-        })?;
-        let end = start.checked_add(info.bytes).and_then(|end| end.checked_add(header.bytes));
-        if end.is_none_or(|end| end > len) {
-            let what = "the tensor lies past the end of the file";
-            let wanted = format!("{} bytes at offset {start} of the data", info.bytes);
-            return Err(fault(info, ErrorKind::Truncated, what, wanted, len)
-                .hint("the file was cut off: copy it again"));
-        }
-        position = start + info.bytes;
-        entries.push(TensorEntry {
-            name: info.name.clone(),
-            dtype: info.dtype,
-            shape: info.shape.clone(),
-            member: 0,
-            offset: header.bytes + start,
-            bytes: info.bytes,
-        });
-    }
-    let used = header.bytes + position;
-    match used.checked_next_multiple_of(header.alignment) {
-        Some(padded) if len <= padded => Ok(entries),
-        _ => Err(Error::new(ErrorKind::BadLayout, "bytes follow the last tensor")
-            .at(used)
-            .expected_found(format!("{used} bytes and padding"), len)),
     }
 }

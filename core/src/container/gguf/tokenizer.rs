@@ -7,34 +7,119 @@ use serde_json::{Map, Value as Json, json};
 use super::header::Value;
 use crate::{Error, ErrorKind, Result};
 
-/// What a word is, by the name of the pre-tokenizer: the published pattern of the models that use it.
-const PATTERNS: [(&str, &str); 3] = [
-    (
-        "qwen2",
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    ),
-    (
-        "qwen35",
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    ),
-    (
-        "llama-bpe",
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    ),
+/// How llama.cpp cuts text into words for some names in `tokenizer.ggml.pre` (`src/llama-vocab.cpp`), by the published
+/// patterns of the models that use them.
+struct PreTokenizer {
+    names: &'static [&'static str],
+    /// One after the other, each within what those before it left.
+    patterns: &'static [&'static str],
+    /// Whether the beginning-of-text token comes in front where the file says nothing.
+    adds_start: bool,
+    /// Whether a word that is a token is taken whole.
+    ignores_merges: bool,
+}
+
+/// The words of Llama 3.
+const THREE_DIGITS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// The words of GPT-2.
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+const PRE_TOKENIZERS: [PreTokenizer; 8] = [
+    PreTokenizer {
+        names: &[
+            "qwen2",
+            "deepseek-r1-qwen",
+            "kormo",
+            "f2llmv2",
+            "megrez",
+            "stablelm2",
+            "hunyuan",
+            "solar-open",
+            "grok-2",
+        ],
+        patterns: &[
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ],
+        adds_start: false,
+        ignores_merges: false,
+    },
+    PreTokenizer {
+        names: &["qwen35"],
+        patterns: &[
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ],
+        adds_start: false,
+        ignores_merges: false,
+    },
+    PreTokenizer {
+        names: &[
+            "llama-bpe",
+            "llama3",
+            "llama-v3",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "midm-2.0",
+            "lfm2",
+            "jina-v5-nano",
+        ],
+        patterns: &[THREE_DIGITS],
+        adds_start: true,
+        ignores_merges: true,
+    },
+    PreTokenizer {
+        names: &["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"],
+        patterns: &[THREE_DIGITS],
+        adds_start: false,
+        ignores_merges: false,
+    },
+    PreTokenizer {
+        names: &["tekken"],
+        patterns: &[
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ],
+        adds_start: true,
+        ignores_merges: true,
+    },
+    PreTokenizer {
+        names: &[
+            "gpt-2",
+            "phi-2",
+            "jina-es",
+            "jina-de",
+            "jina-v2-es",
+            "jina-v2-de",
+            "gigachat",
+            "a.x-4.0",
+            "mellum",
+            "modern-bert",
+            "exaone4",
+            "mpt",
+            "olmo",
+            "jais",
+            "trillion",
+            "granite-docling",
+        ],
+        patterns: &[GPT2],
+        adds_start: false,
+        ignores_merges: false,
+    },
+    PreTokenizer {
+        names: &["starcoder", "smollm", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
+        patterns: &[r"\p{N}", GPT2],
+        adds_start: false,
+        ignores_merges: false,
+    },
+    // Also where the file names none.
+    PreTokenizer {
+        names: &["default"],
+        patterns: &[r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"],
+        adds_start: false,
+        ignores_merges: false,
+    },
 ];
-/// Other names under which llama.cpp splits words as for `llama-bpe`, and puts the beginning-of-text token in front unless
-/// the file says otherwise (`src/llama-vocab.cpp`).
-const LLAMA_BPE: [&str; 9] = [
-    "llama-bpe",
-    "llama3",
-    "llama-v3",
-    "falcon3",
-    "falcon-h1",
-    "pixtral",
-    "midm-2.0",
-    "lfm2",
-    "jina-v5-nano",
-];
+/// llama.cpp's token for the beginning and the end of a text where a file does not number them.
+const DEFAULT_START: i128 = 11;
 /// Token types whose text is matched before anything is split: control tokens and user-defined ones.
 const ADDED: [f64; 2] = [3.0, 4.0];
 const CONTROL: f64 = 3.0;
@@ -60,16 +145,18 @@ fn byte_level(metadata: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
     };
     let (tokens, merges) = (texts("tokenizer.ggml.tokens")?, texts("tokenizer.ggml.merges")?);
     let pre = match get("tokenizer.ggml.pre") {
-        Some(Value::Text(name)) if LLAMA_BPE.contains(&name.as_str()) => LLAMA_BPE[0],
-        Some(Value::Text(name)) => name,
-        _ => "",
+        Some(Value::Text(name)) if !name.is_empty() => name.as_str(),
+        _ => "default",
     };
-    let pattern = PATTERNS.iter().find(|(known, _)| *known == pre).map(|(_, pattern)| pattern);
-    let Some(pattern) = pattern else {
-        let known = PATTERNS.map(|(name, _)| name).join(", ");
-        let found = get("tokenizer.ggml.pre").cloned().unwrap_or(Value::Text("none".into()));
-        return Err(unsupported("tokenizer.ggml.pre", &known, &found));
+    let Some(kind) = PRE_TOKENIZERS.iter().find(|kind| kind.names.contains(&pre)) else {
+        let known: Vec<&str> = PRE_TOKENIZERS.iter().flat_map(|kind| kind.names).copied().collect();
+        return Err(unsupported("tokenizer.ggml.pre", &known.join(", "), &Value::Text(pre.into())));
     };
+    let split = |pattern: &&str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+    let mut words: Vec<Json> = kind.patterns.iter().map(split).collect();
+    words.push(
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}),
+    );
     let types = match get("tokenizer.ggml.token_type") {
         Some(Value::Numbers(types)) => Some(types),
         _ => None,
@@ -91,35 +178,47 @@ fn byte_level(metadata: &BTreeMap<String, Value>) -> Result<Vec<u8>> {
         "padding": null,
         "added_tokens": added,
         "normalizer": if is_llama { Json::Null } else { json!({"type": "NFC"}) },
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
-        ]},
-        "post_processor": start_token(metadata, tokens, pre == LLAMA_BPE[0]),
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": words},
+        "post_processor": ends(metadata, tokens, kind.adds_start),
         "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
             "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": pre == LLAMA_BPE[0], "vocab": vocabulary, "merges": merges},
+            "ignore_merges": kind.ignores_merges, "vocab": vocabulary, "merges": merges},
     });
     Ok(tokenizer.to_string().into_bytes())
 }
 
-/// Puts the beginning-of-text token in front where the file asks for it, or says nothing and that is the `default`.
-fn start_token(metadata: &BTreeMap<String, Value>, tokens: &[String], default: bool) -> Json {
-    let wanted = match metadata.get("tokenizer.ggml.add_bos_token") {
-        Some(said) => said == &Value::Flag(true),
-        None => default,
+/// Puts the beginning-of-text token in front and the end-of-text token behind, where the file asks for them; it may leave
+/// the first to `adds_start`.
+fn ends(metadata: &BTreeMap<String, Value>, tokens: &[String], adds_start: bool) -> Json {
+    let token = |wanted: &str, default: bool, key: &str| {
+        let wanted = metadata.get(wanted).map_or(default, |said| said == &Value::Flag(true));
+        let id = match metadata.get(key) {
+            Some(Value::Integer(id)) => *id,
+            _ => DEFAULT_START,
+        };
+        let id = usize::try_from(id).ok().filter(|_| wanted)?;
+        Some((id, tokens.get(id)?))
     };
-    let id = match metadata.get("tokenizer.ggml.bos_token_id") {
-        Some(Value::Integer(id)) if wanted => usize::try_from(*id).ok(),
-        _ => None,
+    let start = token("tokenizer.ggml.add_bos_token", adds_start, "tokenizer.ggml.bos_token_id");
+    let end = token("tokenizer.ggml.add_eos_token", false, "tokenizer.ggml.eos_token_id");
+    if start.is_none() && end.is_none() {
+        return Json::Null;
+    }
+    let special = |(_, token): &(usize, &String)| json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let text = |id: &str, kind: u8| json!({"Sequence": {"id": id, "type_id": kind}});
+    let around = |texts: Vec<Json>| -> Vec<Json> {
+        start.iter().map(special).chain(texts).chain(end.iter().map(special)).collect()
     };
-    let Some((id, token)) = id.and_then(|id| Some((id, tokens.get(id)?))) else { return Json::Null };
+    let tokens = start
+        .iter()
+        .chain(&end)
+        .map(|(id, token)| ((*token).clone(), json!({"id": token, "ids": [id], "tokens": [token]})));
     json!({
         "type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}},
+        "single": around(vec![text("A", 0)]),
+        "pair": around(vec![text("A", 0), text("B", 1)]),
+        "special_tokens": Map::from_iter(tokens),
     })
 }
 
