@@ -3,12 +3,14 @@
 mod artifacts;
 mod compare;
 mod distributed;
+mod documents;
 mod loading;
 #[cfg(unix)]
 mod outputs;
 mod proxy;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod uncertainty;
 mod validator;
 
 use std::path::Path;

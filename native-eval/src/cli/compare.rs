@@ -57,6 +57,9 @@ fn name(side: Side) -> &'static str {
 }
 
 fn print_for_people(both: [&Report; 2], decision: &Decision, all: bool) {
+    if compare::same_artifact(both[0], both[1]) == Some(true) {
+        println!("{}\n", text::unsure("A and B are the same artifact: every byte is the same"));
+    }
     print_table(&table(&["", "artifact", "verdict", "size", "heldout_ppl"], summaries(both), 3));
     println!();
     let style = if decision.winner.is_some() { text::good } else { text::unsure };
@@ -108,6 +111,9 @@ fn print_margins(decision: &Decision) {
     if let Some(nats) = decision.nats {
         let lower = if nats < 0.0 { Side::Left } else { Side::Right };
         println!("  perplexity  {}'s is lower by {:.6} nats", name(lower), nats.abs());
+    }
+    if let Some(difference) = &decision.difference {
+        println!("  95 %        {}", words::difference(difference));
     }
     match decision.smaller {
         Some(side) => {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
-use super::{LayerSummary, Outcome, Report, Unit};
+use super::{LayerSummary, MemberSummary, Outcome, Report, Unit};
 use crate::accounting::Bucket;
 
 pub use decision::{Decision, Reason, Side, decide};
@@ -74,7 +74,24 @@ pub fn figures(left: &Report, right: &Report) -> Vec<Line> {
     let evaluations = both.map(|report| report.evaluation.as_ref());
     lines.add("held-out perplexity", evaluations.map(|e| e.map(|e| Figure::Measured(e.heldout_ppl))));
     lines.add("documents", evaluations.map(|e| e.and_then(|e| text(&e.documents_sha256))));
+    lines.add("longest document", evaluations.map(|e| e.map(|e| Figure::Count(e.max_tokens, "tokens"))));
     lines.0
+}
+
+/// Whether both are reports of the same bytes, as far as both have hashes: of the file or, for folders, of every file.
+pub fn same_artifact(left: &Report, right: &Report) -> Option<bool> {
+    let [left, right] = [&left.artifact, &right.artifact];
+    if let (Some(left), Some(right)) = (&left.sha256, &right.sha256) {
+        return Some(left == right);
+    }
+    let hashed =
+        |members: &[MemberSummary]| !members.is_empty() && members.iter().all(|m| m.sha256.is_some());
+    let same = |a: &MemberSummary, b: &MemberSummary| (&a.name, &a.sha256) == (&b.name, &b.sha256);
+    let known = left.kind == right.kind && hashed(&left.members) && hashed(&right.members);
+    known.then(|| {
+        left.members.len() == right.members.len()
+            && left.members.iter().zip(&right.members).all(|(a, b)| same(a, b))
+    })
 }
 
 struct Lines(Vec<Line>);
