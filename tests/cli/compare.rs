@@ -8,7 +8,7 @@ use crate::artifacts::{Artifact, Change};
 use crate::{bitgauge, json as document, path, text};
 
 /// A report of the demo with a perplexity, as a file.
-fn report(
+pub(super) fn report(
     artifact: &Artifact,
     name: &str,
     perplexity: f64,

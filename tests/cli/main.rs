@@ -5,9 +5,11 @@ mod compare;
 mod distributed;
 mod documents;
 mod loading;
+mod loopback;
 #[cfg(unix)]
 mod outputs;
 mod proxy;
+mod submission;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod uncertainty;

@@ -4,6 +4,7 @@ mod bench;
 mod contract;
 mod eval;
 mod pack;
+mod submission;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use bench::*;
 pub use contract::*;
 pub use eval::*;
 pub use pack::*;
+pub use submission::*;
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
 ///
@@ -53,6 +55,10 @@ pub enum Command {
     Compare(CompareOptions),
     /// Show a report that somebody made, from its file or a link.
     Show(ShowOptions),
+    /// Write what a submission to the competition says, from a report.
+    Submission(SubmissionOptions),
+    /// Show a task of the competition, and the best submission so far.
+    Task(TaskOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
     Benchmark(BenchmarkOptions),
     /// Score a JSON artifact with the validator's proxy.
@@ -155,7 +161,11 @@ pub struct CompareOptions {
     /// An artifact that `inspect` reads, a report (JSON), or a link that carries one.
     pub a: OsString,
     /// The second artifact, report or link.
-    pub b: OsString,
+    #[arg(required_unless_present = "best")]
+    pub b: Option<OsString>,
+    /// Instead of a second one, the best submission of the task at this address: says whether A would replace it.
+    #[arg(long, value_name = "URL", conflicts_with = "b")]
+    pub best: Option<String>,
     /// Read only the structure of artifacts, as `inspect --headers-only`.
     #[arg(long)]
     pub headers_only: bool,

@@ -1,5 +1,6 @@
 //! `bitgauge compare`: two artifacts side by side, and which of them ranks first.
 
+mod best;
 mod json;
 
 use bitgauge_core::report::compare::{self, Decision, Figure, Line, Pair, Reason, Side};
@@ -24,7 +25,11 @@ pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
         reading: Reading::of(options.headers_only, options.hash_tensors),
     };
     let left = subject::report(&options.a, &settings)?;
-    let right = subject::report(&options.b, &settings)?;
+    let right = match (&options.b, &options.best) {
+        (Some(b), _) => subject::report(b, &settings)?,
+        (None, Some(url)) => return best::run(&left, url, format),
+        (None, None) => return Err(Failure("there is nothing to compare it with".to_owned())),
+    };
     let decision = compare::decide(&left, &right);
     match format {
         Format::Json => print!("{}", json::document(&left, &right, &decision)),
