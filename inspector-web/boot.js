@@ -4,8 +4,8 @@ const script = document.querySelector("script[data-wasm]");
 const status = document.getElementById("boot-status");
 const absolute = (path) => new URL(path, document.baseURI).href;
 
-// The worker is the same WebAssembly module as the page, or that for rarer formats. Its script is made here rather than
-// fetched, since only then does the page's policy hold for it, too, on a host that sends no headers.
+// A worker's own script. It is made here rather than fetched, since only then does the page's policy hold for it, too, on
+// a host that sends no headers.
 const worker = `
   addEventListener("message", async ({ data }) => {
     try {
@@ -27,24 +27,57 @@ async function sha256(bytes) {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+async function load(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: HTTP status ${response.status}`);
+  return response.arrayBuffer();
+}
+
+// What workers run: the usual module, and that for rarer formats. Each is fetched when it is first asked for.
+const modules = [
+  { js: absolute(script.dataset.workerJs), wasm: script.dataset.workerWasm },
+  { js: absolute(script.dataset.formatsJs), wasm: script.dataset.formatsWasm },
+];
+
+// The module and its hash. The latter in secure contexts only: https, or this very machine.
+async function prepared(path) {
+  const bytes = await load(path);
+  return [await WebAssembly.compile(bytes), crypto.subtle && (await sha256(bytes))];
+}
+
+async function compiled(module) {
+  module.compiled ??= prepared(module.wasm);
+  try {
+    return await module.compiled;
+  } catch (error) {
+    // To be tried again with the next file.
+    module.compiled = undefined;
+    throw error;
+  }
+}
+
 try {
   const js = absolute(script.dataset.js);
-  const [{ default: init, start }, response] = await Promise.all([import(js), fetch(script.dataset.wasm)]);
-  if (!response.ok) throw new Error(`${script.dataset.wasm}: HTTP status ${response.status}`);
-  const bytes = await response.arrayBuffer();
-  const module = await WebAssembly.compile(bytes);
+  const [{ default: init, start }, [module, hash]] = await Promise.all([import(js), prepared(script.dataset.wasm)]);
   const source = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
-  // Each inspection has a worker of its own, so that Cancel is to end it.
-  const usual = { js, module };
-  const formats = { js: absolute(script.dataset.formatsJs), module: absolute(script.dataset.formatsWasm) };
+  // Each inspection has workers of its own, so that Cancel is to end them.
   globalThis.startInspectorWorker = (isRare) => {
     const started = new Worker(source, { type: "module" });
-    started.postMessage(isRare ? formats : usual);
+    const wanted = modules[isRare ? 1 : 0];
+    compiled(wanted).then(
+      ([module, hash]) => {
+        // The footer shows what judges.
+        const shown = document.getElementById("worker-hash");
+        if (shown && hash) shown.textContent = hash;
+        started.postMessage({ js: wanted.js, module });
+      },
+      (error) => started.dispatchEvent(new ErrorEvent("error", { message: String(error) })),
+    );
     return started;
   };
   await init({ module_or_path: module });
-  // In secure contexts only: https, or this very machine. The footer shows it.
-  if (crypto.subtle) script.dataset.sha256 = await sha256(bytes);
+  // The footer shows it.
+  if (hash) script.dataset.sha256 = hash;
   await nextTask();
   status.remove();
   start();

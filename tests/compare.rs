@@ -3,7 +3,7 @@
 use bitgauge_core::contract::{PPL_RESOLUTION_NATS, Rules};
 use bitgauge_core::report::compare::{Reason, Side, decide, gates, layers, weights};
 use bitgauge_core::report::link::{Detail, decode, encode};
-use bitgauge_core::report::{Evaluation, Report, Verdict};
+use bitgauge_core::report::{DocumentLoss, Evaluation, Report, Verdict};
 use conformance::demo;
 use properties::seeds;
 use proptest::prelude::*;
@@ -37,6 +37,7 @@ fn outcome(left: &Report, right: &Report) -> (Option<Side>, Reason) {
     // Lengths are named in the order of the sides.
     let reason = match mirrored.reason {
         Reason::OtherLengths(left, right) => Reason::OtherLengths(right, left),
+        Reason::OtherTokens(left, right) => Reason::OtherTokens(right, left),
         reason => reason,
     };
     assert_eq!((reason, mirrored.bytes), (decision.reason, decision.bytes));
@@ -92,6 +93,27 @@ fn what_is_not_comparable_is_undecided() {
     let mut longer = eligible(2.0, 10);
     longer.evaluation.as_mut().expect("one").max_tokens = 2_048;
     assert_eq!(outcome(&left, &longer), (None, Reason::OtherLengths(512, 2_048)));
+    let mut coarser = eligible(2.0, 10);
+    coarser.evaluation.as_mut().expect("one").scored_tokens = 86;
+    assert_eq!(outcome(&left, &coarser), (None, Reason::OtherTokens(12_264, 86)));
+    // As many in all, and others in each document.
+    let with_documents = |tokens: [u64; 2]| {
+        let mut report = eligible(2.0, 10);
+        let documents = tokens.map(|tokens| DocumentLoss { tokens, nats: 1.0 });
+        report.evaluation.as_mut().expect("one").documents = documents.to_vec();
+        report
+    };
+    let apart = outcome(&with_documents([5, 7]), &with_documents([6, 6]));
+    assert_eq!(apart, (None, Reason::OtherTokens(12_264, 12_264)));
+    assert_eq!(outcome(&with_documents([5, 7]), &with_documents([5, 7])), (None, Reason::Tie));
+    assert_eq!(
+        outcome(&with_documents([5, 7]), &eligible(2.0, 10)),
+        (None, Reason::Tie),
+        "a link lists none"
+    );
+    let mut windowed = eligible(2.0, 10);
+    windowed.evaluation.as_mut().expect("one").window = Some(512);
+    assert_eq!(outcome(&left, &windowed), (None, Reason::OtherWindows));
     let mut ternary = eligible(2.0, 10);
     ternary.pack = Rules::Ternary;
     assert_eq!(outcome(&left, &ternary), (None, Reason::OtherLimits));
@@ -127,6 +149,27 @@ fn weights_layers_and_gates_that_differ_are_found() {
     assert!(gates.iter().enumerate().all(|(i, pair)| i == 1 || pair[0] == pair[1]));
     right.layers[2].bits += 1;
     assert_eq!(layers(&left, &right).len(), 1);
+}
+
+/// Two links rank, and their difference is as sure as two evaluations that know nothing of each other.
+#[test]
+fn links_rank_against_links() {
+    let linked = |perplexity: f64, size_bytes| {
+        let mut report = eligible(perplexity, size_bytes);
+        let total = 8 * size_bytes;
+        report.accounting.total_bits = total;
+        report.accounting.buckets.iter_mut().for_each(|entry| entry.bits = 0);
+        report.accounting.buckets[0].bits = total + report.accounting.saved_by_compression_bits;
+        let evaluation = report.evaluation.as_mut().expect("one");
+        evaluation.standard_error_nats = Some(0.03125);
+        decode(&encode(&report, Detail::Full)).expect("a sound link").expect("a report")
+    };
+    let (good, worse) = (linked(20.0, 5_000), linked(21.0, 1_000));
+    assert_eq!(outcome(&good, &worse), (Some(Side::Left), Reason::LowerPerplexity));
+    let difference = decide(&good, &worse).difference.expect("both say how sure they are");
+    assert_eq!(difference.standard_error, 0.03125_f64.hypot(0.03125));
+    assert_eq!((difference.nats, difference.documents), (20_f64.ln() - 21_f64.ln(), 24));
+    assert_eq!(decide(&eligible(20.0, 1), &worse).difference, None, "one does not say");
 }
 
 #[test]

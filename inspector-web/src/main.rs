@@ -2,16 +2,16 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {
-    inspector_web::start();
+    inspector_web::draw();
 }
 
 /// Nothing yet: boot.js calls [`start`], in a task of its own.
 #[cfg(target_arch = "wasm32")]
 fn main() {}
 
-/// Draws the page, or serves as its worker.
+/// Draws the page.
 #[cfg(target_arch = "wasm32")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn start() {
-    inspector_web::start();
+    inspector_web::draw();
 }

@@ -4,6 +4,7 @@ import "./link.test.mjs";
 import "./report.test.mjs";
 import "./yields.test.mjs";
 import "./formats.test.mjs";
+import "./recorded.test.mjs";
 import "./compare.test.mjs";
 import "./url.test.mjs";
 import "./offline.test.mjs";

@@ -11,6 +11,10 @@ mod artifacts;
 #[allow(dead_code, reason = "the GGUF suite uses all of it, this one only a part")]
 mod convert;
 
+#[path = "../differential/recorded.rs"]
+#[allow(dead_code, reason = "the differential suite uses all of it, this one only a part")]
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,8 +45,23 @@ fn main() {
     fs::write(folder.join("deflate-far.zip"), include_bytes!("../fixtures/deflate-far.zip")).expect("a file");
     let bzip2 = include_bytes!("../differential/hostile/bzip2_member.zip");
     fs::write(folder.join("bzip2-member.zip"), bzip2).expect("a file");
+    write_recorded(&folder.join(RECORDED));
     fs::write(folder.join("poem.txt"), "So much depends upon a red wheel barrow\n".repeat(20))
         .expect("a file");
+}
+
+/// The folder of archives whose answers by Python are recorded.
+const RECORDED: &str = "recorded";
+/// How many of them there are, in equal steps out of all.
+const RECORDED_COUNT: usize = 60;
+
+fn write_recorded(folder: &Path) {
+    fs::create_dir(folder).expect("a folder");
+    let cases = recorded::recorded();
+    let step = cases.len() / RECORDED_COUNT;
+    for (number, case) in cases.iter().enumerate().step_by(step).take(RECORDED_COUNT) {
+        fs::write(folder.join(format!("recorded-{number:04}")), &case.bytes).expect("a file");
+    }
 }
 
 /// Archives: what is wrong with each is in its name.

@@ -1,4 +1,5 @@
-// Rarer formats: their worker is fetched when one of them is opened, and not before.
+// What the first screen does not need: the worker that judges is fetched with the first file, that for rarer formats when
+// one of them is opened.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -6,7 +7,37 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { artifacts, check, cli, examine, finish, idle, looks, open, pick, saveReport, temporary } from "./harness.mjs";
 
-const fetched = ({ requests }) => requests.filter((url) => /\/formats/.test(url)).map((url) => url.split(".").pop());
+const asked = ({ requests }, module) => requests.filter((url) => url.includes(`/${module}`)).map((url) => url.split(".").pop());
+const fetched = (record) => asked(record, "formats");
+
+test("the worker that judges is fetched with the first file, and once", async () => {
+  const opened = await open();
+  const { page, record } = opened;
+  await idle(page);
+  assert.deepEqual(asked(record, "worker"), []);
+  for (const name of ["eligible.zip", "deflated.zip"]) {
+    await pick(page, join(artifacts, name));
+    await page.locator(".subject__name", { hasText: name }).waitFor();
+    await finish(page);
+  }
+  const modules = asked(record, "worker");
+  assert.deepEqual(modules.filter((kind) => kind === "wasm"), ["wasm"]);
+  assert.ok(modules.includes("js"));
+  await check(opened);
+});
+
+test("a worker that does not come is asked for again with the next file", async () => {
+  const opened = await open();
+  const { page, context, record } = opened;
+  await context.route(/\/worker_bg/, (route) => route.abort());
+  await pick(page, join(artifacts, "eligible.zip"));
+  await page.getByText("the inspection broke off").waitFor();
+  await context.unroute(/\/worker_bg/);
+  await pick(page, join(artifacts, "eligible.zip"));
+  await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
+  record.messages = record.messages.filter((message) => !/Failed to (fetch|load)/.test(message));
+  await check(opened);
+});
 
 test("their worker is fetched when it is needed", async () => {
   const opened = await open();

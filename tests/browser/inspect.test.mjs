@@ -9,7 +9,7 @@ import { inWorkers, started, workersCounted } from "./watch.mjs";
 
 const words = { 0: "Eligible", 1: "Not eligible", 3: "Inconclusive" };
 
-for (const name of readdirSync(artifacts).sort()) {
+for (const name of readdirSync(artifacts).filter((name) => name !== "recorded").sort()) {
   const path = join(artifacts, name);
   const report = join(temporary, `${name}.json`);
   const run = spawnSync(cli, ["inspect", path, "--format", "quiet", "--report", report], { encoding: "utf8" });

@@ -40,17 +40,28 @@ test("the page's link is the command's, and opens to the same gates without read
   await check(claimed);
 });
 
+// The answers about a claim: how each is coloured, and what it says.
+async function answers(page) {
+  const boxes = await page.locator("section[aria-labelledby=agreement] .answers .verdict").all();
+  return Promise.all(boxes.map(async (box) => {
+    const tone = /verdict--(\w+)/.exec(await box.getAttribute("class"))[1];
+    return [tone, await box.locator(".verdict__word").textContent(), await box.locator(".verdict__sentence").textContent()];
+  }));
+}
+
 test("a copy bears the claim out, another file does not", async () => {
   const opened = await open({ hash: fragmentOf(eligible) });
   const { page } = opened;
-  const outcome = page.locator("section[aria-labelledby=agreement] .verdict__word");
   await pick(page, eligible);
-  await page.getByText("The claim holds").waitFor();
+  await page.getByText("Same bytes").waitFor();
+  const [bytes, figures, ...others] = await answers(page);
+  assert.deepEqual([bytes[0], figures[0], others], ["good", "good", []]);
+  assert.match(figures[1], /^\d\d figures agree$/);
   assert.equal(await page.locator(".line--bad").count(), 0);
   await pick(page, join(artifacts, "over-budget.zip"));
-  await page.getByText("Another file").waitFor();
+  await page.getByText("Other bytes").waitFor();
   assert.ok((await page.locator(".line--bad").count()) > 2);
-  assert.equal(await outcome.count(), 1);
+  assert.deepEqual((await answers(page)).map(([tone]) => tone), ["bad", "bad"]);
   await check(opened);
 });
 
@@ -60,10 +71,48 @@ test("a false claim about the same file is caught", async () => {
   const { page } = opened;
   await page.locator(".claim").waitFor();
   await pick(page, eligible);
-  await page.getByText("The claim holds").waitFor();
+  await page.getByText("Same bytes").waitFor();
   await page.getByLabel("ternary").check();
-  await page.getByText("The claim is wrong").waitFor();
+  await page.getByText(/ figures differ$/).waitFor();
+  const [bytes, figures] = await answers(page);
+  assert.deepEqual([bytes[0], figures[0]], ["good", "bad"]);
+  assert.match(figures[2], /^Limits, /);
   await check(opened);
+});
+
+test("a perplexity that was edited is not confirmed with the file that it is claimed of", async () => {
+  const file = join(temporary, "edited.json");
+  spawnSync(cli, ["inspect", eligible, "--format", "quiet", "--report", file]);
+  const report = JSON.parse(readFileSync(file));
+  report.evaluation = {
+    heldout_ppl: 5, cross_entropy_nats: 6.9066, scored_documents: 3, scored_tokens: 86, max_tokens: 512,
+    documents_sha256: "ab".repeat(32), device: "CPU", precision: "f32", seconds: 1, tokens_per_second: 10, documents: [],
+  };
+  writeFileSync(file, JSON.stringify(report));
+  const opened = await open();
+  const { page } = opened;
+  await pick(page, file);
+  await page.getByText("Claimed: eligible").waitFor();
+  // Those by which an artifact is known stand first.
+  const known = await page.locator(".subject__facts").allTextContents();
+  assert.deepEqual(known.slice(0, 2), [`SHA-256 ${report.artifact.sha256}`, `${report.artifact.size_bytes.toLocaleString("en")} bytes · held-out perplexity 5.0000`]);
+  await pick(page, eligible);
+  await page.getByText("Claimed, not measured here").waitFor();
+  const [bytes, figures, unmeasured, ...others] = await answers(page);
+  assert.deepEqual([bytes[0], figures[0], unmeasured[0], others], ["good", "good", "unsure", []]);
+  assert.match(unmeasured[2], /^Held-out perplexity 5\.0000, /);
+  const first = await page.locator("section[aria-labelledby=agreement] tbody tr").allTextContents();
+  assert.match(first[0], /^SHA-256.*same$/);
+  assert.match(first[2], /^Held-out perplexity5\.0000–.*not measured here$/);
+  // Nothing says more than that.
+  assert.ok(!/claim holds|every figure/i.test(await page.locator("main").textContent()));
+  await check(opened);
+  const both = await open({ path: "compare.html" });
+  await both.page.locator("#pick-first").setInputFiles(eligible);
+  await both.page.locator("#pick-second").setInputFiles(file);
+  await both.page.getByText("Claimed, not measured here").waitFor();
+  assert.deepEqual((await answers(both.page)).map(([tone]) => tone), ["good", "good", "unsure"]);
+  await check(both);
 });
 
 test("damaged and hostile links are refused with a message, and bring no markup", async () => {

@@ -26,10 +26,20 @@ test("it works offline after the first load, all three pages", async () => {
   await check(opened);
 });
 
-test("the footer shows the SHA-256 of the WebAssembly that runs", async () => {
+test("the footer shows the SHA-256 of the WebAssembly that runs, and of that which judges", async () => {
   const opened = await open();
-  const name = readdirSync(dist).find((file) => /^inspector.*\.wasm$/.test(file));
-  const hash = createHash("sha256").update(readFileSync(join(dist, name))).digest("hex");
-  assert.equal(await opened.page.locator("#wasm-hash").textContent(), hash);
+  const { page } = opened;
+  const hash = (module) => {
+    const name = readdirSync(dist).find((file) => file.startsWith(`${module}_bg`));
+    return createHash("sha256").update(readFileSync(join(dist, name))).digest("hex");
+  };
+  assert.equal(await page.locator("#wasm-hash").textContent(), hash("inspector"));
+  assert.equal(await page.locator("#worker-hash").textContent(), "fetched with the first file");
+  for (const [name, module] of [["eligible.zip", "worker"], ["eligible.tar.xz", "formats"], ["deflated.zip", "worker"]]) {
+    await pick(page, join(artifacts, name));
+    await page.locator(".subject__name", { hasText: name }).waitFor();
+    await finish(page);
+    assert.equal(await page.locator("#worker-hash").textContent(), hash(module));
+  }
   await check(opened);
 });

@@ -77,6 +77,78 @@ fn artifacts_are_inspected_and_what_differs_is_listed() {
     assert_eq!(text(&quiet.stdout), "B wins\n");
 }
 
+/// Changes a report in a file.
+fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+    let mut report = serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("a report");
+    change(&mut report);
+    std::fs::write(file, report.to_string()).expect("a file");
+}
+
+#[test]
+fn a_claim_has_three_answers_and_none_confirms_what_was_not_measured() {
+    let artifact = Artifact::demo(&[]);
+    let claimed = report(&artifact, "claimed.json", 998.84, None);
+    edit(&claimed, |report| report["evaluation"]["heldout_ppl"] = 5.0.into());
+    let (status, found) = compare(&claimed, &artifact.path);
+    assert_eq!((status, &found["decision"]["winner"]), (3, &Value::Null), "{}", found["decision"]);
+    let claim = &found["claim"];
+    assert_eq!((&claim["side"], &claim["same_bytes"]), (&json!("left"), &json!(true)));
+    assert!(claim["agreeing"].as_u64().expect("a number") > 20 && claim["differing"] == json!([]), "{claim}");
+    assert_eq!(claim["not_measured"][0], json!({ "what": "held-out perplexity", "claimed": 5.0 }));
+    let human = bitgauge(&["compare", path(&claimed), path(&artifact.path)]);
+    let human = text(&human.stdout);
+    for part in [
+        "The claim A against your copy B\n  ✓ Same bytes: your copy has the hash that is claimed\n  ✓ ",
+        " figures agree\n  ? Claimed, not measured here: held-out perplexity 5.0000, ",
+        "`bitgauge eval` measures a perplexity\n",
+    ] {
+        assert!(human.contains(part), "{part} is missing from:\n{human}");
+    }
+    // The other way round, with a figure that was measured, and against another file.
+    edit(&claimed, |report| report["accounting"]["binary_parameters"] = 7.into());
+    let claim = &compare(&artifact.path, &claimed).1["claim"];
+    assert_eq!((&claim["side"], &claim["same_bytes"]), (&json!("right"), &json!(true)));
+    assert_eq!(claim["differing"], json!(["binary parameters"]));
+    let other = Artifact::demo(&[Change::RenameTensor("model.norm.weight", "model.nrom.weight")]);
+    let claim = &compare(&claimed, &other.path).1["claim"];
+    assert_eq!(claim["same_bytes"], json!(false));
+    let human = bitgauge(&["compare", path(&artifact.path), path(&claimed)]);
+    let human = text(&human.stdout);
+    assert!(human.contains("figures differs: binary parameters\n"), "{human}");
+    // Two reports claim both; of two files nothing is claimed.
+    assert_eq!(compare(&claimed, &claimed).1["claim"], Value::Null);
+    assert_eq!(compare(&artifact.path, &artifact.path).1["claim"], Value::Null);
+}
+
+#[test]
+fn a_file_does_not_win_over_itself_under_another_tokenizer() {
+    let artifact = Artifact::demo(&[]);
+    let own = report(&artifact, "own.json", 168.900_716_775_945_63, None);
+    let bytes = report(&artifact, "bytes.json", 10_345.026_816_015_721, None);
+    edit(&own, |report| report["evaluation"]["scored_tokens"] = 86.into());
+    edit(&bytes, |report| report["evaluation"]["scored_tokens"] = 240.into());
+    let (status, found) = compare(&own, &bytes);
+    let decision = &found["decision"];
+    assert_eq!((status, &decision["winner"], &decision["nats"]), (3, &Value::Null, &Value::Null));
+    assert_eq!(decision["reason"], "other-tokens");
+    let human = bitgauge(&["compare", path(&own), path(&bytes)]);
+    let human = text(&human.stdout);
+    assert!(human.contains("undecided: the same documents are 86 scored tokens to one and 240"), "{human}");
+    assert!(human.contains("  scored tokens") && !human.contains("nats\n"), "{human}");
+}
+
+#[test]
+fn a_report_shows_hash_size_and_perplexity_first() {
+    let artifact = Artifact::demo(&[]);
+    let file = report(&artifact, "shown.json", 998.84, Some(2_495_494));
+    edit(&file, |report| report["artifact"]["sha256"] = "ab".repeat(32).into());
+    let shown = bitgauge(&["show", path(&file)]);
+    let shown = text(&shown.stdout);
+    let lines: Vec<_> = shown.lines().skip(1).take(3).collect();
+    let sha256 = format!("  sha256       {}", "ab".repeat(32));
+    assert_eq!(lines, [&sha256, "  size         2,495,494 bytes", "  heldout_ppl  998.8400"], "{shown}");
+}
+
 #[test]
 fn links_and_artifacts_mix_and_without_perplexity_nothing_is_decided() {
     let artifact = Artifact::demo(&[]);

@@ -1,7 +1,7 @@
 //! When two layers, and two lists of weights or tensors, count as the same.
 
 use bitgauge_core::report::compare::{Figure, figures, layers, tensors, weights};
-use bitgauge_core::report::{LayerSummary, Report, TensorSummary, ValueSummary};
+use bitgauge_core::report::{LayerSummary, Report, TensorSummary, ValueSummary, Verdict};
 use conformance::demo;
 
 fn values() -> ValueSummary {
@@ -76,7 +76,7 @@ fn figures_of_one_report_and_of_two() {
     assert_eq!(count("size"), Figure::Count(2_495_494, "bytes"));
     assert_eq!(count("parameters"), Figure::Count(15_342_976, ""));
     assert_eq!(count("limits"), Figure::Text("binary".into()));
-    assert_eq!(count("verdict"), Figure::Text("eligible".into()));
+    assert_eq!(count("verdict"), Figure::Verdict(Verdict::Eligible));
     assert_eq!(count("model type"), Figure::Text("qwen3".into()));
     assert!(matches!(count("SHA-256"), Figure::Text(hash) if hash.starts_with("dc9ea2d9")));
     assert!(lines.iter().all(|line| line.what != "sign padding"), "a bucket that neither uses");

@@ -3,6 +3,7 @@
 
 mod archives;
 mod caps;
+mod claims;
 mod compressed;
 mod differences;
 mod figures;

@@ -27,7 +27,18 @@ fn reasons_have_stable_identifiers_and_words() {
             "other-documents",
             "the documents were cut differently: at 256 and 512 tokens",
         ),
+        (
+            Reason::OtherTokens(86, 240),
+            "other-tokens",
+            "the same documents are 86 scored tokens to one and 240 to the other; a perplexity per token says nothing across \
+             tokenizers",
+        ),
         (Reason::OtherDocuments, "other-documents", "the perplexities are of different documents"),
+        (
+            Reason::OtherWindows,
+            "other-documents",
+            "the documents were scored in different windows (--window, --stride)",
+        ),
         (
             Reason::SmallerWithinBand,
             "smaller-within-band",

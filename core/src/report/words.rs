@@ -146,6 +146,7 @@ pub fn figure(figure: &Figure) -> String {
             Some(got) => format!("{}, {}", outcome.words(), counted(*got, *unit)),
             None => outcome.words().to_owned(),
         },
+        Figure::Verdict(verdict) => verdict.words().to_owned(),
     }
 }
 

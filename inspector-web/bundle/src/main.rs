@@ -1,6 +1,6 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle inspector-web.wasm formats.wasm inspector-web/ dist/ [NODE_MODULES]
+//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm inspector-web/ dist/ [NODE_MODULES]
 //!
 //! JavaScript for each WebAssembly module, names that carry a hash of their contents, and the pages and the service
 //! worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
@@ -19,14 +19,15 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let (paths, tools) = match arguments.as_slice() {
-        [paths @ .., modules] if paths.len() == 4 => (paths, Some(Path::new(modules).join(".bin"))),
+        [paths @ .., modules] if paths.len() == 5 => (paths, Some(Path::new(modules).join(".bin"))),
         paths => (paths, None),
     };
-    let [wasm, formats, source, dist] = paths else {
-        eprintln!("usage: inspector-bundle WASM FORMATS_WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
+    let [wasm, worker, formats, source, dist] = paths else {
+        eprintln!("usage: inspector-bundle WASM WORKER_WASM FORMATS_WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
         return ExitCode::from(2);
     };
-    let modules = [("inspector", Path::new(wasm)), ("formats", Path::new(formats))];
+    let modules = [("inspector", wasm), ("worker", worker), ("formats", formats)]
+        .map(|(name, path)| (name, Path::new(path)));
     match bundle(modules, Path::new(source), Path::new(dist), tools.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn bundle(modules: [(&str, &Path); 2], source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
+fn bundle(modules: [(&str, &Path); 3], source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     // Files of an earlier build would be published with this one.
     if dist.exists() {
         fs::remove_dir_all(dist)?;
@@ -183,8 +184,10 @@ mod tests {
         assert!(replace_once("a b", "c", "d").is_err());
         assert!(replace_once("a b b", "b", "c").is_err());
         let index = include_str!("../../index.html");
-        for mark in ["INSPECTOR_JS", "INSPECTOR_WASM", "FORMATS_JS", "FORMATS_WASM", "connect-src 'self'"] {
-            assert!(replace_once(index, mark, "").is_ok(), "{mark}");
+        let modules = ["INSPECTOR", "WORKER", "FORMATS"];
+        let marks = modules.iter().flat_map(|name| [format!("{name}_JS"), format!("{name}_WASM")]);
+        for mark in marks.chain(["connect-src 'self'".to_owned()]) {
+            assert!(replace_once(index, &mark, "").is_ok(), "{mark}");
         }
         for file in COPIED.iter().chain([&OFFLINE]) {
             assert!(index.contains(&format!("\"./{file}\"")), "{file}");

@@ -6,5 +6,5 @@ fn main() {}
 #[cfg(target_arch = "wasm32")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn start() {
-    inspector_web::start();
+    inspector_web::serve();
 }

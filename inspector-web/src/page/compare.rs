@@ -14,7 +14,7 @@ use super::session::{Session, Stage};
 use crate::headline;
 use crate::markup::Markup;
 use crate::sections::frame::{self, Page};
-use crate::sections::{comparison, fault, verdict};
+use crate::sections::{claim, comparison, fault, verdict};
 
 /// One of the two: a file that is inspected here, or a report that somebody made.
 #[derive(Clone, Copy)]
@@ -85,8 +85,8 @@ pub fn Compare() -> impl IntoView {
     sides[0].paste(&window().location().hash().unwrap_or_default());
     let [first, second] = sides;
     let differences = move || {
-        let both = first.read(|left| second.read(|right| comparison::comparison(left, right))).flatten();
-        both.unwrap_or_else(|| {
+        let both = first.read(|left| second.read(|right| compared([first, second], [left, right])));
+        both.flatten().unwrap_or_else(|| {
             let is_idle = sides.iter().all(|side| side.session.stage.get() == Stage::Idle);
             is_idle.then(|| frame::privacy(Page::Compare)).into_iter().collect()
         })
@@ -95,6 +95,17 @@ pub fn Compare() -> impl IntoView {
         <div class="sides">{sides.map(|side| view! { <Choose side /> }).into_iter().collect_view()}</div>
         {live(differences)}
     }
+}
+
+/// The comparison, behind what became of a claim where one of the two is a file that was inspected here.
+fn compared(sides: [Side; 2], [left, right]: [&Report; 2]) -> Vec<Markup> {
+    let is_busy = sides.iter().any(|side| side.session.stage.get().is_busy());
+    let answers = match sides.map(|side| side.claim.with(Option::is_some)) {
+        [true, false] if !is_busy => Some(claim::answered(left, right)),
+        [false, true] if !is_busy => Some(claim::answered(right, left)),
+        _ => None,
+    };
+    answers.into_iter().chain(comparison::comparison(left, right)).collect()
 }
 
 /// Chooses one of the two.

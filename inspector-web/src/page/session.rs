@@ -137,7 +137,7 @@ impl Session {
         let rules = self.rules.get_untracked();
         let open = Request::Open { name: name.clone(), folder, paths, rules };
         let [ports, others @ ..] = ring::<{ 1 + HASHERS }>();
-        let others = others.map(|ports| Message { ports, ..Request::Hash.into() });
+        let others = others.map(|ports| Message { ports, module, ..Request::Hash.into() });
         self.begin(name, Message { request: open, files, ports, module }, others.into());
     }
 
@@ -307,7 +307,7 @@ fn now() -> f64 {
 /// Which WebAssembly module a worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Module {
-    /// The page's own.
+    /// That for what is usual.
     Usual,
     /// That for rarer formats.
     Formats,

@@ -1,10 +1,10 @@
 //! A report that came in a link: what somebody says, and how a copy of the file bears it out.
 
-use bitgauge_core::report::compare::{self, Line};
-use bitgauge_core::report::{Report, words};
+use bitgauge_core::report::Report;
+use bitgauge_core::report::compare::{self, Answer, Check, Finding, Line};
 
 use super::{comparison, verdict};
-use crate::headline::{Headline, Tone};
+use crate::headline::{self, Headline, Tone};
 use crate::markup::{Markup, element, section};
 
 /// Says that what follows is a claim, and what to do about it.
@@ -14,7 +14,7 @@ pub fn notice(report: &Report) -> Markup {
         .child(element("b").class("mono").text(&report.artifact.name))
         .text(
             ". Nobody has checked it here, and the numbers may be made up. If you have the file, check your copy: \
-             choose or drop it above, and each hash, gate and figure is compared.",
+             choose or drop it above, and what can be measured here is compared.",
         );
     let source = report.artifact.source.as_ref().map(|source| {
         let address = format!("./url.html#u={}", percent_encoded(source.as_str()));
@@ -48,44 +48,40 @@ pub enum Copy {
     Part,
 }
 
-/// How the file that was opened compares with the claim.
+/// How the file that was opened compares with the claim: three answers, which are never merged.
 pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
+    if state == Copy::Reading {
+        let sentence = "The file is still being read.".into();
+        let pending = Headline { tone: Tone::Pending, word: "Comparing…".into(), sentence };
+        return section("agreement", HEADING).child(verdict::verdict(&pending));
+    }
     let lines = compare::figures(claim, copy);
-    let layers = compare::layers(claim, copy).len();
-    let below = match layers {
-        0 => "Every per-layer figure that both reports have is the same.".to_owned(),
-        _ => format!("Layers that differ: {}.", words::count(layers as u64)),
-    };
-    section("agreement", "Your copy against the claim")
-        .child(verdict::verdict(&outcome(&lines, layers, state)))
-        .children(unchecked(claim))
-        .child(comparison::lines(&lines, ["claimed", "your copy"]))
-        .child(element("p").class("small").text(&below))
+    answered(claim, copy).child(comparison::lines(&lines, ["claimed", "your copy"], finding))
 }
 
-/// What this page cannot check of a claim.
-fn unchecked(claim: &Report) -> Option<Markup> {
-    let perplexity = claim.evaluation.as_ref()?.heldout_ppl;
-    let words = format!("The perplexity ({perplexity:.4} claimed) was not checked: run `bitgauge eval`.");
-    Some(element("p").class("small").text(&words))
+const HEADING: &str = "Your copy against the claim";
+
+/// The three answers, each in a box of its own.
+pub fn answered(claim: &Report, copy: &Report) -> Markup {
+    let boxes =
+        Check::of(claim, copy).answers().into_iter().map(|Answer { outcome, answer, particulars }| {
+            let sentence = headline::capitalised(&particulars);
+            verdict::verdict_with(
+                &Headline { tone: headline::tone(outcome), word: answer, sentence },
+                "",
+                None,
+            )
+        });
+    section("agreement", HEADING)
+        .child(element("div").class("answers").with("role", "status").children(boxes))
 }
 
-fn outcome(lines: &[Line], layers: usize, state: Copy) -> Headline {
-    let differ = layers + lines.iter().filter(|line| line.agrees() == Some(false)).count();
-    let same_file = lines.iter().find(|line| line.what == "SHA-256").and_then(Line::agrees);
-    let (tone, word, sentence) = match (same_file, differ) {
-        _ if state == Copy::Reading => (Tone::Pending, "Comparing…", "The file is still being read."),
-        (Some(true), 0) => (Tone::Good, "The claim holds", "Same file, same figures."),
-        (Some(true), _) => (Tone::Bad, "The claim is wrong", "Same file, other figures: see below."),
-        (Some(false), _) => (Tone::Bad, "Another file", "Your copy is not the file that the link describes."),
-        (None, 0) if state == Copy::Whole => (
-            Tone::Unsure,
-            "No contradiction",
-            "Every figure agrees, but neither report has a hash of the whole file.",
-        ),
-        (None, _) => {
-            (Tone::Unsure, "Not the same", "Some figures differ, or the file was not read to the end.")
-        }
-    };
-    Headline { tone, word: word.into(), sentence: sentence.into() }
+/// What a line of the table ends in.
+fn finding(line: &Line) -> (Tone, &'static str) {
+    match line.finding() {
+        Finding::Agrees => (Tone::Good, "same"),
+        Finding::Differs => (Tone::Bad, "differs"),
+        Finding::NotMeasured => (Tone::Unsure, "not measured here"),
+        Finding::NotClaimed => (Tone::Unsure, "not claimed"),
+    }
 }

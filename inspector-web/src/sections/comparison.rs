@@ -9,11 +9,11 @@ use super::verdict;
 use crate::headline::{self, Headline, Tone};
 use crate::markup::{Markup, element, mark, row, section, table};
 
-/// Figures of two reports, with what agrees.
-pub fn lines(lines: &[Line], heads: [&str; 2]) -> Markup {
+/// Figures of two reports, with what `of` says of each line.
+pub fn lines(lines: &[Line], heads: [&str; 2], of: fn(&Line) -> (Tone, &'static str)) -> Markup {
     let shown = |side: &Option<Figure>| side.as_ref().map_or_else(|| words::UNKNOWN.into(), figure);
     let rows = lines.iter().map(|line| {
-        let (tone, word) = agreement(line.agrees());
+        let (tone, word) = of(line);
         let cell = element("span").class("line__word").child(mark(tone)).text(word);
         row([&title(&line.what), &shown(&line.left), &shown(&line.right)])
             .class(&format!("line line--{}", tone.class()))
@@ -35,8 +35,9 @@ pub fn figure(figure: &Figure) -> String {
     }
 }
 
-fn agreement(agrees: Option<bool>) -> (Tone, &'static str) {
-    match agrees {
+/// Whether two figures are the same.
+pub fn agreement(line: &Line) -> (Tone, &'static str) {
+    match line.agrees() {
         Some(true) => (Tone::Good, "same"),
         Some(false) => (Tone::Bad, "differs"),
         None => (Tone::Unsure, "one side only"),
@@ -50,7 +51,8 @@ const MOST_ROWS: usize = 200;
 pub fn comparison(left: &Report, right: &Report) -> Vec<Markup> {
     let names = [left, right].map(|report| report.artifact.name.as_str());
     let heads = if names[0] == names[1] { ["The first", "The second"] } else { names };
-    let figures = section("figures", "Figures").child(lines(&compare::figures(left, right), heads));
+    let figures =
+        section("figures", "Figures").child(lines(&compare::figures(left, right), heads, agreement));
     vec![ranking(left, right, heads), figures, layers(left, right, heads), weights(left, right, heads)]
 }
 

@@ -64,17 +64,22 @@ pub fn header(page: Page) -> Markup {
         .child(element("nav").class("pages").with("aria-label", "Pages").children(links))
 }
 
-/// Version and licence; the hash of the WebAssembly that runs, where the browser could compute it.
+/// Version and licence; the hashes of the WebAssembly that runs, where the browser could compute them. boot.js puts in that
+/// of the worker.
 pub fn footer(hash: Option<&str>) -> Markup {
     let line = |text: &str| element("p").text(text);
-    let hash = hash.map(|hash| {
-        let hash = element("code").class("mono").with("id", "wasm-hash").text(hash);
-        line("SHA-256 of this page’s WebAssembly: ").child(hash)
+    let hashes = hash.into_iter().flat_map(|hash| {
+        let code = |id: &str, text: &str| element("code").class("mono").with("id", id).text(text);
+        [
+            line("SHA-256 of this page’s WebAssembly: ").child(code("wasm-hash", hash)),
+            line("SHA-256 of the worker’s, which judges: ")
+                .child(code("worker-hash", "fetched with the first file")),
+        ]
     });
     element("footer")
         .child(line(concat!("Version ", env!("CARGO_PKG_VERSION"))))
         .child(line("MIT or Apache-2.0"))
-        .children(hash)
+        .children(hashes)
 }
 
 /// What the page's policy lets it do.

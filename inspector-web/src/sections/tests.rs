@@ -126,9 +126,15 @@ fn compared_figures_are_in_words() {
     assert_eq!(words(&Figure::Gate(Outcome::Fail, Some(1_234), Unit::Bytes)), "fail, 1,234 bytes");
     assert_eq!(words(&Figure::Gate(Outcome::NotRun, None, Unit::Files)), "not run");
     let config = Line { what: "config.json".into(), left: None, right: None };
-    assert!(comparison::lines(&[config], ["a", "b"]).all_text().contains("config.json"));
+    assert!(
+        comparison::lines(&[config], ["a", "b"], comparison::agreement).all_text().contains("config.json")
+    );
     let line =
         |left: u64, right| Line { what: "size".into(), left: Some(Figure::Count(left, "bytes")), right };
-    let rows = comparison::lines(&[line(1, Some(Figure::Count(2, "bytes"))), line(1, None)], ["a", "b"]);
+    let rows = comparison::lines(
+        &[line(1, Some(Figure::Count(2, "bytes"))), line(1, None)],
+        ["a", "b"],
+        comparison::agreement,
+    );
     assert!(rows.all_text().contains("Size1 bytes2 bytes✗differsSize1 bytes–?one side only"));
 }

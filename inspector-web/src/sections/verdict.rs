@@ -29,17 +29,32 @@ pub(super) fn verdict_with(headline: &Headline, classes: &str, more: Option<Mark
         .child(words)
 }
 
-/// What was inspected, in two lines.
+/// What was inspected: first the figures by which it is known.
 pub fn subject(report: &Report) -> Markup {
-    let mut facts = vec![words::bytes(report.artifact.size_bytes)];
+    let artifact = &report.artifact;
+    let hash = artifact.sha256.as_ref().map(|hash| {
+        let code = element("code").class("mono subject__hash").text(hash);
+        element("p").class("subject__facts").text("SHA-256 ").child(code)
+    });
+    let mut known = vec![words::plural(artifact.size_bytes, "byte")];
+    let mut facts = Vec::new();
+    if let Some(evaluation) = &report.evaluation {
+        known.push(format!("held-out perplexity {:.4}", evaluation.heldout_ppl));
+        let [tokens, documents] =
+            [(evaluation.scored_tokens, "scored token"), (evaluation.scored_documents, "document")]
+                .map(|(number, what)| words::plural(number, what));
+        facts.push(format!("{tokens} of {documents}"));
+    }
     if let Some(model) = &report.model {
         facts.push(model.model_type.clone());
         facts.extend(model.parameters.map(|p| format!("{} parameters", words::count(p))));
     }
     facts.extend(report.accounting.bits_per_parameter.map(|bits| format!("{bits:.4} bits per parameter")));
+    let lines = [known, facts].into_iter().filter(|line| !line.is_empty());
     element("div")
-        .child(element("p").class("subject__name").text(&report.artifact.name))
-        .child(element("p").class("subject__facts").text(&facts.join(" · ")))
+        .child(element("p").class("subject__name").text(&artifact.name))
+        .children(hash)
+        .children(lines.map(|line| element("p").class("subject__facts").text(&line.join(" · "))))
 }
 
 /// The subject of a report whose limits can't be changed.

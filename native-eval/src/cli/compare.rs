@@ -1,12 +1,14 @@
 //! `bitgauge compare`: two artifacts side by side, and which of them ranks first.
 
 mod best;
+mod claim;
 mod json;
 
 use bitgauge_core::report::compare::{self, Decision, Figure, Line, Pair, Reason, Side};
 use bitgauge_core::report::words;
 use bitgauge_core::report::{Gate, LayerSummary, Report, TensorSummary, WeightSummary};
 
+use self::claim::Claim;
 use super::args::{CompareOptions, Format};
 use super::inspect::Reading;
 use super::output::{print_table, table};
@@ -24,17 +26,19 @@ pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
         rules: options.pack.into(),
         reading: Reading::of(options.headers_only, options.hash_tensors),
     };
-    let left = subject::report(&options.a, &settings)?;
+    let left = subject::find(&options.a, &settings)?;
     let right = match (&options.b, &options.best) {
-        (Some(b), _) => subject::report(b, &settings)?,
-        (None, Some(url)) => return best::run(&left, url, format),
+        (Some(b), _) => subject::find(b, &settings)?,
+        (None, Some(url)) => return best::run(&left.report, url, format),
         (None, None) => return Err(Failure("there is nothing to compare it with".to_owned())),
     };
+    let claim = Claim::of(&left, &right);
+    let [left, right] = [left.report, right.report];
     let decision = compare::decide(&left, &right);
     match format {
-        Format::Json => print!("{}", json::document(&left, &right, &decision)),
+        Format::Json => print!("{}", json::document(&left, &right, &decision, claim.as_ref())),
         Format::Quiet => println!("{}", outcome(&decision)),
-        Format::Human => print_for_people([&left, &right], &decision, options.all),
+        Format::Human => print_for_people([&left, &right], &decision, claim.as_ref(), options.all),
     }
     Ok(exit(&decision))
 }
@@ -61,8 +65,8 @@ fn name(side: Side) -> &'static str {
     NAMES[side as usize]
 }
 
-fn print_for_people(both: [&Report; 2], decision: &Decision, all: bool) {
-    if compare::same_artifact(both[0], both[1]) == Some(true) {
+fn print_for_people(both: [&Report; 2], decision: &Decision, claim: Option<&Claim>, all: bool) {
+    if compare::same_bytes(&both[0].artifact, &both[1].artifact) == Some(true) {
         println!("{}\n", text::unsure("A and B are the same artifact: every byte is the same"));
     }
     print_table(&table(&["", "artifact", "verdict", "size", "heldout_ppl"], summaries(both), 3));
@@ -70,6 +74,9 @@ fn print_for_people(both: [&Report; 2], decision: &Decision, all: bool) {
     let style = if decision.winner.is_some() { text::good } else { text::unsure };
     println!("{}: {}", style(&outcome(decision)), decision.reason.words());
     print_margins(decision);
+    if let Some(claim) = claim {
+        claim.print();
+    }
 
     let [left, right] = both;
     println!("\n{}", text::heading("Gates"));

@@ -33,17 +33,20 @@ pub fn print_link(report: &Report, base: &str, format: Format) {
     }
 }
 
+/// First those figures by which an artifact is known: hash, size and perplexity.
 fn print_for_people(report: &Report, weights: bool) {
     let artifact = &report.artifact;
     let model = report.model.as_ref();
     let parameters = model.and_then(|m| m.parameters).map(|p| format!(", {} parameters", words::count(p)));
-    let model_type = model.map(|m| format!(", {}", m.model_type)).unwrap_or_default();
-    println!(
-        "{}  {}{model_type}{}",
-        text::heading(&artifact.name),
-        words::bytes(artifact.size_bytes),
-        parameters.unwrap_or_default()
-    );
+    let model_type = model.map(|m| format!("  {}", m.model_type)).unwrap_or_default();
+    println!("{}{model_type}{}", text::heading(&artifact.name), parameters.unwrap_or_default());
+    if let Some(sha256) = &artifact.sha256 {
+        println!("  sha256       {sha256}");
+    }
+    println!("  size         {}", words::plural(artifact.size_bytes, "byte"));
+    if let Some(evaluation) = &report.evaluation {
+        println!("  heldout_ppl  {:.4}", evaluation.heldout_ppl);
+    }
     println!("{}  under the {} limits\n", text::verdict(report.verdict), report.pack.name());
     print_table(&gate_table(&report.gates));
     print_gate_particulars(&report.gates);
@@ -60,9 +63,6 @@ fn print_for_people(report: &Report, weights: bool) {
     println!();
     for note in &report.notes {
         println!("{}", text::faint(&format!("note: {note}")));
-    }
-    if let Some(sha256) = &artifact.sha256 {
-        println!("{}", text::faint(&format!("sha256: {sha256}")));
     }
     if let Some(source) = &artifact.source {
         println!("{}", text::faint(&format!("source: {}", source.as_str())));

@@ -19,14 +19,25 @@ pub struct Settings {
     pub reading: Reading,
 }
 
+/// A report, and who made it.
+pub struct Subject {
+    /// What is known of the artifact.
+    pub report: Report,
+    /// Whether somebody claims it: nothing of it was measured here.
+    pub is_claim: bool,
+}
+
 /// The report that the argument names or carries, or that of the artifact that it names.
 ///
 /// # Errors
 /// A file that is neither, a damaged link.
-pub fn report(argument: &OsStr, settings: &Settings) -> Result<Report, Failure> {
+pub fn find(argument: &OsStr, settings: &Settings) -> Result<Subject, Failure> {
     match written(argument)? {
-        Some(report) => Ok(report),
-        None => Ok(inspect::inspected(Path::new(argument), settings.rules, settings.reading)?),
+        Some(report) => Ok(Subject { report, is_claim: true }),
+        None => {
+            let report = inspect::inspected(Path::new(argument), settings.rules, settings.reading)?;
+            Ok(Subject { report, is_claim: false })
+        }
     }
 }
 

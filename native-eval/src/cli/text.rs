@@ -50,10 +50,16 @@ pub fn verdict(verdict: Verdict) -> String {
 
 /// A gate's outcome as a sign and a word, in its colour.
 pub fn outcome(outcome: Outcome) -> String {
-    let (style, word) = match outcome {
-        Outcome::Pass => (GOOD, outcome.words()),
-        Outcome::Fail => (BAD, "FAIL"),
-        Outcome::NotRun => (UNSURE, outcome.words()),
+    let word = if outcome == Outcome::Fail { "FAIL" } else { outcome.words() };
+    marked(outcome, word)
+}
+
+/// Words behind the sign of an outcome, in its colour.
+pub fn marked(outcome: Outcome, words: &str) -> String {
+    let style = match outcome {
+        Outcome::Pass => GOOD,
+        Outcome::Fail => BAD,
+        Outcome::NotRun => UNSURE,
     };
-    styled(style, &format!("{} {word}", outcome.sign()))
+    styled(style, &format!("{} {words}", outcome.sign()))
 }

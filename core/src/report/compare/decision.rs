@@ -52,6 +52,8 @@ pub enum Reason {
     OtherLengths(u64, u64),
     /// They were evaluated on the same documents in other windows.
     OtherWindows,
+    /// They were evaluated on the same documents, which different tokenizers made so many scored tokens of.
+    OtherTokens(u64, u64),
 }
 
 impl Reason {
@@ -67,6 +69,7 @@ impl Reason {
             Self::NotJudged => "not-judged",
             Self::NoPerplexity => "no-perplexity",
             Self::OtherDocuments | Self::OtherLengths(..) | Self::OtherWindows => "other-documents",
+            Self::OtherTokens(..) => "other-tokens",
         }
     }
 
@@ -91,6 +94,16 @@ impl Reason {
             Self::OtherLengths(left, right) => {
                 return format!("the documents were cut differently: at {left} and {right} tokens").into();
             }
+            Self::OtherTokens(left, right) if left == right => {
+                "the same documents were cut into other tokens"
+            }
+            Self::OtherTokens(left, right) => {
+                return format!(
+                    "the same documents are {left} scored tokens to one and {right} to the other; a perplexity per token \
+                     says nothing across tokenizers"
+                )
+                .into();
+            }
         };
         words.into()
     }
@@ -103,7 +116,7 @@ pub struct Decision {
     pub winner: Option<Side>,
     /// Why.
     pub reason: Reason,
-    /// Logarithm of the left perplexity less that of the right, where both are of the same documents.
+    /// Logarithm of the left perplexity less that of the right, where both are of the same tokens.
     pub nats: Option<f64>,
     /// The same difference and how sure it is: document by document where both list them.
     pub difference: Option<Estimate>,
@@ -118,7 +131,7 @@ pub fn decide(left: &Report, right: &Report) -> Decision {
     let sizes = [left.artifact.size_bytes, right.artifact.size_bytes];
     let smaller = Side::of_less(sizes[0].cmp(&sizes[1]));
     let evaluations = left.evaluation.as_ref().zip(right.evaluation.as_ref());
-    let comparable = evaluations.filter(|(left, right)| same_documents(left, right));
+    let comparable = evaluations.filter(|(left, right)| same_tokens(left, right));
     let nats = comparable.and_then(difference);
     let estimate = comparable.filter(|_| nats.is_some()).and_then(estimate);
     let (winner, reason) = if left.pack != right.pack {
@@ -131,7 +144,7 @@ pub fn decide(left: &Report, right: &Report) -> Decision {
             (Verdict::Inconclusive, _) | (_, Verdict::Inconclusive) => (None, Reason::NotJudged),
             (Verdict::Eligible, Verdict::Eligible) => match (nats, evaluations) {
                 (Some(nats), _) => rank(nats, smaller),
-                (None, Some((left, right))) if !same_documents(left, right) => {
+                (None, Some((left, right))) if !same_tokens(left, right) => {
                     (None, difference_of(left, right))
                 }
                 (None, _) => (None, Reason::NoPerplexity),
@@ -141,20 +154,28 @@ pub fn decide(left: &Report, right: &Report) -> Decision {
     Decision { winner, reason, nats, difference: estimate, smaller, bytes: sizes[0].abs_diff(sizes[1]) }
 }
 
-/// In what the documents of two evaluations differ.
+/// In what the tokens of two evaluations differ.
 fn difference_of(left: &Evaluation, right: &Evaluation) -> Reason {
     if left.documents_sha256 != right.documents_sha256 {
         Reason::OtherDocuments
     } else if (left.window, left.stride) != (right.window, right.stride) {
         Reason::OtherWindows
-    } else {
+    } else if left.max_tokens != right.max_tokens {
         Reason::OtherLengths(left.max_tokens, right.max_tokens)
+    } else {
+        Reason::OtherTokens(left.scored_tokens, right.scored_tokens)
     }
 }
 
-fn same_documents(left: &Evaluation, right: &Evaluation) -> bool {
-    let how = |e: &Evaluation| (e.max_tokens, e.window, e.stride);
-    left.documents_sha256 == right.documents_sha256 && how(left) == how(right)
+/// Whether two evaluations are of the same tokens in the same windows, as far as their numbers tell: in all, and in each
+/// document where both list them.
+fn same_tokens(left: &Evaluation, right: &Evaluation) -> bool {
+    let texts = |e: &Evaluation| (e.max_tokens, e.window, e.stride, e.scored_documents, e.scored_tokens);
+    let each = |e: &Evaluation| e.documents.iter().map(|document| document.tokens).collect::<Vec<_>>();
+    let are_listed = !left.documents.is_empty() && !right.documents.is_empty();
+    left.documents_sha256 == right.documents_sha256
+        && texts(left) == texts(right)
+        && (!are_listed || each(left) == each(right))
 }
 
 /// A perplexity that is not a positive number has no logarithm, so there is no difference.

@@ -3,6 +3,7 @@
 //!
 //! A report from a link lacks what links do not carry, so every line says whether both sides have it.
 
+mod claim;
 mod decision;
 mod pairs;
 
@@ -10,9 +11,10 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
-use super::{LayerSummary, MemberSummary, Outcome, Report, Unit};
+use super::{LayerSummary, Outcome, Report, Unit, Verdict};
 use crate::accounting::Bucket;
 
+pub use claim::{Answer, Check, Finding, same_bytes};
 pub use decision::{Decision, Reason, Side, decide};
 pub use pairs::{Pair, gates, tensors, weights};
 
@@ -27,7 +29,14 @@ pub enum Figure {
     Measured(f64),
     /// What became of a gate, and what it counted.
     Gate(Outcome, Option<u64>, Unit),
+    /// What became of all gates.
+    Verdict(Verdict),
 }
+
+/// What the line of the artifacts' hashes is called.
+const SHA256: &str = "SHA-256";
+/// What the line of the perplexities is called.
+const PERPLEXITY: &str = "held-out perplexity";
 
 /// One figure of both reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,51 +56,46 @@ impl Line {
     }
 }
 
-/// All figures that either report has, in the order of reports; names are not compared.
+/// All figures that either report has; names are not compared. First those by which an artifact is known: hash, size and
+/// perplexity.
 pub fn figures(left: &Report, right: &Report) -> Vec<Line> {
     let mut lines = Lines(Vec::new());
     let text = |text: &str| Some(Figure::Text(text.to_owned()));
+    let count = |count: u64, unit| Some(Figure::Count(count, unit));
     let both = [left, right];
-    lines.add("SHA-256", both.map(|r| r.artifact.sha256.as_deref().and_then(text)));
-    lines.add("size", both.map(|r| Some(Figure::Count(r.artifact.size_bytes, "bytes"))));
+    lines.add(SHA256, both.map(|r| r.artifact.sha256.as_deref().and_then(text)));
+    lines.add("size", both.map(|r| count(r.artifact.size_bytes, "bytes")));
+    let evaluations = both.map(|report| report.evaluation.as_ref());
+    lines.add(PERPLEXITY, evaluations.map(|e| Some(Figure::Measured(e?.heldout_ppl))));
+    lines.add("mean loss in nats", evaluations.map(|e| Some(Figure::Measured(e?.cross_entropy_nats))));
+    lines.add("scored tokens", evaluations.map(|e| count(e?.scored_tokens, "")));
+    lines.add("scored documents", evaluations.map(|e| count(e?.scored_documents, "")));
+    lines.add("longest document", evaluations.map(|e| count(e?.max_tokens, "tokens")));
+    lines.add("documents", evaluations.map(|e| text(&e?.documents_sha256)));
     lines.add("limits", both.map(|r| text(r.pack.name())));
-    lines.add("verdict", both.map(|r| text(r.verdict.words())));
+    lines.add("verdict", both.map(|r| Some(Figure::Verdict(r.verdict))));
     for pair in gates(left, right) {
         let title = pair[0].or(pair[1]).map_or("", |gate| &gate.title);
         lines.add(title, pair.map(|gate| gate.map(|gate| Figure::Gate(gate.outcome, gate.got, gate.unit))));
     }
-    lines.add("model type", both.map(|r| r.model.as_ref().and_then(|model| text(&model.model_type))));
-    let parameters = |r: &Report| r.model.as_ref()?.parameters;
-    lines.add("parameters", both.map(|r| parameters(r).map(|p| Figure::Count(p, ""))));
+    lines.add("container", both.map(|r| text(r.artifact.kind.words())));
+    let models = both.map(|r| r.model.as_ref());
+    lines.add("model type", models.map(|model| text(&model?.model_type)));
+    lines.add("quantization method", models.map(|model| text(model?.quant_method.as_deref()?)));
+    lines.add("parameters", models.map(|model| count(model?.parameters?, "")));
+    let accounts = both.map(|report| &report.accounting);
+    lines.add("bits per parameter", accounts.map(|a| a.bits_per_parameter.map(Figure::Measured)));
+    lines.add("binary parameters", accounts.map(|a| count(a.binary_parameters, "")));
+    lines.add("parameters in rescue rows", accounts.map(|a| count(a.rescue_parameters, "")));
+    lines.add("unpacked parameters", accounts.map(|a| count(a.unpacked_parameters, "")));
     for bucket in Bucket::ALL {
-        let bits = both.map(|report| {
-            report.accounting.buckets.iter().find(|e| e.bucket == bucket).map_or(0, |e| e.bits)
-        });
+        let bits = accounts.map(|a| a.buckets.iter().find(|e| e.bucket == bucket).map_or(0, |e| e.bits));
         if bits != [0, 0] {
-            lines.add(bucket.words(), bits.map(|bits| Some(Figure::Count(bits, "bits"))));
+            lines.add(bucket.words(), bits.map(|bits| count(bits, "bits")));
         }
     }
-    let evaluations = both.map(|report| report.evaluation.as_ref());
-    lines.add("held-out perplexity", evaluations.map(|e| e.map(|e| Figure::Measured(e.heldout_ppl))));
-    lines.add("documents", evaluations.map(|e| e.and_then(|e| text(&e.documents_sha256))));
-    lines.add("longest document", evaluations.map(|e| e.map(|e| Figure::Count(e.max_tokens, "tokens"))));
+    lines.add("saved by compression", accounts.map(|a| count(a.saved_by_compression_bits, "bits")));
     lines.0
-}
-
-/// Whether both are reports of the same bytes, as far as both have hashes: of the file or, for folders, of every file.
-pub fn same_artifact(left: &Report, right: &Report) -> Option<bool> {
-    let [left, right] = [&left.artifact, &right.artifact];
-    if let (Some(left), Some(right)) = (&left.sha256, &right.sha256) {
-        return Some(left == right);
-    }
-    let hashed =
-        |members: &[MemberSummary]| !members.is_empty() && members.iter().all(|m| m.sha256.is_some());
-    let same = |a: &MemberSummary, b: &MemberSummary| (&a.name, &a.sha256) == (&b.name, &b.sha256);
-    let known = left.kind == right.kind && hashed(&left.members) && hashed(&right.members);
-    known.then(|| {
-        left.members.len() == right.members.len()
-            && left.members.iter().zip(&right.members).all(|(a, b)| same(a, b))
-    })
 }
 
 struct Lines(Vec<Line>);

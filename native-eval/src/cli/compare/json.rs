@@ -1,5 +1,6 @@
 //! A comparison as one JSON document.
 
+use super::claim::Claim;
 use bitgauge_core::report::compare::{self, Decision, Figure, Pair, Side};
 use bitgauge_core::report::{Estimate, Gate, Report, TensorSummary, WeightSummary};
 use serde::Serialize;
@@ -9,11 +10,7 @@ use serde_json::{Value, json};
 const SCHEMA_VERSION: u32 = 1;
 
 /// The document, with a final newline.
-pub fn document(left: &Report, right: &Report, decision: &Decision) -> String {
-    let side = |side: Side| match side {
-        Side::Left => "left",
-        Side::Right => "right",
-    };
+pub fn document(left: &Report, right: &Report, decision: &Decision, claim: Option<&Claim>) -> String {
     let figures: Vec<Value> = compare::figures(left, right)
         .iter()
         .map(|line| {
@@ -29,7 +26,7 @@ pub fn document(left: &Report, right: &Report, decision: &Decision) -> String {
         "schema_version": SCHEMA_VERSION,
         "left": summary(left),
         "right": summary(right),
-        "same_artifact": compare::same_artifact(left, right),
+        "same_artifact": compare::same_bytes(&left.artifact, &right.artifact),
         "decision": {
             "winner": decision.winner.map(side),
             "reason": decision.reason.id(),
@@ -39,6 +36,7 @@ pub fn document(left: &Report, right: &Report, decision: &Decision) -> String {
             "smaller": decision.smaller.map(side),
             "bytes": decision.bytes,
         },
+        "claim": claim.map(claimed),
         "gates": compare::gates(left, right).into_iter().map(gate).collect::<Vec<_>>(),
         "figures": figures,
         "layers": compare::layers(left, right).into_iter().map(sides).collect::<Vec<_>>(),
@@ -60,6 +58,30 @@ fn difference(difference: Estimate) -> Value {
         "high": high,
         "documents": difference.documents,
         "band": difference.band().name(),
+    })
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Left => "left",
+        Side::Right => "right",
+    }
+}
+
+/// What became of a claim: three answers, never merged.
+fn claimed(claim: &Claim) -> Value {
+    let check = &claim.check;
+    let not_measured = check
+        .not_measured
+        .iter()
+        .map(|(what, claimed)| json!({ "what": what, "claimed": figure(Some(claimed)) }))
+        .collect::<Vec<_>>();
+    json!({
+        "side": side(claim.side),
+        "same_bytes": check.same_bytes,
+        "agreeing": check.agreeing,
+        "differing": check.differing,
+        "not_measured": not_measured,
     })
 }
 
@@ -101,5 +123,6 @@ fn figure(figure: Option<&Figure>) -> Value {
             format!("{}, {got} {}", outcome.words(), unit.name()).into()
         }
         Some(Figure::Gate(outcome, None, _)) => outcome.words().into(),
+        Some(Figure::Verdict(verdict)) => verdict.words().into(),
     }
 }
