@@ -2,6 +2,7 @@
 
 mod columns;
 mod forms;
+mod pairs;
 mod read;
 mod windows;
 
@@ -11,6 +12,7 @@ use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{PostProcessor, Tokenizer};
 
+use self::pairs::{check_pairs, unreadable};
 use crate::input;
 
 pub use forms::Form;
@@ -96,10 +98,8 @@ impl TextTokenizer {
             return Err(Error::new(ErrorKind::TooLarge, "the tokenizer is too large")
                 .expected_found(format!("at most {} bytes", limits::TOKENIZER_BYTES), bytes.len()));
         }
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| {
-            Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
-                .expected_found("a tokenizer.json of the tokenizers library", e)
-        })?;
+        check_pairs(bytes)?;
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| unreadable(&e))?;
         let side = tokenizer.get_truncation().map_or(TruncationDirection::Right, |cut| cut.direction);
         Self::of(tokenizer, side)
     }

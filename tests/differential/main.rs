@@ -2,4 +2,5 @@
 
 mod archives;
 mod hostile;
+mod models;
 mod recorded;

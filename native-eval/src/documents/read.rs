@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::contract::python::trim;
+use bitgauge_core::report::words;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 
 use super::forms::{self, Form};
@@ -114,11 +115,11 @@ impl Found {
             return Err(Error::new(ErrorKind::Missing, "there are no documents")
                 .expected_found("at least one", "none"));
         }
-        let note = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
-        let notes = [
-            note(self.blank, "texts are empty and left out"),
-            note(self.others, "files are of other kinds and left out"),
-        ];
+        let note = |count: u64, one: &str, what: &str| {
+            (count > 0).then(|| format!("left out: {} {what}", words::plural(count, one)))
+        };
+        let notes =
+            [note(self.blank, "text", "without a character"), note(self.others, "file", "of another kind")];
         Ok(Documents { documents: self.documents, notes: notes.into_iter().flatten().collect() })
     }
 }

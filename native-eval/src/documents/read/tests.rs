@@ -72,10 +72,18 @@ fn every_form_gives_the_same_texts() {
         let path = folder.path().join("table.parquet");
         table(&path, "text", compression);
         let found = read(&[path], &settings).unwrap();
-        assert_eq!(found.notes, ["2 texts are empty and left out"]);
+        assert_eq!(found.notes, ["left out: 2 texts without a character"]);
         assert_eq!(found.documents[2].name, format!("{}[3]", folder.path().join("table.parquet").display()));
         assert_eq!(found.into_texts(), TEXTS, "{compression:?}");
     }
+}
+
+#[test]
+fn texts_are_trimmed_as_pythons_strip_does() {
+    let json = r#"["\u001cone\n", " \u00a0", " two words\t"]"#;
+    let found = parse(json, Form::Json, &TextSettings::default()).unwrap();
+    assert_eq!(found.notes, ["left out: 1 text without a character"]);
+    assert_eq!(found.into_texts(), ["one", "two words"]);
 }
 
 #[test]
@@ -115,7 +123,7 @@ fn a_folder_is_read_by_name_without_what_is_of_other_kinds() {
     }
     std::fs::write(below.join("image.png"), b"\x89PNG").unwrap();
     let found = read(&[folder.path().to_owned()], &TextSettings::default()).unwrap();
-    assert_eq!(found.notes, ["1 files are of other kinds and left out"]);
+    assert_eq!(found.notes, ["left out: 1 file of another kind"]);
     assert_eq!(found.into_texts(), ["first", "second", "third"]);
 }
 
