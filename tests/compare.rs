@@ -111,6 +111,9 @@ fn what_is_not_comparable_is_undecided() {
         (None, Reason::Tie),
         "a link lists none"
     );
+    let mut windowed = eligible(2.0, 10);
+    windowed.evaluation.as_mut().expect("one").window = Some(512);
+    assert_eq!(outcome(&left, &windowed), (None, Reason::OtherWindows));
     let mut ternary = eligible(2.0, 10);
     ternary.pack = Rules::Ternary;
     assert_eq!(outcome(&left, &ternary), (None, Reason::OtherLimits));
@@ -146,6 +149,27 @@ fn weights_layers_and_gates_that_differ_are_found() {
     assert!(gates.iter().enumerate().all(|(i, pair)| i == 1 || pair[0] == pair[1]));
     right.layers[2].bits += 1;
     assert_eq!(layers(&left, &right).len(), 1);
+}
+
+/// Two links rank, and their difference is as sure as two evaluations that know nothing of each other.
+#[test]
+fn links_rank_against_links() {
+    let linked = |perplexity: f64, size_bytes| {
+        let mut report = eligible(perplexity, size_bytes);
+        let total = 8 * size_bytes;
+        report.accounting.total_bits = total;
+        report.accounting.buckets.iter_mut().for_each(|entry| entry.bits = 0);
+        report.accounting.buckets[0].bits = total + report.accounting.saved_by_compression_bits;
+        let evaluation = report.evaluation.as_mut().expect("one");
+        evaluation.standard_error_nats = Some(0.03125);
+        decode(&encode(&report, Detail::Full)).expect("a sound link").expect("a report")
+    };
+    let (good, worse) = (linked(20.0, 5_000), linked(21.0, 1_000));
+    assert_eq!(outcome(&good, &worse), (Some(Side::Left), Reason::LowerPerplexity));
+    let difference = decide(&good, &worse).difference.expect("both say how sure they are");
+    assert_eq!(difference.standard_error, 0.03125_f64.hypot(0.03125));
+    assert_eq!((difference.nats, difference.documents), (20_f64.ln() - 21_f64.ln(), 24));
+    assert_eq!(decide(&eligible(20.0, 1), &worse).difference, None, "one does not say");
 }
 
 #[test]

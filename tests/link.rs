@@ -36,6 +36,13 @@ fn carried(mut report: Report) -> Report {
     }
     if let Some(evaluation) = &mut report.evaluation {
         evaluation.documents.clear();
+        // What links do not carry of it.
+        evaluation.cut_tokens = None;
+        let error = evaluation.standard_error_nats.map(|error| f64::from(error as f32));
+        evaluation.standard_error_nats = error;
+        let interval = evaluation.estimate().map(|estimate| estimate.perplexities());
+        evaluation.heldout_ppl_low = interval.map(|[low, _]| low);
+        evaluation.heldout_ppl_high = interval.map(|[_, high]| high);
         evaluation.seconds = f64::from(evaluation.seconds as f32);
         evaluation.tokens_per_second = f64::from(evaluation.tokens_per_second as f32);
     }
@@ -46,6 +53,10 @@ fn evaluation() -> Evaluation {
     Evaluation {
         heldout_ppl: 19.826_017_3,
         cross_entropy_nats: 2.986_992_1,
+        standard_error_nats: Some(0.033_347),
+        heldout_ppl_low: Some(18.5),
+        heldout_ppl_high: Some(21.2),
+        cut_tokens: Some(7_000),
         device: "NVIDIA H100 80GB HBM3 (Vulkan)".into(),
         documents: Vec::new(),
         ..seeds::reports::evaluation()
@@ -122,9 +133,17 @@ fn decoded(fragment: &str) -> Report {
 fn a_report_comes_back_as_it_went_in() {
     let mut evaluated = demo();
     evaluated.evaluation = Some(evaluation());
+    let mut windowed = evaluated.clone();
+    let in_windows = windowed.evaluation.as_mut().expect("one");
+    (in_windows.window, in_windows.stride) = (Some(4_096), Some(2_048));
+    windowed.artifact.source = "https://example.org/model.zip".parse().ok();
+    // One document has windows, and no standard error.
+    let mut alone = windowed.clone();
+    let single = alone.evaluation.as_mut().expect("one");
+    (single.scored_documents, single.standard_error_nats) = (1, None);
     let mut other_gate = demo();
     other_gate.gates[1].title = "another title".into();
-    for report in [demo(), evaluated, other_gate, large(0), large(400)] {
+    for report in [demo(), evaluated, windowed, alone, other_gate, large(0), large(400)] {
         let full = decoded(&format!("#{}", encode(&report, Detail::Full)));
         assert_eq!(full, carried(report.clone()));
         assert!(!full.layers.is_empty());
@@ -147,16 +166,54 @@ fn links_are_as_short_as_promised() {
     }
 }
 
-/// This very link must be read for ever, to this very report, whatever is written by then.
+/// These very links must be read for ever, to these very reports, whatever is written by then.
 #[test]
-fn a_link_of_version_1_is_still_read() {
+fn a_link_of_every_version_is_still_read() {
     let filled = |mut report: Report| {
         report.accounting.buckets.retain(|entry| entry.bits > 0);
         report
     };
-    let link = decoded(include_str!("fixtures/link-version-1.txt").trim());
-    let recorded = Report::from_json(include_str!("fixtures/link-version-1.json")).expect("a report");
-    assert_eq!(filled(link), filled(recorded));
+    let recorded = [
+        (include_str!("fixtures/link-version-1.txt"), include_str!("fixtures/link-version-1.json")),
+        (include_str!("fixtures/link-version-2.txt"), include_str!("fixtures/link-version-2.json")),
+        (include_str!("fixtures/link-version-3.txt"), include_str!("fixtures/link-version-3.json")),
+    ];
+    for (version, (link, report)) in (1..).zip(recorded) {
+        assert_eq!(content(link.trim())[0], version);
+        let report = Report::from_json(report).expect("a report");
+        assert_eq!(filled(decoded(link.trim())), filled(report), "version {version}");
+    }
+}
+
+/// What a link says of itself that contradicts its evaluation is refused.
+#[test]
+fn a_standard_error_is_of_something() {
+    let mut report = demo();
+    report.evaluation = Some(evaluation());
+    let sound = content(&encode(&report, Detail::Summary));
+    // No source, a standard error of 4 bytes, no windows.
+    let end = sound.len();
+    assert_eq!((sound[0], &sound[end - 7..end - 5], sound[end - 1]), (3, &[0, 1][..], 0));
+    let with = |tail: &[u8]| decode(&link(&[&sound[..end - 7], tail].concat()));
+    assert!(with(&[0, 1, 0, 0, 0, 63, 0]).is_ok());
+    let negative = (-0.5_f32).to_le_bytes();
+    let endless = f32::INFINITY.to_le_bytes();
+    for bytes in [negative, endless] {
+        assert!(with(&[&[0, 1][..], &bytes, &[0]].concat()).is_err());
+    }
+    assert_eq!(with(&[0, 0, 0]).expect_err("neither").kind, ErrorKind::Malformed);
+    assert_eq!(with(&[0, 1, 0, 0]).expect_err("cut").kind, ErrorKind::Truncated);
+    assert_eq!(
+        with(&[0, 0, 1, 16, 8]).expect("windows").expect("a report").evaluation.expect("one").window,
+        Some(16)
+    );
+    let mut without = report.clone();
+    without.evaluation.as_mut().expect("one").scored_documents = 1;
+    assert_eq!(content(&encode(&without, Detail::Summary))[0], 1, "one document has no standard error");
+    // Version 1 is written by what links said before.
+    let plain = content(&encode(&demo(), Detail::Summary));
+    let claimed = [&[3][..], &plain[1..], &[0, 1, 0, 0, 0, 63, 0]].concat();
+    assert_eq!(decode(&link(&claimed)).expect_err("no evaluation").kind, ErrorKind::Malformed);
 }
 
 /// Links hold the place of each of these, so none may move: new ones are appended.
@@ -289,6 +346,7 @@ proptest! {
     fn any_bytes_are_refused_or_sound(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         check_hostile(&[&[1], &bytes[..]].concat());
         check_hostile(&[&[2], &bytes[..]].concat());
+        check_hostile(&[&[3], &bytes[..]].concat());
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod progress;
 mod proxy;
 mod show;
 mod subject;
+mod submission;
+mod task;
 mod text;
 
 use std::process::ExitCode;
@@ -87,6 +89,8 @@ fn run(args: Args) -> Result<Exit, Failure> {
         Some(Command::Eval(options)) => eval::run(&options, format),
         Some(Command::Compare(options)) => compare::run(&options, format),
         Some(Command::Show(options)) => show::run(&options, format),
+        Some(Command::Submission(options)) => submission::run(&options, format),
+        Some(Command::Task(options)) => task::run(&options, format),
         Some(Command::Benchmark(options)) => benchmark::run(&options, format),
         Some(Command::Proxy(options)) => proxy::run(&options, format),
         Some(Command::Prepare(options)) => prepare::run(&options, format),

@@ -1,131 +1,74 @@
-//! Held-out documents and their tokens.
+//! Held-out documents in the forms that people have them in, and their tokens.
+
+mod columns;
+mod forms;
+mod pairs;
+mod read;
+mod windows;
 
 use std::path::Path;
 
-use bitgauge_core::contract::python::trim;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
-use serde::Deserialize;
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{PostProcessor, Tokenizer};
 
+use self::pairs::{check_pairs, unreadable};
 use crate::input;
 
-/// Longest documents file.
-const DOCUMENTS_BYTES: u64 = 1 << 30;
+pub use forms::Form;
+pub use read::{parse, read};
+pub use windows::{Piece, Pieces, Windows};
 
-/// One entry of a documents file.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Entry {
-    Text(String),
-    Object { text: String },
+/// The field of a document's text where none is named.
+const TEXT_KEY: &str = "text";
+
+/// One held-out text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Where it is from: a file, and the line or entry in it.
+    pub name: String,
+    /// The text, without white space around it.
+    pub text: String,
 }
 
-/// Reads documents: a JSON list of strings or of objects with a `text`, JSON lines of the same
-/// (`.jsonl`), or one document a line (`.txt`, `.text`). Each is trimmed, as the validator trims its own.
-///
-/// # Errors
-/// A file that can't be read, is not of that form, or holds no document.
-pub fn read(path: &Path) -> Result<Vec<String>> {
-    let name = path.display().to_string();
-    let text = input::read_text(path, "the documents", DOCUMENTS_BYTES).map_err(|e| e.within(&name))?;
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-    parse(&text, &extension).map_err(|e| e.within(&name))
+/// How texts lie in files.
+#[derive(Debug, Clone, Default)]
+pub struct TextSettings {
+    /// Each line of a text file is a document, not the whole file.
+    pub lines: bool,
+    /// The field or column that holds a document's text, `text` if none is named.
+    pub text_key: Option<String>,
 }
 
-/// Parses the text of a documents file with this extension, see [`read`].
-///
-/// # Errors
-/// Text that is not of that form, or holds no document.
-pub fn parse(text: &str, extension: &str) -> Result<Vec<String>> {
-    let lines = || text.lines().map(trim).enumerate().filter(|(_, line)| !line.is_empty());
-    let documents: Vec<String> = match extension {
-        "txt" | "text" => lines().map(|(_, line)| line.to_owned()).collect(),
-        "jsonl" => {
-            let entry = |(number, line)| {
-                serde_json::from_str(line).map_err(|e| malformed(&e).within(format!("line {}", number + 1)))
-            };
-            lines().map(entry).collect::<Result<Vec<Entry>>>()?.into_iter().map(Entry::into_text).collect()
-        }
-        _ => {
-            let entries: Vec<Entry> = serde_json::from_str(text).map_err(|e| malformed(&e))?;
-            entries.into_iter().map(Entry::into_text).collect()
-        }
-    };
-    let trimmed = documents.iter().map(|text| trim(text).to_owned());
-    let documents: Vec<String> = trimmed.filter(|text| !text.is_empty()).collect();
-    if documents.is_empty() {
-        return Err(
-            Error::new(ErrorKind::Missing, "there are no documents").expected_found("at least one", "none")
-        );
-    }
-    Ok(documents)
-}
-
-/// What the tokenizers library cuts from the second part of each pair, without a look whether it is there.
-#[derive(Deserialize)]
-struct Prefixed {
-    model: Prefix,
-}
-
-#[derive(Deserialize)]
-struct Prefix {
-    #[serde(default)]
-    continuing_subword_prefix: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Paired {
-    model: Pairs,
-}
-
-#[derive(Deserialize)]
-struct Pairs {
-    #[serde(default)]
-    merges: Vec<Pair>,
-}
-
-/// A pair of parts that become one, or both with a space between.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Pair {
-    Parts(serde::de::IgnoredAny, String),
-    Line(String),
-}
-
-/// Refuses byte pairs at which the tokenizers library panics: whose second part is shorter than its prefix.
-fn check_pairs(bytes: &[u8]) -> Result<()> {
-    let prefixed: Prefixed = serde_json::from_slice(bytes).map_err(|e| unreadable(&e))?;
-    let prefix = prefixed.model.continuing_subword_prefix.unwrap_or_default();
-    if prefix.is_empty() {
-        return Ok(());
-    }
-    let paired: Paired = serde_json::from_slice(bytes).map_err(|e| unreadable(&e))?;
-    let second = |pair: Pair| match pair {
-        Pair::Parts(_, second) => second,
-        Pair::Line(line) => line.split_once(' ').map(|(_, second)| second.to_owned()).unwrap_or_default(),
-    };
-    let short = paired.model.merges.into_iter().map(second).find(|part| part.get(prefix.len()..).is_none());
-    short.map_or(Ok(()), |part| Err(unreadable(&format!("the pair with {part:?}, without {prefix:?}"))))
-}
-
-fn unreadable(found: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
-        .expected_found("a tokenizer.json of the tokenizers library", found)
-}
-
-impl Entry {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) | Self::Object { text } => text,
-        }
+impl TextSettings {
+    fn key(&self) -> &str {
+        self.text_key.as_deref().unwrap_or(TEXT_KEY)
     }
 }
 
-fn malformed(error: &serde_json::Error) -> Error {
-    Error::new(ErrorKind::Malformed, "the documents are not of a known form")
-        .expected_found("a list of strings or of objects with `text`", error)
-        .hint("files ending in .jsonl hold one JSON value a line, files ending in .txt one document a line")
+/// What was read.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
+    /// The documents, in the order of the files that were named; those of a folder by name.
+    pub documents: Vec<Document>,
+    /// What was left out, for people.
+    pub notes: Vec<String>,
+}
+
+impl Documents {
+    /// The texts alone.
+    pub fn into_texts(self) -> Vec<String> {
+        self.documents.into_iter().map(|document| document.text).collect()
+    }
+}
+
+/// The token ids of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Those that are kept.
+    pub ids: Vec<u32>,
+    /// How many more there are.
+    pub cut: usize,
 }
 
 /// Turns text into token ids.
@@ -186,8 +129,19 @@ impl TextTokenizer {
     /// # Errors
     /// A text that the tokenizer can't encode.
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>> {
+        self.encode_counted(text, max_tokens).map(|encoded| encoded.ids)
+    }
+
+    /// The same, with the number of tokens that are cut off.
+    ///
+    /// # Errors
+    /// Those of [`Self::encode`].
+    pub fn encode_counted(&self, text: &str, max_tokens: usize) -> Result<Encoded> {
         match self {
-            Self::Bytes => Ok(text.bytes().take(max_tokens).map(|byte| u32::from(byte) + 1).collect()),
+            Self::Bytes => {
+                let ids = text.bytes().take(max_tokens).map(|byte| u32::from(byte) + 1).collect();
+                Ok(Encoded { ids, cut: text.len().saturating_sub(max_tokens) })
+            }
             Self::File(tokenizer, side) => {
                 let fail = |e| {
                     Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected_found("text", e)
@@ -195,9 +149,10 @@ impl TextTokenizer {
                 let mut encoding = tokenizer.encode(text, false).map_err(fail)?;
                 // The text is cut, never the special tokens around it.
                 let special = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));
-                encoding.truncate(max_tokens.saturating_sub(special), 0, *side);
+                let (whole, kept) = (encoding.len(), max_tokens.saturating_sub(special));
+                encoding.truncate(kept, 0, *side);
                 let encoding = tokenizer.post_process(encoding, None, true).map_err(fail)?;
-                Ok(encoding.get_ids().to_vec())
+                Ok(Encoded { ids: encoding.get_ids().to_vec(), cut: whole.saturating_sub(kept) })
             }
         }
     }
@@ -208,45 +163,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_documents_file_gives_the_same_texts() {
-        let expected = ["one", "two words"];
-        assert_eq!(parse(r#"["one", {"text": "two words", "source": "x"}]"#, "json").unwrap(), expected);
-        assert_eq!(parse("\"one\"\n\n{\"text\": \"two words\"}\n", "jsonl").unwrap(), expected);
-        assert_eq!(parse("one\n  two words \n\n", "txt").unwrap(), expected);
-        // Trimmed like Python's `str.strip`, and left out if nothing remains.
-        assert_eq!(parse(r#"["\u001cone\n", " \u00a0", " two words\t"]"#, "json").unwrap(), expected);
-    }
-
-    #[test]
-    fn faults_are_named() {
-        assert_eq!(parse("{}", "json").unwrap_err().kind, ErrorKind::Malformed);
-        assert_eq!(parse("[]", "json").unwrap_err().kind, ErrorKind::Missing);
-        let error = parse("\"one\"\n{\"txt\": 1}", "jsonl").unwrap_err();
-        assert_eq!((error.kind, error.place.as_str()), (ErrorKind::Malformed, "line 2"));
-    }
-
-    #[test]
-    fn pairs_that_lack_their_prefix_are_refused() {
-        let file = |prefix: &str, pairs: &str| {
-            let model = format!(
-                r###"{{"type": "BPE", "continuing_subword_prefix": {prefix}, "merges": {pairs},
-                    "vocab": {{"a": 0, "##b": 1, "b": 2, "ab": 3}}}}"###
-            );
-            TextTokenizer::from_json(format!(r#"{{"version": "1.0", "model": {model}}}"#).as_bytes())
-        };
-        for pairs in [r###"[["a", "##b"]]"###, r###"["a ##b"]"###] {
-            assert!(file("\"##\"", pairs).is_ok(), "{pairs}");
-        }
-        assert!(file("null", r#"[["a", "b"]]"#).is_ok());
-        for pairs in [r#"[["a", "b"]]"#, r#"["a b"]"#] {
-            let error = file("\"##\"", pairs).err().unwrap();
-            assert!(error.found.contains("\"b\""), "{error}");
-        }
-    }
-
-    #[test]
     fn bytes_become_ids_one_higher() {
         assert_eq!(TextTokenizer::Bytes.encode("aé", 8).unwrap(), [98, 196, 170]);
-        assert_eq!(TextTokenizer::Bytes.encode("aé", 2).unwrap(), [98, 196]);
+        let cut = TextTokenizer::Bytes.encode_counted("aé", 2).unwrap();
+        assert_eq!(cut, Encoded { ids: vec![98, 196], cut: 1 });
     }
 }

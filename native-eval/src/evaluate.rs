@@ -84,13 +84,15 @@ pub fn work<B: Backend, E: From<BackendError>>(
             return Err(find_first_non_finite(backend, model, &batch)?.into());
         }
         let seconds_per_token = start.elapsed().as_secs_f64() / batch.tokens() as f64;
-        let documents = group.iter().zip(batch.documents()).zip(batch.nats(&losses));
-        let documents = documents.map(|((&document, tokens), nats)| Finished {
-            document: document as u64,
-            tokens: tokens.len() as u64 - 1,
-            nats,
-            seconds: tokens.len() as f64 * seconds_per_token,
-            device: device.clone(),
+        let documents = group.iter().zip(batch.documents()).map(|(&document, tokens)| {
+            let scored = &losses[tokens.start + queue.context(document)..tokens.end - 1];
+            Finished {
+                document: document as u64,
+                tokens: scored.len() as u64,
+                nats: scored.iter().map(|&loss| f64::from(loss)).sum(),
+                seconds: tokens.len() as f64 * seconds_per_token,
+                device: device.clone(),
+            }
         });
         finished(documents.collect())?;
     }

@@ -8,7 +8,12 @@ use crate::artifacts::{Artifact, Change};
 use crate::{bitgauge, json as document, path, text};
 
 /// A report of the demo with a perplexity, as a file.
-fn report(artifact: &Artifact, name: &str, perplexity: f64, size: Option<u64>) -> std::path::PathBuf {
+pub(super) fn report(
+    artifact: &Artifact,
+    name: &str,
+    perplexity: f64,
+    size: Option<u64>,
+) -> std::path::PathBuf {
     let output = bitgauge(&["--format", "json", "inspect", path(&artifact.path)]);
     let mut report = document(&output);
     report["evaluation"] = json!({

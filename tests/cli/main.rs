@@ -3,12 +3,16 @@
 mod artifacts;
 mod compare;
 mod distributed;
+mod documents;
 mod loading;
+mod loopback;
 #[cfg(unix)]
 mod outputs;
 mod proxy;
+mod submission;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod uncertainty;
 mod validator;
 
 use std::path::Path;

@@ -22,5 +22,6 @@ mod proxies;
 mod readers;
 mod sums;
 mod tars;
+mod uncertainty;
 mod words;
 mod zips;

@@ -35,6 +35,11 @@ fn reasons_have_stable_identifiers_and_words() {
         ),
         (Reason::OtherDocuments, "other-documents", "the perplexities are of different documents"),
         (
+            Reason::OtherWindows,
+            "other-documents",
+            "the documents were scored in different windows (--window, --stride)",
+        ),
+        (
             Reason::SmallerWithinBand,
             "smaller-within-band",
             "the perplexities are within 0.02 nats of each other, and it is smaller",

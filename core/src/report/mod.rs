@@ -4,6 +4,7 @@
 //! never renamed, removed or given another unit.
 
 pub mod compare;
+mod estimate;
 mod layers;
 pub mod link;
 mod manifest;
@@ -19,6 +20,7 @@ use crate::json::{self, FromJson, fields, names};
 use crate::{Error, ErrorKind, Result, limits, memory};
 
 pub use crate::container::MetadataEntry;
+pub use estimate::{Band, Estimate};
 pub use layers::{LayerSummary, Octave, ValueSummary};
 pub use manifest::{ManifestSummary, MisshapenSummary};
 pub use source::SourceUrl;
@@ -227,12 +229,30 @@ fields! {
         pub heldout_ppl: f64,
         /// Mean loss in nats per scored token.
         pub cross_entropy_nats: f64,
+        /// Standard error of the mean loss, over documents; absent for a single one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub standard_error_nats: Option<f64> = default,
+        /// Lower end of the perplexity's 95 % interval.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub heldout_ppl_low: Option<f64> = default,
+        /// Upper end of the perplexity's 95 % interval.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub heldout_ppl_high: Option<f64> = default,
         /// Documents with at least one scored token.
         pub scored_documents: u64,
         /// Scored tokens: every token of a document but its first.
         pub scored_tokens: u64,
         /// Longest document in tokens; the rest of a longer one is cut off.
         pub max_tokens: u64,
+        /// Tokens that were cut off, of all documents together, where that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub cut_tokens: Option<u64> = default,
+        /// Tokens of a window, where long documents were scored in windows that overlap.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub window: Option<u64> = default,
+        /// Tokens from the beginning of one window to that of the next.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub stride: Option<u64> = default,
         /// SHA-256 in hex of the documents' texts joined by two newlines.
         pub documents_sha256: String,
         /// The device and kernels that ran.

@@ -2,7 +2,9 @@
 
 mod bench;
 mod contract;
+mod eval;
 mod pack;
+mod submission;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,14 +13,16 @@ use std::str::FromStr;
 use bitgauge_core::contract::Rules;
 use bitgauge_core::report::SourceUrl;
 use clap::{Parser, Subcommand, ValueEnum};
-use native_eval::{MAX_THREADS, Precision, Shard};
+use native_eval::{MAX_THREADS, Precision};
 
 use super::Exit;
 use super::print::{self, print};
 
 pub use bench::*;
 pub use contract::*;
+pub use eval::*;
 pub use pack::*;
+pub use submission::*;
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
 ///
@@ -51,6 +55,10 @@ pub enum Command {
     Compare(CompareOptions),
     /// Show a report that somebody made, from its file or a link.
     Show(ShowOptions),
+    /// Write what a submission to the competition says, from a report.
+    Submission(SubmissionOptions),
+    /// Show a task of the competition, and the best submission so far.
+    Task(TaskOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
     Benchmark(BenchmarkOptions),
     /// Score a JSON artifact with the validator's proxy.
@@ -142,56 +150,6 @@ fn base_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-#[derive(clap::Args)]
-pub struct EvalOptions {
-    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file.
-    pub artifact: PathBuf,
-    /// Held-out documents: a JSON list of strings or of objects with `text`, the same as JSON
-    /// lines (.jsonl), or one document a line (.txt).
-    #[arg(long, value_name = "FILE")]
-    pub documents: PathBuf,
-    /// A tokenizer.json, a folder that holds one, or `byte-utf8`. Default: the artifact's own.
-    #[arg(long, value_name = "DIR|FILE|byte-utf8")]
-    pub tokenizer: Option<PathBuf>,
-    #[command(flatten)]
-    pub device: DeviceOptions,
-    /// Longest document in tokens; the rest of a longer one is cut off.
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..=1_048_576))]
-    pub max_tokens: u32,
-    /// Whose limits the verdict uses.
-    #[arg(long, value_enum, default_value_t = PackName::Binary)]
-    pub pack: PackName,
-    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
-    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
-    pub report: Option<PathBuf>,
-    /// Add the loss of each document to this file as soon as it is known, and leave out the documents that it
-    /// holds already: a killed run goes on where it was. The file is made if it does not exist; one whose first
-    /// line is torn is kept as FILE.jsonl.damaged, and the run begins anew.
-    #[arg(long, value_name = "FILE.jsonl")]
-    pub resume: Option<PathBuf>,
-    /// Evaluate only every N-th document, from number I on (from 0): one of N jobs. `bitgauge merge` joins
-    /// their --resume files.
-    #[arg(long, value_name = "I/N", requires = "resume")]
-    pub shard: Option<Shard>,
-}
-
-/// Joins what `bitgauge eval --resume FILE --shard I/N` wrote, and prints the report that evaluating
-/// everything in one go gives.
-///
-/// The files must be of one run (the same artifact, documents, tokenizer and settings) and hold each
-/// document once.
-///
-/// Exit status: 0 done, 2 files that do not belong together or are malformed, 3 documents are missing.
-#[derive(clap::Args)]
-pub struct MergeOptions {
-    /// The files.
-    #[arg(required = true, value_name = "FILE.jsonl")]
-    pub files: Vec<PathBuf>,
-    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-}
-
 /// Compares two artifacts, reports or links, and says which ranks first by the competition's rule: only
 /// eligible ones rank; the lower perplexity wins; where the two differ by less than 0.02 nats the smaller one
 /// wins. Perplexities are in the reports that `bitgauge eval` makes.
@@ -203,7 +161,11 @@ pub struct CompareOptions {
     /// An artifact that `inspect` reads, a report (JSON), or a link that carries one.
     pub a: OsString,
     /// The second artifact, report or link.
-    pub b: OsString,
+    #[arg(required_unless_present = "best")]
+    pub b: Option<OsString>,
+    /// Instead of a second one, the best submission of the task at this address: says whether A would replace it.
+    #[arg(long, value_name = "URL", conflicts_with = "b")]
+    pub best: Option<String>,
     /// Read only the structure of artifacts, as `inspect --headers-only`.
     #[arg(long)]
     pub headers_only: bool,
@@ -226,6 +188,9 @@ pub struct ShowOptions {
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,
+    /// Also print a link that carries the report, to an inspector page at this address.
+    #[arg(long, value_name = "BASE_URL", value_parser = base_url)]
+    pub share: Option<String>,
 }
 
 #[derive(clap::Args, Clone, Default)]

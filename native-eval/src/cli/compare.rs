@@ -1,5 +1,6 @@
 //! `bitgauge compare`: two artifacts side by side, and which of them ranks first.
 
+mod best;
 mod claim;
 mod json;
 
@@ -25,7 +26,12 @@ pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
         rules: options.pack.into(),
         reading: Reading::of(options.headers_only, options.hash_tensors),
     };
-    let [left, right] = [subject::find(&options.a, &settings)?, subject::find(&options.b, &settings)?];
+    let left = subject::find(&options.a, &settings)?;
+    let right = match (&options.b, &options.best) {
+        (Some(b), _) => subject::find(b, &settings)?,
+        (None, Some(url)) => return best::run(&left.report, url, format),
+        (None, None) => return Err(Failure("there is nothing to compare it with".to_owned())),
+    };
     let claim = Claim::of(&left, &right);
     let [left, right] = [left.report, right.report];
     let decision = compare::decide(&left, &right);
@@ -60,6 +66,9 @@ fn name(side: Side) -> &'static str {
 }
 
 fn print_for_people(both: [&Report; 2], decision: &Decision, claim: Option<&Claim>, all: bool) {
+    if compare::same_bytes(&both[0].artifact, &both[1].artifact) == Some(true) {
+        println!("{}\n", text::unsure("A and B are the same artifact: every byte is the same"));
+    }
     print_table(&table(&["", "artifact", "verdict", "size", "heldout_ppl"], summaries(both), 3));
     println!();
     let style = if decision.winner.is_some() { text::good } else { text::unsure };
@@ -114,6 +123,9 @@ fn print_margins(decision: &Decision) {
     if let Some(nats) = decision.nats {
         let lower = if nats < 0.0 { Side::Left } else { Side::Right };
         println!("  perplexity  {}'s is lower by {:.6} nats", name(lower), nats.abs());
+    }
+    if let Some(difference) = &decision.difference {
+        println!("  95 %        {}", words::difference(difference));
     }
     match decision.smaller {
         Some(side) => {

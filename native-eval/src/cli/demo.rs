@@ -1,7 +1,9 @@
 //! `bitgauge` without a command: the built-in model, inspected and evaluated.
 
+use bitgauge_core::Error;
 use bitgauge_core::contract::Rules;
-use native_eval::{Shard, Source, documents};
+use native_eval::documents::{self, Document, Form, TextSettings};
+use native_eval::{Shard, Source};
 
 use super::args::{DeviceOptions, Format};
 use super::eval::Job;
@@ -24,13 +26,14 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
         )
     );
     let mut source = Source::from_bytes("demo/model.zip", ARTIFACT)?;
-    let documents = documents::parse(DOCUMENTS, "json")?;
+    let documents = documents()?;
     let tokenizer = native_eval::own_tokenizer(&mut source)?;
     let device = DeviceOptions::default();
     let job = Job {
         documents: &documents,
         tokenizer: &tokenizer.tokenizer,
         max_tokens: MAX_TOKENS,
+        windows: None,
         device: &device,
         resume: None,
         shard: Shard::WHOLE,
@@ -38,4 +41,12 @@ pub fn run(format: Format) -> Result<Exit, Failure> {
     let report = job.run(&mut source, Rules::Binary)?.report;
     output::print_report(&report, format, false);
     Ok(report.verdict.into())
+}
+
+/// The built-in documents.
+///
+/// # Errors
+/// None, for what is built in is sound.
+pub fn documents() -> Result<Vec<Document>, Error> {
+    Ok(documents::parse(DOCUMENTS, Form::Json, &TextSettings::default())?.documents)
 }

@@ -80,6 +80,9 @@ fn print_evaluation(evaluation: &Evaluation) {
         text::heading("heldout_ppl"),
         text::heading(&format!("{:.4}", evaluation.heldout_ppl))
     );
+    if let Some(estimate) = evaluation.estimate() {
+        println!("  95 % interval  {}", words::uncertainty(&estimate));
+    }
     println!("  cross entropy  {:.6} nats per token", evaluation.cross_entropy_nats);
     println!(
         "  scored         {} of {}, at most {} each",
@@ -87,12 +90,25 @@ fn print_evaluation(evaluation: &Evaluation) {
         words::plural(evaluation.scored_documents, "document"),
         words::plural(evaluation.max_tokens, "token")
     );
+    print_cut(evaluation);
     println!("  device         {}, {}", evaluation.device, evaluation.precision);
     println!(
         "  speed          {} tokens/s, {:.2} s",
         words::count(evaluation.tokens_per_second as u64),
         evaluation.seconds
     );
+}
+
+/// What of the documents was not scored, or how all of it was.
+fn print_cut(evaluation: &Evaluation) {
+    if let Some((window, stride)) = evaluation.window.zip(evaluation.stride) {
+        println!("  windows        {}, {stride} apart", words::plural(window, "token"));
+    }
+    if let Some(cut) = evaluation.cut_tokens {
+        let all = cut + evaluation.scored_tokens + evaluation.scored_documents;
+        let rest = if cut > 0 { ": --max-tokens or --window scores more" } else { "" };
+        println!("  cut off        {} of the tokens{rest}", words::percent(cut, all));
+    }
 }
 
 /// A borderless table whose columns after the first `left` are numbers.

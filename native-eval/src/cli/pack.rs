@@ -1,7 +1,7 @@
 //! `bitgauge pack`: a dense model in, a 1-bit artifact out.
 
 use bitgauge_core::report::words;
-use native_eval::documents::read;
+use native_eval::documents::{TextSettings, read};
 use native_eval::{
     Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, check_pack_target, find_tokenizer,
     own_tokenizer, pack, start_threads, tokenizer_files,
@@ -65,7 +65,7 @@ fn calibration(options: &PackOptions, source: &mut Source) -> Result<Calibration
     match (options.fit, &options.calibration) {
         (FitName::Output, None) => Ok(Calibration::RandomTokens),
         (FitName::Output, Some(path)) => {
-            let documents = read(path)?;
+            let documents = read(std::slice::from_ref(path), &TextSettings::default())?.into_texts();
             let tokenizer = match options.tokenizer.as_deref() {
                 Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
                 None => own_tokenizer(source)?,

@@ -13,6 +13,9 @@ pub fn run(options: &ShowOptions, format: Format) -> Result<Exit, Failure> {
         )));
     };
     output::print_report(&report, format, options.weights);
+    if let Some(base) = &options.share {
+        output::print_link(&report, base, format);
+    }
     let notice = "what somebody claims: `bitgauge compare` holds it against your copy of the file";
     eprintln!("{}", text::faint(notice));
     Ok(report.verdict.into())

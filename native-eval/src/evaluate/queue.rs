@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// and are never handed out.
 pub struct Queue<'a> {
     documents: &'a [Vec<u32>],
+    /// How many of a document's predictions are not scored; of those past its end, none.
+    context: &'a [usize],
     devices: usize,
     tokens: u64,
     /// Token-layers.
@@ -30,7 +32,17 @@ impl<'a> Queue<'a> {
         let wanted: VecDeque<_> = wanted.into_iter().filter(|&i| documents[i].len() >= 2).collect();
         let tokens = wanted.iter().map(|&i| documents[i].len()).sum();
         let waiting = Mutex::new(Waiting { documents: wanted, tokens });
-        Self { documents, devices, tokens: tokens as u64, done: AtomicU64::new(0), waiting }
+        Self { documents, context: &[], devices, tokens: tokens as u64, done: AtomicU64::new(0), waiting }
+    }
+
+    /// The same, where the first predictions of each document only give context: so many are not scored.
+    pub fn with_context(self, context: &'a [usize]) -> Self {
+        Self { context, ..self }
+    }
+
+    /// How many of a document's first predictions are not scored.
+    pub(super) fn context(&self, index: usize) -> usize {
+        self.context.get(index).copied().unwrap_or(0)
     }
 
     /// Takes the next documents, at least one: an equal share of what waits for each of the fewest batches of at

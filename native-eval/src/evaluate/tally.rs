@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bitgauge_core::report::{DocumentLoss, Evaluation};
+use bitgauge_core::report::{DocumentLoss, Estimate, Evaluation};
 use bitgauge_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,44 @@ impl Tally {
         self.0.iter().enumerate().filter(|(_, finished)| finished.is_none()).map(|(number, _)| number)
     }
 
+    /// Perplexity of the documents that are finished, if anything of them was scored.
+    pub fn perplexity(&self) -> Option<f64> {
+        let (nats, tokens) =
+            self.finished().fold((0.0, 0), |(nats, tokens), f| (nats + f.nats, tokens + f.tokens));
+        (tokens > 0).then(|| (nats / tokens as f64).min(MAX_MEAN_NATS).exp())
+    }
+
+    /// The tally of documents of which this one has the pieces, by the document of each piece; what lacks a piece is not
+    /// finished.
+    pub fn joined(&self, owners: &[usize], documents: usize) -> Self {
+        let mut joined: Vec<Option<Finished>> = vec![None; documents];
+        let mut lacking = vec![false; documents];
+        for (piece, &owner) in self.0.iter().zip(owners) {
+            match (piece, &mut joined[owner]) {
+                (None, _) => lacking[owner] = true,
+                (Some(piece), Some(whole)) => {
+                    whole.tokens += piece.tokens;
+                    whole.nats += piece.nats;
+                    whole.seconds += piece.seconds;
+                }
+                (Some(piece), none) => *none = Some(Finished { document: owner as u64, ..piece.clone() }),
+            }
+        }
+        for (document, _) in lacking.iter().enumerate().filter(|(_, lacks)| **lacks) {
+            joined[document] = None;
+        }
+        Self(joined)
+    }
+
+    /// Every document's loss, in order; nothing scored in those that are not finished.
+    fn losses(&self) -> Vec<DocumentLoss> {
+        let loss = |finished: &Option<Finished>| {
+            let (tokens, nats) = finished.as_ref().map_or((0, 0.0), |f| (f.tokens, f.nats));
+            DocumentLoss { tokens, nats }
+        };
+        self.0.iter().map(loss).collect()
+    }
+
     /// Perplexity and the rest. The sums go through the documents in their order, so they come out the
     /// same to the bit however the documents were spread. `seconds` is for the record.
     ///
@@ -80,16 +118,7 @@ impl Tally {
         precision: &str,
         seconds: f64,
     ) -> Result<Evaluation, BackendError> {
-        let documents: Vec<DocumentLoss> = self
-            .0
-            .iter()
-            .map(|finished| {
-                finished.as_ref().map_or(DocumentLoss { tokens: 0, nats: 0.0 }, |f| DocumentLoss {
-                    tokens: f.tokens,
-                    nats: f.nats,
-                })
-            })
-            .collect();
+        let documents = self.losses();
         let scored_tokens: u64 = documents.iter().map(|d| d.tokens).sum();
         let scored_documents = documents.iter().filter(|d| d.tokens > 0).count() as u64;
         if scored_tokens == 0 {
@@ -97,11 +126,22 @@ impl Tally {
             return Err(Error::new(ErrorKind::Missing, what).into());
         }
         let mean = documents.iter().map(|d| d.nats).sum::<f64>() / scored_tokens as f64;
+        let estimate = Estimate::of(&documents);
+        let [low, high] = match estimate.map(|estimate| estimate.perplexities()) {
+            Some(interval) => interval.map(Some),
+            None => [None; 2],
+        };
         let devices: BTreeSet<&str> =
             self.finished().map(|f| f.device.as_str()).filter(|d| !d.is_empty()).collect();
         Ok(Evaluation {
+            window: None,
+            stride: None,
+            cut_tokens: None,
             heldout_ppl: mean.min(MAX_MEAN_NATS).exp(),
             cross_entropy_nats: mean,
+            standard_error_nats: estimate.map(|estimate| estimate.standard_error),
+            heldout_ppl_low: low,
+            heldout_ppl_high: high,
             scored_documents,
             scored_tokens,
             max_tokens: options.max_tokens as u64,
@@ -142,6 +182,19 @@ mod tests {
         };
         assert_eq!(mean([0, 1, 2]).to_bits(), mean([2, 0, 1]).to_bits());
         assert_eq!(mean([1, 2, 0]), 0.0);
+    }
+
+    #[test]
+    fn pieces_are_joined_to_their_documents() {
+        let finished =
+            |document, nats| Finished { document, tokens: 2, nats, seconds: 1.0, device: "b".into() };
+        let mut pieces = Tally::new(5);
+        pieces.extend([finished(0, 1.0), finished(1, 2.0), finished(2, 4.0), finished(4, 8.0)]);
+        let joined = pieces.joined(&[0, 0, 1, 2, 2], 3);
+        let documents: Vec<_> = joined.finished().map(|f| (f.document, f.tokens, f.nats)).collect();
+        assert_eq!(documents, [(0, 4, 3.0), (1, 2, 4.0)]);
+        assert_eq!(joined.missing().collect::<Vec<_>>(), [2]);
+        assert_eq!((joined.perplexity(), Tally::new(1).perplexity()), (Some((7.0_f64 / 6.0).exp()), None));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::loopback::{Page, Server};
 use crate::{path, text};
 
 /// The demo artifact.
@@ -16,8 +17,8 @@ pub const DOCUMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/docume
 /// A dense model that can be packed.
 pub const DENSE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/models/qwen3_tied");
 
-/// A folder with what the commands read.
-pub struct Workplace(TempDir);
+/// A folder with what the commands read, and a coordinator.
+pub struct Workplace(TempDir, Server);
 
 /// A command line that ends well.
 pub struct Line {
@@ -37,7 +38,9 @@ const ONE: &[&str] = &["human"];
 impl Workplace {
     /// Makes the folder.
     pub fn new() -> Self {
-        let workplace = Self(tempfile::tempdir().expect("a folder"));
+        let tasks = json!([{"id": "1", "slug": "qwen3-27b-binary-frontier"}]);
+        let coordinator = Server::start(vec![Page::json("/api/v1/tasks", &tasks)]);
+        let workplace = Self(tempfile::tempdir().expect("a folder"), coordinator);
         workplace.file("documents.json", br#"["A text of a few words.", "Another text."]"#);
         let words: Vec<String> = (0..495).map(|word| format!("w{word}")).collect();
         let corpus = json!({"math": vec![words.join(" "); 4]});
@@ -61,6 +64,8 @@ impl Workplace {
             "cpu",
             "--resume",
             "losses.jsonl",
+            "--report",
+            "evaluated.json",
         ]);
         assert_eq!(eval.status.code(), Some(0), "{}", text(&eval.stderr));
         workplace
@@ -123,6 +128,10 @@ impl Workplace {
             line(&[&eval[..], &shard].concat(), ALL, 0),
             line(&["compare", DEMO, "report.json"], ALL, 3),
             line(&["show", "report.json"], ALL, 3),
+            line(&["show", "evaluated.json", "--share", "https://example.org/"], ALL, 0),
+            line(&["submission", "evaluated.json", "--uri", "https://example.org/m.zip"], ALL, 0),
+            line(&["task", &self.1.address], ALL, 0),
+            line(&["compare", "evaluated.json", "--best", &self.1.address], ALL, 0),
             line(&["benchmark", "--tokenizer", "artifact"], ALL, 0),
             line(&["proxy", "--config", "config.json", "--corpus", "corpus.json"], ALL, 0),
             line(&["merge", "losses.jsonl"], ALL, 0),

@@ -15,7 +15,7 @@ fn named_pipe(at: &Path) {
 }
 
 /// Every place of a command line where a file is read; `@` is the file.
-const READING: [&[&str]; 20] = [
+const READING: [&[&str]; 22] = [
     &["inspect", "@"],
     &["inspect", "@", "--headers-only"],
     &["show", "@"],
@@ -25,6 +25,8 @@ const READING: [&[&str]; 20] = [
     &["eval", DEMO, "--documents", "@", "--device", "cpu"],
     &["eval", DEMO, "--documents", DOCUMENTS, "--device", "cpu", "--tokenizer", "@"],
     &["eval", DEMO, "--documents", DOCUMENTS, "--device", "cpu", "--resume", "@"],
+    &["submission", "@", "--uri", "https://example.org/m.zip"],
+    &["submission", "evaluated.json", "--uri", "https://example.org/m.zip", "--patch", "@"],
     &["merge", "@"],
     &["merge", "losses.jsonl", "@"],
     &["pack", "@", "out.zip"],

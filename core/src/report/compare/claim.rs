@@ -173,7 +173,7 @@ impl Check {
 }
 
 /// Whether two artifacts are the same bytes, by their hashes or by those of all their files.
-fn same_bytes(claimed: &ArtifactSummary, found: &ArtifactSummary) -> Option<bool> {
+pub fn same_bytes(claimed: &ArtifactSummary, found: &ArtifactSummary) -> Option<bool> {
     if let (Some(claimed), Some(found)) = (&claimed.sha256, &found.sha256) {
         return Some(claimed == found);
     }

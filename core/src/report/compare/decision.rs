@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::contract::PPL_RESOLUTION_NATS;
-use crate::report::{Evaluation, Report, Verdict};
+use crate::report::{Estimate, Evaluation, Report, Verdict};
 
 /// One of the two that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum Reason {
     OtherDocuments,
     /// They were evaluated on the same documents, cut at these numbers of tokens.
     OtherLengths(u64, u64),
+    /// They were evaluated on the same documents in other windows.
+    OtherWindows,
     /// They were evaluated on the same documents, which different tokenizers made so many scored tokens of.
     OtherTokens(u64, u64),
 }
@@ -66,7 +68,7 @@ impl Reason {
             Self::OtherLimits => "other-limits",
             Self::NotJudged => "not-judged",
             Self::NoPerplexity => "no-perplexity",
-            Self::OtherDocuments | Self::OtherLengths(..) => "other-documents",
+            Self::OtherDocuments | Self::OtherLengths(..) | Self::OtherWindows => "other-documents",
             Self::OtherTokens(..) => "other-tokens",
         }
     }
@@ -88,6 +90,7 @@ impl Reason {
                  for B, and compare the reports"
             }
             Self::OtherDocuments => "the perplexities are of different documents",
+            Self::OtherWindows => "the documents were scored in different windows (--window, --stride)",
             Self::OtherLengths(left, right) => {
                 return format!("the documents were cut differently: at {left} and {right} tokens").into();
             }
@@ -115,6 +118,8 @@ pub struct Decision {
     pub reason: Reason,
     /// Logarithm of the left perplexity less that of the right, where both are of the same tokens.
     pub nats: Option<f64>,
+    /// The same difference and how sure it is: document by document where both list them.
+    pub difference: Option<Estimate>,
     /// The one with fewer bytes, if one has.
     pub smaller: Option<Side>,
     /// By how many bytes.
@@ -126,7 +131,9 @@ pub fn decide(left: &Report, right: &Report) -> Decision {
     let sizes = [left.artifact.size_bytes, right.artifact.size_bytes];
     let smaller = Side::of_less(sizes[0].cmp(&sizes[1]));
     let evaluations = left.evaluation.as_ref().zip(right.evaluation.as_ref());
-    let nats = evaluations.filter(|(left, right)| same_tokens(left, right)).and_then(difference);
+    let comparable = evaluations.filter(|(left, right)| same_tokens(left, right));
+    let nats = comparable.and_then(difference);
+    let estimate = comparable.filter(|_| nats.is_some()).and_then(estimate);
     let (winner, reason) = if left.pack != right.pack {
         (None, Reason::OtherLimits)
     } else {
@@ -144,13 +151,15 @@ pub fn decide(left: &Report, right: &Report) -> Decision {
             },
         }
     };
-    Decision { winner, reason, nats, smaller, bytes: sizes[0].abs_diff(sizes[1]) }
+    Decision { winner, reason, nats, difference: estimate, smaller, bytes: sizes[0].abs_diff(sizes[1]) }
 }
 
 /// In what the tokens of two evaluations differ.
 fn difference_of(left: &Evaluation, right: &Evaluation) -> Reason {
     if left.documents_sha256 != right.documents_sha256 {
         Reason::OtherDocuments
+    } else if (left.window, left.stride) != (right.window, right.stride) {
+        Reason::OtherWindows
     } else if left.max_tokens != right.max_tokens {
         Reason::OtherLengths(left.max_tokens, right.max_tokens)
     } else {
@@ -158,10 +167,10 @@ fn difference_of(left: &Evaluation, right: &Evaluation) -> Reason {
     }
 }
 
-/// Whether two evaluations are of the same tokens, as far as their numbers tell: in all, and in each document where both
-/// list them.
+/// Whether two evaluations are of the same tokens in the same windows, as far as their numbers tell: in all, and in each
+/// document where both list them.
 fn same_tokens(left: &Evaluation, right: &Evaluation) -> bool {
-    let texts = |e: &Evaluation| (e.max_tokens, e.scored_documents, e.scored_tokens);
+    let texts = |e: &Evaluation| (e.max_tokens, e.window, e.stride, e.scored_documents, e.scored_tokens);
     let each = |e: &Evaluation| e.documents.iter().map(|document| document.tokens).collect::<Vec<_>>();
     let are_listed = !left.documents.is_empty() && !right.documents.is_empty();
     left.documents_sha256 == right.documents_sha256
@@ -172,6 +181,12 @@ fn same_tokens(left: &Evaluation, right: &Evaluation) -> bool {
 /// A perplexity that is not a positive number has no logarithm, so there is no difference.
 fn difference((left, right): (&Evaluation, &Evaluation)) -> Option<f64> {
     Some(left.heldout_ppl.ln() - right.heldout_ppl.ln()).filter(|nats| nats.is_finite())
+}
+
+/// How sure the difference is. A report from a link lists no documents.
+fn estimate((left, right): (&Evaluation, &Evaluation)) -> Option<Estimate> {
+    let paired = Estimate::paired(&left.documents, &right.documents);
+    paired.or_else(|| Some(Estimate::unpaired(&left.estimate()?, &right.estimate()?)))
 }
 
 fn rank(nats: f64, smaller: Option<Side>) -> (Option<Side>, Reason) {

@@ -14,7 +14,7 @@ use half::f16;
 use super::{LayerSummary, Outcome, Report, Unit, Verdict};
 use crate::accounting::Bucket;
 
-pub use claim::{Answer, Check, Finding};
+pub use claim::{Answer, Check, Finding, same_bytes};
 pub use decision::{Decision, Reason, Side, decide};
 pub use pairs::{Pair, gates, tensors, weights};
 

@@ -2,8 +2,9 @@
 //!
 //! What follows `#r=` is base64url without padding of: a version byte, the report packed by the
 //! schema of that version, and the CRC-32 of all before it. Every version is read for ever; a change
-//! of what is written is another version. Version 2 is version 1 with the artifact's source behind it; what has no
-//! source is still written as version 1. A link carries gates, sizes and figures by layer, not
+//! of what is written is another version. Version 2 is version 1 with the artifact's source behind it; version 3 has
+//! a source only maybe, and behind it the standard error of the mean loss and the windows, either only maybe.
+//! What has neither is still written as version 1, what has only a source as version 2. A link carries gates, sizes and figures by layer, not
 //! the weights one by one. It says what somebody claims; nothing in it proves that it is true.
 
 mod gates;
@@ -25,6 +26,8 @@ use crate::{Error, ErrorKind, Result, limits};
 const VERSION: u8 = 1;
 /// The schema of one with a source.
 const VERSION_WITH_SOURCE: u8 = 2;
+/// The schema of one that says how sure its perplexity is, and maybe has a source.
+const VERSION_WITH_ERROR: u8 = 3;
 /// What stands before the report in a link's fragment.
 const KEY: &str = "r=";
 /// Bytes of the CRC-32 at the end.
@@ -42,15 +45,30 @@ pub enum Detail {
 pub fn encode(report: &Report, detail: Detail) -> String {
     let mut out = Writer::new();
     let source = report.artifact.source.as_ref();
-    out.byte(if source.is_some() { VERSION_WITH_SOURCE } else { VERSION });
+    let precise = report.evaluation.as_ref().map(|e| (e.estimate(), e.window.zip(e.stride)));
+    let precise = precise.filter(|precise| *precise != (None, None));
+    out.byte(match (&precise, source) {
+        (Some(_), _) => VERSION_WITH_ERROR,
+        (None, Some(_)) => VERSION_WITH_SOURCE,
+        (None, None) => VERSION,
+    });
     write_artifact(&mut out, report);
     out.option(report.model.as_ref(), write_model);
     gates::write(&mut out, &report.gates, &known_counts(&report.artifact, report.model.as_ref()));
     write_accounting(&mut out, &report.accounting);
     out.option(report.evaluation.as_ref(), write_evaluation);
     layers::write(&mut out, if detail == Detail::Full { &report.layers } else { &[] });
-    if let Some(source) = source {
-        out.text(source.as_str());
+    match (precise, source) {
+        (Some((estimate, windows)), source) => {
+            out.option(source, |out, source| out.text(source.as_str()));
+            out.option(estimate, |out, e| out.bytes(&(e.standard_error as f32).to_le_bytes()));
+            out.option(windows, |out, (window, stride)| {
+                out.number(window);
+                out.number(stride);
+            });
+        }
+        (None, Some(source)) => out.text(source.as_str()),
+        (None, None) => {}
     }
     let mut bytes = out.into_bytes();
     let checksum = crc32(&bytes);
@@ -83,9 +101,9 @@ fn read(text: &str) -> Result<Report> {
             .hint("copy the whole link again")
     })?;
     let (&version, _) = bytes.split_first().ok_or_else(|| truncated(0))?;
-    if ![VERSION, VERSION_WITH_SOURCE].contains(&version) {
+    if !(VERSION..=VERSION_WITH_ERROR).contains(&version) {
         return Err(Error::new(ErrorKind::Unsupported, "the link is of another version")
-            .expected_found(format!("version {VERSION} or {VERSION_WITH_SOURCE}"), version)
+            .expected_found(format!("version {VERSION} to {VERSION_WITH_ERROR}"), version)
             .hint("open it with a newer bitgauge"));
     }
     let split = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| truncated(bytes.len()))?;
@@ -99,11 +117,40 @@ fn read(text: &str) -> Result<Report> {
     let mut from = Reader::new(content);
     from.byte()?;
     let mut report = read_report(&mut from)?;
-    if version == VERSION_WITH_SOURCE {
-        report.artifact.source = Some(SourceUrl::parse(&from.text()?)?);
+    if version > VERSION {
+        let source = |from: &mut Reader| SourceUrl::parse(&from.text()?);
+        let is_certain = version == VERSION_WITH_SOURCE;
+        report.artifact.source = if is_certain { Some(source(&mut from)?) } else { from.option(source)? };
+    }
+    if version == VERSION_WITH_ERROR {
+        read_error(&mut from, report.evaluation.as_mut())?;
     }
     from.finish()?;
     Ok(report)
+}
+
+/// The standard error of the mean loss with the interval that follows from it, and the windows.
+fn read_error(from: &mut Reader, evaluation: Option<&mut Evaluation>) -> Result<()> {
+    let error = from.option(Reader::short_float)?;
+    let windows = from.option(|from| Ok((from.number()?, from.number()?)))?;
+    let is_of_something = |evaluation: &&mut Evaluation| {
+        error.is_none_or(|error| error >= 0.0 && evaluation.scored_documents > 1)
+            && (error.is_some() || windows.is_some())
+    };
+    let Some(evaluation) = evaluation.filter(is_of_something) else {
+        return Err(from.fault(
+            "a standard error is of nothing",
+            "of two documents or more",
+            "of another evaluation",
+        ));
+    };
+    evaluation.standard_error_nats = error;
+    (evaluation.window, evaluation.stride) = windows.unzip();
+    if let Some(estimate) = evaluation.estimate() {
+        let [low, high] = estimate.perplexities();
+        (evaluation.heldout_ppl_low, evaluation.heldout_ppl_high) = (Some(low), Some(high));
+    }
+    Ok(())
 }
 
 fn crc32(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -255,6 +302,12 @@ fn read_evaluation(from: &mut Reader) -> Result<Evaluation> {
     Ok(Evaluation {
         heldout_ppl,
         cross_entropy_nats,
+        standard_error_nats: None,
+        heldout_ppl_low: None,
+        heldout_ppl_high: None,
+        cut_tokens: None,
+        window: None,
+        stride: None,
         scored_documents: from.number()?,
         scored_tokens: from.number()?,
         max_tokens: from.number()?,

@@ -2,7 +2,7 @@
 
 use super::claim::Claim;
 use bitgauge_core::report::compare::{self, Decision, Figure, Pair, Side};
-use bitgauge_core::report::{Gate, Report, TensorSummary, WeightSummary};
+use bitgauge_core::report::{Estimate, Gate, Report, TensorSummary, WeightSummary};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,11 +26,13 @@ pub fn document(left: &Report, right: &Report, decision: &Decision, claim: Optio
         "schema_version": SCHEMA_VERSION,
         "left": summary(left),
         "right": summary(right),
+        "same_artifact": compare::same_bytes(&left.artifact, &right.artifact),
         "decision": {
             "winner": decision.winner.map(side),
             "reason": decision.reason.id(),
             "words": decision.reason.words(),
             "nats": decision.nats,
+            "difference": decision.difference.map(difference),
             "smaller": decision.smaller.map(side),
             "bytes": decision.bytes,
         },
@@ -44,6 +46,19 @@ pub fn document(left: &Report, right: &Report, decision: &Decision, claim: Optio
             .map(|pairs| pairs.into_iter().map(sides::<TensorSummary>).collect::<Vec<_>>()),
     });
     format!("{document:#}\n")
+}
+
+/// Nats of the left less those of the right.
+fn difference(difference: Estimate) -> Value {
+    let [low, high] = difference.interval();
+    json!({
+        "nats": difference.nats,
+        "standard_error": difference.standard_error,
+        "low": low,
+        "high": high,
+        "documents": difference.documents,
+        "band": difference.band().name(),
+    })
 }
 
 fn side(side: Side) -> &'static str {

@@ -121,6 +121,7 @@ pub fn evaluation() -> Evaluation {
         seconds: 7.99,
         tokens_per_second: 1_538.2,
         documents: vec![bitgauge_core::report::DocumentLoss { tokens: 511, nats: 1_526.352_973_255_127 }],
+        ..Evaluation::default()
     }
 }
 
@@ -154,7 +155,10 @@ pub fn links() -> Vec<Vec<u8>> {
     let mut known = full();
     known.gates.truncate(1);
     known.artifact.source = None;
-    let links = [full(), fixed_values, known].map(|report| encode(&report, Detail::Full));
+    let mut precise = full();
+    let evaluation = Evaluation { standard_error_nats: Some(0.03125), ..evaluation() };
+    precise.evaluation = Some(Evaluation { window: Some(512), stride: Some(256), ..evaluation });
+    let links = [full(), fixed_values, known, precise].map(|report| encode(&report, Detail::Full));
     let content = |link: &String| {
         let mut bytes = URL_SAFE_NO_PAD.decode(&link["r=".len()..]).expect("base64");
         bytes.truncate(bytes.len() - 4);
