@@ -3,6 +3,7 @@
 mod artifacts;
 mod compare;
 mod distributed;
+mod layouts;
 mod loading;
 #[cfg(unix)]
 mod outputs;
