@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use crate::container::{Artifact, ContainerKind};
 use crate::format::layouts::{self, Coded};
 use crate::format::{self, Form, Grouping, Layout};
-use crate::model::{Architecture, Config, ExpectedTensor, Manifest, Presence, Quantization, Role};
+use crate::model::{
+    Architecture, CodedConfig, Config, ExpectedTensor, Manifest, Presence, Quantization, Role,
+};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, memory};
 
@@ -148,6 +150,10 @@ impl<'a> Inventory<'a> {
             None if artifact.kind == ContainerKind::Safetensors => None,
             None => Some(Config::parse(artifact.expect_config()?)?),
         };
+        let mut config = config;
+        if let (Some(config), Some(layout)) = (&mut config, &artifact.layout) {
+            config.quantization = Quantization::Coded(CodedConfig::new(layout.clone()));
+        }
         let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
         let packed = config.as_ref().and_then(Config::bitpacked);
         let grouping = match config.as_ref().and_then(Config::coded) {
@@ -206,7 +212,7 @@ impl<'a> Inventory<'a> {
     pub fn parameters(&self) -> Option<u64> {
         let all = self.logical_parameters()?;
         // Packed tensors may be counted as what they are, or not at all.
-        Some(self.coded().fold(all, |all, coded| all - coded.parameters() + coded.counted()))
+        Some(self.coded().fold(all, |all, coded| all.saturating_sub(coded.parameters()) + coded.counted()))
     }
 
     /// Parameters of the architecture, when it is known.
@@ -296,7 +302,9 @@ impl<'a> Inventory<'a> {
                     if !is_number(tensor.dtype) {
                         self.not_numbers
                             .get_or_insert_with(|| format!("{name} is stored as {}", tensor.dtype.name()));
-                    } else if tensor.shape != expected.shape {
+                    } else if tensor.shape != expected.shape
+                        && !self.is_turned(&tensor.shape, &expected.shape)
+                    {
                         self.misshapen.push(wrong_shape(name, &expected.shape, &tensor.shape));
                     }
                 }
@@ -332,6 +340,12 @@ impl<'a> Inventory<'a> {
                 }
             }
         }
+    }
+
+    /// Whether this is MLX's order of a convolution's dimensions, which leaves its bytes as they are.
+    fn is_turned(&self, found: &[u64], expected: &[u64]) -> bool {
+        let is_mlx = self.config.as_ref().and_then(Config::coded).is_some_and(|coded| coded.scheme.is_mlx);
+        matches!((found, expected), (&[a, b, 1], &[c, 1, d]) if is_mlx && [a, b] == [c, d])
     }
 
     /// Bits of the tensors that hold a weight.

@@ -13,6 +13,7 @@ mod evaluate;
 mod forward;
 mod gpu;
 pub mod input;
+mod layout_file;
 mod local_files;
 mod losses;
 mod memory;
@@ -36,6 +37,7 @@ pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
     GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
 };
+pub use layout_file::read_layout;
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;

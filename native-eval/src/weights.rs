@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use bitgauge_core::container::Artifact;
-use bitgauge_core::format::layouts::{self, Bytes, Piece, schemes};
+use bitgauge_core::format::layouts::{self, Bytes, Piece};
 use bitgauge_core::format::{self, Form};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
@@ -234,7 +234,7 @@ fn rounds_inputs(inventory: &Inventory) -> Result<bool, Error> {
 fn convention(inventory: &Inventory) -> Convention {
     match inventory.config.as_ref().map(|config| &config.quantization) {
         Some(Quantization::Gguf) => Convention::LlamaCpp,
-        Some(Quantization::Coded(config)) if config.scheme.name == schemes::MLX.name => Convention::Mlx,
+        Some(Quantization::Coded(config)) if config.scheme.is_mlx => Convention::Mlx,
         _ => Convention::Checkpoint,
     }
 }

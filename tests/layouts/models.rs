@@ -56,8 +56,19 @@ struct Written {
 
 /// Writes a random model in this way to `packed`, and the model of its values to `dense`. `change` may change a value.
 fn write_pair(way: Way, packed: &Path, dense: &Path, change: impl Fn(&str, usize, f32) -> f32) -> Written {
+    write_pair_of(&config(), way, packed, dense, change)
+}
+
+/// The same of a model with this config.json.
+fn write_pair_of(
+    config: &Value,
+    way: Way,
+    packed: &Path,
+    dense: &Path,
+    change: impl Fn(&str, usize, f32) -> f32,
+) -> Written {
     let mut random = Rng::with_seed(9);
-    let text = config().to_string();
+    let text = config.to_string();
     let parsed = Config::parse(text.as_bytes()).expect("a sound config.json");
     let manifest = Manifest::new(parsed.architecture()).expect("a known family");
     let (mut stored, mut plain): (Tensors, Tensors) = (BTreeMap::new(), BTreeMap::new());
@@ -70,14 +81,19 @@ fn write_pair(way: Way, packed: &Path, dense: &Path, change: impl Fn(&str, usize
             let (tensors, values) = write(way, sides, &mut random);
             let module = tensor.name.strip_suffix(".weight").expect("a weight");
             for (suffix, dtype, shape, bytes) in tensors {
-                stored.insert(format!("{module}.{suffix}"), (dtype, shape, bytes));
+                let prefix = if config["model_type"] == "qwen3_5_text" { "language_model." } else { "" };
+                stored.insert(format!("{prefix}{module}.{suffix}"), (dtype, shape, bytes));
             }
             counted += way.counted(sides) as u64;
             values
         } else {
             let scale = if shape.len() == 2 { 0.1 } else { 1.0 };
             let values: Vec<f32> = (0..tensor.elements()).map(|_| scale * (random.f32() + 0.5)).collect();
-            stored.insert(tensor.name.clone(), f32_tensor(&shape, &values));
+            let (name, shape, values) = match config["model_type"].as_str() {
+                Some("qwen3_5_text") => as_mlx_keeps(&tensor.name, &shape, &values),
+                _ => (tensor.name.clone(), shape.clone(), values.clone()),
+            };
+            stored.insert(name, f32_tensor(&shape, &values));
             counted += tensor.elements();
             values
         };
@@ -85,11 +101,19 @@ fn write_pair(way: Way, packed: &Path, dense: &Path, change: impl Fn(&str, usize
             values.iter().enumerate().map(|(at, v)| change(&tensor.name, at, *v)).collect();
         plain.insert(tensor.name.clone(), f32_tensor(&shape, &values));
     }
-    let mut config = config();
     write_model(dense, &config.to_string(), &plain).expect("a dense model");
+    let mut config = config.clone();
     config["quantization_config"] = way.config();
     write_model(packed, &config.to_string(), &stored).expect("a packed model");
     Written { counted }
+}
+
+/// A vector or convolution of Qwen3.5 in mlx-lm's conventions: norms whole, the convolution's single channel last.
+fn as_mlx_keeps(name: &str, shape: &[usize], values: &[f32]) -> (String, Vec<usize>, Vec<f32>) {
+    let is_centred = name.ends_with("norm.weight") && !name.contains("linear_attn");
+    let values = values.iter().map(|value| if is_centred { value + 1.0 } else { *value }).collect();
+    let shape = if let [channels, 1, taps] = *shape { vec![channels, taps, 1] } else { shape.to_vec() };
+    (format!("language_model.{name}"), shape, values)
 }
 
 fn same(_: &str, _: usize, value: f32) -> f32 {
@@ -142,6 +166,26 @@ fn signs_and_codes_evaluate_alike_on_a_gpu() {
         write_pair(way, &packed, &dense, same);
         agrees(Device::Gpu, &packed, &dense).unwrap_or_else(|why| panic!("{way:?}: {why}"));
     }
+}
+
+/// Qwen3.5 under MLX's names, with its norms and convolutions.
+#[test]
+fn a_hybrid_model_of_mlx_evaluates_like_the_checkpoint() {
+    let text = fs::read_to_string(fixtures().join("models/qwen3_5_text/config.json")).expect("a config.json");
+    let config: Value = serde_json::from_str(&text).expect("JSON");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [packed, dense] = ["packed", "dense"].map(|name| folder.path().join(name));
+    let written = write_pair_of(&config, Way::Mlx(1, 32), &packed, &dense, same);
+    let report = report(&packed);
+    assert_eq!(gate(&report, "parameter_count").got, Some(written.counted));
+    for id in ["tensors", "shapes"] {
+        assert_eq!(gate(&report, id).outcome, Outcome::Pass, "{:?}", gate(&report, id).details);
+    }
+    agrees(Device::Cpu, &packed, &dense).expect("the same loss");
+    let is_norm = |name: &str| name == "model.layers.1.input_layernorm.weight";
+    let change = |name: &str, _: usize, value: f32| if is_norm(name) { value + 1.0 } else { value };
+    write_pair_of(&config, Way::Mlx(1, 32), &packed, &dense, change);
+    assert!(agrees(Device::Cpu, &packed, &dense).is_err(), "a norm that is whole in both went unnoticed");
 }
 
 /// Layers that round their inputs are another model than the dense one, the same in f32 and in f64.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bitgauge_core::format::Form;
 use bitgauge_core::format::layouts::{
-    self, Bytes, Coded, Count, Declared, Level, Packing, Piece, Pieces, Run, Scale, Scaling, Scheme, Share,
-    Slot, Words, Zero, schemes,
+    self, Bytes, Coded, Count, Declared, IN_ORDER, Level, Packing, Piece, Pieces, Run, Scale, Scaling,
+    Scheme, Share, Slot, Words, Zero, schemes,
 };
 use bitgauge_core::scan::{Digest, Sha256, hex};
 use bitgauge_core::{Result, container::TensorEntry};
@@ -105,7 +105,7 @@ fn hqq_is_described_in_the_same_terms() -> Result<()> {
                 Slot { piece: Piece::Zeros, suffix: "zero".into() },
             ]),
             packings: Cow::Owned(vec![Packing {
-                words: Words { bits, run: Run::Blocks, high_first: true, transposed: false, order: &[] },
+                words: Words { bits, run: Run::Blocks, high_first: true, transposed: false, order: IN_ORDER },
                 level: Level::Less(0),
                 scale: Scale::Float,
                 scaling: Scaling::Times,

@@ -47,8 +47,8 @@ pub struct CodedConfig {
 
 impl CodedConfig {
     /// A format of which config.json says nothing more.
-    pub fn new(scheme: Scheme) -> Self {
-        Self { scheme: Arc::new(scheme), declared: Declared::default(), modules: Vec::new() }
+    pub fn new(scheme: impl Into<Arc<Scheme>>) -> Self {
+        Self { scheme: scheme.into(), declared: Declared::default(), modules: Vec::new() }
     }
 
     /// What is said about the weight of this name.

@@ -115,6 +115,9 @@ pub struct InspectOptions {
     /// Whose limits apply.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
+    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
+    #[arg(long, value_name = "FILE.toml")]
+    pub layout: Option<PathBuf>,
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,
@@ -153,6 +156,9 @@ pub struct EvalOptions {
     /// A tokenizer.json, a folder that holds one, or `byte-utf8`. Default: the artifact's own.
     #[arg(long, value_name = "DIR|FILE|byte-utf8")]
     pub tokenizer: Option<PathBuf>,
+    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
+    #[arg(long, value_name = "FILE.toml")]
+    pub layout: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceOptions,
     /// Longest document in tokens; the rest of a longer one is cut off.

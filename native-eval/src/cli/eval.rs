@@ -31,7 +31,7 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     interrupt::keep("nothing is kept; --resume FILE keeps the documents that are finished");
     let Outputs { report: file, resume } = Outputs::check(options)?;
     let documents = documents::read(&options.documents)?;
-    let mut source = Source::open(&options.artifact)?;
+    let mut source = inspect::open(&options.artifact, options.layout.as_deref())?;
     let tokenizer = match options.tokenizer.as_deref() {
         Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
         None => own_tokenizer(&mut source)?,
@@ -67,6 +67,7 @@ impl Outputs {
     /// Checks that they can be written and are none of those that are read.
     fn check(options: &EvalOptions) -> Result<Self, Error> {
         let mut taken = vec![options.artifact.clone(), options.documents.clone()];
+        taken.extend(options.layout.clone());
         taken.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
         let resume = output::check_file(options.resume.as_deref(), &taken)?;
         let resume = resume.map(|file| file.expect_regular().map(Path::to_owned)).transpose()?;

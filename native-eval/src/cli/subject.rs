@@ -26,7 +26,7 @@ pub struct Settings {
 pub fn report(argument: &OsStr, settings: &Settings) -> Result<Report, Failure> {
     match written(argument)? {
         Some(report) => Ok(report),
-        None => Ok(inspect::inspected(Path::new(argument), settings.rules, settings.reading)?),
+        None => Ok(inspect::inspected(Path::new(argument), None, settings.rules, settings.reading)?),
     }
 }
 

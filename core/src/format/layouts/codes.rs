@@ -1,6 +1,6 @@
 //! Reads packed codes of some rows of a grid.
 
-use super::{Run, Words};
+use super::{IN_ORDER, Run, Words};
 
 /// A grid of packed codes in a tensor: `lines` rows of `length` codes once it is unpacked.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +11,7 @@ pub(super) struct Codes<'a> {
     pub bits: u32,
     pub run: Run,
     pub high_first: bool,
-    pub order: &'static [u8],
+    pub order: [u8; 8],
     pub lines: usize,
     pub length: usize,
 }
@@ -47,7 +47,7 @@ impl<'a> Codes<'a> {
 
     /// Where the code of a column lies along its line.
     fn place(&self, column: usize) -> usize {
-        if self.order.is_empty() {
+        if self.order == IN_ORDER {
             let per_word = 8 * self.word / self.bits as usize;
             let (word, within) = (column / per_word, column % per_word);
             return if self.high_first { word * per_word + per_word - 1 - within } else { column };
@@ -86,7 +86,7 @@ impl<'a> Codes<'a> {
             return;
         }
         for (row, out) in out.chunks_exact_mut(cols.max(1)).enumerate() {
-            if self.run == Run::Along && !self.high_first && self.order.is_empty() {
+            if self.run == Run::Along && !self.high_first && self.order == IN_ORDER {
                 self.unpack_line(first + row, out);
             } else {
                 out.iter_mut().enumerate().for_each(|(col, out)| *out = self.at(first + row, col));
@@ -116,13 +116,7 @@ mod tests {
     use super::*;
 
     /// A grid in which the code at `(line, column)` is `7 * line + 3 * column` modulo what fits.
-    fn written(
-        run: Run,
-        word: usize,
-        bits: u32,
-        high_first: bool,
-        order: &'static [u8],
-    ) -> (Vec<u8>, [usize; 2]) {
+    fn written(run: Run, word: usize, bits: u32, high_first: bool, order: [u8; 8]) -> (Vec<u8>, [usize; 2]) {
         let [lines, length] = [24, 40];
         let per_word = 8 * word / bits as usize;
         let bytes = match run {
@@ -143,8 +137,10 @@ mod tests {
                 Run::Along => {
                     let line_bytes = (length * bits as usize).div_ceil(8 * word) * word;
                     let place = match (order, high_first) {
-                        ([], false) => column,
-                        ([], true) => column / per_word * per_word + per_word - 1 - column % per_word,
+                        (order, false) if order == IN_ORDER => column,
+                        (order, true) if order == IN_ORDER => {
+                            column / per_word * per_word + per_word - 1 - column % per_word
+                        }
                         (order, _) => {
                             let at = order.iter().position(|of| usize::from(*of) == column % 8).unwrap();
                             column / 8 * 8 + at
@@ -166,15 +162,15 @@ mod tests {
 
     #[test]
     fn every_order_of_bits_is_read_as_it_was_written() {
-        let awq: &[u8] = &[0, 2, 4, 6, 1, 3, 5, 7];
-        let mut cases = vec![(Run::Along, 4, 4, false, awq), (Run::Along, 1, 4, true, &[])];
+        let awq = [0, 2, 4, 6, 1, 3, 5, 7];
+        let mut cases = vec![(Run::Along, 4, 4, false, awq), (Run::Along, 1, 4, true, IN_ORDER)];
         for bits in 1..=8 {
-            cases.extend([(Run::Along, 4, bits, false, &[][..]), (Run::Down, 4, bits, false, &[])]);
+            cases.extend([(Run::Along, 4, bits, false, IN_ORDER), (Run::Down, 4, bits, false, IN_ORDER)]);
         }
         for bits in [1, 2, 4] {
-            cases.extend([(Run::Blocks, 1, bits, false, &[][..]), (Run::Blocks, 1, bits, true, &[])]);
+            cases.extend([(Run::Blocks, 1, bits, false, IN_ORDER), (Run::Blocks, 1, bits, true, IN_ORDER)]);
         }
-        cases.push((Run::Blocks, 4, 3, true, &[]));
+        cases.push((Run::Blocks, 4, 3, true, IN_ORDER));
         for (run, word, bits, high_first, order) in cases {
             let (bytes, sides) = written(run, word, bits, high_first, order);
             let words = Words { bits, run, high_first, transposed: false, order };

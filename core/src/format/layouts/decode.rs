@@ -99,7 +99,7 @@ impl<'a> Decoder<'a> {
             (Zero::None, _) => Vec::new(),
             (Zero::Packed { run, plus }, Some(zeros)) => {
                 let groups = scales.len() / rows.max(1);
-                let words = Words { run, ..packing.words.clone() };
+                let words = Words { run, ..packing.words };
                 let by_group = packing.words.transposed;
                 let sides = if by_group { [groups, rows] } else { [rows, groups] };
                 let codes = Codes::new(&words, zeros.bytes, zeros.dtype.bytes() as usize, bits, sides);

@@ -10,6 +10,7 @@
 mod coded;
 mod codes;
 mod decode;
+mod given;
 mod group;
 mod numbers;
 pub mod schemes;
@@ -39,6 +40,8 @@ pub struct Scheme {
     pub note: &'static str,
     /// What the names of the modules may begin with, to be left out.
     pub prefix: &'static str,
+    /// Whether all else is kept as MLX does: norms whole, convolutions with their single channel last.
+    pub is_mlx: bool,
     /// Whether linear layers round their inputs to 8 bits, token by token.
     pub rounds_inputs: bool,
 }
@@ -89,7 +92,7 @@ pub enum Count {
 }
 
 /// What the bits of a module's tensors mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packing {
     /// How codes lie in words.
     pub words: Words,
@@ -107,8 +110,11 @@ pub struct Packing {
     pub fault: Option<&'static str>,
 }
 
+/// Codes that lie in order.
+pub const IN_ORDER: [u8; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
 /// How codes lie in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Words {
     /// Bits of a code; 0 where the shapes say.
     pub bits: u32,
@@ -118,8 +124,8 @@ pub struct Words {
     pub high_first: bool,
     /// Whether the tensor's first dimension counts inputs (groups of them, for scales), not outputs.
     pub transposed: bool,
-    /// Which code of every eight lies at each place in turn; empty where they lie in order.
-    pub order: &'static [u8],
+    /// Which code of every eight along a line lies at each place in turn.
+    pub order: [u8; 8],
 }
 
 /// In which direction codes follow each other, in a tensor of two dimensions.

@@ -4,14 +4,15 @@
 
 use std::borrow::Cow;
 
-use super::{Count, Level, Packing, Piece, Run, Scale, Scaling, Scheme, Share, Slot, Words, Zero};
+use super::{Count, IN_ORDER, Level, Packing, Piece, Run, Scale, Scaling, Scheme, Share, Slot, Words, Zero};
 
 const fn slot(piece: Piece, suffix: &'static str) -> Slot {
     Slot { piece, suffix: Cow::Borrowed(suffix) }
 }
 
 /// Codes that follow each other along the inputs of an output, low bits first.
-const STREAM: Words = Words { bits: 0, run: Run::Along, high_first: false, transposed: false, order: &[] };
+const STREAM: Words =
+    Words { bits: 0, run: Run::Along, high_first: false, transposed: false, order: IN_ORDER };
 
 /// What most formats share.
 const PLAIN: Packing = Packing {
@@ -39,6 +40,7 @@ const SCHEME: Scheme = Scheme {
     doubt: None,
     note: "",
     prefix: "",
+    is_mlx: false,
     rounds_inputs: false,
 };
 
@@ -79,6 +81,7 @@ pub const MLX: Scheme = Scheme {
     ),
     note: "MLX's weights are loaded by MLX alone; pack the model, or store what it stands for as dense weights.",
     prefix: "language_model.",
+    is_mlx: true,
     ..SCHEME
 };
 
@@ -137,7 +140,7 @@ pub const AWQ: Scheme = Scheme {
     name: Cow::Borrowed("awq"),
     slots: Cow::Borrowed(&GPTQ_SLOTS),
     packings: Cow::Borrowed(&[Packing {
-        words: Words { bits: 4, transposed: true, order: &[0, 2, 4, 6, 1, 3, 5, 7], ..STREAM },
+        words: Words { bits: 4, transposed: true, order: [0, 2, 4, 6, 1, 3, 5, 7], ..STREAM },
         zero: Zero::Packed { run: Run::Along, plus: 0 },
         ..PLAIN
     }]),
