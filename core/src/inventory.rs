@@ -18,6 +18,8 @@ const MEMBER_BYTES: u64 = 512;
 /// The head's name, and those of the embedding.
 const HEAD: &str = "lm_head.weight";
 const EMBEDDINGS: [&str; 2] = ["model.embed_tokens.weight", "model.language_model.embed_tokens.weight"];
+/// What stands in front of a nested decoder's names behind `model.`; transformers does not look for them without that.
+const NESTED: &str = "language_model.";
 
 /// One weight of the artifact.
 #[derive(Debug, Clone, PartialEq)]
@@ -262,12 +264,13 @@ impl<'a> Inventory<'a> {
         let is_stored = |name: &str| grouping.weights.iter().any(|weight| weight.name == name);
         let head_is_embedding = is_plain
             && is_stored(HEAD)
-            && !EMBEDDINGS.iter().any(|name| is_stored(name) || (is_base && is_stored(&name[6..])));
+            && !EMBEDDINGS.iter().any(|name| is_stored(name))
+            && !(is_base && is_stored(&EMBEDDINGS[0]["model.".len()..]));
         for weight in grouping.weights {
             let manifest = self.manifest.as_ref();
             let find = |name: &str| manifest.and_then(|manifest| manifest.get(name)).cloned();
             let mut expected = find(&weight.name);
-            if expected.is_none() && is_base {
+            if expected.is_none() && is_base && !weight.name.starts_with(NESTED) {
                 expected = find(&format!("model.{}", weight.name));
             }
             if head_is_embedding && expected.as_ref().is_some_and(|e| e.presence == Presence::TiedCopy) {

@@ -146,7 +146,7 @@ fn a_faulty_field_is_named() {
         ("layer_types", json!(["sliding_attention"]), ErrorKind::Unsupported),
         ("full_attention_interval", json!(0), ErrorKind::BadValue),
         ("rope_parameters", json!({"rope_theta": 1e7, "partial_rotary_factor": 1.5}), ErrorKind::BadValue),
-        ("rope_parameters", json!({"rope_theta": 1e7, "rope_type": "llama3"}), ErrorKind::Unsupported),
+        ("rope_parameters", json!({"rope_theta": 1e7, "rope_type": "llama3"}), ErrorKind::Missing),
     ];
     for (field, value, kind) in cases {
         let mut config = config();

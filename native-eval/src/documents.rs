@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bitgauge_core::contract::python::trim;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use serde::Deserialize;
 use tokenizers::utils::truncation::TruncationDirection;
@@ -21,7 +22,7 @@ enum Entry {
 }
 
 /// Reads documents: a JSON list of strings or of objects with a `text`, JSON lines of the same
-/// (`.jsonl`), or one document a line (`.txt`, `.text`).
+/// (`.jsonl`), or one document a line (`.txt`, `.text`). Each is trimmed, as the validator trims its own.
 ///
 /// # Errors
 /// A file that can't be read, is not of that form, or holds no document.
@@ -37,7 +38,7 @@ pub fn read(path: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// Text that is not of that form, or holds no document.
 pub fn parse(text: &str, extension: &str) -> Result<Vec<String>> {
-    let lines = || text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let lines = || text.lines().map(trim).enumerate().filter(|(_, line)| !line.is_empty());
     let documents: Vec<String> = match extension {
         "txt" | "text" => lines().map(|(_, line)| line.to_owned()).collect(),
         "jsonl" => {
@@ -51,13 +52,66 @@ pub fn parse(text: &str, extension: &str) -> Result<Vec<String>> {
             entries.into_iter().map(Entry::into_text).collect()
         }
     };
-    let documents: Vec<String> = documents.into_iter().filter(|text| !text.is_empty()).collect();
+    let trimmed = documents.iter().map(|text| trim(text).to_owned());
+    let documents: Vec<String> = trimmed.filter(|text| !text.is_empty()).collect();
     if documents.is_empty() {
         return Err(
             Error::new(ErrorKind::Missing, "there are no documents").expected_found("at least one", "none")
         );
     }
     Ok(documents)
+}
+
+/// What the tokenizers library cuts from the second part of each pair, without a look whether it is there.
+#[derive(Deserialize)]
+struct Prefixed {
+    model: Prefix,
+}
+
+#[derive(Deserialize)]
+struct Prefix {
+    #[serde(default)]
+    continuing_subword_prefix: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Paired {
+    model: Pairs,
+}
+
+#[derive(Deserialize)]
+struct Pairs {
+    #[serde(default)]
+    merges: Vec<Pair>,
+}
+
+/// A pair of parts that become one, or both with a space between.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Pair {
+    Parts(String, String),
+    Line(String),
+}
+
+/// Refuses byte pairs at which the tokenizers library panics: whose second part is shorter than its prefix.
+fn check_pairs(bytes: &[u8]) -> Result<()> {
+    let prefixed: Prefixed = serde_json::from_slice(bytes).map_err(|e| unreadable(&e))?;
+    let prefix = prefixed.model.continuing_subword_prefix.unwrap_or_default();
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    let paired: Paired = serde_json::from_slice(bytes).map_err(|e| unreadable(&e))?;
+    let second = |pair: Pair| match pair {
+        Pair::Parts(_, second) => second,
+        Pair::Line(line) => line.split_once(' ').map(|(_, second)| second.to_owned()).unwrap_or_default(),
+    };
+    let short = paired.model.merges.into_iter().map(second).find(|part| part.get(prefix.len()..).is_none());
+    short.map_or(Ok(()), |part| Err(unreadable(&format!("the pair with {part:?}, without {prefix:?}"))))
+}
+
+fn unreadable(found: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
+        .expected_found("a tokenizer.json of the tokenizers library", found)
 }
 
 impl Entry {
@@ -101,10 +155,8 @@ impl TextTokenizer {
             return Err(Error::new(ErrorKind::TooLarge, "the tokenizer is too large")
                 .expected_found(format!("at most {} bytes", limits::TOKENIZER_BYTES), bytes.len()));
         }
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| {
-            Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
-                .expected_found("a tokenizer.json of the tokenizers library", e)
-        })?;
+        check_pairs(bytes)?;
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| unreadable(&e))?;
         let side = tokenizer.get_truncation().map_or(TruncationDirection::Right, |cut| cut.direction);
         Self::of(tokenizer, side)
     }
@@ -170,6 +222,8 @@ mod tests {
         assert_eq!(parse(r#"["one", {"text": "two words", "source": "x"}]"#, "json").unwrap(), expected);
         assert_eq!(parse("\"one\"\n\n{\"text\": \"two words\"}\n", "jsonl").unwrap(), expected);
         assert_eq!(parse("one\n  two words \n\n", "txt").unwrap(), expected);
+        // Trimmed like Python's `str.strip`, and left out if nothing remains.
+        assert_eq!(parse(r#"["\u001cone\n", " \u00a0", " two words\t"]"#, "json").unwrap(), expected);
     }
 
     #[test]
@@ -178,6 +232,25 @@ mod tests {
         assert_eq!(parse("[]", "json").unwrap_err().kind, ErrorKind::Missing);
         let error = parse("\"one\"\n{\"txt\": 1}", "jsonl").unwrap_err();
         assert_eq!((error.kind, error.place.as_str()), (ErrorKind::Malformed, "line 2"));
+    }
+
+    #[test]
+    fn pairs_that_lack_their_prefix_are_refused() {
+        let file = |prefix: &str, pairs: &str| {
+            let model = format!(
+                r###"{{"type": "BPE", "continuing_subword_prefix": {prefix}, "merges": {pairs},
+                    "vocab": {{"a": 0, "##b": 1, "b": 2, "ab": 3}}}}"###
+            );
+            TextTokenizer::from_json(format!(r#"{{"version": "1.0", "model": {model}}}"#).as_bytes())
+        };
+        for pairs in [r###"[["a", "##b"]]"###, r###"["a ##b"]"###] {
+            assert!(file("\"##\"", pairs).is_ok(), "{pairs}");
+        }
+        assert!(file("null", r#"[["a", "b"]]"#).is_ok());
+        for pairs in [r#"[["a", "b"]]"#, r#"["a b"]"#] {
+            let error = file("\"##\"", pairs).err().unwrap();
+            assert!(error.found.contains("\"b\""), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Finding the validator's tokenizer on this machine.
 
 mod auto;
+mod of_file;
+mod special;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use crate::input;
 use crate::local_files::LocalFiles;
 use crate::source::Source;
 use auto::Beside;
+use of_file::OfFile;
 
 const FILE: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -61,7 +64,8 @@ pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> R
             )
     })?;
     let [file, config] = tokenizer_files(&path);
-    let tokenizer = TextTokenizer::from_file(&file)?;
+    let bytes = input::read_bytes(&file, "the tokenizer", limits::TOKENIZER_BYTES);
+    let bytes = bytes.map_err(|error| error.within(file.display()))?;
     let read = |name: &str| {
         let path = config.with_file_name(name);
         if !path.exists() {
@@ -70,22 +74,30 @@ pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> R
         let bytes = input::read_bytes(&path, "the tokenizer's settings", limits::TOKENIZER_BYTES);
         bytes.map(Some).map_err(|error| error.within(path.display()))
     };
-    finish(id, tokenizer, &mut { read })
+    finish(id, &bytes, &mut { read }).map_err(|error| error.within(file.display()))
 }
 
 /// The tokenizer as transformers makes it, with what `read` gives of the files beside it.
 fn finish(
     id: &str,
-    tokenizer: TextTokenizer,
+    file: &[u8],
     read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
 ) -> Result<ValidatorTokenizer> {
-    let mut value =
-        |name: &str| Ok::<_, Error>(read(name)?.and_then(|bytes| json::parse_python(&bytes).ok()));
+    let tokenizer = TextTokenizer::from_json(file)?;
+    let mut value = |name: &str| {
+        let malformed = |found| {
+            Error::new(ErrorKind::Malformed, "a file beside the tokenizer is not valid JSON")
+                .within(name)
+                .expected_found("JSON", found)
+        };
+        read(name)?.map(|bytes| json::parse_python(&bytes).map_err(malformed)).transpose()
+    };
     let beside = Beside {
         model: value(MODEL_CONFIG)?,
         settings: value(CONFIG)?,
         special: value(SPECIAL_TOKENS)?,
         added: value(ADDED_TOKENS)?,
+        file: OfFile::read(file),
     };
     let tokenizer = tokenizer.map(beside.cuts_left(), |file| beside.apply(file))?;
     let pad_id = match &tokenizer {
@@ -124,13 +136,12 @@ pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
             .hint("name one with --tokenizer: a tokenizer.json, a folder that holds one, or byte-utf8")
     })?;
     let bytes = source.read_member(index, limits::TOKENIZER_BYTES)?;
-    let tokenizer = TextTokenizer::from_json(&bytes).map_err(|e| e.within(FILE).within(source.name()))?;
     let name = source.name().to_owned();
     let mut read = |file: &str| match source.artifact().find_beside_config(file) {
         Some(index) => source.read_member(index, limits::TOKENIZER_BYTES).map(Some),
         None => Ok(None),
     };
-    finish(&name, tokenizer, &mut read).map_err(|error| error.within(&name))
+    finish(&name, &bytes, &mut read).map_err(|error| error.within(FILE).within(&name))
 }
 
 /// The newest snapshot of a model in the Hugging Face cache that has a tokenizer.

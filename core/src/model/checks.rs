@@ -144,6 +144,7 @@ impl Loading {
     pub(super) fn of(
         model_type: &str,
         decoder: &Decoder,
+        is_packed: bool,
         outer: &Fields<'_>,
         text: Option<&Fields<'_>>,
     ) -> Result<Self> {
@@ -173,7 +174,7 @@ impl Loading {
         } else {
             loading.check(class, outer);
         }
-        loading.check_decoder(decoder, text.unwrap_or(outer))?;
+        loading.check_decoder(decoder, is_packed, text.unwrap_or(outer))?;
         Ok(loading)
     }
 
@@ -226,13 +227,17 @@ impl Loading {
     }
 
     /// Checks what depends on the sizes.
-    fn check_decoder(&mut self, decoder: &Decoder, fields: &Fields<'_>) -> Result<()> {
+    fn check_decoder(&mut self, decoder: &Decoder, is_packed: bool, fields: &Fields<'_>) -> Result<()> {
         let rows = decoder.vocabulary as i64;
-        let pad = fields.get("pad_token_id").and_then(Value::as_i64);
-        self.fault(pad.is_some_and(|pad| pad >= rows || pad < -rows), || {
+        let pad = fields.get("pad_token_id").filter(|pad| pad.is_number());
+        let is_outside = |pad: &Value| pad.as_i64().is_none_or(|pad| pad >= rows || pad < -rows);
+        self.fault(pad.is_some_and(is_outside), || {
             format!("`pad_token_id` is outside the {rows} rows of the embedding, which torch refuses")
         });
         let range = fields.get("initializer_range").and_then(Value::as_f64);
+        self.fault(is_packed && range.is_some_and(|range| range < 0.0), || {
+            "`initializer_range` is below 0, which torch refuses when it makes the model".into()
+        });
         self.fault(
             decoder.family == Family::Llama
                 && (!decoder.hidden.is_multiple_of(decoder.heads)
@@ -266,6 +271,12 @@ impl Loading {
         let Some(rope) = group else { return Ok(()) };
         self.fault(rope.all().any(|(name, _)| name.ends_with("_attention")), || {
             "transformers takes one rotary embedding for all layers here, not one by layer type".into()
+        });
+        let kind = if has(&rope, "rope_type") { "rope_type" } else { "type" };
+        self.fault(rope.is_null(kind), || format!("`{}` is null", rope.name(kind)));
+        let original = "original_max_position_embeddings";
+        self.fault(matches!(rope_type(&rope)?, "llama3" | "yarn") && rope.is_null(original), || {
+            format!("`{}` is null", rope.name(original))
         });
         match rope_type(&rope)? {
             "default" | "llama3" | "linear" | "yarn" => {}

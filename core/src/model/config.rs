@@ -62,7 +62,8 @@ impl Config {
                 let text = fields.object("text_config")?.filter(|_| family.defaults().nested);
                 let decoder = Decoder::from_fields(family, text.as_ref().unwrap_or(&fields))?;
                 if quantization != Quantization::Gguf {
-                    loading = Loading::of(model_type, &decoder, &fields, text.as_ref())?;
+                    let is_packed = matches!(quantization, Quantization::Bitpack(_));
+                    loading = Loading::of(model_type, &decoder, is_packed, &fields, text.as_ref())?;
                 }
                 Architecture::Decoder(decoder)
             }

@@ -8,7 +8,7 @@ use bitgauge_core::contract::Rules;
 use bitgauge_core::format::{Layout, Part};
 
 use bitgauge_core::inventory::{Inventory, Stored};
-use bitgauge_core::model::{Config, Manifest};
+use bitgauge_core::model::{Config, Manifest, Presence};
 use half::bf16;
 
 use super::archive::{Archive, Form};
@@ -32,14 +32,16 @@ fn write_model(folder: &Path, config: &serde_json::Value, seed: u64) {
     fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
     let parsed = Config::parse(config.as_bytes()).unwrap();
     let manifest = Manifest::new(parsed.architecture()).unwrap();
-    let specs = manifest.tensors().iter().map(|tensor| TensorSpec {
+    // A tied head is not stored, as transformers saves it.
+    let stored = || manifest.tensors().iter().filter(|tensor| tensor.presence != Presence::TiedCopy);
+    let specs = stored().map(|tensor| TensorSpec {
         name: tensor.name.clone(),
         dtype: bitgauge_core::Dtype::BF16,
         shape: tensor.shape.clone(),
     });
     let mut writer = Writer::create(&folder.join("model.safetensors"), specs.collect()).unwrap();
     let mut random = fastrand::Rng::with_seed(seed);
-    for tensor in manifest.tensors() {
+    for tensor in stored() {
         let cols = *tensor.shape.last().unwrap();
         let rows = tensor.elements() / cols;
         let mut bytes = Vec::new();

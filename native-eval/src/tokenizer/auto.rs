@@ -14,7 +14,11 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Model, SplitDelimiterBehavior, Tokenizer};
+
+use super::of_file::OfFile;
+use super::special::{NAMED, Tokens, added_token};
 
 /// How `Qwen2Tokenizer` splits a text.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -22,9 +26,6 @@ const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// What ends and pads a text in both, unless the settings say otherwise.
 const QWEN_END: &str = "<|endoftext|>";
-/// The special tokens that have a name, in transformers' order.
-const NAMED: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 /// Classes that take tokenizer.json as it is, without `Fast` at the end.
 const AS_IT_IS: [&str; 4] = ["PreTrainedTokenizer", "TokenizersBackend", "PythonBackend", "Qwen3Tokenizer"];
 
@@ -39,6 +40,8 @@ pub(super) struct Beside {
     pub special: Option<Value>,
     /// added_tokens.json.
     pub added: Option<Value>,
+    /// tokenizer.json itself.
+    pub file: OfFile,
 }
 
 /// A class of tokenizers.
@@ -55,6 +58,30 @@ impl Beside {
         self.settings.as_ref()?.get(name).filter(|value| !value.is_null())
     }
 
+    /// Refuses settings at which transformers raises, and code of the tokenizer's own, which the validator does not run.
+    fn check(&self) -> Result<()> {
+        let no_object = [&self.settings, &self.added].into_iter().flatten().chain(self.special_map());
+        if let Some(found) = no_object.into_iter().find(|value| !value.is_object()) {
+            return Err(refused("the files of settings", "an object", found));
+        }
+        let settings = self.settings.as_ref().and_then(Value::as_object);
+        for (name, value) in settings.into_iter().flatten() {
+            let is_side = matches!(value.as_str(), Some("left" | "right"));
+            let wanted = match name.as_str() {
+                "truncation_side" | "padding_side" if !is_side => "left or right",
+                "split_special_tokens" if !value.is_boolean() => "true or false",
+                "tokenizer_class" if !value.is_string() && !value.is_null() => "a name",
+                "added_tokens_decoder" | "auto_map" if !value.is_object() => "an object",
+                "auto_map" if value.get("AutoTokenizer").is_some_and(|code| !code.is_null()) => {
+                    "no code of its own, which the validator does not run"
+                }
+                _ => continue,
+            };
+            return Err(refused(name, wanted, value));
+        }
+        Ok(())
+    }
+
     /// The class that AutoTokenizer takes: that of the settings, unless it is known to be wrong for the kind of model.
     fn class(&self, is_byte_level: bool) -> Result<Class> {
         let model = |name: &str| self.model.as_ref().and_then(|model| model.get(name)?.as_str());
@@ -66,9 +93,12 @@ impl Beside {
             None => return Ok(Class::Backend),
             Some(_) => (None, false),
         };
-        let stated = self.setting("tokenizer_class").and_then(Value::as_str).or(model("tokenizer_class"));
+        let in_settings = self.setting("tokenizer_class").and_then(Value::as_str);
+        // An empty name counts for none, but is no class of the kind of model either.
+        let stated = in_settings.filter(|name| !name.is_empty()).or(model("tokenizer_class"));
         let stated = stated.map(|name| name.strip_suffix("Fast").unwrap_or(name));
         let class = match (stated, registered) {
+            (None, _) if in_settings.is_some() => return Ok(Class::Backend),
             (Some("LlamaTokenizer"), _) if is_byte_level && !is_corrected => return Ok(Class::Backend),
             (_, Some(registered)) if is_corrected => registered,
             (Some(stated), _) => stated,
@@ -88,21 +118,58 @@ impl Beside {
 
     /// Makes the tokenizer that `file`, the one of tokenizer.json, becomes.
     pub fn apply(&self, file: Tokenizer) -> Result<Tokenizer> {
+        self.check()?;
         let is_byte_level = serde_json::to_string(&file.get_pre_tokenizer()).unwrap_or_default();
         let class = self.class(is_byte_level.contains("ByteLevel"))?;
         let fail = |error: tokenizers::Error| {
             Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
                 .expected_found("added tokens and byte pairs of the tokenizers library", error)
         };
-        let of_file: BTreeMap<u32, AddedToken> = file.get_added_tokens_decoder().into_iter().collect();
+        let of_file: BTreeMap<u32, AddedToken> = match class {
+            Class::Backend => file.get_added_tokens_decoder().into_iter().collect(),
+            Class::Qwen(_) => self.file.added_tokens(),
+        };
         let mut tokenizer = match class {
             Class::Backend => file,
             Class::Qwen(pattern) => self.qwen(&file, pattern).map_err(fail)?,
         };
-        let tokens = self.added_tokens(of_file, matches!(class, Class::Qwen(_)))?;
-        tokenizer.add_tokens(tokens).map_err(fail)?;
+        let special = self.special_tokens(class)?;
+        tokenizer.add_tokens(self.added_tokens(of_file, &special, class)?).map_err(fail)?;
+        self.put_ends(&mut tokenizer, &special).map_err(fail)?;
         tokenizer.set_encode_special_tokens(self.is_on("split_special_tokens"));
         Ok(tokenizer)
+    }
+
+    /// Puts the tokens of beginning and end around texts, where the settings say whether to.
+    fn put_ends(
+        &self,
+        tokenizer: &mut Tokenizer,
+        special: &Tokens,
+    ) -> std::result::Result<(), tokenizers::Error> {
+        let [begins, ends] = ["add_bos_token", "add_eos_token"].map(|name| {
+            let value = self.settings.as_ref().and_then(|settings| settings.get(name))?;
+            Some(
+                !matches!(value, Value::Null | Value::Bool(false))
+                    && *value != json!(0)
+                    && *value != json!(""),
+            )
+        });
+        if begins.is_none() && ends.is_none() {
+            return Ok(());
+        }
+        let named = |is_put: Option<bool>, name| special.named(name).filter(|_| is_put == Some(true));
+        let (begin, end) = (named(begins, "bos_token"), named(ends, "eos_token"));
+        let piece = |token: Option<&AddedToken>| token.map(|token| format!("{}:0", token.content));
+        let pieces = [piece(begin), Some("$A:0".to_owned()), piece(end)];
+        let single = pieces.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let ids = begin.into_iter().chain(end).map(|token| {
+            let id = tokenizer.token_to_id(&token.content).ok_or("a special token is missing")?;
+            Ok((token.content.clone(), id))
+        });
+        let ids = ids.collect::<std::result::Result<Vec<_>, tokenizers::Error>>()?;
+        let template = TemplateProcessing::builder().try_single(single)?.special_tokens(ids).build()?;
+        tokenizer.with_post_processor(Some(template));
+        Ok(())
     }
 
     fn is_on(&self, name: &str) -> bool {
@@ -117,6 +184,13 @@ impl Beside {
                 serde_json::from_value(json!({"type": "BPE", "vocab": other.get_vocab(), "merges": []}))?
             }
         };
+        if pairs.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) {
+            // What pairs become depends on it.
+            let mut whole = serde_json::to_value(&pairs)?;
+            whole["continuing_subword_prefix"] = Value::Null;
+            pairs = serde_json::from_value(whole)?;
+        }
+        pairs.end_of_word_suffix = None;
         pairs.dropout = None;
         pairs.unk_token = None;
         pairs.fuse_unk = false;
@@ -135,21 +209,24 @@ impl Beside {
     }
 
     /// The tokens that are added to the vocabulary, in transformers' order.
-    fn added_tokens(&self, of_file: BTreeMap<u32, AddedToken>, is_qwen: bool) -> Result<Vec<AddedToken>> {
+    fn added_tokens(
+        &self,
+        of_file: BTreeMap<u32, AddedToken>,
+        special: &Tokens,
+        class: Class,
+    ) -> Result<Vec<AddedToken>> {
         let mut by_id = BTreeMap::new();
-        let listed = self.setting("added_tokens_decoder").and_then(Value::as_object);
-        let mut named = self.named(is_qwen);
-        match listed {
+        match self.setting("added_tokens_decoder").and_then(Value::as_object) {
             Some(listed) => {
                 for (id, token) in listed {
-                    let id = id.parse().ok().ok_or_else(|| malformed("added_tokens_decoder"))?;
+                    let id = id.trim().parse().ok().ok_or_else(|| malformed("added_tokens_decoder"))?;
                     by_id.insert(id, added_token(token).ok_or_else(|| malformed("added_tokens_decoder"))?);
                 }
             }
             None => {
                 let entries = self.added.as_ref().and_then(Value::as_object);
                 for (content, id) in entries.into_iter().flatten() {
-                    let is_special = named.iter().any(|token| token.content == *content);
+                    let is_special = special.all().any(|token| token.content == *content);
                     let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
                     by_id.insert(
                         id.ok_or_else(|| malformed("added_tokens.json"))?,
@@ -159,37 +236,24 @@ impl Beside {
                 by_id.extend(of_file.clone());
             }
         }
-        // A named token that is listed has the properties that are listed.
+        // A named token that is listed has the properties that are listed, but is special in any case.
         let mut tokens: Vec<AddedToken> = by_id.into_values().collect();
-        let known: Vec<String> = tokens.iter().map(|token| token.content.clone()).collect();
-        let in_file = |content: &String| !is_qwen && of_file.values().any(|token| token.content == *content);
-        named.retain(|token| !known.contains(&token.content) && !in_file(&token.content));
-        tokens.extend(named);
+        for token in &mut tokens {
+            token.special |= special.is_named(&token.content);
+        }
+        let in_file = |content: &str| {
+            class == Class::Backend && of_file.values().any(|token| token.content == *content)
+        };
+        let is_known =
+            |content: &str| tokens.iter().any(|token| token.content == *content) || in_file(content);
+        let more: Vec<AddedToken> =
+            special.all().filter(|token| !is_known(&token.content)).cloned().collect();
+        tokens.extend(more);
+        if class == Class::Qwen(QWEN2) {
+            // That class adds them once more, without properties.
+            tokens.extend(special.all().map(|token| AddedToken::from(token.content.clone(), true)));
+        }
         Ok(tokens)
-    }
-
-    /// The special tokens that the settings name, and the class.
-    fn named(&self, is_qwen: bool) -> Vec<AddedToken> {
-        let mut tokens: Vec<AddedToken> =
-            NAMED.iter().filter_map(|name| self.named_token(name, is_qwen)).collect();
-        let maps = [self.settings.as_ref(), self.special_map()];
-        for (name, value) in maps.into_iter().flatten().filter_map(Value::as_object).flatten() {
-            let is_own =
-                name.ends_with("_token") && !NAMED.contains(&name.as_str()) && value.as_str().is_some();
-            if is_own {
-                tokens.extend(special_token(value));
-            }
-        }
-        let extra =
-            |name| maps.into_iter().flatten().find_map(|map| map.get(name).filter(|value| !value.is_null()));
-        match extra("extra_special_tokens").or_else(|| extra("additional_special_tokens")) {
-            Some(Value::Array(list)) => tokens.extend(list.iter().filter_map(special_token)),
-            Some(Value::Object(map)) => {
-                tokens.extend(map.iter().filter_map(|(_, value)| special_token(value)))
-            }
-            _ => {}
-        }
-        tokens
     }
 
     /// special_tokens_map.json, which counts where the settings list no added tokens.
@@ -197,21 +261,21 @@ impl Beside {
         self.special.as_ref().filter(|_| self.setting("added_tokens_decoder").is_none())
     }
 
-    /// The special token of this name.
-    fn named_token(&self, name: &str, is_qwen: bool) -> Option<AddedToken> {
-        let by_class = matches!(name, "unk_token" | "eos_token" | "pad_token") && is_qwen;
-        let in_map = self.special_map().and_then(|map| map.get(name));
-        match in_map.or_else(|| self.settings.as_ref()?.get(name)) {
-            Some(value) => special_token(value),
-            None => by_class.then(|| AddedToken::from(QWEN_END.to_owned(), true)),
-        }
+    /// The special tokens that the settings name, the class and the file.
+    fn special_tokens(&self, class: Class) -> Result<Tokens> {
+        let of_class: [Option<&str>; NAMED.len()] = NAMED.map(|name| match (class, name) {
+            (Class::Qwen(_), "unk_token" | "eos_token" | "pad_token") => Some(QWEN_END),
+            (Class::Backend, "pad_token") => self.file.pad_token(),
+            _ => None,
+        });
+        Tokens::read(self.settings.as_ref(), self.special_map(), of_class)
+            .ok_or_else(|| malformed("the settings"))
     }
 
     /// What stands for padding: the pad, eos or bos token, the first there is.
     pub fn pad_token(&self, tokenizer: &Tokenizer) -> Option<u32> {
-        let class = self.class(true).ok()?;
-        let named = |name: &&str| self.named_token(name, matches!(class, Class::Qwen(_)));
-        let token = ["pad_token", "eos_token", "bos_token"].iter().find_map(named)?;
+        let special = self.special_tokens(self.class(true).ok()?).ok()?;
+        let token = ["pad_token", "eos_token", "bos_token"].iter().find_map(|name| special.named(name))?;
         tokenizer.token_to_id(&token.content)
     }
 
@@ -227,24 +291,9 @@ fn malformed(place: &str) -> Error {
         .expected_found("tokens by their ids", "something else")
 }
 
-/// A special token by its text, or with its properties.
-fn special_token(value: &Value) -> Option<AddedToken> {
-    match value.as_str() {
-        Some(content) => Some(AddedToken::from(content.to_owned(), true)),
-        None => Some(AddedToken { special: true, ..added_token(value)? }),
-    }
-}
-
-/// A token with its properties.
-fn added_token(value: &Value) -> Option<AddedToken> {
-    let on = |name: &str| value.get(name).and_then(Value::as_bool);
-    let special = on("special").unwrap_or(false);
-    Some(AddedToken {
-        content: value.get("content")?.as_str()?.to_owned(),
-        single_word: on("single_word").unwrap_or(false),
-        lstrip: on("lstrip").unwrap_or(false),
-        rstrip: on("rstrip").unwrap_or(false),
-        normalized: on("normalized").unwrap_or(!special),
-        special,
-    })
+fn refused(name: &str, wanted: &str, found: &Value) -> Error {
+    Error::new(ErrorKind::Unsupported, "transformers does not take the tokenizer's settings")
+        .within(name)
+        .expected_found(wanted, format!("{found:.60}"))
+        .hint("name another tokenizer with --tokenizer")
 }

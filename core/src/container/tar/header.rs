@@ -181,4 +181,5 @@ fn octal(field: &[u8]) -> Result<u64> {
 fn no_number(field: &[u8], expected: &str) -> Error {
     Error::new(ErrorKind::Malformed, "a number of a tar header is damaged")
         .expected_found(expected, format!("{:?}", String::from_utf8_lossy(field)))
+        .hint("write the archive again, as `tar --format=posix`")
 }
