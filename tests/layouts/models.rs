@@ -289,6 +289,25 @@ fn a_contradiction_between_config_and_tensors_is_named() {
     assert!(shapes.details[0].starts_with("model.layers.0.mlp.up_proj.weight"), "{:?}", shapes.details);
 }
 
+/// hqq keeps its weights in a pickle, which nobody opens.
+#[test]
+fn hqq_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fault = |config: &Value| {
+        fs::write(folder.path().join("config.json"), config.to_string()).expect("room");
+        let report = report(folder.path());
+        let loadable = gate(&report, "loadable");
+        assert_eq!(loadable.outcome, Outcome::Fail);
+        loadable.details.join("; ")
+    };
+    assert!(!fault(&config()).contains("hqq"));
+    fs::write(folder.path().join("qmodel.pt"), b"no pickle").expect("room");
+    assert!(fault(&config()).contains("qmodel.pt is a pickle of hqq"), "{}", fault(&config()));
+    let mut named = config();
+    named["quantization_config"] = json!({"quant_method": "hqq"});
+    assert!(fault(&named).contains("can't load the weights of hqq"), "{}", fault(&named));
+}
+
 /// A whole folder that mlx-lm wrote, by its headers and its values.
 #[test]
 fn a_folder_of_mlx_is_judged_and_read() {
