@@ -89,11 +89,11 @@ fn write_pair_of(
         } else {
             let scale = if shape.len() == 2 { 0.1 } else { 1.0 };
             let values: Vec<f32> = (0..tensor.elements()).map(|_| scale * (random.f32() + 0.5)).collect();
-            let (name, shape, values) = match config["model_type"].as_str() {
+            let (name, sides, kept) = match config["model_type"].as_str() {
                 Some("qwen3_5_text") => as_mlx_keeps(&tensor.name, &shape, &values),
                 _ => (tensor.name.clone(), shape.clone(), values.clone()),
             };
-            stored.insert(name, f32_tensor(&shape, &values));
+            stored.insert(name, f32_tensor(&sides, &kept));
             counted += tensor.elements();
             values
         };
