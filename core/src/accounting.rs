@@ -115,6 +115,16 @@ impl Accounting {
                     self.rescue_parameters += stored.rescue_parameters();
                     self.binary_parameters += stored.parameters() - stored.rescue_parameters();
                 }
+                Stored::Coded(coded) => {
+                    let is_binary = coded.bits() == 1;
+                    let codes = if is_binary { Bucket::SignBits } else { Bucket::Unpacked };
+                    self.add(codes, coded.code_bits());
+                    self.add(Bucket::Scales, stored.bits() - coded.code_bits());
+                    let of_kind =
+                        if is_binary { &mut self.binary_parameters } else { &mut self.unpacked_parameters };
+                    let is_copy = expected.as_ref().is_some_and(|e| e.presence == Presence::TiedCopy);
+                    *of_kind += if is_copy { 0 } else { stored.parameters() };
+                }
                 Stored::Plain { dtype: Dtype::Block(BlockType::Q1_0), .. } if expected.is_some() => {
                     self.add(Bucket::SignBits, stored.sign_bits());
                     self.add(Bucket::Scales, stored.bits() - stored.sign_bits());

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 
 use crate::container::{Artifact, ContainerKind};
+use crate::format::layouts::{self, Coded};
 use crate::format::{self, Form, Grouping, Layout};
-use crate::model::{Architecture, Config, ExpectedTensor, Manifest, Presence, Quantization, Role};
+use crate::model::{
+    Architecture, CodedConfig, Config, ExpectedTensor, Manifest, Presence, Quantization, Role,
+};
 use crate::tensor::{BlockType, Dtype};
 use crate::{Error, ErrorKind, Result, memory};
 
@@ -36,6 +39,8 @@ pub struct Weight {
 pub enum Stored {
     /// Sign planes and rescue rows.
     Bitpacked(Layout),
+    /// Codes and scales of another writer's format.
+    Coded(Coded),
     /// One tensor of floating-point values, or something that the model does not know.
     Plain {
         /// Element type.
@@ -55,6 +60,7 @@ impl Stored {
     pub fn shape(&self) -> Option<Vec<u64>> {
         match self {
             Self::Bitpacked(layout) => Some(vec![layout.rows(), layout.cols()]),
+            Self::Coded(coded) => Some(vec![coded.rows(), coded.cols()]),
             Self::Plain { shape, .. } => Some(shape.clone()),
             Self::Misfit { .. } => None,
         }
@@ -64,6 +70,7 @@ impl Stored {
     pub fn parameters(&self) -> u64 {
         match self {
             Self::Bitpacked(layout) => layout.parameters(),
+            Self::Coded(coded) => coded.parameters(),
             Self::Plain { shape, .. } => shape.iter().product(),
             Self::Misfit { .. } => 0,
         }
@@ -73,7 +80,7 @@ impl Stored {
     pub fn rescue_parameters(&self) -> u64 {
         match self {
             Self::Bitpacked(layout) => layout.rescue_parameters(),
-            Self::Plain { .. } | Self::Misfit { .. } => 0,
+            Self::Coded(_) | Self::Plain { .. } | Self::Misfit { .. } => 0,
         }
     }
 
@@ -81,6 +88,7 @@ impl Stored {
     pub fn bits(&self) -> u64 {
         match self {
             Self::Bitpacked(layout) => layout.bits().total(),
+            Self::Coded(coded) => coded.stored_bits(),
             Self::Plain { dtype, .. } => dtype.bits(self.parameters()),
             Self::Misfit { bits } => *bits,
         }
@@ -91,7 +99,8 @@ impl Stored {
         match self {
             Self::Bitpacked(layout) => layout.bits().sign,
             Self::Plain { dtype: Dtype::Block(BlockType::Q1_0), .. } => self.parameters(),
-            Self::Plain { .. } | Self::Misfit { .. } => 0,
+            Self::Coded(coded) if coded.bits() == 1 => coded.code_bits(),
+            Self::Coded(_) | Self::Plain { .. } | Self::Misfit { .. } => 0,
         }
     }
 }
@@ -143,9 +152,16 @@ impl<'a> Inventory<'a> {
             None if artifact.kind == ContainerKind::Safetensors => None,
             None => Some(Config::parse(artifact.expect_config()?)?),
         };
+        let mut config = config;
+        if let (Some(config), Some(layout)) = (&mut config, &artifact.layout) {
+            config.quantization = Quantization::Coded(CodedConfig::new(layout.clone()));
+        }
         let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
         let packed = config.as_ref().and_then(Config::bitpacked);
-        let grouping = format::group(&artifact.tensors, packed.as_ref());
+        let grouping = match config.as_ref().and_then(Config::coded) {
+            Some(coded) => layouts::group(&artifact.tensors, &coded.scheme),
+            None => format::group(&artifact.tensors, packed.as_ref()),
+        };
         let surplus_bits = surplus_bits(artifact, &grouping);
         let mut inventory = Self {
             artifact,
@@ -188,7 +204,7 @@ impl<'a> Inventory<'a> {
             let of_role = |weight: &&Weight| weight.expected.as_ref().is_some_and(|e| e.role == role);
             match self.weights.iter().find(of_role)?.form {
                 Form::Plain { index } => Some(index),
-                Form::Bitpacked { .. } => None,
+                Form::Bitpacked { .. } | Form::Coded { .. } => None,
             }
         };
         decoder.tied.then_some([stored(Role::Embedding)?, stored(Role::Head)?])
@@ -196,7 +212,30 @@ impl<'a> Inventory<'a> {
 
     /// Logical parameters that the validator would count, when the architecture is known.
     pub fn parameters(&self) -> Option<u64> {
+        let all = self.logical_parameters()?;
+        // Packed tensors may be counted as what they are, or not at all.
+        Some(self.coded().fold(all, |all, coded| all.saturating_sub(coded.parameters()) + coded.counted()))
+    }
+
+    /// Parameters of the architecture, when it is known.
+    pub fn logical_parameters(&self) -> Option<u64> {
         self.opaque.is_none().then(|| self.manifest.as_ref().map(Manifest::parameter_count)).flatten()
+    }
+
+    /// Parameters of those weights that are not stored in binary form and for which `is_two_valued` is set.
+    pub fn two_valued(&self, is_two_valued: &[bool]) -> u64 {
+        let of_two = self.weights.iter().zip(is_two_valued).filter(|(_, two_valued)| **two_valued);
+        let counts =
+            |weight: &Weight| weight.expected.as_ref().is_some_and(|e| e.presence == Presence::Required);
+        of_two.filter(|(weight, _)| counts(weight)).map(|(weight, _)| weight.stored.parameters()).sum()
+    }
+
+    /// The weights in another writer's format whose parameters count.
+    pub fn coded(&self) -> impl Iterator<Item = &Coded> {
+        self.weights.iter().filter_map(|weight| match (&weight.stored, &weight.expected) {
+            (Stored::Coded(coded), Some(expected)) if expected.presence == Presence::Required => Some(coded),
+            _ => None,
+        })
     }
 
     /// The declared quantization method: `bitpack`, another one's name, or `None` for dense weights.
@@ -205,6 +244,7 @@ impl<'a> Inventory<'a> {
             Quantization::None => None,
             Quantization::Bitpack(_) => Some("bitpack"),
             Quantization::Gguf => Some("gguf"),
+            Quantization::Coded(config) => Some(&config.scheme.name),
             Quantization::Unknown { method } => Some(method),
         }
     }
@@ -265,15 +305,30 @@ impl<'a> Inventory<'a> {
                     if !is_number(tensor.dtype) {
                         self.not_numbers
                             .get_or_insert_with(|| format!("{name} is stored as {}", tensor.dtype.name()));
-                    } else if tensor.shape != expected.shape {
+                    } else if tensor.shape != expected.shape
+                        && !self.is_turned(&tensor.shape, &expected.shape)
+                    {
                         self.misshapen.push(wrong_shape(name, &expected.shape, &tensor.shape));
                     }
                 }
                 Ok(Stored::Plain { dtype: tensor.dtype, shape: tensor.shape.clone() })
             }
+            Form::Coded { pieces } => {
+                let config = self.config.as_ref().and_then(Config::coded);
+                let (Some(config), Some(matrix)) = (config, expected.and_then(ExpectedTensor::matrix)) else {
+                    return Ok(Stored::Misfit { bits: self.bits_of(form) });
+                };
+                let tensors = &self.artifact.tensors;
+                match Coded::derive(tensors, pieces, &config.scheme, config.declared(name), matrix) {
+                    Ok(coded) => Ok(Stored::Coded(coded)),
+                    Err(error) => {
+                        self.misshapen.push(error);
+                        Ok(Stored::Misfit { bits: self.bits_of(form) })
+                    }
+                }
+            }
             Form::Bitpacked { parts } => {
-                let indices = parts.iter().filter_map(|(_, index)| *index);
-                let bits = indices.map(|index| 8 * self.artifact.tensors[index].bytes).sum();
+                let bits = self.bits_of(form);
                 let packed = self.config.as_ref().and_then(Config::bitpacked);
                 let (Some(config), Some(matrix)) = (packed, expected.and_then(ExpectedTensor::matrix)) else {
                     return Ok(Stored::Misfit { bits });
@@ -290,6 +345,17 @@ impl<'a> Inventory<'a> {
         }
     }
 
+    /// Whether this is MLX's order of a convolution's dimensions, which leaves its bytes as they are.
+    fn is_turned(&self, found: &[u64], expected: &[u64]) -> bool {
+        let is_mlx = self.config.as_ref().and_then(Config::coded).is_some_and(|coded| coded.scheme.is_mlx);
+        matches!((found, expected), (&[a, b, 1], &[c, 1, d]) if is_mlx && [a, b] == [c, d])
+    }
+
+    /// Bits of the tensors that hold a weight.
+    fn bits_of(&self, form: &Form) -> u64 {
+        form.tensors().iter().map(|&index| 8 * self.artifact.tensors[index].bytes).sum()
+    }
+
     /// Custom code may store tensors under any name and shape, so nothing can be said about them.
     fn find_opacity(&self) -> Option<String> {
         let config = self.config.as_ref()?;
@@ -300,6 +366,11 @@ impl<'a> Inventory<'a> {
         }
         if self.manifest.is_none() {
             return Some(format!("the model type `{}` is not known here", config.model_type));
+        }
+        let is_coded = |weight: &Weight| matches!(weight.form, Form::Coded { .. });
+        if let Some(coded) = config.coded().filter(|_| !self.weights.iter().any(is_coded)) {
+            let name = &coded.scheme.name;
+            return Some(format!("no weight is stored in the way of `{name}` that is known here"));
         }
         let mismatched = !self.missing.is_empty() || !self.unknown.is_empty() || self.not_numbers.is_some();
         if config.bitpacked().is_none() && mismatched && self.code_files().next().is_some() {

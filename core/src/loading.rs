@@ -4,9 +4,11 @@
 use std::collections::HashSet;
 
 use crate::container::{ContainerKind, names};
+use crate::format::layouts::Count;
 use crate::format::{Form, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Stored, Weight};
 use crate::scan::Findings;
+use crate::tensor::Dtype;
 
 /// Files of weights, in the order in which transformers looks for them.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
@@ -14,6 +16,9 @@ const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"]
 const GENERATION: &str = "generation_config.json";
 /// Where an adapter of the peft library is described.
 const ADAPTER: &str = "adapter_config.json";
+
+/// What hqq saves a model's weights to.
+const HQQ: &str = "qmodel.pt";
 
 /// Names of pickles, which run code when they are loaded.
 const PICKLES: [&str; 6] = [".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"];
@@ -40,7 +45,11 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
     // Other code than the packer's may read its weights from any file.
     let code = inventory.config.as_ref().and_then(|config| config.model_code.as_deref());
     let has_own_code = code.is_some_and(|code| code != LOADER_CLASS);
-    if artifact.tensors.is_empty() {
+    if artifact.find_beside_config(HQQ).is_some() && weights_file(inventory).is_none() {
+        faults.push(format!(
+            "{HQQ} is a pickle of hqq, which transformers does not look for; pickles are never opened here"
+        ));
+    } else if artifact.tensors.is_empty() {
         faults.push("no safetensors weights were found".to_owned());
     } else if artifact.model_dir.is_some() && !has_own_code && weights_file(inventory).is_none() {
         faults.push(format!("transformers looks for {} or {}, which are not there", WEIGHTS[0], WEIGHTS[1]));
@@ -49,6 +58,13 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
     // An own class of configurations checks what it likes.
     if config.config_code.is_none() {
         faults.extend(config.loading.faults.iter().cloned());
+    }
+    if inventory.quant_method() == Some("hqq") {
+        faults.push("transformers 5.24 can't load the weights of hqq".to_owned());
+    }
+    if let Some(coded) = config.coded() {
+        let of_weights = inventory.coded().find_map(|coded| coded.packing().fault);
+        faults.extend(coded.scheme.fault.or(of_weights).map(str::to_owned));
     }
     let is_bitpack = config.bitpacked().is_some();
     if is_bitpack && config.model_code.is_none() {
@@ -69,6 +85,7 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
 pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<String> {
     let Some(config) = &inventory.config else { return Vec::new() };
     let mut doubts = config.loading.doubts.clone();
+    doubts.extend(config.coded().and_then(|coded| coded.scheme.doubt).map(str::to_owned));
     let unknown = |code: &str| format!("{code} runs when the model is loaded; what it does was not judged");
     doubts.extend(config.config_code.as_deref().map(unknown));
     let own_loader = config.bitpacked().is_some_and(|_| config.model_code.as_deref() == Some(LOADER_CLASS));
@@ -103,7 +120,7 @@ fn split_weights(inventory: &Inventory) -> Option<String> {
                 parts.iter().filter_map(|(_, index)| Some(file(index.as_ref()?))).collect::<HashSet<_>>();
             files.len() > 1
         }
-        Form::Plain { .. } => false,
+        Form::Plain { .. } | Form::Coded { .. } => false,
     });
     split.map(|weight| {
         format!("the parts of {} lie in several files, which this {LOADER_FILE} can't load", weight.name)
@@ -123,6 +140,30 @@ fn hash_beside_config<'f>(
 ) -> Option<&'f str> {
     let index = inventory.artifact.find_beside_config(file)?;
     findings?.members.get(index)?.as_deref()
+}
+
+/// Which forward passes break where linear layers of BitNet are unpacked to another type than the rest is stored in.
+fn mixed_types(inventory: &Inventory) -> Option<String> {
+    let scheme = &inventory.config.as_ref()?.coded()?.scheme;
+    if !scheme.rounds_inputs || scheme.count != Count::Full {
+        return None;
+    }
+    let stored = |wanted: Dtype| {
+        let is_wanted =
+            |weight: &Weight| matches!(&weight.stored, Stored::Plain { dtype, .. } if *dtype == wanted);
+        inventory.weights.iter().any(is_wanted)
+    };
+    let breaks = if stored(Dtype::BF16) {
+        "As BF16 a forward pass fails on the CPU and on a GPU"
+    } else if stored(Dtype::F16) {
+        "As F16 a forward pass fails on the CPU, in float32, and works on a GPU, in float16"
+    } else {
+        "As F32 a forward pass works on the CPU, in float32, and fails on a GPU, in float16"
+    };
+    Some(format!(
+        "The embedding, the norms and the head keep the type that they are stored in, and the linear layers take the \
+         validator's. {breaks}."
+    ))
 }
 
 /// Why transformers would not find a class that `auto_map` names.
@@ -154,6 +195,9 @@ pub(crate) fn notes(inventory: &Inventory) -> Vec<String> {
         let ends = |name: &str| endings.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
         members().map(|(_, member)| member.name.as_str()).filter(|name| ends(name)).collect()
     };
+    let coded = inventory.config.as_ref().and_then(|config| config.coded());
+    notes.extend(coded.map(|coded| coded.scheme.note).filter(|note| !note.is_empty()).map(str::to_owned));
+    notes.extend(mixed_types(inventory));
     if let Some(why) = &inventory.opaque {
         notes.push(format!("Judged by sizes only: {why}."));
         if inventory.code_files().next().is_some() {

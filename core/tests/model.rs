@@ -185,8 +185,8 @@ fn quantization() {
         "rescue_group_size": 128});
     assert_eq!(parse(&small()).unwrap().quantization, Quantization::None);
     assert_eq!(packed(good.clone()).unwrap().bitpacked().unwrap().scale_group, 128);
-    let other = packed(json!({"quant_method": "gptq", "bits": 4})).unwrap();
-    assert_eq!(other.quantization, Quantization::Unknown { method: "gptq".into() });
+    let other = packed(json!({"quant_method": "own", "bits": 4})).unwrap();
+    assert_eq!(other.quantization, Quantization::Unknown { method: "own".into() });
     assert_eq!(other.bitpacked(), None);
 
     let faults = [

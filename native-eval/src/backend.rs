@@ -243,6 +243,9 @@ pub trait Backend {
         shape: Attention,
         out: &mut Self::Buffer,
     ) -> Result<()>;
+    /// `x = clamp(round(x · a), -128, 127) / a` over each row, in place, with `a = 127 / max(|x|, 1e-5)` and halves rounded to
+    /// the even number. x is `[T, H]`.
+    fn round_rows(&mut self, x: &mut Self::Buffer) -> Result<()>;
     /// `gate = silu(gate) ∘ up`, in place. Both are `[T, I]`.
     fn swiglu(&mut self, gate: &mut Self::Buffer, up: &Self::Buffer) -> Result<()>;
     /// `residual += x`. Both are `[T, H]`.

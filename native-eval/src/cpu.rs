@@ -188,6 +188,11 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
+    fn round_rows(&mut self, x: &mut CpuBuffer) -> Result<()> {
+        self.run(|| x.par_rows().for_each(|(_, row)| rows::round_row(row)));
+        Ok(())
+    }
+
     fn head_norm(&mut self, x: &mut CpuBuffer, weight: &Vec<f32>, eps: f32) -> Result<()> {
         whole_heads("head_norm: input", x.cols, weight.len())?;
         let isa = self.isa;

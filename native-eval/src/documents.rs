@@ -6,14 +6,12 @@ mod pairs;
 mod read;
 mod windows;
 
-use std::path::Path;
 
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{PostProcessor, Tokenizer};
 
 use self::pairs::{check_pairs, unreadable};
-use crate::input;
 
 pub use forms::Form;
 pub use read::{parse, read};

@@ -29,6 +29,15 @@ pub struct Shape {
     pub output_gate: bool,
     /// Heads of the gated DeltaNet layers, in models that have any.
     pub delta_rule: Option<DeltaRule>,
+    /// Whether the layers' products take their inputs rounded to 8 bits, as BitNet's do.
+    pub rounds_inputs: bool,
+}
+
+impl Shape {
+    /// Rounds the inputs of a product, in models that do.
+    fn round<B: Backend>(&self, b: &mut B, x: &mut B::Buffer) -> Result<(), BackendError> {
+        if self.rounds_inputs { b.round_rows(x) } else { Ok(()) }
+    }
 }
 
 /// The weights of one decoder layer, on the device.
@@ -143,11 +152,13 @@ impl<B: Backend> Model<B> {
         for (i, layer) in self.layers.iter().enumerate() {
             let Scratch { normed, out, mlp, mixers } = &mut scratch;
             b.rms_norm(&h, &layer.input_norm, shape.rms_norm_eps, normed)?;
+            shape.round(b, normed)?;
             mixers.apply(b, &layer.mixer, shape, (batch, &self.frequencies), normed, out)?;
             observer(Stage::Mixer(i), b, out)?;
             b.add(&mut h, out)?;
             b.rms_norm(&h, &layer.post_norm, shape.rms_norm_eps, normed)?;
-            layer.mlp(b, normed, mlp, out)?;
+            shape.round(b, normed)?;
+            layer.mlp(b, shape, normed, mlp, out)?;
             b.add(&mut h, out)?;
             observer(Stage::Layer(i), b, &h)?;
         }
@@ -162,6 +173,7 @@ impl<B: Backend> Layer<B> {
     fn mlp(
         &self,
         b: &mut B,
+        shape: &Shape,
         normed: &B::Buffer,
         [gate, up]: &mut [B::Buffer; 2],
         out: &mut B::Buffer,
@@ -169,6 +181,7 @@ impl<B: Backend> Layer<B> {
         self.gate_proj.apply(b, normed, gate)?;
         self.up_proj.apply(b, normed, up)?;
         b.swiglu(gate, up)?;
+        shape.round(b, gate)?;
         self.down_proj.apply(b, gate, out)
     }
 }

@@ -34,7 +34,8 @@ pub use weights::GpuMatrix;
 use bitgauge_core::{Error, ErrorKind, Matrix};
 use bitgauge_shaders::Kernel;
 use bitgauge_shaders::kernels::{
-    add, bias, decay_gates, gated_norm, head_norm, l2_norm, rms_norm, sigmoid_gate, split_heads, swiglu,
+    add, bias, decay_gates, gated_norm, head_norm, l2_norm, rms_norm, round_rows, sigmoid_gate, split_heads,
+    swiglu,
 };
 
 use crate::backend::{Attention, Backend, DeltaRule, KernelTime, Result, whole_heads, wrong_shape};
@@ -260,6 +261,10 @@ impl Backend for GpuBackend {
         x.expect("rms_norm: input", x.rows, weight.values.len())?;
         out.expect("rms_norm: output", x.rows, x.cols)?;
         self.run_rows(&rms_norm::call(x.row(), eps), &[Rows(x), Vector(weight), Rows(out)])
+    }
+
+    fn round_rows(&mut self, x: &mut GpuBuffer) -> Result<()> {
+        self.run_rows(&round_rows::call(x.row()), &[Rows(x)])
     }
 
     fn head_norm(&mut self, x: &mut GpuBuffer, weight: &GpuVector, eps: f32) -> Result<()> {

@@ -15,6 +15,7 @@ mod forward;
 mod gpu;
 mod http;
 pub mod input;
+mod layout_file;
 mod local_files;
 mod losses;
 mod memory;
@@ -40,6 +41,7 @@ pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
     GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
 };
+pub use layout_file::read_layout;
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;

@@ -132,6 +132,15 @@ impl Backend for ReferenceBackend {
         Ok(())
     }
 
+    fn round_rows(&mut self, x: &mut Rows) -> Result<()> {
+        x.rows_mut().for_each(|(_, row)| {
+            let largest = row.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
+            let factor = 127.0 / largest.max(1e-5);
+            row.iter_mut().for_each(|x| *x = (*x * factor).round_ties_even().clamp(-128.0, 127.0) / factor);
+        });
+        Ok(())
+    }
+
     fn head_norm(&mut self, x: &mut Rows, weight: &Vec<f32>, eps: f32) -> Result<()> {
         x.rows_mut().for_each(|(_, row)| {
             for head in row.chunks_exact_mut(weight.len()) {

@@ -16,6 +16,7 @@ use bitgauge_core::container::{
 };
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
+use bitgauge_core::format::layouts::Scheme;
 use bitgauge_core::{Error, ErrorKind, Rejection, Result};
 use origin::Origin;
 use reader::Reader;
@@ -193,6 +194,11 @@ impl Source {
     /// A file that was written to, replaced or removed since.
     pub fn expect_unchanged(&self) -> Result<()> {
         self.origin.as_ref().map_or(Ok(()), Origin::expect_unchanged)
+    }
+
+    /// Says how the weights lie in tensors, whatever config.json says.
+    pub fn set_layout(&mut self, layout: Scheme) {
+        self.artifact.layout = Some(Arc::new(layout));
     }
 
     /// Number of files that [`FileId`] counts: 1 for an archive.

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use bitgauge_core::container::Artifact;
-use bitgauge_core::format::{self, Form, Part};
+use bitgauge_core::format::layouts::{self, Bytes, Piece};
+use bitgauge_core::format::{self, Form};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
 use bitgauge_core::scan::{Digest, Sha256};
@@ -105,6 +106,7 @@ pub(crate) fn load_timed<B: Backend>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Model<B>, LoadTimes), LoadError> {
     prepare(backend, inventory)?;
+    let rounds_inputs = rounds_inputs(inventory)?;
     let mut builder = ModelBuilder::<B>::new(decoder(inventory)?, convention(inventory));
     let feed = Feed::new(inventory, source, backend.rounds_weights());
     let mut times = LoadTimes::default();
@@ -134,7 +136,11 @@ pub(crate) fn load_timed<B: Backend>(
     })?;
     [times.reading, times.decoding] = feed.times();
     match failure {
-        None => Ok((builder.finish(backend)?, times)),
+        None => {
+            let mut model = builder.finish(backend)?;
+            model.shape.rounds_inputs = rounds_inputs;
+            Ok((model, times))
+        }
         Some((_, error)) => Err(error),
     }
 }
@@ -206,10 +212,30 @@ fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
     }
 }
 
+/// Whether the linear layers round their inputs: all of them, or none.
+fn rounds_inputs(inventory: &Inventory) -> Result<bool, Error> {
+    let coded = inventory.config.as_ref().and_then(|config| config.coded());
+    if coded.is_none_or(|coded| !coded.scheme.rounds_inputs) {
+        return Ok(false);
+    }
+    let is_linear = |weight: &&Weight| {
+        let expected = weight.expected.as_ref();
+        expected.is_some_and(|e| matches!(e.role, Role::Layer { .. }) && e.matrix().is_some())
+    };
+    let dense =
+        inventory.weights.iter().filter(is_linear).find(|weight| matches!(weight.form, Form::Plain { .. }));
+    dense.map_or(Ok(true), |weight| {
+        Err(Error::new(ErrorKind::Unsupported, "some linear layers round their inputs, others do not")
+            .within(&weight.name)
+            .expected_found("every linear layer packed", "one that is not"))
+    })
+}
+
 /// Whose conventions the stored values follow.
 fn convention(inventory: &Inventory) -> Convention {
     match inventory.config.as_ref().map(|config| &config.quantization) {
         Some(Quantization::Gguf) => Convention::LlamaCpp,
+        Some(Quantization::Coded(config)) if config.scheme.is_mlx => Convention::Mlx,
         _ => Convention::Checkpoint,
     }
 }
@@ -237,26 +263,19 @@ fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
     (0..rows).flat_map(|row| &bytes[source(row) * row_bytes..][..row_bytes]).copied().collect()
 }
 
-/// Reads the stored bytes of one weight, of its parts or of the one tensor that it is, into the first of
-/// `stored`, whose buffers are used again. Gives how many.
+/// Reads the stored bytes of one weight, of all tensors that hold it, into the first of `stored`, whose buffers are used
+/// again. Gives how many.
 fn read(
     source: &mut Source,
     inventory: &Inventory,
     weight: &Weight,
-    stored: &mut Vec<(Part, Vec<u8>)>,
+    stored: &mut Vec<(usize, Vec<u8>)>,
 ) -> Result<usize, Error> {
-    let mut wanted: Vec<(Part, usize)> = match &weight.form {
-        Form::Bitpacked { parts } => {
-            parts.iter().filter_map(|(part, index)| Some((part, (*index)?))).collect()
-        }
-        // The part has no meaning for a weight that is not packed.
-        Form::Plain { index } => vec![(Part::Sign, *index)],
-    };
-    wanted.sort_by_key(|&(_, index)| index);
-    stored.resize_with(stored.len().max(wanted.len()), || (Part::Sign, Vec::new()));
-    for ((part, index), (of, bytes)) in wanted.iter().zip(stored) {
-        *of = *part;
-        source.read_tensor_into(&inventory.artifact.tensors[*index], bytes)?;
+    let wanted = weight.form.tensors();
+    stored.resize_with(stored.len().max(wanted.len()), Default::default);
+    for (&index, (of, bytes)) in wanted.iter().zip(stored) {
+        *of = index;
+        source.read_tensor_into(&inventory.artifact.tensors[index], bytes)?;
     }
     Ok(wanted.len())
 }
@@ -266,13 +285,15 @@ fn read(
 fn decode(
     inventory: &Inventory,
     weight: &Weight,
-    stored: &[(Part, Vec<u8>)],
+    stored: &[(usize, Vec<u8>)],
     turned: Option<usize>,
 ) -> Result<Matrix, Error> {
     match (&weight.form, &weight.stored) {
-        (Form::Bitpacked { .. }, Stored::Bitpacked(layout)) => {
+        (Form::Bitpacked { parts: indices }, Stored::Bitpacked(layout)) => {
             let mut parts: format::Parts<&[u8]> = format::Parts::default();
-            stored.iter().for_each(|(part, bytes)| parts[*part] = bytes);
+            for (part, index) in indices.iter() {
+                parts[part] = bytes_of(stored, *index);
+            }
             format::decode(&weight.name, layout, &parts).map(Matrix::Bitpacked)
         }
         (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
@@ -288,6 +309,15 @@ fn decode(
             }
             let values = format::decode_values(name, *dtype, &bytes)?;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
+        }
+        (Form::Coded { pieces }, Stored::Coded(coded)) => {
+            let tensor = |&(piece, index): &(Piece, usize)| Bytes {
+                piece,
+                dtype: inventory.artifact.tensors[index].dtype,
+                bytes: bytes_of(stored, Some(index)),
+            };
+            let tensors: Vec<Bytes> = pieces.0.iter().map(tensor).collect();
+            layouts::decode(&weight.name, coded, &tensors)
         }
         _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")
             .within(&weight.name)),
@@ -308,12 +338,13 @@ fn rounded(matrix: Matrix) -> Matrix {
     }
 }
 
+/// The bytes of a tensor among those that were read.
+fn bytes_of(stored: &[(usize, Vec<u8>)], index: Option<usize>) -> &[u8] {
+    stored.iter().find(|(of, _)| Some(*of) == index).map_or(&[], |(_, bytes)| bytes)
+}
+
 fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
-    let tensors = &inventory.artifact.tensors;
-    match &weight.form {
-        Form::Plain { index } => tensors[*index].bytes,
-        Form::Bitpacked { parts } => parts.iter().filter_map(|(_, i)| *i).map(|i| tensors[i].bytes).sum(),
-    }
+    weight.form.tensors().iter().map(|&index| inventory.artifact.tensors[index].bytes).sum()
 }
 
 /// Bytes that a weight takes at most on its way, as stored or as decoded.

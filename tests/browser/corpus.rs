@@ -82,7 +82,7 @@ fn archives() -> Vec<(&'static str, Artifact)> {
         ("over-budget.zip", changed(Change::AddFile("ballast.bin", ballast()))),
         ("missing-weight.zip", changed(Change::RenameTensor(norm, absent))),
         ("other-shapes.zip", changed(Change::Config("intermediate_size", json!(1024)))),
-        ("unknown-method.zip", changed(Change::Quantization("quant_method", json!("gptq")))),
+        ("unknown-method.zip", changed(Change::Quantization("quant_method", json!("own")))),
         ("hostile-name.zip", changed(Change::AddFile("<img src=x onerror=alert(1)>.py", b"pass".to_vec()))),
         ("bad-code.zip", changed(Change::Payload("rescue_code", 5, vec![0x88]))),
         ("no-config.zip", changed(Change::RemoveFile("config.json"))),

@@ -4,6 +4,7 @@ mod artifacts;
 mod compare;
 mod distributed;
 mod documents;
+mod layouts;
 mod loading;
 mod loopback;
 #[cfg(unix)]

@@ -163,6 +163,10 @@ impl<B: Backend> Backend for HalfTwin<B> {
         self.inner.causal_conv(&x.inner, weight, batch, &mut out.inner)
     }
 
+    fn round_rows(&mut self, x: &mut Rows<B>) -> Result<()> {
+        self.inner.round_rows(&mut x.inner)
+    }
+
     fn l2_norm(&mut self, x: &mut Rows<B>, heads: usize, head_dim: usize, eps: f32) -> Result<()> {
         self.inner.l2_norm(&mut x.inner, heads, head_dim, eps)
     }

@@ -29,6 +29,7 @@ pub use window::{Need, Pause, READ_AHEAD_BYTES, Window};
 
 use serde::Serialize;
 
+use crate::format::layouts::Scheme;
 use crate::json::{fields, names};
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
@@ -153,6 +154,8 @@ pub struct Artifact {
     pub tensors: Vec<TensorEntry>,
     /// What keeps transformers' own loader from taking the shards that the index names, a sentence each.
     pub index_faults: Vec<String>,
+    /// How its weights lie in tensors, where whoever opened it says so, whatever config.json says.
+    pub layout: Option<std::sync::Arc<Scheme>>,
 }
 
 impl Artifact {

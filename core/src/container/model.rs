@@ -34,6 +34,7 @@ pub(super) fn read(
         gguf: None,
         tensors: Vec::new(),
         index_faults: Vec::new(),
+        layout: None,
     };
     if kind == ContainerKind::Safetensors {
         read_headers(window, &mut artifact, &[0])?;

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::layout::QuantConfig;
+use super::layouts::Pieces;
 use super::part::{Part, Parts};
 use crate::container::TensorEntry;
-use crate::model::QuantConfig;
 
 /// A weight of the artifact, in the form in which it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,24 @@ pub enum Form {
         /// Its index.
         index: usize,
     },
+    /// The tensors of another writer's format.
+    Coded {
+        /// Which they are.
+        pieces: Pieces,
+    },
+}
+
+impl Form {
+    /// Indices of all its tensors, ascending.
+    pub fn tensors(&self) -> Vec<usize> {
+        let mut tensors: Vec<usize> = match self {
+            Self::Bitpacked { parts } => parts.iter().filter_map(|(_, index)| *index).collect(),
+            Self::Plain { index } => vec![*index],
+            Self::Coded { pieces } => pieces.0.iter().map(|(_, index)| *index).collect(),
+        };
+        tensors.sort_unstable();
+        tensors
+    }
 }
 
 /// A weight that is stored more than once: in both forms, or a tensor of the same name twice.

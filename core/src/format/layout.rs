@@ -3,9 +3,15 @@
 use super::bits;
 use super::part::{Part, Parts};
 use crate::container::TensorEntry;
-use crate::model::QuantConfig;
 use crate::tensor::RESCUE_GROUP;
 use crate::{Error, ErrorKind, Result, limits};
+
+/// The settings of a packed model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuantConfig {
+    /// Columns per scale of a binary row: 128, or 0 for one scale per row.
+    pub scale_group: usize,
+}
 
 /// The sizes that determine the shapes of a packed weight's parts.
 ///

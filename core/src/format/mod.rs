@@ -1,4 +1,4 @@
-//! The packed format of FORMAT.md, and GGUF's block formats: the only place that knows bits.
+//! The packed format of FORMAT.md, GGUF's block formats and other writers' [`layouts`]: the only place that knows bits.
 //!
 //! Reading goes [`group`] -> [`Layout::derive`] -> [`decode`] (or [`PayloadCheck`], which holds no
 //! tensor), writing [`encode`]. A weight `P.weight` of logical shape `[N, K]` has
@@ -11,18 +11,21 @@ mod decode;
 mod encode;
 mod group;
 mod layout;
+pub mod layouts;
 mod loader;
 mod matrix;
 mod part;
 mod statistics;
+mod values;
 
 pub use blocks::decode_blocks;
 pub use check::PayloadCheck;
 pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
-pub use layout::{Bits, Layout};
+pub use layout::{Bits, Layout, QuantConfig};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
 pub use matrix::{Bitpacked, Matrix, RowSlot};
 pub use part::{Part, Parts};
 pub use statistics::Statistics;
+pub use values::{Elements, TwoValues};

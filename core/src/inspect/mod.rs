@@ -5,6 +5,7 @@ mod layers;
 use crate::accounting::Accounting;
 use crate::container::Artifact;
 use crate::contract::{Evidence, Rules, judge};
+use crate::format::layouts::Piece;
 use crate::format::{Form, Part};
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::loading;
@@ -88,6 +89,7 @@ fn form(stored: &Stored) -> String {
             (b, 0) => format!("{b} x 1-bit"),
             (b, _) => format!("{b} x 1-bit + q4 rows"),
         },
+        Stored::Coded(coded) => format!("{} {}-bit", coded.scheme().name, coded.bits()),
         Stored::Plain { dtype, .. } => dtype.name().to_owned(),
         Stored::Misfit { .. } => "misfit".to_owned(),
     }
@@ -132,6 +134,9 @@ fn sign_shape(weight: &Weight, inventory: &Inventory) -> Vec<u64> {
             .find_map(|part| parts[part])
             .map_or_else(Vec::new, |index| inventory.artifact.tensors[index].shape.clone()),
         Form::Plain { index } => inventory.artifact.tensors[*index].shape.clone(),
+        Form::Coded { pieces } => pieces
+            .get(Piece::Codes)
+            .map_or_else(Vec::new, |index| inventory.artifact.tensors[index].shape.clone()),
     }
 }
 

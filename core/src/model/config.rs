@@ -6,13 +6,9 @@ use super::arch::{Architecture, Decoder};
 use super::checks::Loading;
 use super::family::Family;
 use super::fields::Fields;
-use crate::tensor::RESCUE_GROUP;
+use super::quantization::{CodedConfig, Quantization};
+use crate::format::QuantConfig;
 use crate::{Error, ErrorKind, Result, json, limits, memory};
-
-/// Scale groups that the packed format knows: 128 columns, or 0 for one scale per row.
-const SCALE_GROUPS: [u64; 2] = [0, 128];
-/// The version of the packed format that this code reads and writes.
-const FORMAT_VERSION: u64 = 1;
 
 /// What config.json says, as far as it concerns the weights and the forward pass.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,31 +24,6 @@ pub struct Config {
     /// What the fields say about whether transformers loads the model.
     pub loading: Loading,
     architecture: Architecture,
-}
-
-/// How the 2-D weights are stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Quantization {
-    /// No `quantization_config`: every weight is dense.
-    None,
-    /// `quant_method: bitpack`, the format of FORMAT.md.
-    Bitpack(QuantConfig),
-    /// A GGUF file, whose tensors follow llama.cpp's conventions: norms are stored whole, the decay of
-    /// DeltaNet as its rate, its value heads by turns of the key heads, and queries and keys of llama
-    /// with the channels that turn together side by side.
-    Gguf,
-    /// Some other method, by its name; what it stores can be counted but not read.
-    Unknown {
-        /// The field `quant_method`, or `unnamed`.
-        method: String,
-    },
-}
-
-/// The settings of a packed model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuantConfig {
-    /// Columns per scale of a binary row: 128, or 0 for one scale per row.
-    pub scale_group: usize,
 }
 
 impl Config {
@@ -108,6 +79,14 @@ impl Config {
         &self.architecture
     }
 
+    /// The settings of another writer's format, when that is how the weights are stored.
+    pub fn coded(&self) -> Option<&CodedConfig> {
+        match &self.quantization {
+            Quantization::Coded(config) => Some(config),
+            _ => None,
+        }
+    }
+
     /// The settings of the packed format, when that is how the weights are stored.
     pub fn bitpacked(&self) -> Option<QuantConfig> {
         match self.quantization {
@@ -130,43 +109,6 @@ fn codes(fields: &Fields<'_>, loading: &mut Loading) -> [Option<String>; 2] {
         }
         named.as_str().map(str::to_owned)
     })
-}
-
-impl Quantization {
-    fn from_fields(config: &Fields<'_>) -> Result<Self> {
-        let Some(fields) = config.object("quantization_config")? else { return Ok(Self::None) };
-        match fields.text("quant_method")? {
-            Some("gguf") => Ok(Self::Gguf),
-            Some("bitpack") => QuantConfig::from_fields(&fields).map(Self::Bitpack),
-            method => Ok(Self::Unknown { method: method.unwrap_or("unnamed").to_owned() }),
-        }
-    }
-}
-
-impl QuantConfig {
-    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
-        let number = |name: &str, wanted: &str| {
-            let value = fields.get(name).ok_or_else(|| fields.missing(name, wanted))?;
-            value.as_u64().ok_or_else(|| fields.bad(ErrorKind::Malformed, name, wanted, value))
-        };
-        let refuse = |kind, name: &str, wanted: &str, found: u64| {
-            Err(fields.bad(kind, name, wanted, &Value::from(found)))
-        };
-        let version = number("format_version", "1")?;
-        if version != FORMAT_VERSION {
-            return refuse(ErrorKind::Unsupported, "format_version", "1", version)
-                .map_err(|error| error.hint("a newer bitgauge may read this artifact"));
-        }
-        let scale_group = number("scale_group_size", "128 or 0")?;
-        if !SCALE_GROUPS.contains(&scale_group) {
-            return refuse(ErrorKind::BadValue, "scale_group_size", "128 or 0", scale_group);
-        }
-        let rescue_group = number("rescue_group_size", "128")?;
-        if rescue_group != RESCUE_GROUP as u64 {
-            return refuse(ErrorKind::BadValue, "rescue_group_size", "128", rescue_group);
-        }
-        Ok(Self { scale_group: scale_group as usize })
-    }
 }
 
 fn json_type(value: &Value) -> &'static str {

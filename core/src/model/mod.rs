@@ -10,11 +10,14 @@ mod config;
 mod family;
 mod fields;
 mod manifest;
+mod quantization;
 mod rotary;
 
+pub use crate::format::QuantConfig;
 pub use arch::{Architecture, Decoder, DeltaNet, LayerType};
 pub use checks::Loading;
-pub use config::{Config, QuantConfig, Quantization};
+pub use config::Config;
 pub use family::{Family, FamilyDefaults};
 pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};
+pub use quantization::{CodedConfig, Quantization};
 pub use rotary::{Llama3Scaling, Rotary, RotaryScaling, YarnScaling};

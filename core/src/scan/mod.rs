@@ -16,8 +16,9 @@ use crate::container::{
     Artifact, Compressed, Compression, ContainerKind, FileId, Inflater, Member, Unpacker,
 };
 use crate::crc32::Crc32;
-use crate::format::{Form, PayloadCheck, Statistics};
-use crate::inventory::{Inventory, Stored};
+use crate::format::layouts::{Piece, Run};
+use crate::format::{Elements, Form, PayloadCheck, Statistics, TwoValues};
+use crate::inventory::{Inventory, Stored, Weight};
 use crate::{Error, ErrorKind, Result, order};
 
 /// Bytes inflated at a time.
@@ -32,6 +33,9 @@ pub struct Findings {
     pub members: Vec<Option<String>>,
     /// What the values of each packed weight add up to, in the order of [`Inventory::weights`].
     pub weights: Vec<Statistics>,
+    /// Whether each weight that is not stored in binary form holds at most two values in every group of 128 columns, in
+    /// the order of [`Inventory::weights`].
+    pub two_valued: Vec<bool>,
     /// SHA-256 of each tensor's stored bytes in hex, in the order of [`Artifact::tensors`]; empty unless
     /// [`Scan::hash_tensors`] asked for them.
     pub tensors: Vec<String>,
@@ -94,9 +98,27 @@ pub struct Scan<'a> {
 struct TensorCheck {
     start: u64,
     end: u64,
-    check: PayloadCheck,
+    check: Check,
     /// Index into [`Inventory::weights`].
     weight: usize,
+}
+
+/// What is looked at in a tensor's bytes.
+enum Check {
+    Payload(PayloadCheck),
+    Values(TwoValues),
+}
+
+impl Check {
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Payload(check) => check.push(bytes),
+            Self::Values(check) => {
+                check.push(bytes);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// The member that is passing by.
@@ -116,6 +138,8 @@ struct MemberScan<'a> {
     tied_hashes: RangeHashes,
     /// Weights whose tensors passed by whole, and what those add up to.
     statistics: Vec<(usize, Statistics)>,
+    /// Weights that hold two values.
+    two_valued: Vec<usize>,
 }
 
 impl<'a> Scan<'a> {
@@ -137,6 +161,7 @@ impl<'a> Scan<'a> {
                 file: None,
                 members: vec![None; artifact.members.len()],
                 weights: vec![Statistics::default(); inventory.weights.len()],
+                two_valued: vec![false; inventory.weights.len()],
                 tensors: Vec::new(),
                 heads_differ: false,
             },
@@ -294,6 +319,7 @@ impl<'a> Scan<'a> {
                     .map(|tensor| (tensor.offset, tensor.offset + tensor.bytes)),
             ),
             statistics: Vec::new(),
+            two_valued: Vec::new(),
         });
     }
 
@@ -302,6 +328,7 @@ impl<'a> Scan<'a> {
             for (weight, statistics) in current.statistics.drain(..) {
                 self.findings.weights[weight].merge(&statistics);
             }
+            current.two_valued.iter().for_each(|&weight| self.findings.two_valued[weight] = true);
             let (index, name, inflater) = (current.index, &current.member.name, current.end_inflating()?);
             let (hash, [tensor_hashes, tied]) = current.finish().map_err(|e| e.within(name))?;
             self.tied_hashes.extend(tied);
@@ -369,7 +396,11 @@ impl MemberScan<'_> {
                 break;
             }
             if let Some(done) = self.checks.pop_front() {
-                self.statistics.push((done.weight, done.check.finish()?));
+                match done.check {
+                    Check::Payload(check) => self.statistics.push((done.weight, check.finish()?)),
+                    Check::Values(check) if check.holds() => self.two_valued.push(done.weight),
+                    Check::Values(_) => {}
+                }
             }
         }
         self.position += bytes.len() as u64;
@@ -409,28 +440,56 @@ fn in_order(members: &[Member]) -> Vec<usize> {
     order
 }
 
-/// A check for each part of each packed weight, by member, in the order of their offsets.
+/// A check for each part of each packed weight and for the values of the others, by member, in the order of their offsets.
 fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
     let artifact = inventory.artifact;
     let mut by_member: Vec<Vec<TensorCheck>> = artifact.members.iter().map(|_| Vec::new()).collect();
-    for (number, weight) in inventory.weights.iter().enumerate() {
-        let (Stored::Bitpacked(layout), Form::Bitpacked { parts }) = (&weight.stored, &weight.form) else {
-            continue;
+    for (weight, stored) in inventory.weights.iter().enumerate() {
+        let mut add = |index: usize, check: Check| {
+            let tensor = &artifact.tensors[index];
+            let (start, end) = (tensor.offset, tensor.offset + tensor.bytes);
+            by_member[tensor.member].push(TensorCheck { start, end, check, weight });
         };
-        for (part, index) in parts.iter() {
-            let Some(tensor) = index.map(|index| &artifact.tensors[index]) else { continue };
-            by_member[tensor.member].push(TensorCheck {
-                start: tensor.offset,
-                end: tensor.offset + tensor.bytes,
-                check: PayloadCheck::new(&tensor.name, part, layout),
-                weight: number,
-            });
+        match (&stored.stored, &stored.form) {
+            (Stored::Bitpacked(layout), Form::Bitpacked { parts }) => {
+                for (part, index) in parts.iter() {
+                    let Some(index) = *index else { continue };
+                    let name = &artifact.tensors[index].name;
+                    add(index, Check::Payload(PayloadCheck::new(name, part, layout)));
+                }
+            }
+            (_, form) => {
+                if let Some((index, elements)) = values_of(stored, form) {
+                    add(index, Check::Values(TwoValues::new(elements)));
+                }
+            }
         }
     }
     for checks in &mut by_member {
         order::sort_by_key(checks, |check| check.start);
     }
     by_member.into_iter().map(VecDeque::from).collect()
+}
+
+/// Where the values of a matrix lie that is not stored in binary form, if two of them can be told there.
+fn values_of(weight: &Weight, form: &Form) -> Option<(usize, Elements)> {
+    weight.expected.as_ref()?.matrix()?;
+    match (&weight.stored, form) {
+        (Stored::Plain { dtype, shape }, Form::Plain { index })
+            if dtype.block_elements() == 1 && dtype.bytes() <= 4 =>
+        {
+            Some((*index, Elements::Rows { width: dtype.bytes(), columns: *shape.last()? }))
+        }
+        (Stored::Coded(coded), Form::Coded { pieces }) => {
+            let elements = match (coded.bits(), coded.packing().words.run) {
+                (2, Run::Blocks) => Elements::Quarters,
+                (8, Run::Along) => Elements::Rows { width: 1, columns: coded.cols() },
+                _ => return None,
+            };
+            Some((pieces.get(Piece::Codes)?, elements))
+        }
+        _ => None,
+    }
 }
 
 /// A finished hash in hex.

@@ -2,7 +2,7 @@
 
 use bitgauge_core::Dtype;
 use bitgauge_core::container::TensorEntry;
-use bitgauge_core::format::{Doubled, Form, Grouping, group};
+use bitgauge_core::format::{Doubled, Form, Grouping, group, layouts};
 use bitgauge_core::model::QuantConfig;
 
 const CONFIG: QuantConfig = QuantConfig { scale_group: 128 };
@@ -26,8 +26,29 @@ fn shown(grouping: &Grouping) -> Vec<String> {
         Form::Bitpacked { parts } => {
             format!("{:?}", parts.iter().filter_map(|(_, i)| *i).collect::<Vec<_>>())
         }
+        Form::Coded { pieces } => format!("{:?}", pieces.0),
     };
     grouping.weights.iter().map(|weight| format!("{}: {}", weight.name, form(&weight.form))).collect()
+}
+
+#[test]
+fn tensors_beside_a_module_find_each_other() {
+    let names = ["a.g_idx", "a.scales", "norm.weight", "b.scales", "a.qweight", "a.weight", "c.qweight"];
+    let grouping = layouts::group(&named(&names), &layouts::schemes::GPTQ);
+    // Codes without scales, and scales without codes, stand for themselves.
+    assert_eq!(
+        shown(&grouping),
+        [
+            "a.weight: [(Codes, 4), (Scales, 1), (GroupOfInput, 0)]",
+            "norm.weight: 2",
+            "b.scales: 3",
+            "c.qweight: 6"
+        ]
+    );
+    assert_eq!((&*grouping.doubled[0].name, &*grouping.doubled[0].surplus), ("a.weight", &[5][..]));
+    let names = ["language_model.a.weight", "language_model.a.scales", "language_model.norm.weight"];
+    let grouping = layouts::group(&named(&names), &layouts::schemes::MLX);
+    assert_eq!(shown(&grouping), ["a.weight: [(Codes, 0), (Scales, 1)]", "norm.weight: 2"]);
 }
 
 #[test]

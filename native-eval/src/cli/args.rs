@@ -123,6 +123,9 @@ pub struct InspectOptions {
     /// Whose limits apply.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
+    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
+    #[arg(long, value_name = "FILE.toml")]
+    pub layout: Option<PathBuf>,
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,

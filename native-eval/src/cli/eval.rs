@@ -32,7 +32,7 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     let Outputs { report: file, resume, per_document } = Outputs::check(options)?;
     let windows = windows(options)?;
     let documents = texts(options)?;
-    let mut source = Source::open(&options.artifact)?;
+    let mut source = inspect::open(&options.artifact, options.layout.as_deref())?;
     let tokenizer = match options.tokenizer.as_deref() {
         Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
         None => own_tokenizer(&mut source)?,
@@ -101,6 +101,7 @@ impl Outputs {
     fn check(options: &EvalOptions) -> Result<Self, Error> {
         let mut taken = vec![options.artifact.clone()];
         taken.extend(options.documents.iter().filter(|path| path.as_os_str() != "-").cloned());
+        taken.extend(options.layout.clone());
         taken.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
         let resume = output::check_file(options.resume.as_deref(), &taken)?;
         let resume = resume.map(|file| file.expect_regular().map(Path::to_owned)).transpose()?;

@@ -8,7 +8,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, limits};
-use native_eval::{Source, input};
+use native_eval::{Source, input, read_layout};
 
 use super::args::{Format, InspectOptions};
 use super::{Exit, Failure, output, progress};
@@ -17,7 +17,7 @@ use super::{Exit, Failure, output, progress};
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let reading = Reading::of(options.headers_only, options.hash_tensors);
     let file = output::check_file(options.report.as_deref(), std::slice::from_ref(&options.artifact))?;
-    let mut report = inspected(&options.artifact, options.pack.into(), reading)?;
+    let mut report = inspected(&options.artifact, options.layout.as_deref(), options.pack.into(), reading)?;
     report.artifact.source = options.source.clone();
     let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, options.weights);
@@ -32,16 +32,33 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// What [`Source::open`] and a pass over the bytes find; a saved report is not an artifact and is refused.
-pub fn inspected(path: &Path, rules: Rules, reading: Reading) -> Result<Report, Error> {
+pub fn inspected(
+    path: &Path,
+    layout: Option<&Path>,
+    rules: Rules,
+    reading: Reading,
+) -> Result<Report, Error> {
     if let Some(report) = inspected_json(path, rules)? {
         return Ok(report);
     }
-    let mut source = Source::open(path)?;
+    let mut source = open(path, layout)?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
     let findings = read(&mut source, &inventory, reading)?;
     source.expect_unchanged()?;
     Ok(report(&source, &inventory, rules, findings.as_ref()))
+}
+
+/// Opens an artifact, whose weights lie as the file `layout` says if there is one.
+///
+/// # Errors
+/// What [`Source::open`] finds; a file that can't be read or is no layout.
+pub fn open(path: &Path, layout: Option<&Path>) -> Result<Source, Error> {
+    let mut source = Source::open(path)?;
+    if let Some(layout) = layout {
+        source.set_layout(read_layout(layout)?);
+    }
+    Ok(source)
 }
 
 /// The report of a proxy's artifact; nothing when the file is of another kind.

@@ -35,7 +35,7 @@ pub fn find(argument: &OsStr, settings: &Settings) -> Result<Subject, Failure> {
     match written(argument)? {
         Some(report) => Ok(Subject { report, is_claim: true }),
         None => {
-            let report = inspect::inspected(Path::new(argument), settings.rules, settings.reading)?;
+            let report = inspect::inspected(Path::new(argument), None, settings.rules, settings.reading)?;
             Ok(Subject { report, is_claim: false })
         }
     }

@@ -113,6 +113,13 @@ vectorised! {
     }
 }
 
+/// Rounds a row to 8 bits by its largest value, in f32 as transformers does: rounding leaves no room for other sums.
+pub(super) fn round_row(x: &mut [f32]) {
+    let largest = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+    let factor = 127.0 / largest.max(1e-5);
+    x.iter_mut().for_each(|x| *x = (*x * factor).round_ties_even().clamp(-128.0, 127.0) / factor);
+}
+
 /// The gates of one token, whose few numbers are worth the library's exact functions:
 /// `a = rate ∘ ln(1 + e^(a + bias))`, `b = σ(b)`.
 pub(super) fn decay_gates(a: &mut [f32], b: &mut [f32], rate: &[f32], bias: &[f32]) {

@@ -73,6 +73,7 @@ impl<B: Backend> AttentionLayer<B> {
         if let Some([_, gate]) = &s.gated {
             b.sigmoid_gate(&mut s.mixed, gate)?;
         }
+        shape.round(b, &mut s.mixed)?;
         self.o_proj.apply(b, &s.mixed, out)
     }
 }

@@ -67,6 +67,7 @@ impl<B: Backend> DeltaNetLayer<B> {
         backend.decay_gates(&mut s.a, &mut s.b, &self.rate, &self.dt_bias)?;
         backend.delta_rule(&s.mixed, &s.a, &s.b, batch, rule, &mut s.heads)?;
         backend.gated_norm(&mut s.heads, &self.norm, shape.rms_norm_eps, &s.z)?;
+        shape.round(backend, &mut s.heads)?;
         self.out_proj.apply(backend, &s.heads, out)
     }
 }

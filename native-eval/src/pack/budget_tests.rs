@@ -89,7 +89,7 @@ impl Written {
                 Stored::Plain { dtype, shape } => {
                     plain.push(TensorSpec { name: weight.name.clone(), dtype: *dtype, shape: shape.clone() });
                 }
-                Stored::Misfit { .. } => panic!("{}", weight.name),
+                Stored::Coded(_) | Stored::Misfit { .. } => panic!("{}", weight.name),
             }
         }
         for (index, member) in artifact.members.iter().enumerate() {

@@ -14,6 +14,8 @@ use crate::forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Project
 pub(crate) enum Convention {
     /// As transformers stores them.
     Checkpoint,
+    /// As MLX does: norms whole.
+    Mlx,
     /// As llama.cpp does: norms whole, decays as rates, value heads by turns of the key heads.
     LlamaCpp,
 }
@@ -48,6 +50,7 @@ impl From<&Decoder> for Shape {
                 head_dim: decoder.head_dim as usize,
             },
             output_gate: decoder.output_gate(),
+            rounds_inputs: false,
             delta_rule: decoder.delta_net.map(|sizes| DeltaRule {
                 key_heads: sizes.key_heads as usize,
                 value_heads: sizes.value_heads as usize,

@@ -24,6 +24,7 @@ pub mod matmul_coop;
 pub mod matmul_f16;
 pub mod rms_norm;
 pub mod rotary;
+pub mod round_rows;
 pub mod scatter;
 pub mod sigmoid_gate;
 pub mod split_heads;
@@ -132,6 +133,7 @@ kernels! {
     matmul_f16: MatmulF16(codec: Codec),
     rms_norm: RmsNorm,
     rotary: Rotary,
+    round_rows: RoundRows,
     scatter: Scatter,
     sigmoid_gate: SigmoidGate,
     split_heads: SplitHeads,

@@ -29,6 +29,9 @@ pub struct EvalOptions {
     /// A tokenizer.json, a folder that holds one, or `byte-utf8`. Default: the artifact's own.
     #[arg(long, value_name = "DIR|FILE|byte-utf8")]
     pub tokenizer: Option<PathBuf>,
+    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
+    #[arg(long, value_name = "FILE.toml")]
+    pub layout: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceOptions,
     /// Longest document in tokens; the rest of a longer one is cut off. Default: 512, as the validator has it; with

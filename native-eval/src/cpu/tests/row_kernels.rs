@@ -123,6 +123,26 @@ fn norms_match_their_twins() {
 }
 
 #[test]
+fn rounded_rows_are_those_of_their_twin() {
+    for h in SIZES {
+        let x = Random::new(h as u64).vec(3 * h, -2.0, 2.0);
+        let mut expected = x.clone();
+        twins::round_rows(&mut expected, 3);
+        for mut backend in backends() {
+            let mut run = |x: &[f32]| {
+                let mut out = buffer(&mut backend, h, x);
+                backend.round_rows(&mut out).unwrap();
+                out.values.as_slice().to_vec()
+            };
+            assert_eq!(run(&x), expected, "H={h}");
+            let mut other = x.clone();
+            other[h / 2] += 0.1;
+            assert_ne!(run(&other), expected, "H={h}: a changed value went unseen");
+        }
+    }
+}
+
+#[test]
 fn rotary_matches_its_twin() {
     for (head_dim, pairs) in [(2, 1), (64, 32), (66, 33), (128, 64), (128, 31), (256, 32)] {
         let lengths = [33, 1, 65];

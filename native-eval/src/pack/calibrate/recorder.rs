@@ -180,6 +180,11 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         inner.rms_norm(&x.inner, weight, eps, out)
     }
 
+    fn round_rows(&mut self, x: &mut Self::Buffer) -> Result<()> {
+        let (inner, x) = self.written(x);
+        inner.round_rows(x)
+    }
+
     fn head_norm(&mut self, x: &mut Self::Buffer, weight: &B::Vector, eps: f32) -> Result<()> {
         let (inner, x) = self.written(x);
         inner.head_norm(x, weight, eps)

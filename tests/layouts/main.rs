@@ -1,0 +1,6 @@
+//! Other writers' formats: the values of their own libraries, bit by bit, and whole models against dense ones.
+
+mod by_value;
+mod models;
+mod samples;
+mod writer;
