@@ -306,16 +306,20 @@ impl Loading {
         self.doubt(!is_partial && fields.get("partial_rotary_factor").is_some(), || {
             "`partial_rotary_factor`".into()
         });
-        self.check_rotary(is_partial, fields)
+        self.check_rotary(decoder.family, fields)
     }
 
-    fn check_rotary(&mut self, is_partial: bool, fields: &Fields<'_>) -> Result<()> {
+    fn check_rotary(&mut self, family: Family, fields: &Fields<'_>) -> Result<()> {
+        let is_partial = family.defaults().partial_rotary_factor.is_some();
         let group = rope_group(fields)?;
         let has = |rope: &Fields<'_>, name| rope.get(name).is_some() || rope.is_null(name);
         let in_group = group.filter(|rope| has(rope, "rope_theta")).unwrap_or(*fields);
         self.fault(in_group.is_null("rope_theta"), || "`rope_theta` is null".into());
         let Some(rope) = group else { return Ok(()) };
-        self.fault(rope.all().any(|(name, _)| name.ends_with("_attention")), || {
+        // llama has no types of layers, and passes them over.
+        let is_by_layer = rope.all().any(|(name, _)| name.ends_with("_attention"));
+        self.doubt(is_by_layer && family == Family::Llama, || rope.name("full_attention"));
+        self.fault(is_by_layer && family != Family::Llama, || {
             "transformers takes one rotary embedding for all layers here, not one by layer type".into()
         });
         let kind = if has(&rope, "rope_type") { "rope_type" } else { "type" };
