@@ -43,6 +43,12 @@ enum Class {
     Vision = 4,
 }
 
+impl Class {
+    fn is_decoder(self) -> bool {
+        !matches!(self, Self::Qwen35 | Self::Vision)
+    }
+}
+
 /// The same kinds in every class.
 const fn all(kinds: u8) -> [u8; 5] {
     [kinds; 5]
@@ -141,6 +147,22 @@ const CHANGING: [&str; 11] = [
     "transformers_weights",
 ];
 
+/// Fields that go into the settings of text generation, which transformers checks, or that name another configuration.
+const ELSEWHERE: [&str; 12] = [
+    "assistant_ensemble_weight",
+    "cache_implementation",
+    "compile_config",
+    "decoder",
+    "early_stopping",
+    "generator",
+    "max_new_tokens",
+    "num_return_sequences",
+    "suppress_tokens",
+    "text_config",
+    "text_encoder",
+    "watermarking_config",
+];
+
 /// Attributes of transformers' class that a field of the same name would hide.
 const ATTRIBUTES: &str = "allow_global_per_layer_attribute_access attribute_map base_config_key base_model_ep_plan \
     base_model_fsdp_plan base_model_pp_plan base_model_tp_plan convert_rope_params_to_dict default_config_fields \
@@ -230,6 +252,11 @@ impl Loading {
                     keys.any(|key| key.parse::<u32>().is_err())
                 }
                 _ if CHANGING.contains(&name) => !is_off(value),
+                _ if ELSEWHERE.contains(&name) => kinds == 0 && !value.is_null(),
+                // Checked wherever they stand, though the class has none.
+                "layer_types" | "rope_parameters" | "rope_scaling" if !class.is_decoder() => {
+                    kinds == 0 && !value.is_null()
+                }
                 _ if name.starts_with('_') => !PRIVATE.contains(&name),
                 _ => ATTRIBUTES.split(' ').any(|attribute| attribute == name),
             };
