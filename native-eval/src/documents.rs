@@ -6,7 +6,6 @@ mod pairs;
 mod read;
 mod windows;
 
-
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{PostProcessor, Tokenizer};

@@ -11,5 +11,6 @@ use std::process::ExitCode;
 static ALLOCATOR: native_eval::EndingAllocator = native_eval::EndingAllocator;
 
 fn main() -> ExitCode {
+    native_eval::EndingAllocator::keep_reserve();
     cli::main()
 }

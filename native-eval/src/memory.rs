@@ -8,9 +8,21 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Cursor, Write};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The exit status of every error.
 const STATUS: i32 = 2;
+
+/// What is kept back for the end, in bytes: a thread that begins while the process ends asks the C library for memory,
+/// which aborts where it gets none.
+const RESERVE_BYTES: usize = 64 << 10;
+const RESERVE: Layout = match Layout::from_size_align(RESERVE_BYTES, 16) {
+    Ok(layout) => layout,
+    Err(_) => unreachable!(),
+};
+
+static KEPT: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 
 thread_local! {
     /// Whether this thread asks for memory that it can do without.
@@ -27,6 +39,22 @@ pub(crate) fn ask<T>(request: impl FnOnce() -> T) -> T {
 
 /// The system's allocator, which ends the process where that has nothing to give to who can't do without.
 pub struct EndingAllocator;
+
+impl EndingAllocator {
+    /// Keeps some memory back until the process ends for want of it. Called once, at the start.
+    pub fn keep_reserve() {
+        // SAFETY: the layout is not of zero size.
+        KEPT.store(unsafe { System.alloc(RESERVE) }, Ordering::Release);
+    }
+
+    fn give_reserve_back() {
+        let kept = KEPT.swap(null_mut(), Ordering::AcqRel);
+        if !kept.is_null() {
+            // SAFETY: it comes from `System` with this layout, and only one thread takes it out.
+            unsafe { System.dealloc(kept, RESERVE) };
+        }
+    }
+}
 
 // SAFETY: every call is handed on to `System` as it is, and what `System` gives is returned, if anything is.
 unsafe impl GlobalAlloc for EndingAllocator {
@@ -58,6 +86,7 @@ fn expect_some(given: *mut u8, size_bytes: usize) -> *mut u8 {
 /// Ends the process without asking for memory, and without running what other threads may hold locks of.
 #[cold]
 fn end(size_bytes: usize) -> ! {
+    EndingAllocator::give_reserve_back();
     let mut words = Cursor::new([0; 256]);
     // Neither a cut message nor a closed stderr changes what is to be done.
     let _ = write!(
