@@ -210,6 +210,8 @@ fn what_is_not_modelled_is_inconclusive() {
         json!({"partial_rotary_factor": 0.5}),
         json!({"rope_scaling": {"rope_type": "longrope"}}),
         json!({"torchscript": true}),
+        json!({"cache_implementation": []}),
+        json!({"text_config": {}}),
         json!({"layer_types": ["full_attention", "sliding_attention"]}),
     ];
     for fields in open {
