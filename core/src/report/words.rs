@@ -102,10 +102,9 @@ pub fn layer(number: Option<u32>) -> String {
 
 /// A bucket of the report's accounting.
 pub fn bucket(bucket: Bucket, report: &Report) -> &'static str {
-    match (bucket, report.artifact.kind) {
-        (Bucket::Headers, ContainerKind::Gguf) => "GGUF metadata and tokenizer",
-        _ => bucket.words(),
-    }
+    let method = report.model.as_ref().and_then(|model| model.quant_method.as_deref());
+    let is_gguf = report.artifact.kind == ContainerKind::Gguf || method == Some("gguf");
+    if is_gguf && bucket == Bucket::Headers { "GGUF metadata and tokenizer" } else { bucket.words() }
 }
 
 /// What is left under a gate's limit, or how far over it the artifact is; nothing of a gate that wants none of
