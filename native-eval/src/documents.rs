@@ -89,7 +89,7 @@ struct Pairs {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Pair {
-    Parts(String, String),
+    Parts(serde::de::IgnoredAny, String),
     Line(String),
 }
 
@@ -137,15 +137,6 @@ pub enum TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Reads a tokenizer.json.
-    ///
-    /// # Errors
-    /// A file that can't be read or is no tokenizer.
-    pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = input::read_bytes(path, "the tokenizer", limits::TOKENIZER_BYTES);
-        bytes.and_then(|bytes| Self::from_json(&bytes)).map_err(|error| error.within(path.display()))
-    }
-
     /// Reads the bytes of a tokenizer.json.
     ///
     /// # Errors
