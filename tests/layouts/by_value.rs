@@ -29,7 +29,7 @@ fn write_dense(to: &Path, third: Option<f32>) {
             let size = 0.01 + (at / cols % 7) as f32 / 64.0;
             match third {
                 Some(third) if tensor.name == MATRIX && at == 300 => third,
-                _ if at * 2_654_435_761 >> 9 & 1 == 1 => size,
+                _ if ((at * 2_654_435_761) >> 9) & 1 == 1 => size,
                 _ => -size,
             }
         };

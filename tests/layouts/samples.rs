@@ -131,9 +131,12 @@ fn hqq_is_described_in_the_same_terms() -> Result<()> {
     Ok(())
 }
 
+/// Damages the bytes of a sample's tensors.
+type Change<'c> = &'c dyn Fn(&[TensorEntry], &mut [Vec<u8>]);
+
 #[test]
 fn faulty_tensors_are_named() -> Result<()> {
-    let decoded = |name: &str, scheme: &Scheme, change: &dyn Fn(&[TensorEntry], &mut [Vec<u8>])| {
+    let decoded = |name: &str, scheme: &Scheme, change: Change| {
         let (tensors, mut bytes) = read(name)?;
         let pieces = module(name, &tensors, scheme);
         change(&tensors, &mut bytes);

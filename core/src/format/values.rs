@@ -107,8 +107,9 @@ mod tests {
     fn a_third_value_of_a_group_is_noticed() {
         let elements = Elements::Rows { width: 2, columns: 200 };
         // Two rows; each group of 128 and of 72 has a value of its own and its opposite.
-        let value =
-            |at: usize| (at / 200 * 2 + at % 200 / 128 + 1) as u16 | if at % 3 == 0 { 0x8000 } else { 0 };
+        let value = |at: usize| {
+            (at / 200 * 2 + at % 200 / 128 + 1) as u16 | if usize::is_multiple_of(at, 3) { 0x8000 } else { 0 }
+        };
         let bytes = |change: Option<usize>| -> Vec<u8> {
             let values = (0..400).map(|at| if change == Some(at) { 77 } else { value(at) });
             values.flat_map(u16::to_le_bytes).collect()

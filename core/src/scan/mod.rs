@@ -105,7 +105,7 @@ struct TensorCheck {
 
 /// What is looked at in a tensor's bytes.
 enum Check {
-    Payload(PayloadCheck),
+    Payload(Box<PayloadCheck>),
     Values(TwoValues),
 }
 
@@ -455,7 +455,7 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
                 for (part, index) in parts.iter() {
                     let Some(index) = *index else { continue };
                     let name = &artifact.tensors[index].name;
-                    add(index, Check::Payload(PayloadCheck::new(name, part, layout)));
+                    add(index, Check::Payload(Box::new(PayloadCheck::new(name, part, layout))));
                 }
             }
             (_, form) => {

@@ -333,8 +333,8 @@ fn affine_signs(decoder: &Decoder) -> Option<Bitpacked> {
         == (Zero::Bias, Level::Less(0), super::Run::Along)
         && coded.bits() == 1
         && matches!(packing.share, Share::Inputs(_))
-        && coded.group() % bits::WORD_COLUMNS as u64 == 0
-        && coded.cols() % coded.group().max(1) == 0
+        && coded.group().is_multiple_of(bits::WORD_COLUMNS as u64)
+        && coded.cols().is_multiple_of(coded.group())
         && !codes.high_first
         && decoder.group_of.is_none();
     if !is_plain {
@@ -366,7 +366,7 @@ fn affine_signs(decoder: &Decoder) -> Option<Bitpacked> {
 fn two_valued(coded: &Coded, decoder: &mut Decoder) -> Option<Bitpacked> {
     let group = match coded.packing().share {
         Share::Inputs(_)
-            if coded.group() % bits::WORD_COLUMNS as u64 == 0 && coded.group() < coded.cols() =>
+            if coded.group().is_multiple_of(bits::WORD_COLUMNS as u64) && coded.group() < coded.cols() =>
         {
             coded.group()
         }
