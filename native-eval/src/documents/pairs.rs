@@ -30,7 +30,7 @@ struct Pairs {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Pair {
-    Parts(String, String),
+    Parts(serde::de::IgnoredAny, String),
     Line(String),
 }
 
