@@ -6,14 +6,11 @@ mod pairs;
 mod read;
 mod windows;
 
-use std::path::Path;
-
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{PostProcessor, Tokenizer};
 
 use self::pairs::{check_pairs, unreadable};
-use crate::input;
 
 pub use forms::Form;
 pub use read::{parse, read};
@@ -80,15 +77,6 @@ pub enum TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Reads a tokenizer.json.
-    ///
-    /// # Errors
-    /// A file that can't be read or is no tokenizer.
-    pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = input::read_bytes(path, "the tokenizer", limits::TOKENIZER_BYTES);
-        bytes.and_then(|bytes| Self::from_json(&bytes)).map_err(|error| error.within(path.display()))
-    }
-
     /// Reads the bytes of a tokenizer.json.
     ///
     /// # Errors

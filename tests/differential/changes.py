@@ -1,51 +1,7 @@
 """What may be odd about a model folder: each change takes a random generator and a Folder. Used by models.py."""
 
-from folders import INFINITE, NAN, ROWS, Folder, Tensor
-
-ANY = [0, 1, 2, -1, 3, 0.0, 0.5, 1.0, 1e-5, True, False, None, "x", "", "1", [], [1, 2], ["a"], [1.5], [None], {},
-       {"0": "a"}, {"a": 1}, 10**20, -(10**20), NAN, INFINITE, 2**31, 2**63, "float32", "silu", "full_attention"]
-
-# Fields that some class declares, with values that a person might write.
-FIELDS = {
-    "architectures": [["Qwen3ForCausalLM"], None, [], ["Other"]], "attention_bias": [True, False],
-    "attention_dropout": [0, 0.0, 0.1, 0.5, None], "bos_token_id": [0, 1, 47, 48, 1000, -1, None],
-    "chunk_size_feed_forward": [0, 0, 4], "depth": [1, 2], "dtype": ["bfloat16", "float16", "float32", "float64", "auto", None],
-    "eos_token_id": [0, 2, [1, 2], 47, 48, None, [1]], "head_dim": [8, 16, 4, None, 6],
-    "hidden_act": ["silu", "gelu", "swish", "relu", "SiLU", None], "hidden_size": [16, 32, 8], "id2label": [{"0": "a"}, {"0": "a", "1": "b"}, None, {}],
-    "initializer_range": [0.02, 0.0, 1.0, 2.0, -0.1], "intermediate_size": [20, 40],
-    "is_encoder_decoder": [False, True], "label2id": [{"a": 0}, None, {"a": 0, "b": 1}],
-    "layer_types": [None, ["full_attention"] * 2, ["full_attention"], ["sliding_attention"] * 2, ["linear_attention", "full_attention"],
-                    ["full_attention", "sliding_attention"], ["chunked_attention"] * 2, ["full_attention"] * 3, ["linear_attention"] * 2],
-    "linear_conv_kernel_dim": [4, 3], "linear_num_value_heads": [2, 4], "full_attention_interval": [2, 1, 4, 0],
-    "max_position_embeddings": [64, 1, 4096, 16], "max_window_layers": [0, 1, 2, 28], "mlp_bias": [False, True],
-    "num_attention_heads": [4, 2, 1], "num_hidden_layers": [2, 1, 3, 0], "num_key_value_heads": [1, 2, 4, None, 3],
-    "output_hidden_states": [True, False, None], "pad_token_id": [0, 1, 47, 48, 49, -1, -47, -48, -49, None, 151643],
-    "pretraining_tp": [1, 2, None, 0], "return_dict": [True, False, None],
-    "rms_norm_eps": [1e-6, 1e-5, 0.1, 0.0, -1e-6, 1], "rope_theta": [10000.0, 500000, 1.0, 100, "10000", 0, -1.0],
-    "sliding_window": [None, 4096, 16, 4, 0], "tie_word_embeddings": [True, False], "torch_dtype": ["bfloat16", "float16", "float32", None],
-    "transformers_version": ["4.51.0", "5.0.0", "9.9", "junk", None], "use_cache": [True, False], "use_sliding_window": [True, False],
-    "vocab_size": [ROWS, 47, 49, 64], "rope_parameters": [None, {}], "rope_scaling": [None, {}],
-}
-# Others: what old files have, and names of attributes and methods.
-OTHERS = {
-    "_name_or_path": ["x"], "_commit_hash": ["abc"], "_attn_implementation": ["eager", "sdpa", "flash_attention_2", "x"],
-    "attn_implementation": ["eager", "sdpa", "flash_attention_2", "x"], "_attn_implementation_internal": ["eager"],
-    "my_note": [{"a": [1, 2]}, "text", 1], "num_labels": [2, 0, 3], "problem_type": ["regression", "x", None],
-    "torchscript": [True, False], "output_attentions": [True, False, None], "pruned_heads": [{}, {"0": [1]}],
-    "is_decoder": [True, False], "add_cross_attention": [True, False], "tie_encoder_decoder": [True, False],
-    "temperature": [0.5, 1.0], "max_length": [20, 100], "do_sample": [True, False], "top_k": [50], "bad_words_ids": [None, [[1]]],
-    "use_bfloat16": [True], "finetuning_task": ["x", None], "tokenizer_class": ["Qwen2Tokenizer", "X", None], "prefix": ["x"],
-    "partial_rotary_factor": [0.5, 1.0, None], "original_max_position_embeddings": [32, 64], "rotary_emb_base": [10000],
-    "use_return_dict": [True], "to_dict": [1], "update": [None], "sub_configs": [{}], "attribute_map": [{}, {"a": "b"}],
-    "base_model_tp_plan": [{}, None], "keys_to_ignore_at_inference": [[], ["past_key_values"]], "transformers_weights": ["model.safetensors", None],
-    "per_layer_config": [{}, {"0": {"head_dim": 4}}], "name_or_path": ["x", ""], "text_config": [{}, None, {"vocab_size": 10}],
-    "vision_config": [None, {}], "compression_config": [None, {}], "quantization": [{"bits": 1}, None], "experts_implementation": ["eager", None],
-    "tie_embeddings": [True], "rope_type": ["linear", "default"], "rope_parameters_type": ["x"], "attn_output_gate": [True, False],
-    "mamba_ssm_dtype": ["float32", "x"], "mtp_num_hidden_layers": [1, 0], "qk_norm": [True, False], "use_qk_norm": [False], "head_bias": [True],
-    "logit_scale": [2.0], "num_experts": [4, 0], "hidden_dropout": [0.5], "layer_norm_eps": [1e-5], "model_max_length": [10],
-    "language_model_only": [True, False], "generation_config": [None, {}], "cache_implementation": ["static", None], "output_router_logits": [True],
-    "quantization_config": [None], "is_heterogeneous": [True], "default_theta": [5.0], "validate": [None], "vocab_size_per_layer": [1],
-}
+from fields import ANY, FIELDS, OTHERS
+from folders import ROWS, Folder, Tensor
 
 
 def set_field(rng, folder):
@@ -69,8 +25,25 @@ def set_other(rng, folder):
 
 
 def set_vision(rng, folder):
-    place, names = rng.choice([(folder.config, ["image_token_id", "video_token_id", "vision_end_token_id", "tie_word_embeddings", "vision_config", "text_config"]),
-                               (folder.config["vision_config"], list(folder.config["vision_config"]) + ["deepstack_visual_indexes", "model_type"])])
+    place, names = rng.choice(
+        [
+            (
+                folder.config,
+                [
+                    "image_token_id",
+                    "video_token_id",
+                    "vision_end_token_id",
+                    "tie_word_embeddings",
+                    "vision_config",
+                    "text_config",
+                ],
+            ),
+            (
+                folder.config["vision_config"],
+                list(folder.config["vision_config"]) + ["deepstack_visual_indexes", "model_type"],
+            ),
+        ]
+    )
     name = rng.choice(names)
     if rng.random() < 0.2:
         place.pop(name, None)
@@ -83,13 +56,29 @@ def rope_settings(rng):
     kind = rng.choice(["default", "linear", "dynamic", "yarn", "longrope", "llama3", "proportional", "spiral", None, 1])
     rope = {rng.choice(["rope_type", "type"]): kind}
     for name, likely in [
-        ("factor", [2.0, 4, 1.0, 0.5, "2", None, 8.0, 2]), ("rope_theta", [10000.0, 100, 500000.0, None, "1e4", 0]),
-        ("original_max_position_embeddings", [32, 64, 8, None, 32.0]), ("low_freq_factor", [1.0, 1, 4.0, 8]), ("high_freq_factor", [4.0, 4, 1.0]),
-        ("attention_factor", [1.0, 0.5, None, -1.0]), ("beta_fast", [32, 32.0, 16]), ("beta_slow", [1, 1.0, 2]), ("mscale", [1.0, 0.7]),
-        ("mscale_all_dim", [1.0, 0.5]), ("truncate", [False, True, None]), ("partial_rotary_factor", [0.5, 1.0, 0.25]),
-        ("short_factor", [[1.0, 1.0]]), ("long_factor", [[2.0, 2.0]]), ("mrope_section", [[1, 1, 0], [2, 0, 0], [1], "x"]), ("junk", [1]),
+        ("factor", [2.0, 4, 1.0, 0.5, "2", None, 8.0, 2]),
+        ("rope_theta", [10000.0, 100, 500000.0, None, "1e4", 0]),
+        ("original_max_position_embeddings", [32, 64, 8, None, 32.0]),
+        ("low_freq_factor", [1.0, 1, 4.0, 8]),
+        ("high_freq_factor", [4.0, 4, 1.0]),
+        ("attention_factor", [1.0, 0.5, None, -1.0]),
+        ("beta_fast", [32, 32.0, 16]),
+        ("beta_slow", [1, 1.0, 2]),
+        ("mscale", [1.0, 0.7]),
+        ("mscale_all_dim", [1.0, 0.5]),
+        ("truncate", [False, True, None]),
+        ("partial_rotary_factor", [0.5, 1.0, 0.25]),
+        ("short_factor", [[1.0, 1.0]]),
+        ("long_factor", [[2.0, 2.0]]),
+        ("mrope_section", [[1, 1, 0], [2, 0, 0], [1], "x"]),
+        ("junk", [1]),
     ]:
-        wanted = {"linear": ["factor"], "dynamic": ["factor"], "yarn": ["factor"], "llama3": ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"]}
+        wanted = {
+            "linear": ["factor"],
+            "dynamic": ["factor"],
+            "yarn": ["factor"],
+            "llama3": ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
+        }
         if rng.random() < (0.9 if name in wanted.get(kind, []) else 0.5 if name == "rope_theta" else 0.12):
             rope[name] = rng.choice(likely[:2] if rng.random() < 0.7 else likely)
     return rope
@@ -122,8 +111,14 @@ def set_heads(rng, folder):
     name = rng.choice(["lm_head.weight"] * 5 + [embedding.replace("embed_tokens", "lm_head"), "model.lm_head.weight"])
     copy = lambda **how: Tensor(**{"shape": like.shape, "seed": like.seed, "dtype": like.dtype, **how})
     tensors.pop("lm_head.weight", None)
-    made = {"same": copy(), "other": copy(seed=like.seed + 1), "only": copy(), "other type": copy(seed=9, dtype="F32"),
-            "same type": copy(dtype="F32"), "shape": copy(shape=[ROWS + 1, like.shape[1]])}
+    made = {
+        "same": copy(),
+        "other": copy(seed=like.seed + 1),
+        "only": copy(),
+        "other type": copy(seed=9, dtype="F32"),
+        "same type": copy(dtype="F32"),
+        "shape": copy(shape=[ROWS + 1, like.shape[1]]),
+    }
     if stored != "none":
         tensors[name] = made[stored]
     if stored == "only":
@@ -142,7 +137,9 @@ def set_tensors(rng, folder):
     names = sorted(folder.tensors)
     name = rng.choice(names)
     tensor = folder.tensors[name]
-    what = rng.choice(["dtype", "all dtype", "missing", "extra", "shape", "renamed", "without model.", "other prefix", "mtp", "bias"])
+    what = rng.choice(
+        ["dtype", "all dtype", "missing", "extra", "shape", "renamed", "without model.", "other prefix", "mtp", "bias"]
+    )
     if what == "dtype":
         tensor.dtype = rng.choice(["F16", "F32", "F64", "I8", "U8", "F8_E4M3"])
     elif what == "all dtype":
@@ -153,8 +150,17 @@ def set_tensors(rng, folder):
     elif what == "missing":
         del folder.tensors[name]
     elif what == "extra":
-        extra = rng.choice(["extra.weight", "model.layers.0.self_attn.rotary_emb.inv_freq", "model.layers.7.mlp.up_proj.weight", "model.visual.x.weight",
-                            "visual.patch_embed.proj.weight", "mtp.norm.weight", "model.layers.0.mlp.gate_proj.bias"])
+        extra = rng.choice(
+            [
+                "extra.weight",
+                "model.layers.0.self_attn.rotary_emb.inv_freq",
+                "model.layers.7.mlp.up_proj.weight",
+                "model.visual.x.weight",
+                "visual.patch_embed.proj.weight",
+                "mtp.norm.weight",
+                "model.layers.0.mlp.gate_proj.bias",
+            ]
+        )
         folder.tensors[extra] = Tensor([4], 3)
         name = extra
     elif what == "shape":
@@ -162,12 +168,22 @@ def set_tensors(rng, folder):
     elif what == "renamed":
         folder.tensors[name + "x"] = folder.tensors.pop(name)
     elif what in ("without model.", "other prefix"):
-        prefix = {"without model.": "", "other prefix": rng.choice(["model.model.", "model.language_model.", "language_model.model.", "transformer."])}[what]
+        if folder.family == "qwen3_5" and rng.random() < 0.6:
+            # The names of the decoder alone.
+            old_prefix = "model.language_model."
+        else:
+            old_prefix = "model."
+        prefix = {
+            "without model.": "",
+            "other prefix": rng.choice(
+                ["model.model.", "model.language_model.", "language_model.model.", "transformer.", "model."]
+            ),
+        }[what]
         some = rng.random() < 0.2
         renamed = {}
         for old, each in folder.tensors.items():
-            change = old.startswith("model.") and not (some and "layers.1" in old)
-            renamed[prefix + old.removeprefix("model.") if change else old] = each
+            change = old.startswith(old_prefix) and not (some and "layers.1" in old)
+            renamed[prefix + old.removeprefix(old_prefix) if change else old] = each
         folder.tensors = renamed
         name = f"{prefix!r}, {'some' if some else 'all'}"
     elif what == "mtp":
@@ -187,29 +203,74 @@ def set_tensors(rng, folder):
 
 def set_files(rng, folder):
     """Files under other names, an index and its shards, files beside them."""
-    what = rng.choice(["shards"] * 3 + ["name", "index only", "both", "metadata", "map", "shard name", "beside", "no index", "subfolder"])
+    what = rng.choice(
+        ["shards"] * 3
+        + ["name", "index only", "both", "metadata", "map", "shard name", "beside", "no index", "subfolder"]
+    )
     if what in ("shards", "metadata", "map", "shard name", "both"):
         folder.shard(rng.choice([1, 2, 3]))
     detail = ""
     if what == "name":
-        detail = rng.choice(["other.safetensors", "Model.safetensors", "model.fp16.safetensors", "model.safetensors.bak", "consolidated.safetensors", "adapter_model.safetensors"])
+        detail = rng.choice(
+            [
+                "other.safetensors",
+                "Model.safetensors",
+                "model.fp16.safetensors",
+                "model.safetensors.bak",
+                "consolidated.safetensors",
+                "adapter_model.safetensors",
+            ]
+        )
         folder.shards = {detail: list(folder.tensors)}
     elif what == "index only":
         folder.index = {"metadata": {}, "weight_map": {name: "model.safetensors" for name in folder.tensors}}
-        folder.shards = {"model.safetensors": list(folder.tensors)} if rng.random() < 0.5 else {"other.safetensors": list(folder.tensors)}
+        folder.shards = (
+            {"model.safetensors": list(folder.tensors)}
+            if rng.random() < 0.5
+            else {"other.safetensors": list(folder.tensors)}
+        )
         if "other.safetensors" in folder.shards:
             folder.index["weight_map"] = {name: "other.safetensors" for name in folder.tensors}
     elif what == "both":
         folder.shards["model.safetensors"] = rng.choice([list(folder.tensors), list(folder.tensors)[:3]])
     elif what == "metadata":
-        detail = rng.choice([None, [], "x", 1, {}, {"total_size": "x"}, {"total_size": None}, "absent", {"a": {"b": 1}}, {"format": "pt"}, {"total_parameters": 5}])
+        detail = rng.choice(
+            [
+                None,
+                [],
+                "x",
+                1,
+                {},
+                {"total_size": "x"},
+                {"total_size": None},
+                "absent",
+                {"a": {"b": 1}},
+                {"format": "pt"},
+                {"total_parameters": 5},
+            ]
+        )
         if detail == "absent":
             del folder.index["metadata"]
         else:
             folder.index["metadata"] = detail
     elif what == "map":
         places = folder.index["weight_map"]
-        detail = rng.choice(["absent", "null", "list", "missing file", "fewer", "more", "swapped", "number", "empty", "extra top", "up", "one file left out"])
+        detail = rng.choice(
+            [
+                "absent",
+                "null",
+                "list",
+                "missing file",
+                "fewer",
+                "more",
+                "swapped",
+                "number",
+                "empty",
+                "extra top",
+                "up",
+                "one file left out",
+            ]
+        )
         names = sorted(places)
         if detail == "absent":
             del folder.index["weight_map"]
@@ -237,13 +298,33 @@ def set_files(rng, folder):
         old = sorted(folder.shards)[0]
         detail = rng.choice(["weights.bin", "a.SAFETENSORS", "part1.safetensors", "model.pt", "x"])
         folder.shards[detail] = folder.shards.pop(old)
-        folder.index["weight_map"] = {name: detail if file == old else file for name, file in folder.index["weight_map"].items()}
+        folder.index["weight_map"] = {
+            name: detail if file == old else file for name, file in folder.index["weight_map"].items()
+        }
     elif what == "beside":
-        name, text = rng.choice([("generation_config.json", b"{}"), ("generation_config.json", b"[]"), ("generation_config.json", b"null"), ("generation_config.json", b"{"),
-                                 ("generation_config.json", b'{"temperature": 0.6, "do_sample": true, "top_p": 0.95}'), ("generation_config.json", b'{"cache_implementation": "x"}'),
-                                 ("adapter_config.json", b"{}"), ("pytorch_model.bin", b"junk"), ("README.md", b"# x"), ("configuration.json", b"[]"), ("processor_config.json", b"[]"),
-                                 ("tokenizer_config.json", b"[]"), ("chat_template.jinja", b"{{ x"), ("preprocessor_config.json", b"{"), ("special_tokens_map.json", b"1"),
-                                 ("model.safetensors.index.json", b"{}"), ("model.safetensors.index.json", b"junk"), ("config.py", b"1/0"), ("modeling_x.py", b"1/0")])
+        name, text = rng.choice(
+            [
+                ("generation_config.json", b"{}"),
+                ("generation_config.json", b"[]"),
+                ("generation_config.json", b"null"),
+                ("generation_config.json", b"{"),
+                ("generation_config.json", b'{"temperature": 0.6, "do_sample": true, "top_p": 0.95}'),
+                ("generation_config.json", b'{"cache_implementation": "x"}'),
+                ("adapter_config.json", b"{}"),
+                ("pytorch_model.bin", b"junk"),
+                ("README.md", b"# x"),
+                ("configuration.json", b"[]"),
+                ("processor_config.json", b"[]"),
+                ("tokenizer_config.json", b"[]"),
+                ("chat_template.jinja", b"{{ x"),
+                ("preprocessor_config.json", b"{"),
+                ("special_tokens_map.json", b"1"),
+                ("model.safetensors.index.json", b"{}"),
+                ("model.safetensors.index.json", b"junk"),
+                ("config.py", b"1/0"),
+                ("modeling_x.py", b"1/0"),
+            ]
+        )
         folder.files[name] = text
         detail = f"{name} {text!r}"
     elif what == "no index":
@@ -265,12 +346,34 @@ def set_code(rng, folder):
         name = rng.choice(["quant_method", "format_version", "scale_group_size", "rescue_group_size", "junk"])
         method[name] = rng.choice([1, 128, 0, 2, "bitpack", "gptq", None, 1.0, True])
         return f"{name} {method[name]!r}"
-    value = rng.choice([None, {}, [], "x", good, {"AutoModelForCausalLM": good}, {"AutoModelForCausalLM": None}, {"AutoModelForCausalLM": [good]},
-                        {"AutoModelForCausalLM": "modeling_bitpack"}, {"AutoModelForCausalLM": "modeling_bitpack.sub.BitpackForCausalLM"},
-                        {"AutoModelForCausalLM": "modeling_bitpack.Nope"}, {"AutoModelForCausalLM": "nofile.BitpackForCausalLM"}, {"AutoModelForCausalLM": "other--" + good},
-                        {"AutoModelForCausalLM": ""}, {"AutoModelForCausalLM": "."}, {"AutoModelForCausalLM": good, "AutoConfig": "nofile.Config"},
-                        {"AutoModelForCausalLM": good, "AutoConfig": None}, {"AutoModelForCausalLM": good, "AutoTokenizer": ["x", None]}, {"AutoConfig": "modeling_bitpack.Nope"},
-                        {"AutoModel": "nofile.X"}, {"AutoModel": None}, {"AutoTokenizer": "nofile.X"}, {"automodelforcausallm": good}, {"AutoModelForCausalLM ": good}])
+    value = rng.choice(
+        [
+            None,
+            {},
+            [],
+            "x",
+            good,
+            {"AutoModelForCausalLM": good},
+            {"AutoModelForCausalLM": None},
+            {"AutoModelForCausalLM": [good]},
+            {"AutoModelForCausalLM": "modeling_bitpack"},
+            {"AutoModelForCausalLM": "modeling_bitpack.sub.BitpackForCausalLM"},
+            {"AutoModelForCausalLM": "modeling_bitpack.Nope"},
+            {"AutoModelForCausalLM": "nofile.BitpackForCausalLM"},
+            {"AutoModelForCausalLM": "other--" + good},
+            {"AutoModelForCausalLM": ""},
+            {"AutoModelForCausalLM": "."},
+            {"AutoModelForCausalLM": good, "AutoConfig": "nofile.Config"},
+            {"AutoModelForCausalLM": good, "AutoConfig": None},
+            {"AutoModelForCausalLM": good, "AutoTokenizer": ["x", None]},
+            {"AutoConfig": "modeling_bitpack.Nope"},
+            {"AutoModel": "nofile.X"},
+            {"AutoModel": None},
+            {"AutoTokenizer": "nofile.X"},
+            {"automodelforcausallm": good},
+            {"AutoModelForCausalLM ": good},
+        ]
+    )
     config["auto_map"] = value
     if rng.random() < 0.15 and folder.packed:
         folder.files.pop("modeling_bitpack.py", None)
@@ -278,7 +381,9 @@ def set_code(rng, folder):
 
 
 def set_type(rng, folder):
-    folder.config["model_type"] = rng.choice(["qwen3", "llama", "qwen3_5_text", "qwen2", "qwen3_moe", "mistral", "x", "", None, 1, "Qwen3", "gpt2", "mamba"])
+    folder.config["model_type"] = rng.choice(
+        ["qwen3", "llama", "qwen3_5_text", "qwen2", "qwen3_moe", "mistral", "x", "", None, 1, "Qwen3", "gpt2", "mamba"]
+    )
     return f"model_type {folder.config['model_type']!r}"
 
 
@@ -287,7 +392,14 @@ def make_model(rng):
     packed = rng.random() < 0.25
     family = "qwen3" if packed else rng.choice(["qwen3"] * 4 + ["llama"] * 3 + ["qwen3_5_text"] * 2 + ["qwen3_5"] * 2)
     folder = Folder(family, packed, rng.choice([None, None, True, False]))
-    changes = [set_field] * 8 + [set_other] * 5 + [set_rope] * 5 + [set_files] * 4 + [set_code] * (6 if packed else 2) + [set_type] * (0 if packed else 1)
+    changes = (
+        [set_field] * 8
+        + [set_other] * 5
+        + [set_rope] * 5
+        + [set_files] * 4
+        + [set_code] * (6 if packed else 2)
+        + [set_type] * (0 if packed else 1)
+    )
     if not packed:
         changes += [set_heads] * 4 + [set_tensors] * 4
     if family == "qwen3_5":

@@ -47,7 +47,7 @@ enum Answer {
     Refused(String),
     /// transformers makes weights up that are missing: another model each time. Of bitgauge: that is not known here. Why.
     Open(String),
-    /// Parameters and mean loss, the latter not where there is no forward pass here, or it gives no number. Why.
+    /// Parameters and mean loss; why there is none where there is no forward pass here, or no number.
     Model(u64, Result<f64, String>),
     /// The tokens of each text.
     Tokens(Vec<Vec<u32>>),
@@ -62,28 +62,50 @@ struct Tally {
     both_load: usize,
     /// Neither takes it, or bitgauge leaves it open.
     neither: usize,
+    /// Loaded by both, but there is no forward pass here, or no number.
+    not_evaluated: usize,
     /// Loaded by transformers alone, by what bitgauge says.
     refused: BTreeMap<String, usize>,
-    /// Loaded by both, but the loss is not compared, by what bitgauge says.
-    not_evaluated: BTreeMap<String, usize>,
+    /// Taken here, and not loaded by transformers, or as another model.
+    not_loaded: usize,
+    other_count: usize,
+    other_loss: usize,
+    other_tokens: usize,
+    /// One line of each that is refused here alone, and of each that is wrong.
+    lines: [Vec<String>; 2],
+}
+
+impl Tally {
     /// Taken here alone, or with another figure.
-    wrong: Vec<String>,
-    /// Those of `refused`, one by one.
-    which: Vec<String>,
+    fn wrong(&self) -> usize {
+        self.not_loaded + self.other_count + self.other_loss + self.other_tokens
+    }
+
+    /// The figures that docs/loading.md states.
+    fn figures(&self) -> [usize; 8] {
+        let refused = self.refused.values().sum();
+        let taken = [self.both_load, self.not_evaluated, self.neither, refused];
+        let wrong = [self.not_loaded, self.other_count, self.other_loss, self.other_tokens];
+        std::array::from_fn(|i| if i < 4 { taken[i] } else { wrong[i - 4] })
+    }
 }
 
 /// A sentence without names and numbers.
 fn kind_of(sentence: &str) -> String {
     let is_name = |word: &str| {
-        word.contains(['`', '/', '_', '"'])
-            || word.trim_end_matches(['.', ',']).contains(['.', '0', '1', '2'])
+        let word = word.trim_end_matches(['.', ',']);
+        let is_sign = |c: char| c.is_ascii_digit() || "`/_\".".contains(c);
+        !["config.json", "5", "a"].contains(&word) && (word.len() == 1 || word.contains(is_sign))
     };
     let mut words: Vec<&str> =
         sentence.split(' ').map(|word| if is_name(word) { "…" } else { word }).collect();
     words.dedup_by(|a, b| a == b && *a == "…");
-    // What follows a colon are names.
     let text = words.join(" ");
-    text.split_once(": ").map_or(text.as_str(), |(kind, _)| kind).to_owned()
+    // What follows are names, or values.
+    let ends = [": ", " and finds ", ", which is not there"];
+    ends.iter()
+        .fold(text.as_str(), |text, end| text.split_once(end).map_or(text, |(kind, _)| kind))
+        .to_owned()
 }
 
 fn report(files: &Files) -> bitgauge_core::Result<Report> {
@@ -176,6 +198,16 @@ fn other() -> Option<std::ffi::OsString> {
     std::env::var_os("BITGAUGE_MODELS")
 }
 
+/// The files of a case that lies in the tree by itself.
+fn given(name: &str) -> Files {
+    let folder = conformance::fixtures().join("loader");
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("a fixture");
+    let all: Value = serde_json::from_slice(&read("cases.json")).expect("the cases");
+    let case = all["cases"].as_array().expect("a list").iter().find(|case| case["name"] == name);
+    let files = case.expect("the case")["files"].as_object().expect("its files");
+    files.iter().map(|(name, stored)| (name.clone(), read(stored.as_str().expect("a name")))).collect()
+}
+
 fn recorded() -> (Questions, Vec<Case>) {
     let path =
         other().unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/differential/models.xz").into());
@@ -207,7 +239,10 @@ fn recorded() -> (Questions, Vec<Case>) {
         let value = line(&mut bytes);
         let family = value["family"].as_str().expect("a family");
         let files: Vec<(String, usize)> = serde_json::from_value(value["files"].clone()).expect("files");
-        let files = files.into_iter().map(|(name, len)| (name, bytes(len))).collect();
+        let mut files: Files = files.into_iter().map(|(name, len)| (name, bytes(len))).collect();
+        if family == "given" {
+            files = given(value["what"].as_str().expect("a name"));
+        }
         let answers = value["answers"].as_object().expect("answers").iter();
         cases.push(Case {
             what: format!("{number} ({family}), {}", value["what"]),
@@ -225,28 +260,39 @@ fn is_near(theirs: f64, ours: f64) -> bool {
 
 /// Compares one answer of transformers with ours.
 fn compare(tally: &mut Tally, what: &str, theirs: &Answer, ours: &Answer) {
-    match (theirs, ours) {
-        (Refused(_) | Open(_), Refused(_) | Open(_)) => tally.neither += 1,
-        (Model(..) | Tokens(_), Refused(reason)) => {
+    let both = |why: &str| format!("{what}, {why}\n    transformers {theirs:?}\n    ours         {ours:?}");
+    let (wrong, why) = match (theirs, ours) {
+        (Refused(_) | Open(_), Refused(_) | Open(_)) => {
+            tally.neither += 1;
+            return;
+        }
+        (_, Refused(reason) | Open(reason)) => {
             *tally.refused.entry(reason.clone()).or_default() += 1;
-            tally.which.push(format!("{what}\n    {reason}"));
+            tally.lines[0].push(both("refused"));
+            return;
         }
-        (Model(..), Open(reason)) => {
-            *tally.refused.entry(format!("open: {reason}")).or_default() += 1;
-            tally.which.push(format!("{what}\n    open: {reason}"));
-        }
-        (Tokens(theirs), Tokens(ours)) if theirs == ours => tally.both_load += 1,
-        (Model(count, Ok(theirs)), Model(counted, Ok(ours)))
-            if count == counted && is_near(*theirs, *ours) =>
-        {
+        (Tokens(theirs), Tokens(ours)) if theirs == ours => {
             tally.both_load += 1;
+            return;
         }
-        (Model(count, theirs), Model(counted, Err(why))) if count == counted => {
-            let why = if theirs.is_err() { "no number in both" } else { why };
-            *tally.not_evaluated.entry(why.to_owned()).or_default() += 1;
-        }
-        _ => tally.wrong.push(format!("{what}\n    transformers {theirs:?}\n    ours         {ours:?}")),
-    }
+        (Model(count, theirs), Model(counted, ours)) if count == counted => match (theirs, ours) {
+            (Ok(theirs), Ok(ours)) if is_near(*theirs, *ours) => {
+                tally.both_load += 1;
+                return;
+            }
+            (_, Err(_)) => {
+                tally.not_evaluated += 1;
+                return;
+            }
+            _ => (&mut tally.other_loss, "another loss"),
+        },
+        (Model(..), _) => (&mut tally.other_count, "another count"),
+        (Tokens(_), _) => (&mut tally.other_tokens, "other tokens"),
+        _ => (&mut tally.not_loaded, "not loaded"),
+    };
+    *wrong += 1;
+    let line = both(why);
+    tally.lines[1].push(line);
 }
 
 fn tally(cases: &[Case], ours: &[Answer], version: &str) -> Tally {
@@ -259,24 +305,97 @@ fn tally(cases: &[Case], ours: &[Answer], version: &str) -> Tally {
     tally
 }
 
+/// What docs/loading.md states: the figures of each version, and the refusals by reason.
+fn documented() -> (Vec<Vec<String>>, BTreeMap<String, usize>) {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/loading.md"));
+    let text = text.expect("docs/loading.md");
+    let section =
+        text.split("\n## ").find(|section| section.starts_with("Models\n")).expect("a section on models");
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    let rows = |first: &str| -> Vec<Vec<String>> {
+        section.lines().filter(|line| line.starts_with(first)).map(cells).collect()
+    };
+    let versions = VERSIONS.iter().flat_map(|version| rows(&format!("| {version} |"))).collect();
+    let refusals = rows("| `").into_iter().map(|row| {
+        let count = row.last().and_then(|count| count.parse().ok()).expect("a count");
+        (row[0].trim_matches('`').to_owned(), count)
+    });
+    (versions, refusals.collect())
+}
+
+fn answers(cases: &[Case], questions: &Questions) -> Vec<Answer> {
+    cases.iter().map(|case| ours(case, questions)).collect()
+}
+
 #[test]
 fn models_are_taken_where_transformers_loads_them_with_the_same_figures() {
     let (questions, cases) = recorded();
-    let ours: Vec<Answer> = cases.iter().map(|case| ours(case, &questions)).collect();
-    for version in VERSIONS {
+    let ours = answers(&cases, &questions);
+    let (stated, refusals) = documented();
+    for (number, version) in VERSIONS.into_iter().enumerate() {
         let tally = tally(&cases, &ours, version);
-        println!(
-            "{version}: {} by both, {} by neither, {} wrong",
-            tally.both_load,
-            tally.neither,
-            tally.wrong.len()
-        );
-        for (reason, count) in tally.refused.iter().chain(&tally.not_evaluated) {
+        let row =
+            [vec![version.to_owned()], tally.figures().map(|figure| figure.to_string()).to_vec()].concat();
+        println!("| {} |", row.join(" | "));
+        if number > 0 {
+            assert!(
+                other().is_some() || stated[number] == row,
+                "what docs/loading.md states: {:?}",
+                stated[number]
+            );
+            continue;
+        }
+        // The version that is followed.
+        for (reason, count) in &tally.refused {
             println!("| `{reason}` | {count} |");
         }
-        println!("{}", tally.wrong.join("\n"));
         if other().is_some() {
-            println!("{}", tally.which.join("\n"));
+            println!("{}", tally.lines[0].join("\n"));
+        }
+        assert!(tally.wrong() == 0, "{} wrong:\n{}", tally.wrong(), tally.lines[1].join("\n"));
+        if other().is_none() {
+            assert!(
+                cases.len() >= 600 && tally.both_load > 400 && tally.neither > 200,
+                "{:?}",
+                tally.figures()
+            );
+            assert_eq!(stated[number], row, "what docs/loading.md states");
+            assert_eq!(tally.refused, refusals, "refusals, and those that docs/loading.md names");
         }
     }
+}
+
+#[test]
+fn another_answer_of_transformers_is_noticed() {
+    let (questions, cases) = recorded();
+    let spread = cases.into_iter().step_by(9).collect::<Vec<_>>();
+    let ours = answers(&spread, &questions);
+    let sound = tally(&spread, &ours, VERSIONS[0]);
+    let changed = |change: &dyn Fn(&Answer) -> Answer| {
+        let mut changed = Tally::default();
+        for (case, ours) in spread.iter().zip(&ours) {
+            if let Some(theirs) = case.answers.get(VERSIONS[0]) {
+                compare(&mut changed, &case.what, &change(theirs), ours);
+            }
+        }
+        assert_eq!(changed.both_load, 0);
+        changed
+    };
+    assert!(sound.wrong() == 0 && sound.both_load > 40, "{:?}", sound.figures());
+    let other_figure = changed(&|answer| match answer {
+        Model(count, Ok(nats)) => Model(*count, Ok(nats * 1.000_01)),
+        Tokens(ids) => Tokens(ids.iter().map(|ids| ids[1..].to_vec()).collect()),
+        other => other.clone(),
+    });
+    assert_eq!(other_figure.wrong(), sound.both_load);
+    let other_count = changed(&|answer| match answer {
+        Model(count, nats) => Model(count + 1, nats.clone()),
+        Tokens(_) => Tokens(Vec::new()),
+        other => other.clone(),
+    });
+    assert_eq!(other_count.wrong(), sound.both_load + sound.not_evaluated);
+    let refusing = changed(&|_| Refused("OSError".to_owned()));
+    assert_eq!(refusing.not_loaded, sound.both_load + sound.not_evaluated);
 }

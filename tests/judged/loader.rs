@@ -170,14 +170,17 @@ fn fields_that_transformers_refuses_fail_the_gate() {
         json!({"bos_token_id": "x"}),
         json!({"eos_token_id": [1, "x"]}),
         json!({"head_dim": null}),
-        json!({"architectures": "Qwen3ForCausalLM"}),
-        json!({"transformers_version": 5}),
         json!({"return_dict": false}),
         json!({"pad_token_id": 10}),
         json!({"pad_token_id": -11}),
         json!({"rope_theta": null}),
         json!({"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e6}}}),
         json!({"rope_scaling": {"rope_type": "spiral"}}),
+        json!({"rope_scaling": {"rope_type": null}}),
+        json!({"rope_scaling": {"type": null, "factor": 2.0}}),
+        json!({"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": null}}),
+        json!({"initializer_range": -0.1}),
+        json!({"pad_token_id": 9_223_372_036_854_775_808_u64}),
         json!({"auto_map": null}),
         json!({"auto_map": "modeling_bitpack.BitpackForCausalLM"}),
         json!({"auto_map": {"AutoModelForCausalLM": null}}),
@@ -195,6 +198,8 @@ fn fields_that_transformers_refuses_fail_the_gate() {
 #[test]
 fn what_is_not_modelled_is_inconclusive() {
     let open = [
+        json!({"transformers_version": 5}),
+        json!({"architectures": "Qwen3ForCausalLM"}),
         json!({"auto_map": {"AutoModelForCausalLM": "modeling_bitpack.Nope"}}),
         json!({"transformers_weights": "model.safetensors"}),
         json!({"attn_implementation": "flash_attention_2"}),
@@ -205,6 +210,8 @@ fn what_is_not_modelled_is_inconclusive() {
         json!({"partial_rotary_factor": 0.5}),
         json!({"rope_scaling": {"rope_type": "longrope"}}),
         json!({"torchscript": true}),
+        json!({"cache_implementation": []}),
+        json!({"text_config": {}}),
         json!({"layer_types": ["full_attention", "sliding_attention"]}),
     ];
     for fields in open {

@@ -43,6 +43,12 @@ enum Class {
     Vision = 4,
 }
 
+impl Class {
+    fn is_decoder(self) -> bool {
+        !matches!(self, Self::Qwen35 | Self::Vision)
+    }
+}
+
 /// The same kinds in every class.
 const fn all(kinds: u8) -> [u8; 5] {
     [kinds; 5]
@@ -111,6 +117,21 @@ const TYPES: [(&str, [u8; 5]); 54] = [
     ("vocab_size", decoders(INT)),
 ];
 
+/// Fields of the class that all others are made from: whether a value of another type is refused depends on the version
+/// (5.17 refuses it, 5.24 does not).
+const OF_ALL: [&str; 10] = [
+    "architectures",
+    "chunk_size_feed_forward",
+    "dtype",
+    "id2label",
+    "is_encoder_decoder",
+    "label2id",
+    "output_hidden_states",
+    "return_dict",
+    "torch_dtype",
+    "transformers_version",
+];
+
 /// Fields that change what is loaded or computed, unless they are null, false or empty.
 const CHANGING: [&str; 11] = [
     "chunk_size_feed_forward",
@@ -124,6 +145,22 @@ const CHANGING: [&str; 11] = [
     "pruned_heads",
     "torchscript",
     "transformers_weights",
+];
+
+/// Fields that go into the settings of text generation, which transformers checks, or that name another configuration.
+const ELSEWHERE: [&str; 12] = [
+    "assistant_ensemble_weight",
+    "cache_implementation",
+    "compile_config",
+    "decoder",
+    "early_stopping",
+    "generator",
+    "max_new_tokens",
+    "num_return_sequences",
+    "suppress_tokens",
+    "text_config",
+    "text_encoder",
+    "watermarking_config",
 ];
 
 /// Attributes of transformers' class that a field of the same name would hide.
@@ -197,11 +234,15 @@ impl Loading {
         for (name, value) in fields.all() {
             let name = name.as_str();
             let kinds = TYPES.iter().find(|(known, _)| *known == name).map_or(0, |row| row.1[class as usize]);
-            self.fault(kinds != 0 && kinds_of(value) & kinds == 0, || {
+            if kinds != 0 && kinds_of(value) & kinds == 0 {
                 let wanted = (0..8).filter(|bit| kinds >> bit & 1 == 1).map(|bit| KINDS[bit]);
                 let wanted = wanted.collect::<Vec<_>>().join(" or ");
-                format!("transformers 5 takes {wanted} for `{}` and finds {value:.40}", fields.name(name))
-            });
+                let place = if OF_ALL.contains(&name) { &mut self.doubts } else { &mut self.faults };
+                place.push(format!(
+                    "transformers 5 takes {wanted} for `{}` and finds {value:.40}",
+                    fields.name(name)
+                ));
+            }
             let is_hidden = match name {
                 "torch_dtype" | "dtype" => !is_one_of(value, &["float32", "float16", "bfloat16", "float64"]),
                 "attn_implementation" => !is_one_of(value, &["eager", "sdpa"]),
@@ -211,6 +252,11 @@ impl Loading {
                     keys.any(|key| key.parse::<u32>().is_err())
                 }
                 _ if CHANGING.contains(&name) => !is_off(value),
+                _ if ELSEWHERE.contains(&name) => kinds == 0 && !value.is_null(),
+                // Checked wherever they stand, though the class has none.
+                "layer_types" | "rope_parameters" | "rope_scaling" if !class.is_decoder() => {
+                    kinds == 0 && !value.is_null()
+                }
                 _ if name.starts_with('_') => !PRIVATE.contains(&name),
                 _ => ATTRIBUTES.split(' ').any(|attribute| attribute == name),
             };
@@ -260,16 +306,20 @@ impl Loading {
         self.doubt(!is_partial && fields.get("partial_rotary_factor").is_some(), || {
             "`partial_rotary_factor`".into()
         });
-        self.check_rotary(is_partial, fields)
+        self.check_rotary(decoder.family, fields)
     }
 
-    fn check_rotary(&mut self, is_partial: bool, fields: &Fields<'_>) -> Result<()> {
+    fn check_rotary(&mut self, family: Family, fields: &Fields<'_>) -> Result<()> {
+        let is_partial = family.defaults().partial_rotary_factor.is_some();
         let group = rope_group(fields)?;
         let has = |rope: &Fields<'_>, name| rope.get(name).is_some() || rope.is_null(name);
         let in_group = group.filter(|rope| has(rope, "rope_theta")).unwrap_or(*fields);
         self.fault(in_group.is_null("rope_theta"), || "`rope_theta` is null".into());
         let Some(rope) = group else { return Ok(()) };
-        self.fault(rope.all().any(|(name, _)| name.ends_with("_attention")), || {
+        // llama has no types of layers, and passes them over.
+        let is_by_layer = rope.all().any(|(name, _)| name.ends_with("_attention"));
+        self.doubt(is_by_layer && family == Family::Llama, || rope.name("full_attention"));
+        self.fault(is_by_layer && family != Family::Llama, || {
             "transformers takes one rotary embedding for all layers here, not one by layer type".into()
         });
         let kind = if has(&rope, "rope_type") { "rope_type" } else { "type" };

@@ -14,7 +14,6 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Model, SplitDelimiterBehavior, Tokenizer};
 
 use super::of_file::OfFile;
@@ -135,41 +134,8 @@ impl Beside {
         };
         let special = self.special_tokens(class)?;
         tokenizer.add_tokens(self.added_tokens(of_file, &special, class)?).map_err(fail)?;
-        self.put_ends(&mut tokenizer, &special).map_err(fail)?;
         tokenizer.set_encode_special_tokens(self.is_on("split_special_tokens"));
         Ok(tokenizer)
-    }
-
-    /// Puts the tokens of beginning and end around texts, where the settings say whether to.
-    fn put_ends(
-        &self,
-        tokenizer: &mut Tokenizer,
-        special: &Tokens,
-    ) -> std::result::Result<(), tokenizers::Error> {
-        let [begins, ends] = ["add_bos_token", "add_eos_token"].map(|name| {
-            let value = self.settings.as_ref().and_then(|settings| settings.get(name))?;
-            Some(
-                !matches!(value, Value::Null | Value::Bool(false))
-                    && *value != json!(0)
-                    && *value != json!(""),
-            )
-        });
-        if begins.is_none() && ends.is_none() {
-            return Ok(());
-        }
-        let named = |is_put: Option<bool>, name| special.named(name).filter(|_| is_put == Some(true));
-        let (begin, end) = (named(begins, "bos_token"), named(ends, "eos_token"));
-        let piece = |token: Option<&AddedToken>| token.map(|token| format!("{}:0", token.content));
-        let pieces = [piece(begin), Some("$A:0".to_owned()), piece(end)];
-        let single = pieces.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let ids = begin.into_iter().chain(end).map(|token| {
-            let id = tokenizer.token_to_id(&token.content).ok_or("a special token is missing")?;
-            Ok((token.content.clone(), id))
-        });
-        let ids = ids.collect::<std::result::Result<Vec<_>, tokenizers::Error>>()?;
-        let template = TemplateProcessing::builder().try_single(single)?.special_tokens(ids).build()?;
-        tokenizer.with_post_processor(Some(template));
-        Ok(())
     }
 
     fn is_on(&self, name: &str) -> bool {

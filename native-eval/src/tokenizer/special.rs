@@ -7,8 +7,12 @@ use tokenizers::AddedToken;
 pub(super) const NAMED: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// What a token's properties may be called.
+/// What a token's properties are called.
 const FLAGS: [&str; 5] = ["single_word", "lstrip", "rstrip", "normalized", "special"];
+
+/// Where tokens without a name of their own stand, and where they stood before transformers 5.
+const EXTRA: &str = "extra_special_tokens";
+const OLD_EXTRA: &str = "additional_special_tokens";
 
 /// Special tokens in transformers' order.
 #[derive(Default)]
@@ -42,27 +46,21 @@ impl Tokens {
                 tokens.named.push((name.clone(), AddedToken::from(content.to_owned(), true)));
             }
         }
-        let is_typed = map.is_none_or(|map| map.get("extra_special_tokens").is_none());
-        let extra = |name| [map, settings].into_iter().flatten().find_map(|fields| fields.get(name));
-        let is_empty = |value: &&Value| match value {
-            Value::Array(list) => list.is_empty(),
-            Value::Object(object) => object.is_empty(),
-            value => value.is_null(),
-        };
-        let listed = extra("extra_special_tokens").filter(|value| !is_empty(value));
-        match listed.or_else(|| extra("additional_special_tokens")) {
-            Some(Value::Array(list)) => {
-                for value in list {
-                    tokens.extra.push(special_token(value, is_typed)??);
+        for (value, is_typed) in extra_fields(settings, map) {
+            match value {
+                Value::Array(list) => {
+                    for value in list {
+                        tokens.extra.push(special_token(value, is_typed)??);
+                    }
                 }
-            }
-            Some(Value::Object(object)) => {
-                for (name, value) in object {
-                    tokens.named.push((name.clone(), special_token(value, true)??));
+                Value::Object(object) => {
+                    for (name, value) in object {
+                        tokens.named.push((name.clone(), special_token(value, true)??));
+                    }
                 }
+                Value::Null => {}
+                _ => return None,
             }
-            None | Some(Value::Null) => {}
-            Some(_) => return None,
         }
         Some(tokens)
     }
@@ -80,6 +78,27 @@ impl Tokens {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &AddedToken> {
         self.named.iter().map(|(_, token)| token).chain(&self.extra)
+    }
+}
+
+/// The lists, or objects, of other special tokens that count, and whether tokens in them say what they are.
+fn extra_fields<'v>(settings: Option<&'v Value>, map: Option<&'v Value>) -> Vec<(&'v Value, bool)> {
+    let [in_settings, in_map] = [settings, map]
+        .map(|fields| [EXTRA, OLD_EXTRA].map(|name| fields.and_then(|fields: &Value| fields.get(name))));
+    let is_empty = |value: &Value| match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        value => value.is_null(),
+    };
+    // In the settings the old name counts where the new one says nothing, in the map only where the new one is nowhere.
+    let stated = in_settings[0].filter(|value| !is_empty(value)).or(in_settings[1]).or(in_settings[0]);
+    match (stated, in_map[0]) {
+        (None, None) => in_map[1].map(|value| (value, true)).into_iter().collect(),
+        // A list adds to a list, anything else takes its place.
+        (Some(Value::Array(_)), Some(value)) if !value.is_array() => vec![(value, false)],
+        (stated, value) => {
+            stated.map(|value| (value, true)).into_iter().chain(value.map(|value| (value, false))).collect()
+        }
     }
 }
 
@@ -102,13 +121,10 @@ fn special_token(value: &Value, is_typed: bool) -> Option<Option<AddedToken>> {
     }
 }
 
-/// A token with its properties; none if a property is unknown or none.
+/// A token with its properties, other fields passed over; none if one is no flag.
 pub(super) fn added_token(value: &Value) -> Option<AddedToken> {
     let object = value.as_object()?;
-    let is_known = |name: &String, value: &Value| {
-        name == "content" || (FLAGS.contains(&name.as_str()) && value.is_boolean())
-    };
-    object.iter().all(|(name, value)| is_known(name, value)).then_some(())?;
+    FLAGS.iter().all(|name| object.get(*name).is_none_or(Value::is_boolean)).then_some(())?;
     let on = |name: &str| object.get(name).and_then(Value::as_bool);
     let special = on("special").unwrap_or(false);
     Some(AddedToken {
