@@ -70,7 +70,7 @@ pub fn encode(report: &Report, detail: Detail) -> String {
             if let Some(estimate) = estimate {
                 out.bytes(&(estimate.standard_error as f32).to_le_bytes());
             }
-            for (window, stride) in windows {
+            if let Some((window, stride)) = windows {
                 out.number(window);
                 out.number(stride);
             }
