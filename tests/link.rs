@@ -44,7 +44,10 @@ fn carried(mut report: Report) -> Report {
         evaluation.heldout_ppl_low = interval.map(|[low, _]| low);
         evaluation.heldout_ppl_high = interval.map(|[_, high]| high);
         evaluation.seconds = f64::from(evaluation.seconds as f32);
-        evaluation.tokens_per_second = f64::from(evaluation.tokens_per_second as f32);
+        evaluation.tokens_per_second = match evaluation.estimate().is_some() || evaluation.window.is_some() {
+            true => (evaluation.scored_documents + evaluation.scored_tokens) as f64 / evaluation.seconds,
+            false => f64::from(evaluation.tokens_per_second as f32),
+        };
     }
     report
 }
@@ -191,28 +194,27 @@ fn a_standard_error_is_of_something() {
     let mut report = demo();
     report.evaluation = Some(evaluation());
     let sound = content(&encode(&report, Detail::Summary));
-    // No source, a standard error of 4 bytes, no windows.
+    // A mark and a standard error of 4 bytes.
     let end = sound.len();
-    assert_eq!((sound[0], &sound[end - 7..end - 5], sound[end - 1]), (3, &[0, 1][..], 0));
-    let with = |tail: &[u8]| decode(&link(&[&sound[..end - 7], tail].concat()));
-    assert!(with(&[0, 1, 0, 0, 0, 63, 0]).is_ok());
-    let negative = (-0.5_f32).to_le_bytes();
-    let endless = f32::INFINITY.to_le_bytes();
-    for bytes in [negative, endless] {
-        assert!(with(&[&[0, 1][..], &bytes, &[0]].concat()).is_err());
+    assert_eq!((sound[0], sound[end - 5]), (3, 2));
+    let with = |tail: &[u8]| decode(&link(&[&sound[..end - 5], tail].concat()));
+    assert!(with(&[2, 0, 0, 0, 63]).is_ok());
+    for bytes in [(-0.5_f32).to_le_bytes(), f32::INFINITY.to_le_bytes()] {
+        assert!(with(&[&[2][..], &bytes].concat()).is_err());
     }
-    assert_eq!(with(&[0, 0, 0]).expect_err("neither").kind, ErrorKind::Malformed);
-    assert_eq!(with(&[0, 1, 0, 0]).expect_err("cut").kind, ErrorKind::Truncated);
+    for neither in [0, 1, 8, 255] {
+        assert!(with(&[neither]).is_err(), "{neither}");
+    }
+    assert_eq!(with(&[2, 0, 0]).expect_err("cut").kind, ErrorKind::Truncated);
     assert_eq!(
-        with(&[0, 0, 1, 16, 8]).expect("windows").expect("a report").evaluation.expect("one").window,
+        with(&[4, 16, 8]).expect("windows").expect("a report").evaluation.expect("one").window,
         Some(16)
     );
     let mut without = report.clone();
     without.evaluation.as_mut().expect("one").scored_documents = 1;
     assert_eq!(content(&encode(&without, Detail::Summary))[0], 1, "one document has no standard error");
-    // Version 1 is written by what links said before.
     let plain = content(&encode(&demo(), Detail::Summary));
-    let claimed = [&[3][..], &plain[1..], &[0, 1, 0, 0, 0, 63, 0]].concat();
+    let claimed = [&[3][..], &plain[1..], &[2, 0, 0, 0, 63]].concat();
     assert_eq!(decode(&link(&claimed)).expect_err("no evaluation").kind, ErrorKind::Malformed);
 }
 

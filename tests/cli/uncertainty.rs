@@ -84,10 +84,10 @@ fn the_loss_of_every_document_goes_to_a_file() {
     let evaluation = read(&report).evaluation.expect("an evaluation");
     let csv = fs::read_to_string(report.with_file_name("each.csv")).expect("a table");
     let mut lines = csv.lines();
-    assert_eq!(lines.next(), Some("document,tokens,nats,nats_per_token,perplexity,begins"));
+    assert_eq!(lines.next(), Some("document,name,tokens,nats,nats_per_token,perplexity,begins"));
     for (number, (line, loss)) in lines.zip(&evaluation.documents).enumerate() {
-        let wanted = format!("{number},{},{},{}", loss.tokens, loss.nats, loss.nats / loss.tokens as f64);
-        assert!(line.starts_with(&wanted), "{line}: {wanted}");
+        let wanted = format!("[{number}]\",{},{},{}", loss.tokens, loss.nats, loss.nats / loss.tokens as f64);
+        assert!(line.starts_with(&format!("{number},\"")) && line.contains(&wanted), "{line}: {wanted}");
     }
     assert_eq!(csv.lines().count(), 1 + evaluation.documents.len());
     let documents = report.with_file_name("documents.json");
@@ -107,4 +107,77 @@ fn the_loss_of_every_document_goes_to_a_file() {
         assert_eq!(refused.status.code(), Some(2), "{file}");
         assert!(text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
     }
+}
+
+#[test]
+fn links_carry_what_ranks() {
+    let (demo, a) = evaluated(&[]);
+    let (_changed, b) = evaluated(&[Change::Invert("layers.3.mlp.down_proj.weight.sign", 1000)]);
+    let link = |report: &Path| {
+        let shown = bitgauge(&[
+            "--format",
+            "quiet",
+            "show",
+            path(report),
+            "--share",
+            "https://example.org/inspector/",
+        ]);
+        let stderr = text(&shown.stderr);
+        stderr.lines().next().expect("a link").to_owned()
+    };
+    let links = [link(&a), link(&b)];
+    assert!(
+        links.iter().all(|link| link.len() <= 1_900 + "https://example.org/inspector/#".len()),
+        "{links:?}"
+    );
+    let (by_report, by_link) = (compare(path(&a), path(&b)), compare(&links[0], &links[1]));
+    for figure in ["winner", "reason", "nats", "smaller", "bytes"] {
+        assert_eq!(by_link["decision"][figure], by_report["decision"][figure], "{figure}");
+    }
+    // Without the documents it is less sure.
+    assert!(width(&by_link["decision"]["difference"]) > 5.0 * width(&by_report["decision"]["difference"]));
+    let shown = json(&bitgauge(&["--format", "json", "show", &links[0]]));
+    let whole: Value = serde_json::from_slice(&fs::read(&a).expect("a report")).expect("JSON");
+    for figure in ["heldout_ppl", "scored_tokens", "documents_sha256", "device", "precision", "max_tokens"] {
+        assert_eq!(shown["evaluation"][figure], whole["evaluation"][figure], "{figure}");
+    }
+    assert_eq!(shown["artifact"]["sha256"], whole["artifact"]["sha256"]);
+    for figure in ["heldout_ppl_low", "heldout_ppl_high", "standard_error_nats"] {
+        let [short, long] = [&shown, &whole].map(|report| number(&report["evaluation"][figure]));
+        assert!((short / long - 1.0).abs() < 1e-6, "{figure}: {short} {long}");
+    }
+
+    let same = bitgauge(&["compare", path(&a), &links[0]]);
+    assert!(text(&same.stdout).starts_with("A and B are the same artifact"), "{}", text(&same.stdout));
+    assert_eq!((&by_link["same_artifact"], &by_report["same_artifact"]), (&false.into(), &false.into()));
+    let eval = bitgauge(&[
+        "eval",
+        path(&demo.path),
+        "--device",
+        "cpu",
+        "--max-tokens",
+        "8",
+        "--share",
+        "https://example.org/",
+    ]);
+    let stdout = text(&eval.stdout);
+    let shared = stdout.lines().last().and_then(|line| line.strip_prefix("share  "));
+    let other_length = bitgauge(&["compare", path(&a), shared.expect("a link on the last line")]);
+    let words = "undecided: the perplexities are of different documents";
+    assert!(text(&other_length.stdout).contains(words), "{}", text(&other_length.stdout));
+}
+
+#[test]
+fn reports_that_differ_in_length_alone_say_so() {
+    let artifact = Artifact::demo(&[]);
+    let evaluated = |tokens: &str| {
+        let report = artifact.beside(&format!("{tokens}.json"), b"");
+        let own = ["eval", path(&artifact.path), "--device", "cpu", "--max-tokens", tokens];
+        let output = bitgauge(&[&own[..], &["--report", path(&report)]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        report
+    };
+    let human = bitgauge(&["compare", path(&evaluated("8")), path(&evaluated("9"))]);
+    let human = text(&human.stdout);
+    assert!(human.contains("undecided: the documents were cut differently: at 8 and 9 tokens"), "{human}");
 }

@@ -2,8 +2,9 @@
 //!
 //! What follows `#r=` is base64url without padding of: a version byte, the report packed by the
 //! schema of that version, and the CRC-32 of all before it. Every version is read for ever; a change
-//! of what is written is another version. Version 2 is version 1 with the artifact's source behind it; version 3 has
-//! a source only maybe, and behind it the standard error of the mean loss and the windows, either only maybe.
+//! of what is written is another version. Version 2 is version 1 with the artifact's source behind it; version 3 says
+//! which of a source, the standard error of the mean loss and the windows follow, and leaves out the rate, which the
+//! others tell.
 //! What has neither is still written as version 1, what has only a source as version 2. A link carries gates, sizes and figures by layer, not
 //! the weights one by one. It says what somebody claims; nothing in it proves that it is true.
 
@@ -56,16 +57,23 @@ pub fn encode(report: &Report, detail: Detail) -> String {
     out.option(report.model.as_ref(), write_model);
     gates::write(&mut out, &report.gates, &known_counts(&report.artifact, report.model.as_ref()));
     write_accounting(&mut out, &report.accounting);
-    out.option(report.evaluation.as_ref(), write_evaluation);
+    let has_rate = precise.is_none();
+    out.option(report.evaluation.as_ref(), |out, evaluation| write_evaluation(out, evaluation, has_rate));
     layers::write(&mut out, if detail == Detail::Full { &report.layers } else { &[] });
     match (precise, source) {
         (Some((estimate, windows)), source) => {
-            out.option(source, |out, source| out.text(source.as_str()));
-            out.option(estimate, |out, e| out.bytes(&(e.standard_error as f32).to_le_bytes()));
-            out.option(windows, |out, (window, stride)| {
+            let marks = [source.is_some(), estimate.is_some(), windows.is_some()];
+            out.byte(marks.into_iter().rev().fold(0, |marks, mark| marks << 1 | u8::from(mark)));
+            if let Some(source) = source {
+                out.text(source.as_str());
+            }
+            if let Some(estimate) = estimate {
+                out.bytes(&(estimate.standard_error as f32).to_le_bytes());
+            }
+            if let Some((window, stride)) = windows {
                 out.number(window);
                 out.number(stride);
-            });
+            }
         }
         (None, Some(source)) => out.text(source.as_str()),
         (None, None) => {}
@@ -116,33 +124,35 @@ fn read(text: &str) -> Result<Report> {
     // The version stays in, so that offsets in errors are those of the whole.
     let mut from = Reader::new(content);
     from.byte()?;
-    let mut report = read_report(&mut from)?;
-    if version > VERSION {
-        let source = |from: &mut Reader| SourceUrl::parse(&from.text()?);
-        let is_certain = version == VERSION_WITH_SOURCE;
-        report.artifact.source = if is_certain { Some(source(&mut from)?) } else { from.option(source)? };
-    }
-    if version == VERSION_WITH_ERROR {
-        read_error(&mut from, report.evaluation.as_mut())?;
+    let mut report = read_report(&mut from, version)?;
+    match version {
+        VERSION => {}
+        VERSION_WITH_SOURCE => report.artifact.source = Some(read_source(&mut from)?),
+        _ => read_precise(&mut from, &mut report)?,
     }
     from.finish()?;
     Ok(report)
 }
 
-/// The standard error of the mean loss with the interval that follows from it, and the windows.
-fn read_error(from: &mut Reader, evaluation: Option<&mut Evaluation>) -> Result<()> {
-    let error = from.option(Reader::short_float)?;
-    let windows = from.option(|from| Ok((from.number()?, from.number()?)))?;
-    let is_of_something = |evaluation: &&mut Evaluation| {
-        error.is_none_or(|error| error >= 0.0 && evaluation.scored_documents > 1)
-            && (error.is_some() || windows.is_some())
+fn read_source(from: &mut Reader) -> Result<SourceUrl> {
+    SourceUrl::parse(&from.text()?)
+}
+
+/// What version 3 adds: a source, the standard error of the mean loss with the interval that follows from it, windows.
+fn read_precise(from: &mut Reader, report: &mut Report) -> Result<()> {
+    let marks = from.byte()?;
+    let [has_source, has_error, has_windows] = [1, 2, 4].map(|mark| marks & mark != 0);
+    if has_source {
+        report.artifact.source = Some(read_source(from)?);
+    }
+    let error = has_error.then(|| from.short_float()).transpose()?;
+    let windows = if has_windows { Some((from.number()?, from.number()?)) } else { None };
+    let is_sound = |evaluation: &&mut Evaluation| {
+        error.is_none_or(|error| error >= 0.0 && evaluation.scored_documents > 1) && (2..8).contains(&marks)
     };
-    let Some(evaluation) = evaluation.filter(is_of_something) else {
-        return Err(from.fault(
-            "a standard error is of nothing",
-            "of two documents or more",
-            "of another evaluation",
-        ));
+    let Some(evaluation) = report.evaluation.as_mut().filter(is_sound) else {
+        let expected = "of an evaluation of two documents or more";
+        return Err(from.fault("a standard error or windows are of nothing", expected, marks));
     };
     evaluation.standard_error_nats = error;
     (evaluation.window, evaluation.stride) = windows.unzip();
@@ -165,13 +175,13 @@ fn truncated(found: usize) -> Error {
         .hint("copy the whole link again")
 }
 
-fn read_report(from: &mut Reader) -> Result<Report> {
+fn read_report(from: &mut Reader, version: u8) -> Result<Report> {
     let (bitgauge_version, artifact, rules) = read_artifact(from)?;
     let model = from.option(read_model)?;
     let gates = gates::read(from, &known_counts(&artifact, model.as_ref()))?;
     let parameters = model.as_ref().and_then(|model| model.parameters);
     let accounting = read_accounting(from, artifact.size_bytes, parameters)?;
-    let evaluation = from.option(read_evaluation)?;
+    let evaluation = from.option(|from| read_evaluation(from, version != VERSION_WITH_ERROR))?;
     let layers = layers::read(from)?;
     Ok(Report {
         schema_version: SCHEMA_VERSION,
@@ -280,12 +290,13 @@ fn read_accounting(from: &mut Reader, size_bytes: u64, parameters: Option<u64>) 
     })
 }
 
-fn write_evaluation(out: &mut Writer, evaluation: &Evaluation) {
+fn write_evaluation(out: &mut Writer, evaluation: &Evaluation, has_rate: bool) {
     for value in [evaluation.heldout_ppl, evaluation.cross_entropy_nats] {
         out.float(value);
     }
     // Seven digits of these are enough.
-    for value in [evaluation.seconds, evaluation.tokens_per_second] {
+    let rate = has_rate.then_some(evaluation.tokens_per_second);
+    for value in std::iter::once(evaluation.seconds).chain(rate) {
         out.bytes(&(value as f32).to_le_bytes());
     }
     for number in [evaluation.scored_documents, evaluation.scored_tokens, evaluation.max_tokens] {
@@ -296,9 +307,13 @@ fn write_evaluation(out: &mut Writer, evaluation: &Evaluation) {
     out.text(&evaluation.precision);
 }
 
-fn read_evaluation(from: &mut Reader) -> Result<Evaluation> {
+fn read_evaluation(from: &mut Reader, has_rate: bool) -> Result<Evaluation> {
     let [heldout_ppl, cross_entropy_nats] = [from.float()?, from.float()?];
-    let [seconds, tokens_per_second] = [from.short_float()?, from.short_float()?];
+    let seconds = from.short_float()?;
+    let rate = has_rate.then(|| from.short_float()).transpose()?;
+    let [scored_documents, scored_tokens] = [from.number()?, from.number()?];
+    let fed = scored_documents as f64 + scored_tokens as f64;
+    let tokens_per_second = rate.unwrap_or(if seconds > 0.0 { fed / seconds } else { 0.0 });
     Ok(Evaluation {
         heldout_ppl,
         cross_entropy_nats,
@@ -308,8 +323,8 @@ fn read_evaluation(from: &mut Reader) -> Result<Evaluation> {
         cut_tokens: None,
         window: None,
         stride: None,
-        scored_documents: from.number()?,
-        scored_tokens: from.number()?,
+        scored_documents,
+        scored_tokens,
         max_tokens: from.number()?,
         documents_sha256: from.sha256()?,
         device: from.text()?,
