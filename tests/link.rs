@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bitgauge_core::accounting::Bucket;
 use bitgauge_core::container::ContainerKind;
 use bitgauge_core::contract::Rules;
-use bitgauge_core::report::link::{Detail, decode, encode};
+use bitgauge_core::report::link::{Detail, decode, encode, find_fragment};
 use bitgauge_core::report::{Evaluation, LayerSummary, Outcome, Report, Unit, ValueSummary};
 use bitgauge_core::{ErrorKind, limits};
 use conformance::demo::report as demo;
@@ -283,6 +283,34 @@ fn a_source_comes_back_and_is_checked() {
     let mut behind = sound;
     behind[0] = 1;
     assert_eq!(decode(&link(&behind)).expect_err("version 1 ends there").kind, ErrorKind::Malformed);
+}
+
+/// What mails, chats and texts make of a link.
+#[test]
+fn a_decorated_link_is_read() {
+    let report = carried(demo());
+    let fragment = encode(&report, Detail::Full);
+    let text = fragment.strip_prefix("r=").unwrap();
+    let written = [
+        format!("https://example.org/i/#{fragment}."),
+        format!("(https://example.org/i/#{fragment})"),
+        format!("<https://example.org/i/#{fragment}>"),
+        format!("  https://example.org/i/#{fragment}\n"),
+        format!("https://example.org/i/#{fragment}&utm_source=chat"),
+        format!("**https://example.org/i/#{fragment}**"),
+        format!("https://example.org/i/#r%3D{text}"),
+        format!("https://example.org/i/%23r%3d{text}"),
+        format!("https://example.org/i/%23{fragment}"),
+    ];
+    for written in written {
+        let fragment = find_fragment(&written).unwrap();
+        assert_eq!(decode(fragment).unwrap(), Some(report.clone()), "{written}");
+    }
+    // What was cut off is noticed, decorated or not.
+    let cut = format!("#{}.", &fragment[..fragment.len() - 1]);
+    assert!(decode(find_fragment(&cut).unwrap()).is_err());
+    assert_eq!(find_fragment("https://example.org/i/#top"), None);
+    assert_eq!(find_fragment("folder/r=model"), None);
 }
 
 #[test]

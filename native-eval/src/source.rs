@@ -56,8 +56,8 @@ impl Source {
     /// Opens a folder, a zip, a plain or compressed tar, a safetensors or a GGUF file. A shard of a GGUF model stands for
     /// the whole set, as a folder.
     ///
-    /// Errors: what the operating system says ([`ErrorKind::Io`]), a symbolic link or a special
-    /// file in a folder, and all faults of the artifact's structure.
+    /// Errors: what the operating system says ([`ErrorKind::Io`]), a special file in a
+    /// folder or a link that leads out of it (and, from a snapshot of the Hugging Face cache, not to a blob), and all faults of the artifact's structure.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display().to_string();
         let metadata = fs::metadata(path).map_err(|error| io_error(&error).within(&shown))?;

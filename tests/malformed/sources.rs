@@ -133,6 +133,40 @@ fn what_the_operating_system_refuses() {
     assert!(error.place.ends_with("model.safetensors: t00"), "{error}");
 }
 
+/// As huggingface_hub lays a model out: files in blobs/, links to them in snapshots/REVISION/.
+#[cfg(unix)]
+#[test]
+fn links_of_a_snapshot_are_followed_to_its_blobs() {
+    use bitgauge_core::ErrorKind::Unsupported;
+    use std::os::unix::fs::symlink;
+
+    let cache = tempfile::tempdir().unwrap();
+    let repository = cache.path().join("models--owner--name");
+    let snapshot = repository.join("snapshots/0123abc");
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(repository.join("blobs")).unwrap();
+    let (bytes, _) = weights();
+    fs::write(repository.join("blobs/4d2f"), &bytes).unwrap();
+    symlink("../../blobs/4d2f", snapshot.join("model.safetensors")).unwrap();
+    let mut source = Source::open(&snapshot).unwrap();
+    let entry = source.artifact().tensors[0].clone();
+    source.read_tensor(&entry).unwrap();
+    // A second name of a file that is there.
+    symlink("model.safetensors", snapshot.join("same.safetensors")).unwrap();
+    Source::open(&snapshot).unwrap();
+
+    // The blobs of another repository, a folder, nothing, and itself.
+    let other = cache.path().join("models--owner--other/blobs");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("4d2f"), &bytes).unwrap();
+    for target in ["../../../models--owner--other/blobs/4d2f", "../../blobs", "../../blobs/absent", "link"] {
+        symlink(target, snapshot.join("link")).unwrap();
+        let error = assert_fault(Source::open(&snapshot), Unsupported, "not a regular file");
+        assert_eq!(error.found, "a symbolic link");
+        fs::remove_file(snapshot.join("link")).unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_refused() {

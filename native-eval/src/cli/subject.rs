@@ -47,21 +47,13 @@ pub fn find(argument: &OsStr, settings: &Settings) -> Result<Subject, Failure> {
 /// A damaged report or link.
 pub fn written(argument: &OsStr) -> Result<Option<Report>, Failure> {
     let path = Path::new(argument);
-    if let Some(fragment) = fragment(argument).filter(|_| !path.exists()) {
+    let fragment = argument.to_str().and_then(link::find_fragment);
+    if let Some(fragment) = fragment.filter(|_| !path.exists()) {
         return Ok(link::decode(fragment)?);
     }
     let text = report_text(path)?;
     let report = text.map(|text| Report::from_json(&text).map_err(|error| error.within(path.display())));
     Ok(report.transpose()?)
-}
-
-/// A link's fragment, with or without what stands in front of it.
-fn fragment(argument: &OsStr) -> Option<&str> {
-    let text = argument.to_str()?;
-    match text.split_once('#') {
-        Some((_, fragment)) if fragment.starts_with("r=") => Some(fragment),
-        _ => text.starts_with("r=").then_some(text),
-    }
 }
 
 /// The text of a saved report, which may come through a pipe; nothing when the file is something else.

@@ -112,9 +112,11 @@ pub(super) fn list_shards(path: &Path, name: &str) -> Result<Option<Vec<Listed>>
     Ok(Some(shards))
 }
 
-/// All regular files below `root`, sorted by path. Links and special files are refused: the
-/// validator's copy of the folder would not hold what they point to.
+/// All regular files below `root`, sorted by path. Links to files below it are followed and, from a snapshot in the Hugging
+/// Face cache, links to its repository's blobs. Other links and special files are refused: the validator's copy of
+/// the folder would not hold what they point to.
 pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
+    let allowed = places_of_links(root);
     let mut files = Vec::new();
     let mut folders = vec![(root.to_owned(), String::new())];
     while let Some((folder, prefix)) = folders.pop() {
@@ -134,6 +136,8 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
             } else if kind.is_file() {
                 let len = entry.metadata().map_err(fault)?.len();
                 files.push(((name, len), path));
+            } else if let Some((target, len)) = followed(&path, &allowed) {
+                files.push(((name, len), target));
             } else {
                 let error = not_regular(kind).within(path.display());
                 return Err(if kind.is_symlink() {
@@ -151,6 +155,22 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Where links of a folder may lead: below it and, where it is `REPOSITORY/snapshots/REVISION`, to `REPOSITORY/blobs`.
+fn places_of_links(root: &Path) -> Vec<PathBuf> {
+    let Ok(root) = fs::canonicalize(root) else { return Vec::new() };
+    let snapshots = root.parent().filter(|parent| parent.ends_with("snapshots"));
+    let blobs = snapshots.and_then(Path::parent).map(|repository| repository.join("blobs"));
+    [root].into_iter().chain(blobs).collect()
+}
+
+/// The regular file that a link leads to, in one of the places where it may lie, with its length.
+fn followed(path: &Path, allowed: &[PathBuf]) -> Option<(PathBuf, u64)> {
+    let target = fs::canonicalize(path).ok()?;
+    let metadata = fs::metadata(&target).ok()?;
+    let is_allowed = metadata.is_file() && allowed.iter().any(|place| target.starts_with(place));
+    is_allowed.then(|| (target, metadata.len()))
 }
 
 /// What the operating system said of a temporary file.

@@ -31,6 +31,10 @@ const VERSION_WITH_SOURCE: u8 = 2;
 const VERSION_WITH_ERROR: u8 = 3;
 /// What stands before the report in a link's fragment.
 const KEY: &str = "r=";
+/// The same where something between the writer and the reader has escaped it.
+const ESCAPED_KEY: &str = "r%3d";
+/// What texts put behind a link, or a mail program adds to it.
+const DECORATIONS: &str = ".,;:!?)>]}\"'&*|`/\\";
 /// Bytes of the CRC-32 at the end.
 const CHECKSUM_BYTES: usize = 4;
 /// How much of a report goes into a link.
@@ -85,7 +89,7 @@ pub fn encode(report: &Report, detail: Detail) -> String {
 }
 
 /// The report that a link's fragment carries, or nothing when the fragment is of another kind.
-/// A `#` before it is passed over.
+/// A `#` before it is passed over, and so is what texts put behind a link.
 ///
 /// What a link does not carry is empty: members, weights, rules, details.
 ///
@@ -94,8 +98,28 @@ pub fn encode(report: &Report, detail: Detail) -> String {
 /// schema. Control characters are refused, so that all text can be shown as it is.
 pub fn decode(fragment: &str) -> Result<Option<Report>> {
     let fragment = fragment.strip_prefix('#').unwrap_or(fragment);
-    let Some(text) = fragment.strip_prefix(KEY) else { return Ok(None) };
-    read(text).map(Some).map_err(|error| error.within("the link"))
+    let Some(text) = text_of(fragment) else { return Ok(None) };
+    let undecorated = undecorated(text).and_then(|text| read(text).ok());
+    undecorated.map_or_else(|| read(text), Ok).map(Some).map_err(|error| error.within("the link"))
+}
+
+/// The fragment of a link in a text that holds one, with its `#` written as it is or escaped.
+pub fn find_fragment(text: &str) -> Option<&str> {
+    let after = |mark: &str| text.find(mark).map(|at| &text[at + mark.len()..]);
+    let candidates = [Some(text), after("#"), after("%23")];
+    candidates.into_iter().flatten().find(|fragment| text_of(fragment).is_some())
+}
+
+/// What follows the key of a fragment.
+fn text_of(fragment: &str) -> Option<&str> {
+    let escaped = fragment.get(..ESCAPED_KEY.len()).filter(|key| key.eq_ignore_ascii_case(ESCAPED_KEY));
+    fragment.strip_prefix(KEY).or_else(|| escaped.map(|key| &fragment[key.len()..]))
+}
+
+/// The link's text without a decoration behind it, if there is one. The checksum says whether all of it was there.
+fn undecorated(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')?;
+    text[end..].starts_with(|c: char| c.is_whitespace() || DECORATIONS.contains(c)).then_some(&text[..end])
 }
 
 fn read(text: &str) -> Result<Report> {
