@@ -45,20 +45,23 @@ impl<'a> Queue<'a> {
         self.context.get(index).copied().unwrap_or(0)
     }
 
-    /// Takes the next documents, at least one: an equal share of what waits for each of the fewest batches of at
-    /// most `in_flight` tokens that the devices can make of it. `None` at the end.
+    /// Takes the next documents, at least one, of at most `in_flight` tokens: an equal share for each of the fewest
+    /// batches that the devices can make of what waits. One device takes the document that completes its share, several
+    /// leave it to the next. `None` at the end.
     pub fn take(&self, in_flight: usize) -> Option<Vec<usize>> {
         let mut waiting = self.waiting();
         let devices = self.devices.max(1);
         let rounds = waiting.tokens.div_ceil(in_flight.max(1).saturating_mul(devices)).max(1);
-        let most = waiting.tokens.div_ceil(rounds * devices);
+        let share = waiting.tokens.div_ceil(rounds * devices);
+        let most = if devices == 1 { in_flight } else { share };
         let (mut taken, mut tokens) = (Vec::new(), 0);
         while let Some(&next) = waiting.documents.front() {
-            tokens += self.documents[next].len();
-            if !taken.is_empty() && tokens > most {
+            let length = self.documents[next].len();
+            if !taken.is_empty() && (tokens >= share || tokens + length > most) {
                 break;
             }
-            waiting.tokens -= self.documents[next].len();
+            tokens += length;
+            waiting.tokens -= length;
             taken.extend(waiting.documents.pop_front());
         }
         (!taken.is_empty()).then_some(taken)
@@ -134,7 +137,7 @@ mod tests {
         assert_eq!(groups(&queue, 8), [vec![0, 1], vec![2], vec![4, 5]]);
     }
 
-    /// Seven of eight and one of one would leave the device idle in the second batch.
+    /// Fourteen and two would leave the device half idle in the second batch.
     #[test]
     fn batches_are_of_equal_size() {
         let documents = vec![vec![0; 512]; 16];
@@ -144,8 +147,8 @@ mod tests {
         };
         assert_eq!(sizes(7_552, 1), [8, 8]);
         assert_eq!(sizes(8_192, 1), [16]);
-        assert_eq!(sizes(3_000, 1), [5, 5, 6]);
-        assert_eq!(sizes(3_000, 2), [4, 4, 4, 4]);
+        assert_eq!(sizes(3_000, 1), [5, 5, 3, 3]);
+        assert_eq!(sizes(3_000, 2), [4, 3, 4, 2, 1, 1, 1]);
         assert_eq!(sizes(1, 1), [1; 16]);
     }
 
