@@ -170,7 +170,7 @@ fn followed(path: &Path, allowed: &[PathBuf]) -> Option<(PathBuf, u64)> {
     let target = fs::canonicalize(path).ok()?;
     let metadata = fs::metadata(&target).ok()?;
     let is_allowed = metadata.is_file() && allowed.iter().any(|place| target.starts_with(place));
-    is_allowed.then(|| (target, metadata.len()))
+    is_allowed.then_some((target, metadata.len()))
 }
 
 /// What the operating system said of a temporary file.
