@@ -1,6 +1,8 @@
 //! What a GGUF file says of its model, by ggml's specification and llama.cpp's keys.
 
 mod file;
+mod tokens;
+mod types;
 
 use bitgauge_core::container::{Artifact, ContainerKind, Root};
 use bitgauge_core::contract::Rules;
@@ -10,7 +12,7 @@ use bitgauge_core::{ErrorKind, Result, inspect};
 use serde_json::{Value, json};
 
 use crate::model::open;
-use file::{File, Typed, array, flag, float, number, text, texts};
+use file::{File, Typed, array, flag, float, number, text};
 
 fn open_bytes(bytes: Vec<u8>) -> Result<Artifact> {
     open(&[("m.gguf".to_owned(), bytes)], Root::File)
@@ -367,103 +369,6 @@ fn names_and_counts_up_to_their_caps() {
 }
 
 #[test]
-fn types_of_tensors_and_their_blocks() {
-    // ggml's number, elements of a block, bytes of a block.
-    for (kind, block, bytes) in TYPES {
-        let mut file = File::hybrid();
-        file.add("t", &[2 * block, 3], kind, 6 * bytes);
-        let artifact = file.open().unwrap_or_else(|error| panic!("type {kind}: {error}"));
-        let tensor = artifact.tensors.last().expect("two tensors");
-        assert_eq!((tensor.bytes, &tensor.shape[..]), (6 * bytes as u64, &[3, 2 * block][..]), "type {kind}");
-        if block > 1 {
-            let mut file = File::hybrid();
-            file.add("t", &[block / 2, 4], kind, 2 * bytes);
-            refused(file.open(), ErrorKind::WrongShape, "does not fit its data type");
-        }
-    }
-    for kind in [4, 5, 31, 36, 43, 141, 144, u32::MAX] {
-        let mut file = File::hybrid();
-        file.add("t", &[256], kind, 18);
-        let error = refused(file.open(), ErrorKind::Unsupported, "data type is not known");
-        assert_eq!(error.found, format!("type {kind}"));
-    }
-    let mut file = File::hybrid();
-    file.add("t", &[0, 4], 0, 0);
-    refused(file.open(), ErrorKind::WrongShape, "does not fit its data type");
-    let mut file = File::hybrid();
-    file.add("token_embd.weight", &[4], 0, 16);
-    refused(file.open(), ErrorKind::Malformed, "tensor occurs twice");
-}
-
-/// ggml's types: number, elements of a block, bytes of a block.
-const TYPES: [(u32, u64, usize); 37] = [
-    (0, 1, 4),
-    (1, 1, 2),
-    (2, 32, 18),
-    (3, 32, 20),
-    (6, 32, 22),
-    (7, 32, 24),
-    (8, 32, 34),
-    (9, 32, 36),
-    (10, 256, 84),
-    (11, 256, 110),
-    (12, 256, 144),
-    (13, 256, 176),
-    (14, 256, 210),
-    (15, 256, 292),
-    (16, 256, 66),
-    (17, 256, 74),
-    (18, 256, 98),
-    (19, 256, 50),
-    (20, 32, 18),
-    (21, 256, 110),
-    (22, 256, 82),
-    (23, 256, 136),
-    (24, 1, 1),
-    (25, 1, 2),
-    (26, 1, 4),
-    (27, 1, 8),
-    (28, 1, 8),
-    (29, 256, 56),
-    (30, 1, 2),
-    (34, 256, 54),
-    (35, 256, 66),
-    (39, 32, 17),
-    (40, 64, 36),
-    (41, 128, 18),
-    (42, 64, 18),
-    (142, 128, 34),
-    (143, 128, 28),
-];
-
-/// Number 42 had blocks of 128 values before ggml took it for blocks of 64.
-#[test]
-fn the_distance_of_tensors_tells_which_blocks_they_have() {
-    let with = |bytes_of_128: usize| {
-        let mut file = File::hybrid();
-        file.add("blk.0.ffn_up.weight", &[256, 9], 42, 18 * bytes_of_128);
-        file.add("blk.0.ffn_down.weight", &[256, 5], 42, 10 * bytes_of_128);
-        file.add("output_norm.weight", &[768], 0, 768 * 4);
-        file.open()
-    };
-    let types =
-        |artifact: Artifact| artifact.tensors[1..3].iter().map(|t| t.dtype.name()).collect::<Vec<_>>();
-    assert_eq!(types(with(36).expect("sound")), ["Q2_0"; 2]);
-    assert_eq!(types(with(34).expect("sound")), ["Q2_0 of 128"; 2]);
-    // Neither: what ggml's blocks would ask for is said.
-    let error = refused(with(33), ErrorKind::BadLayout, "does not follow");
-    let start = (768_usize * 20).next_multiple_of(32);
-    assert_eq!(error.expected, format!("offset Some({})", (start + 18 * 36).next_multiple_of(32)));
-    // The last tensor's end is the file's.
-    let last = |bytes_of_128: usize| {
-        let mut file = File::hybrid();
-        file.add("output.weight", &[768, 10], 42, 60 * bytes_of_128);
-        file.open().map(|artifact| artifact.tensors[1].dtype.name())
-    };
-    assert_eq!((last(36), last(34)), (Ok("Q2_0"), Ok("Q2_0 of 128")));
-}
-
-#[test]
 fn versions_and_the_other_byte_order() {
     let of = |version: [u8; 4]| {
         let mut bytes = File::hybrid().bytes();
@@ -534,155 +439,4 @@ fn metadata_longer_than_the_first_read_and_cut_off() {
             refused(open_bytes(header[..len].to_vec()), ErrorKind::Truncated, "ends within its metadata");
         assert!(error.offset.is_some_and(|at| at <= len as u64), "{len}: {error}");
     }
-}
-
-/// A file with a vocabulary of four tokens.
-fn with_tokens() -> File {
-    File::hybrid()
-        .with("tokenizer.ggml.model", text("gpt2"))
-        .with("tokenizer.ggml.pre", text("qwen35"))
-        .with("tokenizer.ggml.tokens", texts(&["a", "<begin>", "b", "<own>"]))
-        .with("tokenizer.ggml.merges", texts(&[]))
-}
-
-#[test]
-fn a_start_token_is_put_in_front_where_the_file_asks_for_it() {
-    let start = |wanted: Option<Typed>, id: Option<Typed>| {
-        let mut file = with_tokens();
-        wanted.into_iter().for_each(|wanted| file.set("tokenizer.ggml.add_bos_token", wanted));
-        id.into_iter().for_each(|id| file.set("tokenizer.ggml.bos_token_id", id));
-        file.tokenizer()["post_processor"].clone()
-    };
-    let found = start(Some(flag(1)), Some(number(1)));
-    assert_eq!(found["single"][0], json!({"SpecialToken": {"id": "<begin>", "type_id": 0}}));
-    assert_eq!(
-        found["special_tokens"],
-        json!({"<begin>": {"id": "<begin>", "ids": [1], "tokens": ["<begin>"]}})
-    );
-    assert_eq!(start(Some(flag(0)), Some(number(1))), Value::Null);
-    assert_eq!(start(None, Some(number(1))), Value::Null);
-    assert_eq!(start(Some(number(1)), Some(number(1))), Value::Null);
-    assert_eq!(start(Some(flag(1)), None), Value::Null, "llama.cpp's token 11 is not there");
-    assert_eq!(start(Some(flag(1)), Some(number(4))), Value::Null, "there is no such token");
-    assert_eq!(start(Some(flag(1)), Some(text("1"))), Value::Null);
-    let mut many = with_tokens();
-    many.set(
-        "tokenizer.ggml.tokens",
-        texts(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "<11>"]),
-    );
-    many.set("tokenizer.ggml.add_bos_token", flag(1));
-    assert_eq!(many.tokenizer()["post_processor"]["single"][0]["SpecialToken"]["id"], "<11>");
-}
-
-#[test]
-fn an_end_token_is_put_behind_where_the_file_asks_for_it() {
-    let ends = |start: u8, end: u8| {
-        let file = with_tokens()
-            .with("tokenizer.ggml.add_bos_token", flag(start))
-            .with("tokenizer.ggml.add_eos_token", flag(end))
-            .with("tokenizer.ggml.bos_token_id", number(1))
-            .with("tokenizer.ggml.eos_token_id", number(3));
-        let single = file.tokenizer()["post_processor"]["single"].clone();
-        let id = |part: &Value| part.as_object()?.values().next()?["id"].as_str().map(str::to_owned);
-        single.as_array().map(|parts| parts.iter().filter_map(id).collect::<Vec<_>>())
-    };
-    let named = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
-    assert_eq!(ends(0, 0), None);
-    assert_eq!(ends(1, 0), named(&["<begin>", "A"]));
-    assert_eq!(ends(0, 1), named(&["A", "<own>"]));
-    assert_eq!(ends(1, 1), named(&["<begin>", "A", "<own>"]));
-}
-
-/// Names of llama.cpp's, how many patterns they have, and whether a start token comes by itself.
-#[test]
-fn names_of_pre_tokenizers() {
-    for (name, patterns, starts) in [
-        ("qwen2", 1, false),
-        ("deepseek-r1-qwen", 1, false),
-        ("qwen35", 1, false),
-        ("llama-bpe", 1, true),
-        ("pixtral", 1, true),
-        ("smaug-bpe", 1, false),
-        ("tekken", 1, true),
-        ("gpt-2", 1, false),
-        ("smollm", 2, false),
-        ("default", 4, false),
-        ("", 4, false),
-    ] {
-        let file = with_tokens()
-            .with("tokenizer.ggml.pre", text(name))
-            .with("tokenizer.ggml.bos_token_id", number(1));
-        let json = file.tokenizer();
-        let words = json["pre_tokenizer"]["pretokenizers"].as_array().map(Vec::len);
-        assert_eq!(words, Some(patterns + 1), "{name}");
-        assert_eq!(!json["post_processor"].is_null(), starts, "{name}");
-        assert_eq!(json["model"]["ignore_merges"], starts, "{name}");
-    }
-    assert_eq!(
-        with_tokens().without("tokenizer.ggml.pre").tokenizer()["pre_tokenizer"],
-        with_tokens().with("tokenizer.ggml.pre", text("default")).tokenizer()["pre_tokenizer"]
-    );
-}
-
-#[test]
-fn control_tokens_and_own_ones_are_matched_first() {
-    let added = |types: Option<Typed>| {
-        let mut file = with_tokens();
-        types.into_iter().for_each(|types| file.set("tokenizer.ggml.token_type", types));
-        let added = file.tokenizer()["added_tokens"].as_array().expect("a list").clone();
-        let of = |token: &Value| (token["id"].as_u64(), token["special"].as_bool());
-        added.iter().map(of).collect::<Vec<_>>()
-    };
-    let wanted = [(Some(1), Some(true)), (Some(3), Some(false))];
-    let types = [1_u8, 3, 1, 4];
-    let spread = |width: usize| {
-        types.iter().flat_map(|n| (0..width).map(move |i| if i == 0 { *n } else { 0 })).collect::<Vec<u8>>()
-    };
-    for (kind, width) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (10, 8), (11, 8)] {
-        assert_eq!(added(Some(array(kind, 4, &spread(width)))), wanted, "type {kind}");
-    }
-    let floats: Vec<u8> = types.iter().flat_map(|n| f32::from(*n).to_le_bytes()).collect();
-    assert_eq!(added(Some(array(6, 4, &floats))), wanted);
-    let floats: Vec<u8> = types.iter().flat_map(|n| f64::from(*n).to_le_bytes()).collect();
-    assert_eq!(added(Some(array(12, 4, &floats))), wanted);
-    assert_eq!(added(None), []);
-    assert_eq!(added(Some(array(7, 4, &[1, 1, 0, 1]))), []);
-    // Tokens behind the end of the list are plain ones.
-    assert_eq!(added(Some(array(0, 2, &types[..2]))), wanted[..1]);
-    assert_eq!(added(Some(number(3))), []);
-    // Three letters follow: their count is not taken for a type.
-    let followed =
-        with_tokens().with("tokenizer.ggml.token_type", array(0, 2, &types[..2])).with("abc", number(0));
-    assert_eq!(followed.tokenizer()["added_tokens"].as_array().map(Vec::len), Some(1));
-}
-
-#[test]
-fn tokenizers_that_are_not_read() {
-    let tokenizer = |file: File| file.open().expect("sound").gguf.expect("metadata").tokenizer();
-    assert!(tokenizer(File::hybrid()).is_none());
-    assert!(tokenizer(with_tokens().with("tokenizer.ggml.model", text("none"))).is_none());
-    let fault = |file: File, kind, key: &str| {
-        let error = tokenizer(file).expect("a tokenizer").expect_err(key);
-        assert!(error.kind == kind && error.place.ends_with(key), "{key}: {error}");
-        error.found.clone()
-    };
-    let spm = with_tokens().with("tokenizer.ggml.model", text("llama"));
-    assert_eq!(fault(spm, ErrorKind::Unsupported, "tokenizer.ggml.model"), "llama");
-    let typed = with_tokens().with("tokenizer.ggml.model", number(1));
-    assert_eq!(fault(typed, ErrorKind::Unsupported, "tokenizer.ggml.model"), "another type");
-    let other = with_tokens().with("tokenizer.ggml.pre", text("other"));
-    assert_eq!(fault(other, ErrorKind::Unsupported, "tokenizer.ggml.pre"), "other");
-    fault(with_tokens().without("tokenizer.ggml.tokens"), ErrorKind::Missing, "tokenizer.ggml.tokens");
-    fault(with_tokens().without("tokenizer.ggml.merges"), ErrorKind::Missing, "tokenizer.ggml.merges");
-    // llama merges nothing inside a known word, and normalizes nothing.
-    let ways = |file: File| {
-        let json = file.tokenizer();
-        (json["normalizer"].clone(), json["model"]["ignore_merges"].clone())
-    };
-    assert_eq!(ways(with_tokens()), (json!({"type": "NFC"}), json!(false)));
-    let mut llama = with_tokens();
-    llama.keys.iter_mut().for_each(|(key, _)| *key = key.replace("qwen35", "llama"));
-    llama = llama.with("general.architecture", text("llama")).with("llama.rope.dimension_count", number(128));
-    llama = llama.with("tokenizer.ggml.pre", text("llama-bpe"));
-    assert_eq!(ways(llama), (Value::Null, json!(true)));
 }

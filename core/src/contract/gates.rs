@@ -117,7 +117,7 @@ fn loadable(evidence: &Evidence) -> Gate {
     gate.details(faults)
         .rule("a Hugging Face folder, .zip or tar archive with config.json and weights that transformers can load; \
              packed weights need the code that unpacks them")
-        .hint("pack the model folder with `bitgauge pack`, or check what the named code does")
+        .hint("pack a dense model folder with `bitgauge pack`, or check what the named code does")
 }
 
 fn tensors(evidence: &Evidence) -> Gate {
