@@ -11,7 +11,8 @@ use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Config, Manifest, Presence, Role};
 use bitgauge_core::report::{Gate, Outcome, Report};
-use bitgauge_core::scan::Scan;
+use bitgauge_core::scan::{Findings, Scan};
+use bitgauge_core::{ErrorKind, Result};
 use conformance::dense::{Tensors, f32_tensor, write_model};
 use conformance::{Device, compare, fixtures, on_device, open_model};
 use fastrand::Rng;
@@ -204,16 +205,21 @@ fn bitnet_rounds_its_inputs() {
 
 /// The report of a model whose values were read.
 pub fn full_report(path: &Path) -> Report {
-    let mut source = Source::open(path).expect("a model");
-    let artifact = source.artifact().clone();
+    let artifact = open(path);
     let inventory = Inventory::of(&artifact).expect("an inventory");
-    let mut scan = Scan::new(&inventory);
-    for file in 0..source.file_count() {
-        scan.begin_file(file).expect("a file");
-        source.stream_file(file, &mut |bytes| scan.push(bytes)).expect("sound bytes");
-    }
-    let findings = scan.finish().expect("a sound artifact");
+    let findings = scanned(path, &inventory).expect("sound bytes");
     inspect::report("model", &inventory, Rules::Binary, Some(&findings))
+}
+
+/// What a pass over all bytes finds.
+fn scanned(path: &Path, inventory: &Inventory<'_>) -> Result<Findings> {
+    let mut source = Source::open(path)?;
+    let mut scan = Scan::new(inventory);
+    for file in 0..source.file_count() {
+        scan.begin_file(file)?;
+        source.stream_file(file, &mut |bytes| scan.push(bytes))?;
+    }
+    scan.finish()
 }
 
 fn open(path: &Path) -> Artifact {
@@ -287,6 +293,31 @@ fn a_contradiction_between_config_and_tensors_is_named() {
     let shapes = gate(&report, "shapes");
     assert_eq!((shapes.outcome, shapes.got), (Outcome::Fail, Some(1)), "{:?}", shapes.details);
     assert!(shapes.details[0].starts_with("model.layers.0.mlp.up_proj.weight"), "{:?}", shapes.details);
+}
+
+/// What `eval` refuses is no "codes and scales are valid" of `inspect`.
+#[test]
+fn a_scale_that_is_not_finite_is_found_in_the_pass() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [packed, dense] = ["packed", "dense"].map(|name| folder.path().join(name));
+    for (way, ending) in
+        [(Way::Mlx(4, 32), ".scales"), (Way::Mlx(1, 128), ".biases"), (Way::Gptq(4, true), ".scales")]
+    {
+        write_pair(way, &packed, &dense, same);
+        let artifact = open(&packed);
+        let inventory = Inventory::of(&artifact).expect("an inventory");
+        scanned(&packed, &inventory).unwrap_or_else(|why| panic!("{way:?}: {why}"));
+        let named = artifact.tensors.iter().find(|tensor| tensor.name.ends_with(ending)).expect(ending);
+        let file = packed.join(&artifact.members[named.member].name);
+        let mut bytes = fs::read(&file).expect("weights");
+        // The second element, all bits set.
+        let width = named.dtype.bytes() as usize;
+        bytes[named.offset as usize + width..][..width].fill(0xff);
+        fs::write(&file, bytes).expect("room");
+        let error = scanned(&packed, &inventory).expect_err(ending);
+        assert_eq!((error.kind, error.offset), (ErrorKind::BadValue, Some(width as u64)), "{way:?}: {error}");
+        assert!(error.place.ends_with(&named.name), "{way:?}: {error}");
+    }
 }
 
 /// hqq keeps its weights in a pickle, which nobody opens.

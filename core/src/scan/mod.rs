@@ -17,7 +17,7 @@ use crate::container::{
 };
 use crate::crc32::Crc32;
 use crate::format::layouts::{Piece, Run};
-use crate::format::{Elements, Form, PayloadCheck, Statistics, TwoValues};
+use crate::format::{Elements, FiniteCheck, Form, PayloadCheck, Statistics, TwoValues};
 use crate::inventory::{Inventory, Stored, Weight};
 use crate::{Error, ErrorKind, Result, order};
 
@@ -106,6 +106,7 @@ struct TensorCheck {
 /// What is looked at in a tensor's bytes.
 enum Check {
     Payload(Box<PayloadCheck>),
+    Finite(FiniteCheck),
     Values(TwoValues),
 }
 
@@ -113,6 +114,7 @@ impl Check {
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Payload(check) => check.push(bytes),
+            Self::Finite(check) => check.push(bytes),
             Self::Values(check) => {
                 check.push(bytes);
                 Ok(())
@@ -399,7 +401,7 @@ impl MemberScan<'_> {
                 match done.check {
                     Check::Payload(check) => self.statistics.push((done.weight, check.finish()?)),
                     Check::Values(check) if check.holds() => self.two_valued.push(done.weight),
-                    Check::Values(_) => {}
+                    Check::Finite(_) | Check::Values(_) => {}
                 }
             }
         }
@@ -462,6 +464,12 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
                 if let Some((index, elements)) = values_of(stored, form) {
                     add(index, Check::Values(TwoValues::new(elements)));
                 }
+                for &(_, index) in floats_of(stored, form) {
+                    let tensor = &artifact.tensors[index];
+                    if let Some(check) = FiniteCheck::new(&tensor.name, tensor.dtype) {
+                        add(index, Check::Finite(check));
+                    }
+                }
             }
         }
     }
@@ -489,6 +497,14 @@ fn values_of(weight: &Weight, form: &Form) -> Option<(usize, Elements)> {
             Some((pieces.get(Piece::Codes)?, elements))
         }
         _ => None,
+    }
+}
+
+/// The tensors of a weight in another writer's format, whose floats must be finite.
+fn floats_of<'f>(weight: &Weight, form: &'f Form) -> &'f [(Piece, usize)] {
+    match (&weight.stored, form) {
+        (Stored::Coded(_), Form::Coded { pieces }) if weight.expected.is_some() => &pieces.0,
+        _ => &[],
     }
 }
 

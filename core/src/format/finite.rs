@@ -1,0 +1,81 @@
+//! Whether floats of another writer's format are finite, as their bytes pass by.
+
+use crate::tensor::Dtype;
+use crate::{Error, ErrorKind, Result};
+
+/// Checks scales, zero points and levels that are stored as floats: bytes in order, in pieces of any length.
+#[derive(Debug, Clone)]
+pub struct FiniteCheck {
+    name: String,
+    /// Bytes of an element, and the exponent's bits in the two highest of them.
+    width: u64,
+    exponent: u16,
+    position: u64,
+    before: u8,
+}
+
+impl FiniteCheck {
+    /// A check of the tensor `name`; `None` for a data type of which no such thing is asked.
+    pub fn new(name: &str, dtype: Dtype) -> Option<Self> {
+        let exponent = match dtype {
+            Dtype::F16 => 0x7c00,
+            Dtype::BF16 | Dtype::F32 => 0x7f80,
+            _ => return None,
+        };
+        Some(Self { name: name.to_owned(), width: dtype.bytes(), exponent, position: 0, before: 0 })
+    }
+
+    /// Checks the next bytes.
+    ///
+    /// # Errors
+    /// A number that is not finite.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        for &byte in bytes {
+            self.position += 1;
+            let high = u16::from_le_bytes([self.before, byte]);
+            if self.position.is_multiple_of(self.width) && high & self.exponent == self.exponent {
+                return Err(Error::new(ErrorKind::BadValue, "a scale or zero point is not a finite number")
+                    .within(&self.name)
+                    .at(self.position - self.width)
+                    .expected_found("finite numbers", "another"));
+            }
+            self.before = byte;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(dtype: Dtype, bytes: &[u8], piece: usize) -> Result<()> {
+        let mut check = FiniteCheck::new("w.scales", dtype).unwrap();
+        bytes.chunks(piece).try_for_each(|piece| check.push(piece))
+    }
+
+    #[test]
+    fn only_infinities_and_nans_are_refused_however_the_bytes_come() {
+        let f16 = |bits: u16| bits.to_le_bytes().to_vec();
+        let f32 = |value: f32| value.to_bits().to_le_bytes().to_vec();
+        let sound = [(Dtype::F16, f16(0x7bff)), (Dtype::BF16, f16(0xff7f)), (Dtype::F32, f32(f32::MIN))];
+        let faulty = [
+            (Dtype::F16, f16(0xfc00)),
+            (Dtype::F16, f16(0x7e01)),
+            (Dtype::BF16, f16(0x7f80)),
+            (Dtype::F32, f32(f32::NEG_INFINITY)),
+            (Dtype::F32, f32(f32::NAN)),
+        ];
+        for piece in 1..9 {
+            for (dtype, bytes) in &sound {
+                assert_eq!(check(*dtype, &bytes.repeat(5), piece), Ok(()), "{dtype:?}");
+            }
+            for (dtype, bytes) in &faulty {
+                let before = vec![0; 2 * bytes.len()];
+                let error = check(*dtype, &[&before, &bytes[..]].concat(), piece).unwrap_err();
+                assert_eq!((error.kind, error.offset), (ErrorKind::BadValue, Some(before.len() as u64)));
+            }
+        }
+        assert!(FiniteCheck::new("w.codes", Dtype::I32).is_none());
+    }
+}
