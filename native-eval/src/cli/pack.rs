@@ -17,7 +17,7 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     inputs.extend(options.calibration.clone());
     inputs.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
     check_pack_target(&options.out, options.force, &inputs)?;
-    let mut source = Source::open(&options.model)?;
+    let mut source = Source::open_at(&options.model, options.remote.access(true))?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
     let mix = match options.budget {
         Some(pack) => PackMix::Budget { pack: pack.into(), scale_group },
