@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bitgauge_core::{Error, ErrorKind, Result};
 use ureq::http::{HeaderMap, Response};
-use ureq::{Agent, Body, BodyReader};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, Body, BodyReader, RequestBuilder};
 
 /// How long connecting may take, and waiting for an answer's first byte.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -141,9 +142,10 @@ pub fn get(url: &str, cap_bytes: u64) -> Result<Answer> {
 ///
 /// # Errors
 /// Those of [`get`].
-pub fn head(url: &str) -> Result<Answer> {
+pub fn head(url: &str, key: Option<&Key>) -> Result<Answer> {
     expect_known(url)?;
-    let (parts, _) = AGENT.head(url).call().map_err(|error| fault(url, &error))?.into_parts();
+    let request = unlocked(AGENT.head(url), url, key);
+    let (parts, _) = request.call().map_err(|error| fault(url, &error))?.into_parts();
     Ok(Answer { status: parts.status.as_u16(), body: Vec::new(), headers: parts.headers })
 }
 
@@ -195,10 +197,19 @@ fn send(url: &str, ask: Ask) -> Result<Response<Body>> {
             request = request.header("if-range", version);
         }
     }
-    if let Some(key) = ask.key.filter(|key| key.origin == origin(url)) {
-        request = request.header("authorization", format!("Bearer {}", key.token));
+    unlocked(request, url, ask.key).call().map_err(|error| fault(url, &error))
+}
+
+/// The request with the key, if it goes to the key's host.
+fn unlocked(
+    request: RequestBuilder<WithoutBody>,
+    url: &str,
+    key: Option<&Key>,
+) -> RequestBuilder<WithoutBody> {
+    match key.filter(|key| key.origin == origin(url)) {
+        Some(key) => request.header("authorization", format!("Bearer {}", key.token)),
+        None => request,
     }
-    request.call().map_err(|error| fault(url, &error))
 }
 
 impl Reply {
@@ -261,9 +272,7 @@ pub fn expect_known(url: &str) -> Result<()> {
         })
     };
     let has_user = origin(url).contains('@');
-    if !has_user
-        && (url.starts_with("https://") || url.strip_prefix("http://").is_some_and(is_here))
-    {
+    if !has_user && (url.starts_with("https://") || url.strip_prefix("http://").is_some_and(is_here)) {
         return Ok(());
     }
     let found = if has_user { "one with a user's name" } else { "another" };

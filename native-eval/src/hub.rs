@@ -156,7 +156,9 @@ pub(crate) fn find(text: &str, access: Access) -> Result<Found> {
             }
             match &wanted.place {
                 Place::File(name) => find_in_repository(&hub, cached, &wanted, name, access),
-                Place::Folder(folder) => find_folder(&hub, cached, &wanted, folder, access).map(Found::Remote),
+                Place::Folder(folder) => {
+                    find_folder(&hub, cached, &wanted, folder, access).map(Found::Remote)
+                }
             }
         }
     }
@@ -201,6 +203,12 @@ fn find_in_repository(
         return Ok(found);
     }
     let url = hub.url(id, "resolve", revision, name);
+    // Where the revision was looked up before, the hub may say that it is the same commit still.
+    if cached.as_ref().and_then(|cached| cached.commit(revision)).as_deref().and_then(find).is_some()
+        && let Some(found) = http::head(&url, hub.key.as_deref())?.header("x-repo-commit").and_then(find)
+    {
+        return Ok(found);
+    }
     let remote = RemoteFile::new(base.clone(), url.clone(), hub.key.clone(), Expected::default());
     let beginning = remote.begin()?;
     let commit = remote.commit().filter(|commit| is_commit(commit));
@@ -261,7 +269,9 @@ fn find_cached(text: &str, cached: Option<&CachedRepository>, wanted: &InReposit
         let (path, name) = match &wanted.place {
             Place::File(name) => (cached.find(&commit, name)?, name.rsplit('/').next()?.to_owned()),
             Place::Folder(folder) if folder.is_empty() => (cached.snapshot(&commit), wanted.id.clone()),
-            Place::Folder(folder) => (cached.snapshot(&commit).join(folder), format!("{}/{folder}", wanted.id)),
+            Place::Folder(folder) => {
+                (cached.snapshot(&commit).join(folder), format!("{}/{folder}", wanted.id))
+            }
         };
         path.exists().then_some(Found::Local { path, name })
     };
@@ -279,7 +289,9 @@ fn keep(
         return Ok(access.retention.while_open());
     }
     match (cached, commit) {
-        (Some(repository), Some(commit)) => Ok(Keep::Cache { repository, revision: revision.to_owned(), commit }),
+        (Some(repository), Some(commit)) => {
+            Ok(Keep::Cache { repository, revision: revision.to_owned(), commit })
+        }
         (None, _) => Err(Error::new(ErrorKind::Missing, "there is no place for the Hugging Face cache")
             .expected_found("HF_HUB_CACHE, HF_HOME or HOME", "none of them")),
         (_, None) => Err(Error::new(ErrorKind::Unsupported, "the hub does not say which commit it gives")
@@ -326,7 +338,8 @@ impl Remote {
 
     /// What tells the files from others: their addresses and hashes.
     pub fn versions(&self) -> Vec<String> {
-        let version = |entry: &Entry| format!("{} {:?} {:?}", entry.name, entry.remote.length(), entry.remote.tag());
+        let version =
+            |entry: &Entry| format!("{} {:?} {:?}", entry.name, entry.remote.length(), entry.remote.tag());
         self.entries.iter().map(version).collect()
     }
 
@@ -368,14 +381,17 @@ impl Remote {
     fn fetch_one(&self, Need { file, offset, len }: Need) -> Result<Vec<u8>> {
         let entry = &self.entries[file];
         let mut bytes = Vec::new();
-        let room = usize::try_from(len).is_ok_and(|len| crate::memory::ask(|| bytes.try_reserve_exact(len)).is_ok());
+        let room =
+            usize::try_from(len).is_ok_and(|len| crate::memory::ask(|| bytes.try_reserve_exact(len)).is_ok());
         if !room {
             return Err(Error::no_memory("a part of a file", len));
         }
         bytes.resize(len as usize, 0);
         let local = lock(&entry.local).clone();
         match local {
-            Some(local) => keep::read_at(&local, offset, &mut bytes).map_err(|error| keep::unreadable(&error))?,
+            Some(local) => {
+                keep::read_at(&local, offset, &mut bytes).map_err(|error| keep::unreadable(&error))?
+            }
             None => entry.remote.read(offset, &mut bytes)?,
         }
         Ok(bytes)

@@ -76,7 +76,8 @@ pub fn open(path: &Path, layout: Option<&Path>, access: Access) -> Result<Source
 
 /// The report of a proxy's artifact; nothing when the file is of another kind.
 fn inspected_json(path: &Path, rules: Rules, access: Access) -> Result<Option<Report>, Error> {
-    let text = if is_address(path) { read_json(path, access, limits::PROXY_BYTES)? } else { json_on_disk(path)? };
+    let text =
+        if is_address(path) { read_json(path, access, limits::PROXY_BYTES)? } else { json_on_disk(path)? };
     let Some(text) = text else { return Ok(None) };
     if Report::is_written_in(&text) {
         return Err(Error::new(ErrorKind::Unsupported, "this is a saved report, not an artifact")

@@ -9,7 +9,8 @@ const HUB_HOSTS: [&str; 3] = [HUB, "https://www.huggingface.co", "https://hf.co"
 /// The revision that is meant where none is named.
 const MAIN: &str = "main";
 /// What can stand in the place of an owner without being one.
-const NO_OWNERS: [&str; 8] = ["api", "collections", "datasets", "docs", "models", "organizations", "papers", "spaces"];
+const NO_OWNERS: [&str; 8] =
+    ["api", "collections", "datasets", "docs", "models", "organizations", "papers", "spaces"];
 
 /// What an address names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,6 @@ pub(super) enum Place {
     Folder(String),
 }
 
-
 impl Address {
     /// Reads an address; the hub is at `endpoint`.
     ///
@@ -50,13 +50,18 @@ impl Address {
             return short(rest).map(Self::Repository).ok_or_else(|| not_understood(text));
         }
         let hosts = HUB_HOSTS.iter().copied().chain([endpoint]);
-        let below = hosts.filter_map(|host| text.strip_prefix(host)).find(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = hosts
+            .filter_map(|host| text.strip_prefix(host))
+            .find(|rest| rest.is_empty() || rest.starts_with('/'));
         let Some(path) = below else { return Ok(Self::File(text.to_owned())) };
         let path = path.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         if matches!(parts.as_slice(), ["datasets" | "spaces", _, _, "blob" | "resolve", _, _, ..]) {
             // No model, but a file that can be read.
-            return Ok(Self::File(format!("{endpoint}/{}", parts.join("/").replacen("/blob/", "/resolve/", 1))));
+            return Ok(Self::File(format!(
+                "{endpoint}/{}",
+                parts.join("/").replacen("/blob/", "/resolve/", 1)
+            )));
         }
         page(&parts).map(Self::Repository).ok_or_else(|| not_understood(text))
     }
@@ -66,7 +71,8 @@ impl Address {
 fn short(rest: &str) -> Option<InRepository> {
     let rest = rest.trim_end_matches('/');
     let (owner, rest) = rest.split_once('/')?;
-    let (repository, rest) = rest.split_once(['@', '/']).map_or((rest, ""), |(name, _)| (name, &rest[name.len()..]));
+    let (repository, rest) =
+        rest.split_once(['@', '/']).map_or((rest, ""), |(name, _)| (name, &rest[name.len()..]));
     let (revision, file) = match rest.strip_prefix('@') {
         None => (MAIN.to_owned(), rest.trim_start_matches('/')),
         Some(rest) => {
@@ -74,7 +80,9 @@ fn short(rest: &str) -> Option<InRepository> {
             // refs/pr/1 and refs/convert/NAME are revisions with slashes of their own.
             let mut parts = after.splitn(3, '/');
             match (first, parts.next(), parts.next()) {
-                ("refs", Some(kind), Some(name)) => (format!("refs/{kind}/{name}"), parts.next().unwrap_or("")),
+                ("refs", Some(kind), Some(name)) => {
+                    (format!("refs/{kind}/{name}"), parts.next().unwrap_or(""))
+                }
                 _ => (decoded(first)?, after),
             }
         }
@@ -117,13 +125,11 @@ pub(super) fn is_safe(path: &str) -> bool {
 }
 
 fn not_understood(text: &str) -> Error {
-    Error::new(ErrorKind::BadValue, "the address names no model of the hub")
-        .within(text)
-        .expected_found(
-            "hf://OWNER/REPO[@REVISION][/FILE], https://huggingface.co/OWNER/REPO, or its /tree/REVISION, \
+    Error::new(ErrorKind::BadValue, "the address names no model of the hub").within(text).expected_found(
+        "hf://OWNER/REPO[@REVISION][/FILE], https://huggingface.co/OWNER/REPO, or its /tree/REVISION, \
              /blob/REVISION/FILE or /resolve/REVISION/FILE",
-            "another address",
-        )
+        "another address",
+    )
 }
 
 /// A path for an address: what has a meaning there is written as `%XX`; slashes stay.
@@ -131,7 +137,9 @@ pub(super) fn encoded(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => text.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                text.push(byte.into())
+            }
             _ => text.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -174,7 +182,11 @@ mod tests {
             ("https://hf.co/o/r/tree/main/sub/", "main", folder("sub")),
             ("https://huggingface.co/o/r/tree/dev?x=1#y", "dev", folder("")),
             ("https://huggingface.co/o/r/blob/dev/m%20x.zip", "dev", file("m x.zip")),
-            ("https://huggingface.co/o/r/resolve/refs%2Fpr%2F1/a/m.zip?download=true", "refs/pr/1", file("a/m.zip")),
+            (
+                "https://huggingface.co/o/r/resolve/refs%2Fpr%2F1/a/m.zip?download=true",
+                "refs/pr/1",
+                file("a/m.zip"),
+            ),
             ("http://127.0.0.1:7/o/r/resolve/main/m.zip", "main", file("m.zip")),
         ] {
             let wanted = InRepository { id: "o/r".into(), revision: revision.into(), place };
@@ -184,15 +196,27 @@ mod tests {
 
     #[test]
     fn what_names_no_repository_is_another_file_or_refused() {
-        for other in ["https://example.org/m.zip", "https://huggingface.co.evil.org/o/r", "https://hf.com/o/r"] {
+        for other in
+            ["https://example.org/m.zip", "https://huggingface.co.evil.org/o/r", "https://hf.com/o/r"]
+        {
             assert_eq!(parse(other), Ok(Address::File(other.to_owned())));
         }
         let data = parse("https://huggingface.co/datasets/o/d/blob/main/m.zip");
         assert_eq!(data, Ok(Address::File("http://127.0.0.1:7/datasets/o/d/resolve/main/m.zip".to_owned())));
         for bad in [
-            "hf://", "hf://o", "hf://o/", "hf://datasets/o", "hf://o/r/../x", "hf://o/r@../x", "hf://../r", "hf://o/r@/x",
-            "https://huggingface.co/o", "https://huggingface.co/o/r/commits/main", "https://huggingface.co/o/r/blob/main",
-            "https://huggingface.co/o/r/blob/main/%2e%2e/x", "https://huggingface.co/models/x",
+            "hf://",
+            "hf://o",
+            "hf://o/",
+            "hf://datasets/o",
+            "hf://o/r/../x",
+            "hf://o/r@../x",
+            "hf://../r",
+            "hf://o/r@/x",
+            "https://huggingface.co/o",
+            "https://huggingface.co/o/r/commits/main",
+            "https://huggingface.co/o/r/blob/main",
+            "https://huggingface.co/o/r/blob/main/%2e%2e/x",
+            "https://huggingface.co/models/x",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -20,12 +20,17 @@ pub fn root() -> Option<PathBuf> {
         let home = variable("HOME").or_else(|| variable("USERPROFILE"))?;
         Some(home.join(".cache/huggingface/hub"))
     };
-    variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE")).or_else(of_hub).or_else(of_user).or_else(of_home)
+    variable("HF_HUB_CACHE")
+        .or_else(|| variable("HUGGINGFACE_HUB_CACHE"))
+        .or_else(of_hub)
+        .or_else(of_user)
+        .or_else(of_home)
 }
 
 /// Whether a revision is a commit, which never moves.
 pub fn is_commit(revision: &str) -> bool {
-    revision.len() == COMMIT_DIGITS && revision.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+    revision.len() == COMMIT_DIGITS
+        && revision.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
 }
 
 /// What is kept of one repository of models.
@@ -146,7 +151,9 @@ mod tests {
         assert_eq!(cached.commit("refs/pr/1").as_deref(), Some(commit));
         assert_eq!(cached.commit(commit).as_deref(), Some(commit));
         assert_eq!(cached.commit("main"), None);
-        for (commit, name) in [(commit, "../m.zip"), (commit, "/m.zip"), ("main", "m.zip"), ("../../x", "m.zip")] {
+        for (commit, name) in
+            [(commit, "../m.zip"), (commit, "/m.zip"), ("main", "m.zip"), ("../../x", "m.zip")]
+        {
             assert!(cached.enter("main", commit, name, "aa").is_err(), "{commit} {name}");
         }
     }

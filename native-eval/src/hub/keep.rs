@@ -20,7 +20,11 @@ pub(super) enum Keep {
     /// In files that are gone when the process is.
     WhileOpen,
     /// In the Hugging Face cache, as this revision's commit.
-    Cache { repository: CachedRepository, revision: String, commit: String },
+    Cache {
+        repository: CachedRepository,
+        revision: String,
+        commit: String,
+    },
 }
 
 /// Hands all bytes of a file to `sink` while they come, and gives the file that keeps them, if one does.
@@ -38,10 +42,13 @@ pub(super) fn stream(
         }
         Keep::Cache { repository, revision, commit } => {
             let Some(tag) = remote.tag().filter(|tag| is_name(tag)) else {
-                return Err(Error::new(ErrorKind::Unsupported, "the hub gives the file no name to keep it by")
-                    .within(name)
-                    .expected_found("an ETag in hex", remote.tag().unwrap_or_default())
-                    .hint("leave out --cache"));
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "the hub gives the file no name to keep it by",
+                )
+                .within(name)
+                .expected_found("an ETag in hex", remote.tag().unwrap_or_default())
+                .hint("leave out --cache"));
             };
             repository.make_room()?;
             let blob = repository.blob(&tag);
@@ -112,7 +119,8 @@ pub(super) fn from_disk(
     let mut position = 0;
     while position < length {
         let count = (length - position).min(PIECE_BYTES as u64) as usize;
-        read_at(file, position, &mut piece[..count]).map_err(|error| unreadable(&error).within(place.display()))?;
+        read_at(file, position, &mut piece[..count])
+            .map_err(|error| unreadable(&error).within(place.display()))?;
         sink(&piece[..count])?;
         position += count as u64;
     }
@@ -147,7 +155,8 @@ pub(super) fn unreadable(error: &std::io::Error) -> Error {
 /// A download that was begun, held against other processes.
 fn open_partial(path: &PathBuf) -> Result<File> {
     let failed = |error: std::io::Error| cache_error(path, &error);
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    let file =
+        File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -176,5 +185,7 @@ fn no_room(error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Io, "the file can't be kept while it is read")
         .within(std::env::temp_dir().display())
         .expected_found("room on the disk", error)
-        .hint("free some space, set TMPDIR to another disk, or keep it in the Hugging Face cache with --cache")
+        .hint(
+            "free some space, set TMPDIR to another disk, or keep it in the Hugging Face cache with --cache",
+        )
 }

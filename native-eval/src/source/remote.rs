@@ -48,7 +48,8 @@ impl Source {
         let is_folder = remote.root == Root::Folder;
         let artifact = opened.map_err(|error| if is_folder { error.within(&remote.name) } else { error })?;
         let (name, window_name) = (remote.name.clone(), window.files().first().map(|(name, _)| name.clone()));
-        let source = Self::of(window_name.unwrap_or_default(), artifact, &window, Storage::Remote(Arc::new(remote)));
+        let source =
+            Self::of(window_name.unwrap_or_default(), artifact, &window, Storage::Remote(Arc::new(remote)));
         let place = if is_folder { Some(name.clone()) } else { source.place.clone() };
         Ok(Self { name, place, ..source })
     }
@@ -84,7 +85,8 @@ impl Source {
             return compare(remote.sha256(0), findings.file.as_ref(), &self.name);
         }
         let mut members = self.artifact.members.iter().zip(&findings.members);
-        members.try_for_each(|(member, found)| compare(remote.sha256(member.file), found.as_ref(), &member.name))
+        members
+            .try_for_each(|(member, found)| compare(remote.sha256(member.file), found.as_ref(), &member.name))
     }
 }
 

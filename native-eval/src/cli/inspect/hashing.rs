@@ -20,7 +20,10 @@ pub struct Hashing<'s> {
 
 /// One after the other.
 enum Line<'s> {
-    Beside { pieces: SyncSender<Arc<Vec<u8>>>, thread: ScopedJoinHandle<'s, Vec<String>> },
+    Beside {
+        pieces: SyncSender<Arc<Vec<u8>>>,
+        thread: ScopedJoinHandle<'s, Vec<String>>,
+    },
     /// Where the system has no room for a thread.
     Here(RangeHashes),
 }
