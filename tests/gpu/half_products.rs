@@ -3,6 +3,7 @@
 
 use bitgauge_shaders::{HeadTiles, Kernel, Staging, twins};
 use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
+use pollster::block_on;
 
 use crate::data::{Form, Random, Rescue, batch, flip, matrix, with_targets};
 use crate::delta_net;
@@ -97,7 +98,7 @@ fn product(
             backend.matmul(&x, &w, &mut out)?;
             backend.add(&mut x, &half)?;
             backend.matmul(&x, &w, &mut out)?;
-            backend.read(&out)
+            block_on(backend.read(&out))
         }),
     }
 }
@@ -123,7 +124,7 @@ fn head_loss() -> Vec<Case> {
                 let x = put(backend, &flipped(&x, flips), h)?;
                 let head = backend.upload_matrix(head.clone())?;
                 let batch = backend.upload_batch(&with_targets(&targets))?;
-                backend.head_loss(&x, &head, &batch)
+                block_on(backend.head_loss(&x, &head, &batch))
             }),
         }
     });
@@ -181,7 +182,7 @@ fn attention_coop() -> Vec<Case> {
                 let mut out = poisoned(backend, tokens, heads * d)?;
                 let shape = Attention { heads, kv_heads, head_dim: d };
                 backend.attention(&q, &k, &v, &batch, shape, &mut out)?;
-                backend.read(&out)
+                block_on(backend.read(&out))
             }),
         }
     });
@@ -206,7 +207,7 @@ fn to_f16() -> Vec<Case> {
             want,
             run: Box::new(move |backend, flips| {
                 let x = put(backend, &flipped(&x, flips), k)?;
-                let tiles = backend.read_f16_tiles(&x)?;
+                let tiles = block_on(backend.read_f16_tiles(&x))?;
                 Ok(tiles.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect())
             }),
         }
