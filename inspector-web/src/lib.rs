@@ -5,7 +5,9 @@
 //! own, and the worker for rarer formats is a third (the features of Cargo.toml say what is in which).
 #![forbid(unsafe_code)]
 
+pub mod accident;
 pub mod address;
+pub mod arrange;
 pub mod caps;
 pub mod headline;
 pub mod markup;

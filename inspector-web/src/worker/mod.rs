@@ -2,6 +2,7 @@
 
 mod rare;
 mod read;
+#[cfg(not(feature = "formats"))]
 mod remote;
 mod ring;
 
@@ -20,6 +21,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
 use self::read::Source;
+#[cfg(not(feature = "formats"))]
 use self::remote::Remote;
 use self::ring::Ring;
 use crate::protocol::{Event, Request};
@@ -108,18 +110,21 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             }
             Ok(())
         }
-        Request::Fetch { name, url, rules } => {
-            let (remote, first) = Remote::open(url).await.map_err(|error| error.within(&name))?;
-            let mut window = Window::new(vec![(name.clone(), remote.len)]);
-            window.feed(0, 0, first)?;
+        #[cfg(not(feature = "formats"))]
+        Request::Fetch { name, folder, files, rules } => {
+            let root = if folder { Root::Folder } else { Root::File };
+            let (remote, mut window) = Remote::open(files).await?;
             let source = Source::Remote(remote);
-            if let Some(artifact) = read_structure(&mut window, &source, Root::File).await? {
+            if let Some(artifact) = read_structure(&mut window, &source, root).await? {
                 begin(name, rules, source, artifact);
                 send_report()?;
                 send(&remote::fetched());
             }
             Ok(())
         }
+        // The usual worker does that.
+        #[cfg(feature = "formats")]
+        Request::Fetch { .. } => Ok(()),
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
         Request::Judge(rules) => {
             if rare::judge_json(rules)? {
@@ -150,6 +155,11 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
             Err(Pause::Unpack(compressor)) => return read_tar(window.name(0), source, compressor).await,
             Err(Pause::Need(needs)) => needs,
         };
+        #[cfg(not(feature = "formats"))]
+        if let Source::Remote(remote) = source {
+            remote.feed(window, needs).await?;
+            continue;
+        }
         for need in needs {
             let read = source.range(need).await;
             let (offset, bytes) = read.map_err(|error| error.within(window.name(need.file)))?;
@@ -160,9 +170,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
 
 /// The structure of a compressed tar, which takes a pass of its own.
 async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result<Option<Artifact>> {
-    if !compressor.is_read_here() {
-        return Ok(None);
-    }
+    #[cfg(not(feature = "formats"))]
     if matches!(source, Source::Remote(_)) {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -171,6 +179,9 @@ async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result
         .within(name)
         .expected_found("a zip, a safetensors file, a GGUF file or a plain tar", compressor.name())
         .hint("download the file and open it here"));
+    }
+    if !compressor.is_read_here() {
+        return Ok(None);
     }
     let mut tar = TarStream::new(name, compressor)?;
     let mut progress = ProgressReports::of(source);
