@@ -10,6 +10,8 @@ pub mod address;
 pub mod arrange;
 pub mod caps;
 pub mod headline;
+#[cfg(feature = "page")]
+pub mod layout;
 pub mod markup;
 #[cfg(all(target_arch = "wasm32", feature = "page"))]
 mod page;

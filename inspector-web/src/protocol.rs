@@ -29,6 +29,8 @@ pub enum Request {
         folder: bool,
         /// Path of each file inside the folder, or the file's bare name.
         paths: Vec<String>,
+        /// How the weights lie in tensors, as a table in JSON (docs/layouts.md), where the user says so.
+        layout: Option<String>,
         /// Whose limits apply.
         rules: Rules,
     },
@@ -100,6 +102,7 @@ impl FromJson for Request {
                 name: fields.take("name")?,
                 folder: fields.take("folder")?,
                 paths: fields.take("paths")?,
+                layout: fields.take("layout")?,
                 rules: fields.take("rules")?,
             }),
             "ReadAll" => Ok(Self::ReadAll { hash_tensors: fields.take("hash_tensors")? }),
@@ -164,6 +167,7 @@ mod tests {
             name: name(),
             folder: true,
             paths: vec!["a".into(), "b/c".into()],
+            layout: Some("{}".into()),
             rules,
         });
         let url = "https://example.org/".to_owned();

@@ -48,6 +48,11 @@ impl Side {
         self.session.take_picked(picked, self.claim);
     }
 
+    fn open_by(self, layout: String) {
+        let session = self.session;
+        wasm_bindgen_futures::spawn_local(async move { session.open_by(layout).await });
+    }
+
     fn clear(self) {
         self.claim.set(None);
         self.session.close();
@@ -114,6 +119,7 @@ pub fn Compare(pair: Option<[Picked; 2]>) -> impl IntoView {
             Ok(Arranged::Two(pair)) => open_both(sides, pair),
             Ok(Arranged::Check { claim, copy }) => open_both(sides, [claim, copy]),
             Ok(Arranged::One(picked)) => chosen(sides, on.as_ref()).open(picked),
+            Ok(Arranged::Layout(layout)) => chosen(sides, on.as_ref()).open_by(layout),
             Err(error) => chosen(sides, on.as_ref()).session.refuse(error),
         }),
     );
@@ -160,6 +166,7 @@ fn compared(sides: [Side; 2], [left, right]: [&Report; 2]) -> Vec<Markup> {
 fn Choose(side: Side) -> impl IntoView {
     let picked = Callback::new(move |(arranged, _): Dropped| match arranged {
         Ok(Arranged::One(picked)) => side.open(picked),
+        Ok(Arranged::Layout(layout)) => side.open_by(layout),
         // One of several, since the other side has its own.
         Ok(Arranged::Two([picked, _]) | Arranged::Check { copy: picked, .. }) => side.open(picked),
         Err(error) => side.session.refuse(error),

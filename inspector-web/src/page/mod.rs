@@ -88,6 +88,9 @@ fn Inspect(compare: Callback<[Picked; 2]>) -> impl IntoView {
         Err(error) => session.refuse(error),
         Ok(Arranged::One(picked)) => session.take_picked(picked, claim),
         Ok(Arranged::Two(pair)) => compare.run(pair),
+        Ok(Arranged::Layout(layout)) => {
+            wasm_bindgen_futures::spawn_local(async move { session.open_by(layout).await });
+        }
         Ok(Arranged::Check { claim: report, copy }) => wasm_bindgen_futures::spawn_local(async move {
             if let Some(report) = report.report().await.transpose() {
                 claim.set(Some(report.map(Arc::new)));

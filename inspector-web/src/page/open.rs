@@ -35,7 +35,8 @@ pub fn Open(picked: Callback<Dropped>) -> impl IntoView {
             <p class="open__hint">
                 "or drop it anywhere on this page: a .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.lzma, .safetensors or .gguf "
                 "file, all shards with config.json, the model’s folder, a proxy’s JSON artifact, or a saved report. Two "
-                "artifacts are compared, an artifact is checked against its report. Nothing is uploaded."
+                "artifacts are compared, an artifact is checked against its report, a layout (.toml) says how an artifact’s own "
+                "packing is read. Nothing is uploaded."
             </p>
         </section>
     }

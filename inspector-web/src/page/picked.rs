@@ -10,6 +10,7 @@ use bitgauge_core::{Error, ErrorKind, limits};
 
 use crate::accident::{self, FIRST_BYTES, Seen};
 use crate::arrange::{Arrangement, arrange, item};
+use crate::layout;
 
 /// Files to inspect.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct Picked {
     pub paths: Vec<String>,
     /// The files.
     pub files: Vec<File>,
+    /// How the weights lie in tensors, as a table in JSON, where a layout came with them.
+    pub layout: Option<String>,
 }
 
 /// What came together, put in order.
@@ -30,6 +33,8 @@ pub enum Arranged {
     One(Picked),
     /// Two to compare.
     Two([Picked; 2]),
+    /// A layout for what is open, as a table in JSON.
+    Layout(String),
     /// A report, and a copy of its artifact.
     Check {
         /// The report's file.
@@ -91,11 +96,21 @@ impl Picked {
                 }
             }
         }
-        Ok(Self { name, folder: true, paths, files })
+        Ok(Self { name, folder: true, paths, files, layout: None })
     }
 
-    /// Puts in order what came together; nothing of nothing.
+    /// Puts in order what came together; nothing of nothing. A layout belongs to what came with it.
     pub async fn arranged(mut picked: Vec<Self>) -> Result<Option<Arranged>, Error> {
+        let is_layout = |one: &Self| !one.folder && layout::is_named(&one.name);
+        if let Some(place) = picked.iter().position(is_layout) {
+            let file = picked.remove(place);
+            let text = file.text().await?;
+            let layout = layout::to_json(&text).map_err(|error| error.within(&file.name))?;
+            if picked.is_empty() {
+                return Ok(Some(Arranged::Layout(layout)));
+            }
+            picked.iter_mut().for_each(|one| one.layout = Some(layout.clone()));
+        }
         let mut items = Vec::new();
         // More are parts of one model, or too many.
         for one in picked.iter().take(3) {
@@ -125,7 +140,8 @@ impl Picked {
             return picked.pop();
         }
         let name = format!("{} files", picked.len());
-        let mut all = Self { name, folder: true, paths: Vec::new(), files: Vec::new() };
+        let layout = picked[0].layout.clone();
+        let mut all = Self { name, folder: true, paths: Vec::new(), files: Vec::new(), layout };
         for one in picked {
             let inside = |path: String| if one.folder { format!("{}/{path}", one.name) } else { path };
             all.paths.extend(one.paths.into_iter().map(inside));
@@ -144,10 +160,19 @@ impl Picked {
         if file.size() > limits::REPORT_BYTES as f64 {
             return Err(place(Report::too_long(file.size() as u64)));
         }
-        let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
-        let text = text.ok_or_else(|| place(Error::new(ErrorKind::Io, "the file cannot be read")))?;
+        let text = self.text().await?;
         let is_report = Report::is_written_in(text.as_bytes());
         is_report.then(|| Report::from_json(&text).map_err(place)).transpose()
+    }
+
+    /// The text of its first file.
+    async fn text(&self) -> Result<String, Error> {
+        let file = self.files.first().map(|file| JsFuture::from(file.text()));
+        let text = match file {
+            Some(file) => file.await.ok().and_then(|text| text.as_string()),
+            None => None,
+        };
+        text.ok_or_else(|| Error::new(ErrorKind::Io, "the file cannot be read").within(&self.name))
     }
 
     /// What it is instead of an artifact, where it was opened by accident.
@@ -168,12 +193,12 @@ impl Picked {
     fn of_folder(paths: Vec<String>, files: Vec<File>) -> Self {
         let name = paths[0].split('/').next().unwrap_or_default().to_owned();
         let inside = |path: &String| path.split_once('/').map_or(path.clone(), |(_, rest)| rest.to_owned());
-        Self { name, folder: true, paths: paths.iter().map(inside).collect(), files }
+        Self { name, folder: true, paths: paths.iter().map(inside).collect(), files, layout: None }
     }
 
     /// One file, the artifact itself.
     pub fn of_file(file: File) -> Self {
-        Self { name: file.name(), folder: false, paths: vec![file.name()], files: vec![file] }
+        Self { name: file.name(), folder: false, paths: vec![file.name()], files: vec![file], layout: None }
     }
 }
 

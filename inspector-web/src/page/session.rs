@@ -152,6 +152,17 @@ impl Session {
         self.open_with(picked, Module::Usual);
     }
 
+    /// Inspects what is open by another layout.
+    pub async fn open_by(self, layout: String) {
+        match self.picked.with_value(Clone::clone) {
+            Some(picked) => self.open(Picked { layout: Some(layout), ..picked }).await,
+            None => self.refuse(
+                Error::new(bitgauge_core::ErrorKind::Missing, "this is a layout, and no artifact is open")
+                    .hint("drop the layout together with the artifact, or open that first"),
+            ),
+        }
+    }
+
     /// Shows why nothing can be inspected, and no longer what was open before.
     pub fn refuse(self, error: Error) {
         self.close();
@@ -171,10 +182,10 @@ impl Session {
     }
 
     fn open_with(self, picked: Picked, module: Module) {
-        let Picked { name, folder, paths, files } = picked;
+        let Picked { name, folder, paths, files, layout } = picked;
         let files: Array = files.into_iter().map(JsValue::from).collect();
         let rules = self.rules.get_untracked();
-        let open = Request::Open { name: name.clone(), folder, paths, rules };
+        let open = Request::Open { name: name.clone(), folder, paths, layout, rules };
         let [ports, others @ ..] = ring::<{ 1 + HASHERS }>();
         let others = others.map(|ports| Message { ports, module, ..Request::Hash.into() });
         self.begin(name, Message { request: open, files, ports, module }, others.into());

@@ -8,9 +8,11 @@ mod ring;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bitgauge_core::container::{Artifact, Compressor, Pause, Root, TarStream, Window, open};
 use bitgauge_core::contract::Rules;
+use bitgauge_core::format::layouts::Scheme;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
@@ -87,7 +89,7 @@ fn send(event: &Event) {
 
 async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Result<()> {
     match request {
-        Request::Open { name, folder, paths, rules } => {
+        Request::Open { name, folder, paths, layout, rules } => {
             let root = if folder { Root::Folder } else { Root::File };
             RING.set(ring);
             let lengths = files.iter().map(|file| file.size() as u64);
@@ -96,10 +98,13 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             if root == Root::File && rare::open_json(&name, &source, rules).await? {
                 return Ok(());
             }
-            let Some(artifact) = read_structure(&mut window, &source, root).await? else {
+            let Some(mut artifact) = read_structure(&mut window, &source, root).await? else {
                 rare::pass_on();
                 return Ok(());
             };
+            if let Some(layout) = layout {
+                artifact.layout = Some(given(&layout)?);
+            }
             begin(name, rules, source, artifact);
             send_report()?;
             scan(false).await
@@ -138,6 +143,14 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             send_report()
         }
     }
+}
+
+/// A layout as the user describes it.
+fn given(layout: &str) -> Result<Arc<Scheme>> {
+    let description = json::parse(layout.as_bytes()).map_err(|found| {
+        Error::new(ErrorKind::Malformed, "the layout can't be read").expected_found("a table", found)
+    })?;
+    Scheme::given(&description).map(Arc::new)
 }
 
 fn begin(name: String, rules: Rules, source: Source, artifact: Artifact) {
