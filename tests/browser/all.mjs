@@ -8,5 +8,7 @@ import "./formats.test.mjs";
 import "./recorded.test.mjs";
 import "./compare.test.mjs";
 import "./url.test.mjs";
+import "./hub.test.mjs";
+import "./drop.test.mjs";
 import "./offline.test.mjs";
 import "./reading.test.mjs";
