@@ -3,6 +3,7 @@
 //! A repository is judged as the folder that a clone of it would be: the hub lists its files, their headers are read by
 //! ranges. Nothing is sent but requests; the token in HF_TOKEN is shown to the hub's own host alone.
 
+mod artifact;
 mod cache;
 mod keep;
 mod listing;
@@ -12,26 +13,22 @@ mod remote;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use bitgauge_core::container::{FileId, Need, Root};
+use bitgauge_core::container::{Need, Root};
 use bitgauge_core::hub::{HUB, HubAddress, ListedFile, RepositoryKind, percent_encoded};
-use bitgauge_core::report::SourceUrl;
 use bitgauge_core::{Error, ErrorKind, Result};
 
+use self::artifact::Entry;
 use self::cache::{CachedRepository, is_commit};
 use self::keep::Keep;
 use self::listing::Listing;
 use self::remote::{Expected, RemoteFile, SMALL_BYTES};
 use crate::http::{self, Key};
 use crate::input;
-use crate::threads::spawn_scoped;
 
+pub(crate) use artifact::Remote;
 pub(crate) use cache::root as cache_root;
-
-/// Most requests at once.
-const REQUESTS: usize = 32;
 
 /// What becomes of the bytes of files from other hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,29 +57,6 @@ pub(crate) enum Found {
     Local { path: PathBuf, name: String },
     /// On another host.
     Remote(Remote),
-}
-
-/// An artifact on another host.
-pub(crate) struct Remote {
-    /// A file's name, or the repository's or the folder's.
-    pub name: String,
-    /// Where it is; with the commit, if it is in a repository.
-    pub address: String,
-    /// Whether it is one file, or a folder of them.
-    pub root: Root,
-    /// The first bytes of the one file.
-    pub beginning: Vec<u8>,
-    entries: Vec<Entry>,
-    keep: Keep,
-}
-
-/// A file of an artifact.
-struct Entry {
-    remote: RemoteFile,
-    /// In the repository.
-    name: String,
-    /// The file on this machine that holds its bytes.
-    local: Mutex<Option<Arc<File>>>,
 }
 
 /// The hub, as the environment has it.
@@ -257,7 +231,7 @@ impl Place {
             let expected = Expected { length: Some(file.bytes), sha256, tag };
             let remote = RemoteFile::new(chosen.inner(file).to_owned(), url, self.key.clone(), expected);
             let remote = if is_small { remote.small() } else { remote };
-            Entry { remote, name: file.path.clone(), local: Mutex::new(local.map(Arc::new)) }
+            Entry::new(remote, file.path.clone(), local)
         };
         let entries = files.into_iter().map(entry).collect();
         let address = self.url("tree", &commit, self.address.folder());
@@ -326,132 +300,8 @@ impl Retention {
     }
 }
 
-impl Remote {
-    fn of_file(remote: RemoteFile, name: String, address: String, beginning: Vec<u8>, keep: Keep) -> Self {
-        let shown = remote.name().to_owned();
-        let entries = vec![Entry { remote, name, local: Mutex::default() }];
-        Self { name: shown, address, root: Root::File, beginning, entries, keep }
-    }
-
-    /// Names and lengths of the files, as a window takes them.
-    pub fn files(&self) -> Vec<(String, u64)> {
-        self.entries.iter().map(|entry| (entry.remote.name().to_owned(), entry.remote.length())).collect()
-    }
-
-    /// SHA-256 in hex of a file, where the host tells it.
-    pub fn sha256(&self, file: FileId) -> Option<String> {
-        self.entries[file].remote.sha256()
-    }
-
-    /// The address, where it is one that a report can carry.
-    pub fn source(&self) -> Option<SourceUrl> {
-        SourceUrl::parse(&self.address).ok()
-    }
-
-    /// What tells the files from others: their addresses and hashes.
-    pub fn versions(&self) -> Vec<String> {
-        let version =
-            |entry: &Entry| format!("{} {:?} {:?}", entry.name, entry.remote.length(), entry.remote.tag());
-        self.entries.iter().map(version).collect()
-    }
-
-    /// Keeps what comes from here on while the artifact is open, if it is not kept already.
-    pub fn keep_while_open(&mut self) {
-        if matches!(self.keep, Keep::Nowhere) {
-            self.keep = Keep::WhileOpen;
-        }
-    }
-
-    /// The bytes of these ranges, asked for side by side.
-    ///
-    /// # Errors
-    /// The first of what the hosts say.
-    pub fn fetch(&self, needs: &[Need]) -> Result<Vec<Vec<u8>>> {
-        let next = AtomicUsize::new(0);
-        let fetched: Vec<Mutex<Option<Result<Vec<u8>>>>> = needs.iter().map(|_| Mutex::default()).collect();
-        let work = || {
-            while let Some((need, place)) = {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                needs.get(number).zip(fetched.get(number))
-            } {
-                *lock(place) = Some(self.fetch_one(*need));
-            }
-        };
-        std::thread::scope(|scope| {
-            // This thread works, too; where the system has no room for others it does all.
-            for _ in 1..needs.len().min(REQUESTS) {
-                if spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
-        });
-        let missing = || Error::new(ErrorKind::Io, "a range was not fetched");
-        fetched.into_iter().map(|place| lock(&place).take().unwrap_or_else(|| Err(missing()))).collect()
-    }
-
-    fn fetch_one(&self, Need { file, offset, len }: Need) -> Result<Vec<u8>> {
-        let entry = &self.entries[file];
-        let mut bytes = Vec::new();
-        let room =
-            usize::try_from(len).is_ok_and(|len| crate::memory::ask(|| bytes.try_reserve_exact(len)).is_ok());
-        if !room {
-            return Err(Error::no_memory("a part of a file", len));
-        }
-        bytes.resize(len as usize, 0);
-        let local = lock(&entry.local).clone();
-        match local {
-            Some(local) => {
-                keep::read_at(&local, offset, &mut bytes).map_err(|error| keep::unreadable(&error))?
-            }
-            None => entry.remote.read(offset, &mut bytes)?,
-        }
-        Ok(bytes)
-    }
-
-    /// Fills `out` from byte `offset` of a file on. Where bytes are kept, all of the file comes the first time.
-    ///
-    /// # Errors
-    /// What the host says, and what the operating system does.
-    pub fn read(&self, file: FileId, offset: u64, out: &mut [u8]) -> Result<()> {
-        let entry = &self.entries[file];
-        if matches!(self.keep, Keep::Nowhere) && lock(&entry.local).is_none() {
-            return entry.remote.read(offset, out);
-        }
-        let local = self.local(entry, &mut |_| Ok(()))?;
-        let local = local.ok_or_else(|| Error::new(ErrorKind::Io, "the file was not kept"))?;
-        keep::read_at(&local, offset, out).map_err(|error| keep::unreadable(&error).at(offset))
-    }
-
-    /// Hands all bytes of a file to `sink`, in their order.
-    ///
-    /// # Errors
-    /// Those of [`Remote::read`], and of `sink`.
-    pub fn stream(&self, file: FileId, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let entry = &self.entries[file];
-        let local = lock(&entry.local).clone();
-        match local {
-            Some(local) => keep::from_disk(&local, Path::new(&entry.name), entry.remote.length(), sink),
-            None => self.local(entry, sink).map(drop),
-        }
-    }
-
-    /// The file that holds an entry's bytes. If they have yet to come, they go to `sink`, too; a second reader waits.
-    fn local(&self, entry: &Entry, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Option<Arc<File>>> {
-        let mut local = lock(&entry.local);
-        if local.is_none() {
-            *local = keep::stream(&self.keep, (&entry.remote, &entry.name), sink)?;
-        }
-        Ok(local.clone())
-    }
-}
-
 /// Whether a variable says yes, as huggingface_hub reads it.
 fn is_set(variable: &str) -> bool {
     let value = std::env::var(variable).unwrap_or_default().to_ascii_uppercase();
     matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
