@@ -8,6 +8,7 @@ mod tests;
 use bitgauge_core::format::decode_values;
 use bitgauge_core::model::{Decoder, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};
+use pollster::block_on;
 
 use crate::backend::{Backend, BackendError};
 use crate::batch::Batch;
@@ -138,14 +139,13 @@ pub(super) fn run(
     let model = model(&mut recorder, decoder, plan)?;
     let (mut done, total) = (0, (model.layers.len() * batches.len()) as u64);
     for batch in &batches {
-        let losses = model.losses(&mut recorder, batch, &mut |stage, _, _| {
+        let advance = &mut |stage: Stage| {
             if let Stage::Layer(_) = stage {
                 done += 1;
                 progress.set_layers(done, total);
             }
-            Ok(())
-        });
-        losses.map_err(failed)?;
+        };
+        block_on(model.losses(&mut recorder, batch, advance)).map_err(failed)?;
     }
     drop((model, recorder));
     store.finish()

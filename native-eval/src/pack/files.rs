@@ -13,10 +13,11 @@ use crate::source::Source;
 
 /// The weights of the packed model: always one file.
 pub(super) const WEIGHTS: &str = "model.safetensors";
-/// What belongs to a tokenizer, if the source has it.
-const TOKENIZER_FILES: [&str; 8] = [
+/// What belongs to a tokenizer and to generating texts, if the source has it.
+const TOKENIZER_FILES: [&str; 9] = [
     "added_tokens.json",
     "chat_template.jinja",
+    "generation_config.json",
     "merges.txt",
     "special_tokens_map.json",
     "tokenizer.json",

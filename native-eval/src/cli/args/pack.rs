@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use native_eval::Fit;
 
-use super::PackName;
+use super::{PackName, RemoteOptions};
 
 #[derive(clap::Args)]
 pub struct PackOptions {
-    /// A model: a folder, archive or file of dense weights, or in another writer's format (GGUF, MLX, GPTQ, AWQ and
-    /// others: docs/layouts.md). Matrices of two or three values in each group are kept as they are.
+    /// A model or its address (docs/addresses.md): a folder, archive or file of dense weights, or in another writer's format
+    /// (GGUF, MLX, GPTQ, AWQ and others: docs/layouts.md). Matrices of two or three values in each group are kept as they are.
     pub model: PathBuf,
     /// The artifact to write: a .zip, .tar or .tar.xz file, or a folder.
     pub out: PathBuf,
@@ -49,6 +49,8 @@ pub struct PackOptions {
     /// so is a place that is, holds or lies in the model.
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
 }
 
 /// Forms of an artifact.

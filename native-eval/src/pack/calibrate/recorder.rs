@@ -72,7 +72,7 @@ impl<'a, B: Backend> Recorder<'a, B> {
             self.store.share(name, set);
             return Ok(());
         }
-        let set = self.store.add(name, cols, &self.inner.read(&x.inner)?)?;
+        let set = self.store.add(name, cols, &pollster::block_on(self.inner.read(&x.inner))?)?;
         self.last = Some((x.stamp, set));
         Ok(())
     }
@@ -154,13 +154,13 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     }
 
     /// Only records: nobody asks for the loss.
-    fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, batch: &Self::Batch) -> Result<Vec<f32>> {
+    async fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, batch: &Self::Batch) -> Result<Vec<f32>> {
         self.record(x, head)?;
         Ok(vec![0.0; batch.batch.tokens()])
     }
 
-    fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>> {
-        self.inner.read(&x.inner)
+    async fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>> {
+        self.inner.read(&x.inner).await
     }
 
     fn rms_norm(
