@@ -125,6 +125,56 @@ test("what is dropped by accident is named", async () => {
   await check(opened);
 });
 
+test("a maker's own layout is taken with the artifact or after it, as by --layout", async () => {
+  // MLX's own format under a method and code that nobody knows, as in tests/cli/layouts.rs.
+  const sample = new URL("../fixtures/packings/mlx1-folder", import.meta.url).pathname;
+  const own = join(temporary, "own");
+  mkdirSync(own);
+  for (const name of ["model.safetensors", "tokenizer.json", "tokenizer_config.json"]) copyFileSync(join(sample, name), join(own, name));
+  const config = JSON.parse(readFileSync(join(sample, "config.json")));
+  writeFileSync(join(own, "config.json"), JSON.stringify({ ...config, quantization_config: { quant_method: "own" } }));
+  const layout = file("mine.toml", `name = "mine"
+[tensors]
+codes = "weight"
+scales = "scales"
+zeros = "biases"
+[words]
+bits = 1
+[values]
+zero = "bias"
+inputs = 128
+`);
+  const report = join(temporary, "layout.json");
+  const inspect = (...options) => spawnSync(cli, ["inspect", own, "--format", "quiet", "--report", report, ...options]);
+  inspect();
+  const without = readFileSync(report);
+  inspect("--layout", layout);
+  const expected = readFileSync(report);
+  assert.ok(!expected.equals(without), "the layout makes a difference");
+  const opened = await open();
+  const { page } = opened;
+  const saved = async () => {
+    const download = page.waitForEvent("download");
+    await page.getByText("Save report (JSON)").click();
+    return readFileSync(await (await download).path());
+  };
+  await drop(page, [own, layout]);
+  await page.getByText("by the layout that you gave").waitFor();
+  await finish(page);
+  assert.ok((await saved()).equals(expected), "together");
+  await drop(page, [own]);
+  await page.getByText("by the layout that you gave").waitFor({ state: "detached" });
+  await finish(page);
+  assert.ok((await saved()).equals(without), "without");
+  await drop(page, [layout]);
+  await page.getByText("by the layout that you gave").waitFor();
+  await finish(page);
+  assert.ok((await saved()).equals(expected), "after");
+  await drop(page, [file("faulty.toml", "name = ")]);
+  await page.getByText("the layout is not valid TOML").waitFor();
+  await check(opened);
+});
+
 test("the demo is fetched when asked for", async () => {
   const opened = await open();
   const { page, record } = opened;
