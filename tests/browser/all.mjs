@@ -1,4 +1,5 @@
 // Every browser test, in one process and one browser, one after another.
+import "./shaders.test.mjs";
 import "./inspect.test.mjs";
 import "./link.test.mjs";
 import "./report.test.mjs";
