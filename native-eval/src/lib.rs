@@ -39,14 +39,17 @@ pub use evaluate::{EvaluateOptions, Finished, Queue, Tally, evaluate, work};
 pub use forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
 pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
-    GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
+    GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened, missing_gpu,
 };
 pub use layout_file::read_layout;
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
 pub use output_file::{OutputFile, outlive_file_limits};
-pub use pack::{Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
+pub use pack::{
+    Calibration, Fit, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, check_pack_target, outlook,
+    pack,
+};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;

@@ -38,6 +38,9 @@ pub struct PackOptions {
     /// A tokenizer.json, a folder that holds one, or `byte-utf8`, for --calibration. Default: the model's own.
     #[arg(long, value_name = "DIR|FILE|byte-utf8", requires = "calibration")]
     pub tokenizer: Option<PathBuf>,
+    /// Write nothing: print what would be packed how, the artifact's size, and an estimate of the time.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Replace OUT if it exists and is an artifact that `pack` wrote, or empty. Anything else stays, and is an error;
     /// so is a place that is, holds or lies in the model.
     #[arg(long)]
