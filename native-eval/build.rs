@@ -13,6 +13,15 @@ fn main() {
     println!("cargo:rustc-env=BITGAUGE_TARGET={}", variable("TARGET"));
     println!("cargo:rustc-env=BITGAUGE_FEATURES={}, gguf, parquet, tar.gz, tar.bz2, tar.xz, https", gpu());
     println!("cargo:rustc-env=BITGAUGE_COMMIT={}", commit());
+    expect_links();
+}
+
+/// The demo's files are links to its folder, so that a package holds them. Git makes none on Windows unless it is told to.
+fn expect_links() {
+    println!("cargo:rerun-if-changed=demo/model.zip");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/model.zip");
+    let is_zip = std::fs::read(demo).is_ok_and(|bytes| bytes.starts_with(b"PK"));
+    assert!(is_zip, "native-eval/demo/model.zip is no link: clone with `git clone -c core.symlinks=true`");
 }
 
 /// The interfaces through which this target's GPUs are reached.

@@ -62,6 +62,16 @@ impl Markup {
         self
     }
 
+    /// Adds text in which what stands between backticks is code, as core writes it for the terminal.
+    pub fn prose(mut self, text: &str) -> Self {
+        let mut rest = text;
+        while let Some((before, code, after)) = split_code(rest) {
+            self = self.text(before).child(element("code").class("mono").text(code));
+            rest = after;
+        }
+        if rest.is_empty() { self } else { self.text(rest) }
+    }
+
     /// Adds an element.
     pub fn child(mut self, child: Self) -> Self {
         self.0.children.push(Child::Element(child));
@@ -106,6 +116,13 @@ impl Markup {
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// What stands before the first backtick, between that and the next, and behind it.
+fn split_code(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
 }
 
 /// A section with its heading, which names it.

@@ -14,6 +14,7 @@ mod evaluate;
 mod forward;
 mod gpu;
 mod http;
+mod hub;
 pub mod input;
 mod layout_file;
 mod local_files;
@@ -41,6 +42,7 @@ pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
     GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened, missing_gpu,
 };
+pub use hub::{Access, Retention, is_address, read_json};
 pub use layout_file::read_layout;
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};

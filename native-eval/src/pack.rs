@@ -13,9 +13,11 @@ mod budget;
 mod budget_tests;
 mod calibrate;
 mod config;
+mod exact;
 mod files;
 mod mix;
 mod model;
+mod original;
 mod outlook;
 mod plan;
 mod progress;
@@ -102,6 +104,10 @@ pub struct PackSummary {
     pub scale_group: usize,
     /// Weights that were packed.
     pub packed: u64,
+    /// Those of them that hold few enough values to be packed as they are.
+    pub exact: u64,
+    /// Those of these whose scales were rounded to 16 bits.
+    pub rounded: u64,
     /// Tensors that were kept as they are.
     pub kept: u64,
     /// Bytes of those.
@@ -193,14 +199,18 @@ fn prepare(
 ) -> Result<Ready> {
     match settings.mix {
         PackMix::Uniform { scale_group, rescue_fraction, bases } => {
-            let files = side_files(source, scale_group)?;
+            side_files(source, scale_group)?;
             if !(0.0..=1.0).contains(&rescue_fraction) {
                 return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
                     .expected_found("a number from 0 to 1", rescue_fraction));
             }
-            let mut plan = Plan::new(source, scale_group, progress)?;
+            let mut plan = Plan::new(source, progress)?;
+            let scale_group = plan.keep_exact(source, Some(scale_group), progress)?[0];
+            let files = side_files(source, scale_group)?;
             let rows = Settings { scale_group, bases, fit: settings.fit };
-            calibrate::run(source, &settings.calibration, moments, progress)?;
+            if plan.has_errors() {
+                calibrate::run(source, &plan, &settings.calibration, moments, progress)?;
+            }
             plan.choose_uniformly(source, rows, rescue_fraction, (work, moments), progress)?;
             Ok(Ready { plan, files, scale_group, budget_bytes: None })
         }
@@ -212,6 +222,6 @@ fn prepare(
 
 /// Every file but the weights.
 fn side_files(source: &mut Source, scale_group: usize) -> Result<Vec<SmallFile>> {
-    let config = config::add_packing(source.artifact().expect_config()?, scale_group)?;
+    let config = config::add_packing(&config::dense(source.artifact())?, scale_group)?;
     files::beside_weights(source, config)
 }

@@ -4,6 +4,7 @@ mod artifacts;
 mod compare;
 mod distributed;
 mod documents;
+mod hub;
 mod layouts;
 mod loading;
 mod loopback;

@@ -25,7 +25,7 @@ use crate::writer::{Way, write};
 const MEAN_LOSS: f64 = 1e-5;
 
 /// Every way, at every number of bits.
-fn ways() -> Vec<Way> {
+pub fn ways() -> Vec<Way> {
     let mut ways = Vec::from([1, 2, 3, 4, 5, 6, 8].map(|bits| Way::Mlx(bits, 32)));
     ways.extend([Way::Mlx(1, 128), Way::Mxfp4, Way::Mxfp8, Way::Nvfp4, Way::Metal(4)]);
     ways.extend([2, 3, 4, 8].map(|bits| Way::Gptq(bits, true)));
@@ -51,17 +51,22 @@ pub fn config() -> Value {
 }
 
 /// Parameters that the validator would count, and the matrices that are packed.
-struct Written {
+pub struct Written {
     counted: u64,
 }
 
 /// Writes a random model in this way to `packed`, and the model of its values to `dense`. `change` may change a value.
-fn write_pair(way: Way, packed: &Path, dense: &Path, change: impl Fn(&str, usize, f32) -> f32) -> Written {
+pub fn write_pair(
+    way: Way,
+    packed: &Path,
+    dense: &Path,
+    change: impl Fn(&str, usize, f32) -> f32,
+) -> Written {
     write_pair_of(&config(), way, packed, dense, change)
 }
 
 /// The same of a model with this config.json.
-fn write_pair_of(
+pub fn write_pair_of(
     config: &Value,
     way: Way,
     packed: &Path,
@@ -117,12 +122,12 @@ fn as_mlx_keeps(name: &str, shape: &[usize], values: &[f32]) -> (String, Vec<usi
     (format!("language_model.{name}"), shape, values)
 }
 
-fn same(_: &str, _: usize, value: f32) -> f32 {
+pub fn same(_: &str, _: usize, value: f32) -> f32 {
     value
 }
 
 /// Mean loss of the model at `path` on fixed random documents.
-struct MeanLoss<'a>(&'a Path);
+pub struct MeanLoss<'a>(pub &'a Path);
 
 impl Task for MeanLoss<'_> {
     type Output = Result<f32, String>;

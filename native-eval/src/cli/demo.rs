@@ -11,9 +11,9 @@ use super::print::note;
 use super::{Exit, Failure, output};
 
 /// A packed model trained for this purpose; `demo/README.md` says how.
-const ARTIFACT: &[u8] = include_bytes!("../../../demo/model.zip");
+const ARTIFACT: &[u8] = include_bytes!("../../demo/model.zip");
 /// Documents that its training never saw.
-const DOCUMENTS: &str = include_str!("../../../demo/documents.json");
+const DOCUMENTS: &str = include_str!("../../demo/documents.json");
 /// Longest document in tokens, the validator's default.
 const MAX_TOKENS: usize = 512;
 

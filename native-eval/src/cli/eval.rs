@@ -32,7 +32,8 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     let Outputs { report: file, resume, per_document } = Outputs::check(options)?;
     let windows = windows(options)?;
     let documents = texts(options)?;
-    let mut source = inspect::open(&options.artifact, options.layout.as_deref())?;
+    let mut source =
+        inspect::open(&options.artifact, options.layout.as_deref(), options.remote.access(true))?;
     let tokenizer = match options.tokenizer.as_deref() {
         Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
         None => own_tokenizer(&mut source)?,
@@ -165,6 +166,7 @@ impl Job<'_> {
         detail!("documents: {}, {all}", words::plural(self.documents.len() as u64, "document"));
         let hashes = inspect::scan(source, &inventory, Reading::Payload)?;
         let mut report = inspect::report(source, &inventory, rules, Some(&hashes));
+        report.artifact.source = source.address();
         report.notes.extend(past_positions(&inventory, ids));
         let texts: Vec<String> = self.documents.iter().map(|document| document.text.clone()).collect();
         let options = EvaluateOptions {

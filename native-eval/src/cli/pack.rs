@@ -1,6 +1,10 @@
 //! `bitgauge pack`: a dense model in, a 1-bit artifact out.
 
+use std::fs::File;
+use std::path::Path;
+
 use bitgauge_core::report::words;
+use bitgauge_core::scan::{Digest, Sha256, hex};
 use native_eval::documents::{TextSettings, read};
 use native_eval::{
     Calibration, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, Source, check_pack_target,
@@ -17,7 +21,7 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     inputs.extend(options.calibration.clone());
     inputs.extend(options.tokenizer.iter().flat_map(|path| tokenizer_files(path)));
     check_pack_target(&options.out, options.force, &inputs)?;
-    let mut source = Source::open(&options.model)?;
+    let mut source = Source::open_at(&options.model, options.remote.access(true))?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
     let mix = match options.budget {
         Some(pack) => PackMix::Budget { pack: pack.into(), scale_group },
@@ -56,7 +60,7 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
                 words::bytes(summary.bytes)
             );
             print_summary(&summary);
-            println!("  next: bitgauge inspect {}", options.out.display());
+            print_next(&options.out)?;
         }
     }
     Ok(Exit::Done)
@@ -98,7 +102,9 @@ fn print_outlook(outlook: &PackOutlook, options: &PackOptions) {
     if !outlook.dropped.is_empty() {
         println!("  left out {}", words::plural(outlook.dropped.len() as u64, "tensor"));
     }
-    println!("  time     about {}", duration(outlook.seconds));
+    if let Some(seconds) = outlook.seconds {
+        println!("  time     about {}", duration(seconds));
+    }
 }
 
 /// Seconds in the unit that suits them.
@@ -126,6 +132,35 @@ fn calibration(options: &PackOptions, source: &mut Source) -> Result<Calibration
         }
         (_, None) => Ok(Calibration::None),
         (_, Some(_)) => Err(Failure("--calibration needs --fit output".into())),
+    }
+}
+
+/// What an archive is known by, and what comes after packing.
+fn print_next(out: &Path) -> Result<(), Failure> {
+    if out.is_file() {
+        let mut hash = Sha256::new();
+        std::io::copy(&mut File::open(out)?, &mut HashWriter(&mut hash))?;
+        println!("  sha256  {}", hex(hash));
+    }
+    println!("\n{}", text::heading("Next"));
+    let out = out.display();
+    println!("  bitgauge inspect {out}");
+    println!("  bitgauge eval {out} --documents DOCUMENTS --report report.json");
+    println!("  upload it, and: bitgauge submission report.json --uri URL");
+    Ok(())
+}
+
+/// Hashes what is written.
+struct HashWriter<'h>(&'h mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

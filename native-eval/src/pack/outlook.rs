@@ -32,12 +32,13 @@ pub struct PackOutlook {
     pub dropped: Vec<String>,
     /// Bytes of the source's tensors.
     pub source_bytes: u64,
-    /// How long it takes, in seconds: an estimate from a small model that was packed the same way for it.
-    pub seconds: f64,
+    /// How long it takes, in seconds: an estimate from a small model that was packed the same way for it. Nothing where
+    /// every weight is stored as it is.
+    pub seconds: Option<f64>,
 }
 
-/// What [`super::pack`] would do with these arguments, and how long it would take on this machine. Only the headers of the
-/// source are read, and nothing is written but a small model in the system's folder for temporary files.
+/// What [`super::pack`] would do with these arguments, and how long it would take on this machine. Of the source are read
+/// the headers, and as much of each weight as tells whether it can be stored as it is; nothing is written but a small model in the system's folder for temporary files.
 ///
 /// # Errors
 /// Those of [`super::pack`] that come before the weights are read.
@@ -47,7 +48,8 @@ pub fn outlook(source: &mut Source, out: &Path, settings: &PackSettings) -> Resu
     let mut progress = Progress::new(0, &mut untold);
     let (plan, bytes, budget_bytes) = match settings.mix {
         PackMix::Uniform { scale_group, rescue_fraction, bases } => {
-            let plan = Plan::new(source, scale_group, &mut progress)?;
+            let mut plan = Plan::new(source, &mut progress)?;
+            let scale_group = plan.keep_exact(source, Some(scale_group), &mut progress)?[0];
             let files = side_files(source, scale_group)?;
             let relaid = |layout: &Layout| {
                 let rescued = (layout.rows() as f64 * rescue_fraction) as u64;
@@ -59,16 +61,19 @@ pub fn outlook(source: &mut Source, out: &Path, settings: &PackSettings) -> Resu
             (plan, bytes, None)
         }
         PackMix::Budget { pack, scale_group } => {
-            let group = scale_group.unwrap_or(0);
-            let plan = Plan::new(source, group, &mut progress)?;
-            let files = side_files(source, group)?;
+            let mut plan = Plan::new(source, &mut progress)?;
+            let groups = plan.keep_exact(source, scale_group, &mut progress)?;
+            let files = groups.iter().map(|&group| side_files(source, group)).collect::<Result<Vec<_>>>()?;
             let caps = budget::caps(&plan, pack);
-            budget::check_smallest(&plan, &[group], &[files], caps, &target)?;
+            budget::check_smallest(&plan, &groups, &files, caps, &target)?;
             (plan, caps.artifact_bytes, Some(caps.artifact_bytes))
         }
     };
     let summary = plan.summary();
-    let seconds = sample::seconds_per_parameter(settings)? * summary.parameters as f64;
+    let seconds = match plan.has_errors() {
+        true => Some(sample::seconds_per_parameter(settings)? * summary.parameters as f64),
+        false => None,
+    };
     Ok(PackOutlook {
         bytes,
         budget_bytes,

@@ -74,7 +74,12 @@ fn inspecting_fits_the_terminal() {
 #[test]
 fn comparing_packing_and_devices_fit_the_terminal() {
     session("compare", &["compare", DEMO, "report.json"], 3, &["undecided", "Figures that differ"]);
-    session("pack", &["pack", DENSE, "packed.zip", "--force"], 0, &["weights packed", "next: "]);
+    session(
+        "pack",
+        &["pack", DENSE, "packed.zip", "--force"],
+        0,
+        &["weights packed", "bitgauge inspect packed.zip"],
+    );
     let dry = ["pack", DENSE, "dry.zip", "--dry-run"];
     session("dry-run", &dry, 0, &["nothing is written", "bits per parameter", "time", "about"]);
     session("devices", &["devices", DEMO], 0, &["cpu", "memory", "fits"]);

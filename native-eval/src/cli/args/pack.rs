@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use native_eval::Fit;
 
-use super::PackName;
+use super::{PackName, RemoteOptions};
 
 #[derive(clap::Args)]
 pub struct PackOptions {
-    /// A dense Hugging Face model folder (config.json and safetensors).
+    /// A dense Hugging Face model folder (config.json and safetensors), or its address (docs/addresses.md).
     pub model: PathBuf,
     /// The artifact to write: a .zip or .tar file, or a folder.
     pub out: PathBuf,
@@ -45,6 +45,8 @@ pub struct PackOptions {
     /// so is a place that is, holds or lies in the model.
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
 }
 
 /// Columns per scale of a binary row.

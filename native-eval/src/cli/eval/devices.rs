@@ -9,6 +9,7 @@ use bitgauge_core::inventory::Inventory;
 use native_eval::{
     Backend, BackendError, EvaluateOptions, Queue, Source, Tally, Task, load, prepare, spawn_scoped, work,
 };
+use pollster::block_on;
 
 use super::ledger::Ledger;
 use crate::cli::Failure;
@@ -120,7 +121,7 @@ impl Task for LoadAndEvaluate<'_, '_> {
             Ok::<_, Failure>(())
         };
         let told = &mut |done, total| evaluating.set(done, total);
-        work(backend, &model, queue, self.options.tokens_in_flight, finished, told)?;
+        block_on(work(backend, &model, queue, self.options.tokens_in_flight, finished, told))?;
         Ok(start)
     }
 }

@@ -6,7 +6,7 @@ use bitgauge_core::Error;
 use bitgauge_core::report::{Outcome, Report, words};
 use serde_json::{Value, json};
 
-use super::{Reading, inspected};
+use super::{Reading, Settings, inspected};
 use crate::cli::args::{Format, InspectOptions};
 use crate::cli::print::{eprintln, println};
 use crate::cli::{Exit, Failure, text};
@@ -21,9 +21,10 @@ const VERDICT_COLUMNS: usize = 14;
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     expect_none_for_one(options)?;
     let reading = Reading::of(options.headers_only, options.hash_tensors);
+    let settings = Settings { rules: options.pack.into(), reading, access: options.remote.access(false) };
     let (mut exit, mut documents) = (Exit::Done, Vec::new());
     for artifact in &options.artifacts {
-        let report = inspected(artifact, options.layout.as_deref(), options.pack.into(), reading);
+        let report = inspected(artifact, options.layout.as_deref(), &settings);
         exit = worse(exit, report.as_ref().map_or(Exit::Fault, |report| report.verdict.into()));
         if format == Format::Json {
             documents.push(document(artifact, &report)?);
