@@ -62,7 +62,7 @@ pub struct PackSettings {
     pub mix: PackMix,
     /// How signs, codes and scales are chosen.
     pub fit: Fit,
-    /// Which tokens say what the weights' outputs are, which are then to err least instead of the weights.
+    /// Tokens to run the model on, so that the error of the outputs is minimised instead of that of the weights.
     pub calibration: Calibration,
     /// Replace an artifact that is at the target.
     pub force: bool,

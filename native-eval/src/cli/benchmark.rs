@@ -83,7 +83,7 @@ fn device_options(options: &DeviceOptions, named: Option<&str>) -> Result<Device
         }
         (DeviceChoice::Auto, name) if !name.is_empty() => {
             return Err(Failure(format!(
-                "AUTORESEARCH_EVAL_DEVICE={name} is no device that bitgauge knows\n  \
+                "AUTORESEARCH_EVAL_DEVICE={name} is not a device that bitgauge knows\n  \
                  expected: cpu, cuda or cuda:INDEX\n  hint:     --device overrides it"
             )));
         }
