@@ -202,12 +202,16 @@ fn model_budget(evidence: &Evidence, limits: &Limits) -> Gate {
     };
     let limit = limits.max_artifact_bits(parameters);
     let got = evidence.inventory.artifact.size_bytes;
+    let hint = match evidence.inventory.quant_method() {
+        None => "a dense checkpoint, not packed yet: `bitgauge pack` makes an artifact of it",
+        Some(_) => "use fewer bases, fewer rescue rows, one scale per row, or leave fewer tensors unpacked",
+    };
     at_most(id, title, Unit::Bytes, got, limit / 8)
         .rule(format!(
             "8 x bytes <= {limit} bits: {parameters} parameters x {} bits",
             limits.bits_per_parameter()
         ))
-        .hint("use fewer bases, fewer rescue rows, one scale per row, or leave fewer tensors unpacked")
+        .hint(hint)
 }
 
 fn non_binary(evidence: &Evidence, limits: &Limits) -> Gate {

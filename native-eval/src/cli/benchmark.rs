@@ -9,8 +9,8 @@ use native_eval::{
 };
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
-use super::print::eprintln;
-use super::{Exit, Failure, contract, device, interrupt, progress, text};
+use super::print::note;
+use super::{Exit, Failure, contract, device, interrupt, progress};
 
 /// Runs the benchmark that the environment describes.
 pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
@@ -37,7 +37,7 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
     };
     if benchmark.revision != Revision::default() {
         let name = benchmark.revision.name();
-        eprintln!("{}", text::faint(&format!("scored as the validator's revision {name}")));
+        note!("scored as the validator's revision {name}");
     }
     options.contract.finish(&result, &verdict, format)
 }
@@ -77,13 +77,13 @@ fn device_options(options: &DeviceOptions, named: Option<&str>) -> Result<Device
     let device = match (options.device.clone(), named.unwrap_or("")) {
         (DeviceChoice::Auto, "cpu") => DeviceChoice::Named(vec![DeviceName::Cpu]),
         (DeviceChoice::Auto, name) if name == "cuda" || name.starts_with("cuda:") => {
-            eprintln!("{}", text::faint("the validator's CUDA run is in fp16; this one is in fp32"));
+            note!("the validator's CUDA run is in fp16; this one is in fp32");
             let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
             DeviceChoice::Named(vec![DeviceName::Gpu(index.unwrap_or(0))])
         }
         (DeviceChoice::Auto, name) if !name.is_empty() => {
             return Err(Failure(format!(
-                "AUTORESEARCH_EVAL_DEVICE={name} is no device that bitgauge knows\n  \
+                "AUTORESEARCH_EVAL_DEVICE={name} is not a device that bitgauge knows\n  \
                  expected: cpu, cuda or cuda:INDEX\n  hint:     --device overrides it"
             )));
         }
@@ -119,20 +119,19 @@ impl Task for Measure<'_> {
 
     fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
         let bytes = self.source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum();
-        let (loading, scoring) = (progress::bytes("loading", bytes), progress::steps("scoring", 0));
+        let (loading, scoring) = (progress::bytes("loading", bytes), progress::steps("scoring"));
         let measured = self.benchmark.measure(
             backend,
             self.run,
             self.source,
-            &mut |bytes| loading.inc(bytes),
+            &mut |bytes| loading.add(bytes),
             &mut |done, total| {
-                loading.finish_and_clear();
-                scoring.set_length(total);
-                scoring.set_position(done);
+                loading.finish();
+                scoring.set(done, total);
             },
         );
-        loading.finish_and_clear();
-        scoring.finish_and_clear();
+        loading.finish();
+        scoring.finish();
         Ok(measured)
     }
 }

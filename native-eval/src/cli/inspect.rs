@@ -1,6 +1,7 @@
 //! `bitgauge inspect`: the verdict, gate by gate.
 
 mod hashing;
+mod several;
 
 use std::io::Read;
 use std::path::Path;
@@ -17,12 +18,19 @@ use self::hashing::Hashing;
 use super::args::{Format, InspectOptions};
 use super::{Exit, Failure, output, progress};
 
-/// Inspects one artifact.
+/// Inspects one artifact or several.
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
+    match options.artifacts.as_slice() {
+        [artifact] => run_one(artifact, options, format),
+        _ => several::run(options, format),
+    }
+}
+
+fn run_one(artifact: &Path, options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let reading = Reading::of(options.headers_only, options.hash_tensors);
-    let file = output::check_file(options.report.as_deref(), std::slice::from_ref(&options.artifact))?;
+    let file = output::check_file(options.report.as_deref(), &options.artifacts)?;
     let settings = Settings { rules: options.pack.into(), reading, access: options.remote.access(false) };
-    let mut report = inspected(&options.artifact, options.layout.as_deref(), &settings)?;
+    let mut report = inspected(artifact, options.layout.as_deref(), &settings)?;
     report.artifact.source = options.source.clone().or(report.artifact.source);
     let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, options.weights);
@@ -156,14 +164,14 @@ pub fn scan(source: &mut Source, inventory: &Inventory, reading: Reading) -> Res
         for file in 0..source.file_count() {
             scan.begin_file(file)?;
             source.stream_file(file, &mut |bytes| {
-                bar.inc(bytes.len() as u64);
+                bar.add(bytes.len() as u64);
                 hashing.push(bytes);
                 scan.push(bytes)
             })?;
         }
         Ok::<_, Error>(hashing.finish())
     })?;
-    bar.finish_and_clear();
+    bar.finish();
     source.expect_unchanged()?;
     let mut findings = scan.finish().map_err(|error| error.within(source.name()))?;
     findings.complete(hashes)?;

@@ -49,6 +49,9 @@ pub struct EvalOptions {
     /// How far one window begins after the one before. Default: half of the window.
     #[arg(long, value_name = "M", requires = "window")]
     pub stride: Option<u32>,
+    /// Print only the perplexity and how it was measured, not the verdict. The report (--report, --format json) has both.
+    #[arg(long)]
+    pub no_verdict: bool,
     /// Whose limits the verdict uses.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
