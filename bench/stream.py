@@ -21,8 +21,8 @@ import threading
 import time
 import zipfile
 
-BITGAUGE = pathlib.Path(__file__).parent.parent / "target/release/bitgauge"
-ROUNDS = 5
+BITGAUGE = os.environ.get("BITGAUGE") or pathlib.Path(__file__).parent.parent / "target/release/bitgauge"
+ROUNDS = 3
 DELAY = 0.05
 
 
