@@ -290,7 +290,7 @@ impl RemoteFile {
                 .expected_found("a length", "none")
                 .hint("download the file and name it"));
         };
-        for other in linked.into_iter().chain(known.length).filter(|other| *other != length) {
+        if let Some(other) = linked.into_iter().chain(known.length).find(|other| *other != length) {
             return Err(self.changed("its length", other, length));
         }
         let tag = reply.first_header("x-linked-etag").or(reply.first_header("etag")).map(plain_tag);
