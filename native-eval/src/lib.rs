@@ -48,7 +48,9 @@ pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
 pub use output_file::{OutputFile, outlive_file_limits};
-pub use pack::{Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
+pub use pack::{
+    Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack, pack_smallest,
+};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;

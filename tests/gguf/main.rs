@@ -5,6 +5,7 @@
 
 mod blocks;
 mod convert;
+mod packing;
 mod shards;
 
 use std::path::Path;
@@ -35,8 +36,10 @@ fn main() -> ExitCode {
     for (name, faults) in faults {
         let model = fixtures().join("models").join(name);
         check(&mut tally, name, &model, faults);
+        packing::check(&mut tally, name, &model, faults);
     }
     one_bit(&mut tally);
+    packing::one_bit(&mut tally);
     every_type(&mut tally);
     shards::check(&mut tally);
     tally.finish()
@@ -138,7 +141,7 @@ fn every_type(tally: &mut Tally) {
 }
 
 /// Logits of the model at this path for two fixed documents.
-struct Logits<'a>(&'a Path);
+pub struct Logits<'a>(pub &'a Path);
 
 impl Task for Logits<'_> {
     type Output = Result<Vec<f32>, String>;

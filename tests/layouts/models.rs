@@ -305,9 +305,14 @@ fn a_contradiction_between_config_and_tensors_is_named() {
 fn a_scale_that_is_not_finite_is_found_in_the_pass() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [packed, dense] = ["packed", "dense"].map(|name| folder.path().join(name));
-    for (way, ending) in
-        [(Way::Mlx(4, 32), ".scales"), (Way::Mlx(1, 128), ".biases"), (Way::Gptq(4, true), ".scales")]
-    {
+    for (way, ending) in [
+        (Way::Mlx(4, 32), ".scales"),
+        (Way::Mlx(1, 128), ".biases"),
+        (Way::Gptq(4, true), ".scales"),
+        (Way::Mxfp4, ".scales"),
+        (Way::Nvfp4, ".scales"),
+        (Way::Fp8, "model.norm.weight"),
+    ] {
         write_pair(way, &packed, &dense, same);
         let artifact = open(&packed);
         let inventory = Inventory::of(&artifact).expect("an inventory");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bitgauge_core::container::TensorEntry;
+use bitgauge_core::container::{GgufMetadata, TensorEntry};
 use bitgauge_core::format::{Bits, Layout, Part};
 use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::model::{Architecture, Decoder, Presence};
@@ -52,6 +52,7 @@ pub(super) struct Plan {
     pub(super) tensors: Vec<Planned>,
     pub(super) dropped: Vec<String>,
     pub(super) parameters: u64,
+    notes: Vec<String>,
     /// The model, and whose conventions its stored vectors follow.
     pub(super) model: (Decoder, Convention),
 }
@@ -60,8 +61,8 @@ impl Plan {
     /// Matches the source with its config.json: every 2-D weight is to be packed, with one basis and
     /// no rescue rows so far.
     pub(super) fn new(source: &Source, progress: &mut Progress) -> Result<Self> {
-        let Expected { originals, ignored, parameters, model } = Expected::of(source)?;
-        let mut plan = Self { tensors: Vec::new(), dropped: Vec::new(), parameters, model };
+        let Expected { originals, ignored, parameters, notes, model } = Expected::of(source)?;
+        let mut plan = Self { tensors: Vec::new(), dropped: Vec::new(), parameters, notes, model };
         for tensor in ignored {
             progress.add_bytes(tensor.bytes);
             plan.dropped.push(tensor.name);
@@ -230,8 +231,8 @@ impl Plan {
 
     /// Everything that the plan settles.
     pub(super) fn summary(&self) -> PackSummary {
-        let (dropped, parameters) = (self.dropped.clone(), self.parameters);
-        let mut summary = PackSummary { dropped, parameters, ..PackSummary::default() };
+        let (dropped, parameters, notes) = (self.dropped.clone(), self.parameters, self.notes.clone());
+        let mut summary = PackSummary { dropped, parameters, notes, ..PackSummary::default() };
         for planned in &self.tensors {
             let add_layout = |summary: &mut PackSummary, layout: &Layout| {
                 summary.packed += 1;
@@ -282,6 +283,7 @@ struct Expected {
     /// What the text decoder does without.
     ignored: Vec<TensorEntry>,
     parameters: u64,
+    notes: Vec<String>,
     model: (Decoder, Convention),
 }
 
@@ -332,9 +334,26 @@ impl Expected {
             originals: inventory.weights.iter().filter_map(original).collect(),
             ignored: others.map(|(_, tensor)| tensor.clone()).collect(),
             parameters,
+            notes: notes(&inventory),
             model: (decoder.clone(), convention(&inventory)),
         })
     }
+}
+
+/// What gets lost beside values.
+fn notes(inventory: &Inventory) -> Vec<String> {
+    let mut notes = Vec::new();
+    let coded = inventory.config.as_ref().and_then(|config| config.coded());
+    if coded.is_some_and(|coded| coded.scheme.rounds_inputs) {
+        notes.push(
+            "the source rounds the inputs of linear layers to 8 bits, the packed model does not".into(),
+        );
+    }
+    let tokenizer = inventory.artifact.gguf.as_ref().and_then(GgufMetadata::tokenizer);
+    if let Some(Err(error)) = tokenizer {
+        notes.push(format!("the tokenizer was left out: {}", error.what));
+    }
+    notes
 }
 
 /// The stored parts of one packed weight.
