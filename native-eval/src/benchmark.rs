@@ -197,7 +197,7 @@ impl Benchmark<'_> {
         if takes_own {
             return Ok(ValidatorTokenizer { id, ..own_tokenizer(source)? });
         }
-        Ok(find_tokenizer(&id, self.tokenizer, self.files)?)
+        Ok(find_tokenizer(&id, self.tokenizer, self.files, source.transformers())?)
     }
 
     /// The last checks, and the report.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bitgauge_core::contract::{Rules, proxy};
 use bitgauge_core::inventory::Inventory;
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, limits};
@@ -15,9 +16,12 @@ use super::{Exit, Failure, output, progress};
 
 /// Inspects one artifact.
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
+    options.transformers.check_share(options.share.as_deref())?;
     let reading = Reading::of(options.headers_only, options.hash_tensors);
     let file = output::check_file(options.report.as_deref(), std::slice::from_ref(&options.artifact))?;
-    let mut report = inspected(&options.artifact, options.layout.as_deref(), options.pack.into(), reading)?;
+    let mut report = inspected(&options.artifact, options.pack.into(), reading, |path| {
+        open(path, options.layout.as_deref(), options.transformers.into())
+    })?;
     report.artifact.source = options.source.clone();
     let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, options.weights);
@@ -28,33 +32,35 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     Ok(report.verdict.into())
 }
 
-/// The report of the artifact at `path`.
+/// The report of the artifact at `path`, which `open` opens.
 ///
 /// # Errors
-/// What [`Source::open`] and a pass over the bytes find; a saved report is not an artifact and is refused.
+/// What `open` and a pass over the bytes find; a saved report is not an artifact and is refused.
 pub fn inspected(
     path: &Path,
-    layout: Option<&Path>,
     rules: Rules,
     reading: Reading,
+    open: impl FnOnce(&Path) -> Result<Source, Error>,
 ) -> Result<Report, Error> {
     if let Some(report) = inspected_json(path, rules)? {
         return Ok(report);
     }
-    let mut source = open(path, layout)?;
+    let mut source = open(path)?;
     let artifact = source.artifact().clone();
-    let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
+    let inventory = Inventory::of_version(&artifact, source.transformers())
+        .map_err(|error| error.within(source.name()))?;
     let findings = read(&mut source, &inventory, reading)?;
     source.expect_unchanged()?;
     Ok(report(&source, &inventory, rules, findings.as_ref()))
 }
 
-/// Opens an artifact, whose weights lie as the file `layout` says if there is one.
+/// Opens an artifact for this version of transformers, whose weights lie as the file `layout` says if there is one.
 ///
 /// # Errors
 /// What [`Source::open`] finds; a file that can't be read or is no layout.
-pub fn open(path: &Path, layout: Option<&Path>) -> Result<Source, Error> {
+pub fn open(path: &Path, layout: Option<&Path>, transformers: Transformers) -> Result<Source, Error> {
     let mut source = Source::open(path)?;
+    source.set_transformers(transformers);
     if let Some(layout) = layout {
         source.set_layout(read_layout(layout)?);
     }

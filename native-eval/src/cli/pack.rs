@@ -67,7 +67,12 @@ fn calibration(options: &PackOptions, source: &mut Source) -> Result<Calibration
         (FitName::Output, Some(path)) => {
             let documents = read(std::slice::from_ref(path), &TextSettings::default())?.into_texts();
             let tokenizer = match options.tokenizer.as_deref() {
-                Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
+                Some(path) => find_tokenizer(
+                    &path.to_string_lossy(),
+                    Some(path),
+                    &contract::files()?,
+                    source.transformers(),
+                )?,
                 None => own_tokenizer(source)?,
             };
             let ids =

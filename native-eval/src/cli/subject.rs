@@ -9,7 +9,7 @@ use super::inspect::{self, Reading};
 use bitgauge_core::contract::Rules;
 use bitgauge_core::report::{Report, link};
 use bitgauge_core::{Error, ErrorKind, limits};
-use native_eval::input;
+use native_eval::{Source, input};
 
 /// How artifacts are inspected; a report says what was found when it was made.
 pub struct Settings {
@@ -35,7 +35,8 @@ pub fn find(argument: &OsStr, settings: &Settings) -> Result<Subject, Failure> {
     match written(argument)? {
         Some(report) => Ok(Subject { report, is_claim: true }),
         None => {
-            let report = inspect::inspected(Path::new(argument), None, settings.rules, settings.reading)?;
+            let report =
+                inspect::inspected(Path::new(argument), settings.rules, settings.reading, Source::open)?;
             Ok(Subject { report, is_claim: false })
         }
     }
