@@ -15,6 +15,7 @@ pub mod contract;
 mod crc32;
 mod error;
 pub mod format;
+pub mod hub;
 pub mod inspect;
 pub mod inventory;
 pub mod json;

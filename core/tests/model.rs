@@ -192,7 +192,7 @@ fn quantization() {
     let faults = [
         ("format_version", json!(2), ErrorKind::Unsupported),
         ("format_version", json!("1"), ErrorKind::Malformed),
-        ("scale_group_size", json!(64), ErrorKind::BadValue),
+        ("scale_group_size", json!(16), ErrorKind::BadValue),
         ("scale_group_size", json!(null), ErrorKind::Missing),
         ("rescue_group_size", json!(32), ErrorKind::BadValue),
         ("quant_method", json!(1), ErrorKind::Malformed),

@@ -5,9 +5,13 @@
 //! own, and the worker for rarer formats is a third (the features of Cargo.toml say what is in which).
 #![forbid(unsafe_code)]
 
+pub mod accident;
 pub mod address;
+pub mod arrange;
 pub mod caps;
 pub mod headline;
+#[cfg(feature = "page")]
+pub mod layout;
 pub mod markup;
 #[cfg(all(target_arch = "wasm32", feature = "page"))]
 mod page;

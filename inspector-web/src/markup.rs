@@ -62,6 +62,16 @@ impl Markup {
         self
     }
 
+    /// Adds text in which what stands between backticks is code, as core writes it for the terminal.
+    pub fn prose(mut self, text: &str) -> Self {
+        let mut rest = text;
+        while let Some((before, code, after)) = split_code(rest) {
+            self = self.text(before).child(element("code").class("mono").text(code));
+            rest = after;
+        }
+        if rest.is_empty() { self } else { self.text(rest) }
+    }
+
     /// Adds an element.
     pub fn child(mut self, child: Self) -> Self {
         self.0.children.push(Child::Element(child));
@@ -108,6 +118,13 @@ impl Markup {
     }
 }
 
+/// What stands before the first backtick, between that and the next, and behind it.
+fn split_code(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
+}
+
 /// A section with its heading, which names it.
 pub fn section(id: &'static str, heading: &str) -> Markup {
     let heading = element("h2").with("id", id).text(heading);
@@ -122,7 +139,8 @@ pub fn table(label: &str, heads: &[&str], rows: impl IntoIterator<Item = Markup>
         .child(element("thead").child(element("tr").children(heads)))
         .child(element("tbody").children(rows));
     let scroll = element("div").class("scroll").with("tabindex", 0).with("role", "region");
-    scroll.with("aria-label", label).child(table)
+    // Not the very name of the section that it stands in.
+    scroll.with("aria-label", format!("{label}, table")).child(table)
 }
 
 /// A row of a table: its head and its cells.

@@ -7,6 +7,17 @@ use bitgauge_core::json::{Fields, FromJson, mismatch, variant};
 use serde::Serialize;
 use serde_json::Value;
 
+/// A file on another host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemoteFile {
+    /// Path inside the folder, or the file's bare name.
+    pub path: String,
+    /// Its address.
+    pub url: String,
+    /// Length in bytes, where it is known beforehand.
+    pub bytes: Option<u64>,
+}
+
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Request {
@@ -18,17 +29,21 @@ pub enum Request {
         folder: bool,
         /// Path of each file inside the folder, or the file's bare name.
         paths: Vec<String>,
+        /// How the weights lie in tensors, as a table in JSON (docs/layouts.md), where the user says so.
+        layout: Option<String>,
         /// Whose limits apply.
         rules: Rules,
     },
     /// For the workers beside the one that inspects: hashes what that one asks for, of the bytes that it reads.
     Hash,
-    /// Inspects a file on another host, from as few bytes as tell the structure.
+    /// Inspects files on another host, from as few bytes as tell the structure.
     Fetch {
-        /// File name, without its path.
+        /// File or folder name, without its path.
         name: String,
-        /// Its address.
-        url: String,
+        /// Whether the files are those of a folder; otherwise there is one.
+        folder: bool,
+        /// The files.
+        files: Vec<RemoteFile>,
         /// Whose limits apply.
         rules: Rules,
     },
@@ -87,16 +102,25 @@ impl FromJson for Request {
                 name: fields.take("name")?,
                 folder: fields.take("folder")?,
                 paths: fields.take("paths")?,
+                layout: fields.take("layout")?,
                 rules: fields.take("rules")?,
             }),
             "ReadAll" => Ok(Self::ReadAll { hash_tensors: fields.take("hash_tensors")? }),
             "Fetch" => Ok(Self::Fetch {
                 name: fields.take("name")?,
-                url: fields.take("url")?,
+                folder: fields.take("folder")?,
+                files: fields.take("files")?,
                 rules: fields.take("rules")?,
             }),
             _ => Err(mismatch("a request", &name.into())),
         }
+    }
+}
+
+impl FromJson for RemoteFile {
+    fn from_json(value: Value) -> Result<Self, String> {
+        let mut fields = Fields::of(value)?;
+        Ok(Self { path: fields.take("path")?, url: fields.take("url")?, bytes: fields.take("bytes")? })
     }
 }
 
@@ -143,9 +167,12 @@ mod tests {
             name: name(),
             folder: true,
             paths: vec!["a".into(), "b/c".into()],
+            layout: Some("{}".into()),
             rules,
         });
-        comes_back(Request::Fetch { name: name(), url: "https://example.org/".into(), rules });
+        let url = "https://example.org/".to_owned();
+        let files = [None, Some(7)].map(|bytes| RemoteFile { path: name(), url: url.clone(), bytes }).into();
+        comes_back(Request::Fetch { name: name(), folder: true, files, rules });
         comes_back(Request::Hash);
         comes_back(Request::ReadAll { hash_tensors: true });
         comes_back(Request::Judge(rules));

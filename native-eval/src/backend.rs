@@ -1,8 +1,8 @@
 //! The one trait that separates the forward pass from the hardware.
 //!
 //! Activations are f32 and row-major, one row per token of a [`Batch`]. Token `t` of a document that begins at row
-//! `s` may attend to rows `s ..= t`. Operations may be queued; only [`Backend::head_loss`] and [`Backend::read`] wait
-//! for results.
+//! `s` may attend to rows `s ..= t`. Operations may be queued; only [`Backend::head_loss`], [`Backend::read`] and
+//! [`Backend::breathe`] wait, and they are asynchronous: a browser's tab may not block.
 
 use std::fmt;
 
@@ -148,6 +148,10 @@ impl DeltaRule {
 
 /// What the forward pass needs of a device. What each operation computes is defined by its twin in
 /// `bitgauge_shaders::twins`, to which every backend's kernels are held.
+#[allow(
+    async_fn_in_trait,
+    reason = "whoever calls a device waits for it on that thread: no future is sent to another"
+)]
 pub trait Backend {
     /// Activations `[rows, cols]`, f32.
     type Buffer;
@@ -307,9 +311,19 @@ pub trait Backend {
     ) -> Result<()>;
     /// Per row, `ln Σ_v exp(x · head[v]) - x · head[target]` in nats, and 0 where the target is
     /// [`NO_TARGET`](crate::batch::NO_TARGET). The logits never exist as a whole. x is `[T, H]`, head is `[V, H]`.
-    fn head_loss(&mut self, x: &Self::Buffer, head: &Self::Matrix, batch: &Self::Batch) -> Result<Vec<f32>>;
+    async fn head_loss(
+        &mut self,
+        x: &Self::Buffer,
+        head: &Self::Matrix,
+        batch: &Self::Batch,
+    ) -> Result<Vec<f32>>;
     /// The buffer's values, row-major.
-    fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>>;
+    async fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>>;
+    /// Waits while too much is queued: called after each layer and each weight, for devices whose other operations
+    /// can't wait.
+    async fn breathe(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Work that runs on whichever backend is chosen: a closure that is generic over [`Backend`].

@@ -14,6 +14,7 @@ use bitgauge_core::model::{
 };
 use bitgauge_core::{Bitpacked, Dense, Error, Matrix, Values};
 use half::f16;
+use pollster::block_on;
 
 use crate::backend::{Backend, BackendError, KernelTime};
 use crate::evaluate::{EvaluateOptions, evaluate};
@@ -295,7 +296,7 @@ fn load_model<B: Backend>(
     let (model, times) = load_timed(b, &source, &inventory, &mut |_| {})?;
     // What is read back comes after all uploads.
     let probe = b.buffer(1, 1)?;
-    b.read(&probe)?;
+    block_on(b.read(&probe))?;
     let seconds = start.elapsed().as_secs_f64();
     b.ready()?;
     let kernels_seconds = start.elapsed().as_secs_f64() - seconds;

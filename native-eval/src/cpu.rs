@@ -354,7 +354,7 @@ impl Backend for CpuBackend {
         self.run_gated_norm(x, weight, eps, gate)
     }
 
-    fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, batch: &Batch) -> Result<Vec<f32>> {
+    async fn head_loss(&mut self, x: &CpuBuffer, head: &Weights, batch: &Batch) -> Result<Vec<f32>> {
         agree("head_loss: columns", head.cols(), x.cols)?;
         let targets = &batch.targets;
         agree("head_loss: rows", targets.len(), x.rows())?;
@@ -366,7 +366,7 @@ impl Backend for CpuBackend {
         Ok(self.run(|| head::head_loss(self.isa, x.values.as_slice(), head, targets)))
     }
 
-    fn read(&mut self, x: &CpuBuffer) -> Result<Vec<f32>> {
+    async fn read(&mut self, x: &CpuBuffer) -> Result<Vec<f32>> {
         Ok(x.values.as_slice().to_vec())
     }
 }

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use bitgauge_core::report::Evaluation;
 use bitgauge_core::{Error, ErrorKind};
+use pollster::block_on;
 
 use crate::backend::{Backend, BackendError};
 use crate::batch::Batch;
-use crate::forward::{Model, Stage};
+use crate::forward::{Model, Observer, Stage};
 
 pub use queue::Queue;
 pub use tally::{Finished, Tally};
@@ -49,7 +50,7 @@ pub fn evaluate<B: Backend>(
         tally.extend(batch);
         Ok::<_, BackendError>(())
     };
-    work(backend, model, &queue, options.tokens_in_flight, finished, progress)?;
+    block_on(work(backend, model, &queue, options.tokens_in_flight, finished, progress))?;
     tally.evaluation(options, backend.precision(), start.elapsed().as_secs_f64())
 }
 
@@ -58,7 +59,7 @@ pub fn evaluate<B: Backend>(
 ///
 /// # Errors
 /// Those of [`evaluate`] and of `finished`; the queue hands out nothing more then.
-pub fn work<B: Backend, E: From<BackendError>>(
+pub async fn work<B: Backend, E: From<BackendError>>(
     backend: &mut B,
     model: &Model<B>,
     queue: &Queue<'_>,
@@ -73,15 +74,15 @@ pub fn work<B: Backend, E: From<BackendError>>(
     let device = backend.describe();
     while let Some(group) = queue.take(in_flight) {
         let (batch, start) = (Batch::of(group.iter().map(|&i| queue.document(i))), Instant::now());
-        let losses = model.losses(backend, &batch, &mut |stage, _, _| {
+        let advance = &mut |stage: Stage| {
             if let Stage::Layer(_) = stage {
                 let done = queue.advance(batch.tokens() as u64);
                 progress(done, queue.tokens() * model.layers.len() as u64);
             }
-            Ok(())
-        })?;
+        };
+        let losses = model.losses(backend, &batch, advance).await?;
         if losses.iter().any(|loss| !loss.is_finite()) {
-            return Err(find_first_non_finite(backend, model, &batch)?.into());
+            return Err(find_first_non_finite(backend, model, &batch).await?.into());
         }
         let seconds_per_token = start.elapsed().as_secs_f64() / batch.tokens() as f64;
         let documents = group.iter().zip(batch.documents()).map(|(&document, tokens)| {
@@ -112,20 +113,29 @@ fn check_ids(queue: &Queue<'_>, vocabulary: usize) -> Result<(), BackendError> {
     Ok(())
 }
 
+/// The first stage whose activations are not finite.
+#[derive(Default)]
+struct FirstNonFinite(Option<Stage>);
+
+impl Observer for FirstNonFinite {
+    fn reached(&mut self, _: Stage) -> bool {
+        self.0.is_none()
+    }
+
+    fn see(&mut self, stage: Stage, values: Vec<f32>) {
+        self.0 = values.iter().any(|x| !x.is_finite()).then_some(stage);
+    }
+}
+
 /// Runs the batch again, looking at every stage, to name the first one that is not finite.
-fn find_first_non_finite<B: Backend>(
+async fn find_first_non_finite<B: Backend>(
     backend: &mut B,
     model: &Model<B>,
     batch: &Batch,
 ) -> Result<BackendError, BackendError> {
-    let mut first = None;
-    model.losses(backend, batch, &mut |stage, backend, buffer| {
-        if first.is_none() && backend.read(buffer)?.iter().any(|x| !x.is_finite()) {
-            first = Some(stage);
-        }
-        Ok(())
-    })?;
-    let place = match first {
+    let mut first = FirstNonFinite::default();
+    model.losses(backend, batch, &mut first).await?;
+    let place = match first.0 {
         Some(Stage::Embedding) => "in the embedding".to_owned(),
         Some(Stage::Mixer(layer)) => format!("in the attention or DeltaNet of layer {layer}"),
         Some(Stage::Layer(layer)) => format!("in the MLP of layer {layer}"),
@@ -171,7 +181,7 @@ mod tests {
                     tally.lock().unwrap().extend(batch);
                     Ok::<_, BackendError>(())
                 };
-                work(&mut backend, &model, &queue, None, finished, &mut |_, _| {}).unwrap();
+                block_on(work(&mut backend, &model, &queue, None, finished, &mut |_, _| {})).unwrap();
                 batches
             };
             [scope.spawn(device), scope.spawn(device)].map(|thread| thread.join().unwrap())

@@ -104,66 +104,104 @@ pub enum Stage {
     FinalNorm,
 }
 
-/// Called at each [`Stage`] with the buffer that holds it. Reading the buffer waits for the device.
-pub type Observer<'a, B> =
-    &'a mut dyn FnMut(Stage, &mut B, &<B as Backend>::Buffer) -> Result<(), BackendError>;
+/// Follows the forward pass. `()` looks at nothing, a closure is told the stages.
+pub trait Observer {
+    /// Is told that a stage was reached, and gives whether it wants to see the activations there: reading them waits for
+    /// the device.
+    fn reached(&mut self, stage: Stage) -> bool;
+    /// Is shown what it wanted to see, row-major.
+    fn see(&mut self, _stage: Stage, _values: Vec<f32>) {}
+}
+
+impl Observer for () {
+    fn reached(&mut self, _: Stage) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(Stage)> Observer for F {
+    fn reached(&mut self, stage: Stage) -> bool {
+        self(stage);
+        false
+    }
+}
+
+/// Lets the observer follow.
+async fn observe<B: Backend>(
+    b: &mut B,
+    observer: &mut dyn Observer,
+    stage: Stage,
+    x: &B::Buffer,
+) -> Result<(), BackendError> {
+    if observer.reached(stage) {
+        observer.see(stage, b.read(x).await?);
+    }
+    Ok(())
+}
 
 impl<B: Backend> Model<B> {
     /// Loss of each token's successor in nats, `[T]`; 0 where there is none.
-    pub fn losses(
+    ///
+    /// # Errors
+    /// A device failure, or a batch that does not fit the model.
+    pub async fn losses(
         &self,
         backend: &mut B,
         batch: &Batch,
-        observer: Observer<B>,
+        observer: &mut dyn Observer,
     ) -> Result<Vec<f32>, BackendError> {
         let uploaded = backend.upload_batch(batch)?;
-        let normed = self.hidden_states(backend, batch.tokens(), &uploaded, observer)?;
-        backend.head_loss(&normed, self.head.as_ref().unwrap_or(&self.embedding), &uploaded)
+        let normed = self.hidden_states(backend, batch.tokens(), &uploaded, observer).await?;
+        backend.head_loss(&normed, self.head.as_ref().unwrap_or(&self.embedding), &uploaded).await
     }
 
     /// Logits of every token, `[T, vocabulary]`. For comparing small models; evaluation never
     /// materialises them.
-    pub fn logits(
+    ///
+    /// # Errors
+    /// Those of [`Model::losses`].
+    pub async fn logits(
         &self,
         backend: &mut B,
         batch: &Batch,
-        observer: Observer<B>,
+        observer: &mut dyn Observer,
     ) -> Result<Vec<f32>, BackendError> {
         let uploaded = backend.upload_batch(batch)?;
-        let normed = self.hidden_states(backend, batch.tokens(), &uploaded, observer)?;
+        let normed = self.hidden_states(backend, batch.tokens(), &uploaded, observer).await?;
         let mut logits = backend.buffer(batch.tokens(), self.shape.vocab_size)?;
         backend.matmul(&normed, self.head.as_ref().unwrap_or(&self.embedding), &mut logits)?;
-        backend.read(&logits)
+        backend.read(&logits).await
     }
 
     /// The residual stream after the final norm, `[T, hidden]`.
-    fn hidden_states(
+    async fn hidden_states(
         &self,
         b: &mut B,
         tokens: usize,
         batch: &B::Batch,
-        observer: Observer<B>,
+        observer: &mut dyn Observer,
     ) -> Result<B::Buffer, BackendError> {
         let shape = &self.shape;
         let mut scratch = Scratch::new(b, self, tokens)?;
         let mut h = b.buffer(tokens, shape.hidden_size)?;
         b.embed(&self.embedding, batch, &mut h)?;
-        observer(Stage::Embedding, b, &h)?;
+        observe(b, observer, Stage::Embedding, &h).await?;
         for (i, layer) in self.layers.iter().enumerate() {
             let Scratch { normed, out, mlp, mixers } = &mut scratch;
             b.rms_norm(&h, &layer.input_norm, shape.rms_norm_eps, normed)?;
             shape.round(b, normed)?;
             mixers.apply(b, &layer.mixer, shape, (batch, &self.frequencies), normed, out)?;
-            observer(Stage::Mixer(i), b, out)?;
+            observe(b, observer, Stage::Mixer(i), out).await?;
             b.add(&mut h, out)?;
             b.rms_norm(&h, &layer.post_norm, shape.rms_norm_eps, normed)?;
             shape.round(b, normed)?;
             layer.mlp(b, shape, normed, mlp, out)?;
             b.add(&mut h, out)?;
-            observer(Stage::Layer(i), b, &h)?;
+            observe(b, observer, Stage::Layer(i), &h).await?;
+            b.breathe().await?;
         }
         b.rms_norm(&h, &self.final_norm, shape.rms_norm_eps, &mut scratch.normed)?;
-        observer(Stage::FinalNorm, b, &scratch.normed)?;
+        observe(b, observer, Stage::FinalNorm, &scratch.normed).await?;
         Ok(scratch.normed)
     }
 }

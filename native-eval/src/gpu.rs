@@ -19,6 +19,7 @@ mod open;
 mod products;
 mod recorder;
 mod rows;
+mod signal;
 mod timing;
 mod uploads;
 mod weights;
@@ -390,13 +391,13 @@ impl Backend for GpuBackend {
         self.run_rows(&call, &[Rows(x), Vector(weight), Rows(gate)])
     }
 
-    fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, batch: &GpuBatch) -> Result<Vec<f32>> {
-        self.run_head_loss(x, head, batch)
+    async fn head_loss(&mut self, x: &GpuBuffer, head: &GpuMatrix, batch: &GpuBatch) -> Result<Vec<f32>> {
+        self.run_head_loss(x, head, batch).await
     }
 
-    fn read(&mut self, x: &GpuBuffer) -> Result<Vec<f32>> {
+    async fn read(&mut self, x: &GpuBuffer) -> Result<Vec<f32>> {
         self.recorder.flush(&mut self.device)?;
-        let bytes = self.device.download(&x.stored, x.rows as u64 * x.row_bytes())?;
+        let bytes = self.device.download(&x.stored, x.rows as u64 * x.row_bytes()).await?;
         let mut values = Vec::with_capacity(x.rows * x.cols);
         for row in bytes.chunks_exact(x.row_bytes().max(1) as usize) {
             values.extend(

@@ -14,6 +14,7 @@ mod evaluate;
 mod forward;
 mod gpu;
 mod http;
+mod hub;
 pub mod input;
 mod layout_file;
 mod local_files;
@@ -41,12 +42,15 @@ pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
     GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
 };
+pub use hub::{Access, Retention, is_address, read_json};
 pub use layout_file::read_layout;
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
 pub use output_file::{OutputFile, outlive_file_limits};
-pub use pack::{Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack};
+pub use pack::{
+    Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack, pack_smallest,
+};
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
 pub use source::Source;

@@ -1,4 +1,4 @@
-//! Packs a dense model into the format of FORMAT.md.
+//! Packs a model, dense or in another writer's format, into the format of FORMAT.md.
 //!
 //! The source is read twice, a block of rows in memory at a time: once to choose what is spent on
 //! which row, which settles every size in the safetensors header, and once to write. The same model
@@ -13,9 +13,11 @@ mod budget;
 mod budget_tests;
 mod calibrate;
 mod config;
+mod exact;
 mod files;
 mod mix;
 mod model;
+mod original;
 mod plan;
 mod progress;
 mod quantize;
@@ -100,6 +102,10 @@ pub struct PackSummary {
     pub scale_group: usize,
     /// Weights that were packed.
     pub packed: u64,
+    /// Those of them that hold few enough values to be packed as they are.
+    pub exact: u64,
+    /// Those of these whose scales were rounded to 16 bits.
+    pub rounded: u64,
     /// Tensors that were kept as they are.
     pub kept: u64,
     /// Bytes of those.
@@ -107,6 +113,8 @@ pub struct PackSummary {
     /// Tensors of the source that were left out: a tied model's copy of the head, the vision tower, the
     /// head for multi-token prediction.
     pub dropped: Vec<String>,
+    /// What the packed model does otherwise than the source, and what of it was left out beside weights.
+    pub notes: Vec<String>,
     /// Binary parameters; each additive basis counts again.
     pub binary_parameters: u64,
     /// Parameters in rescue rows.
@@ -115,16 +123,16 @@ pub struct PackSummary {
     pub bits: Bits,
 }
 
-/// Packs the dense model in `source` and writes it to `out`: a zip or a tar when the name ends in `.zip` or `.tar`,
-/// else a folder. Every 2-D weight is packed, every other tensor is kept as stored, and config.json
-/// and the tokenizer's files come along. `progress` is told the step, what is done and what
+/// Packs the model in `source` and writes it to `out`: an archive when the name ends in `.zip`, `.tar` or `.tar.xz`,
+/// else a folder. Every 2-D weight is packed, as it is where it holds few values; every other tensor is kept as a
+/// checkpoint has it, and config.json and the tokenizer's files come along. `progress` is told the step, what is done and what
 /// there is to do.
 ///
 /// Everything is written into a hidden folder beside `out` first and then renamed, so `out` is complete or untouched.
 /// A run that was cut off leaves that folder, and the same call goes on with it; the result is the same.
 ///
 /// # Errors
-/// A source that is packed already, of a family that is not known, or whose tensors are not those
+/// A source in a format that is not read, of a family that is not known, or whose tensors are not those
 /// of its family; a target that [`check_pack_target`] refuses; a source that changes meanwhile; settings out of range; a model that is over the budget in any form; weights that are NaN or infinite; and what the operating system
 /// says.
 pub fn pack(source: &mut Source, out: &Path, settings: &PackSettings, progress: Tell) -> Result<PackSummary> {
@@ -138,6 +146,36 @@ pub fn pack(source: &mut Source, out: &Path, settings: &PackSettings, progress: 
         _ => work.discard()?,
     }
     packed
+}
+
+/// Packs into a zip and makes a .tar.xz of the same files; keeps the one of fewer bytes, of equal ones the zip. `out` is its
+/// name without `.zip` or `.tar.xz`. Gives its whole name, too. The validator reads both.
+///
+/// # Errors
+/// As [`pack`], for both names.
+pub fn pack_smallest(
+    source: &mut Source,
+    out: &Path,
+    settings: &PackSettings,
+    progress: Tell,
+) -> Result<(PathBuf, PackSummary)> {
+    let [zip, xz] = [".zip", ".tar.xz"].map(|ending| {
+        let mut name = out.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    });
+    let inputs: Vec<PathBuf> = source.path().map(Path::to_owned).into_iter().collect();
+    let target = Target::check(&xz, settings.force, &inputs)?;
+    let mut summary = pack(source, &zip, settings, progress)?;
+    let mut packed = Source::open(&zip)?;
+    let stage = Stage::beside(&target)?;
+    let files = files::of_artifact(&mut packed, &stage.weights())?;
+    let bytes = stage.publish(&target, &files, None)?;
+    let [kept, other] = if bytes < summary.bytes { [xz, zip] } else { [zip, xz] };
+    summary.bytes = bytes.min(summary.bytes);
+    summary.bits_per_parameter = 8.0 * summary.bytes as f64 / summary.parameters as f64;
+    std::fs::remove_file(&other).map_err(|error| write_error(&other, &error))?;
+    Ok((kept, summary))
 }
 
 /// Checks that [`pack`] can write to `out`, before there is anything to write.
@@ -191,14 +229,18 @@ fn prepare(
 ) -> Result<Ready> {
     match settings.mix {
         PackMix::Uniform { scale_group, rescue_fraction, bases } => {
-            let files = side_files(source, scale_group)?;
+            side_files(source, scale_group)?;
             if !(0.0..=1.0).contains(&rescue_fraction) {
                 return Err(Error::new(ErrorKind::BadValue, "the rescue fraction is out of range")
                     .expected_found("a number from 0 to 1", rescue_fraction));
             }
-            let mut plan = Plan::new(source, scale_group, progress)?;
+            let mut plan = Plan::new(source, progress)?;
+            let scale_group = plan.keep_exact(source, Some(scale_group), progress)?[0];
+            let files = side_files(source, scale_group)?;
             let rows = Settings { scale_group, bases, fit: settings.fit };
-            calibrate::run(source, &settings.calibration, moments, progress)?;
+            if plan.has_errors() {
+                calibrate::run(source, &plan, &settings.calibration, moments, progress)?;
+            }
             plan.choose_uniformly(source, rows, rescue_fraction, (work, moments), progress)?;
             Ok(Ready { plan, files, scale_group, budget_bytes: None })
         }
@@ -210,6 +252,6 @@ fn prepare(
 
 /// Every file but the weights.
 fn side_files(source: &mut Source, scale_group: usize) -> Result<Vec<SmallFile>> {
-    let config = config::add_packing(source.artifact().expect_config()?, scale_group)?;
+    let config = config::add_packing(&config::dense(source.artifact())?, scale_group)?;
     files::beside_weights(source, config)
 }

@@ -299,7 +299,7 @@ impl Backend for ReferenceBackend {
         Ok(())
     }
 
-    fn head_loss(&mut self, x: &Rows, head: &Rows, batch: &Batch) -> Result<Vec<f32>> {
+    async fn head_loss(&mut self, x: &Rows, head: &Rows, batch: &Batch) -> Result<Vec<f32>> {
         let vocabulary = head.values.len() / head.cols.max(1);
         let loss = |(t, &target): (usize, &u32)| {
             if target == NO_TARGET {
@@ -313,7 +313,7 @@ impl Backend for ReferenceBackend {
         Ok(batch.targets.par_iter().enumerate().map(loss).collect())
     }
 
-    fn read(&mut self, x: &Rows) -> Result<Vec<f32>> {
+    async fn read(&mut self, x: &Rows) -> Result<Vec<f32>> {
         Ok(x.values.iter().map(|&x| x as f32).collect())
     }
 }

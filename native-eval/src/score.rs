@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use bitgauge_core::contract::direct::Scorer;
 use bitgauge_core::contract::python::{Exception, Raised};
+use pollster::block_on;
 
 use crate::backend::{Backend, BackendError};
 use crate::batch::Batch;
@@ -222,7 +223,7 @@ fn losses<B: Backend>(
             taken += 1;
         }
         let losses = match columns {
-            None => model.losses(backend, &batch, &mut |_, _, _| Ok(()))?,
+            None => block_on(model.losses(backend, &batch, &mut ()))?,
             Some(columns) => narrow_losses(backend, model, &batch, columns)?,
         };
         nats.extend(batch.nats(&losses));
@@ -240,7 +241,7 @@ fn narrow_losses<B: Backend>(
     batch: &Batch,
     columns: usize,
 ) -> Result<Vec<f32>, BackendError> {
-    let logits = model.logits(backend, batch, &mut |_, _, _| Ok(()))?;
+    let logits = block_on(model.logits(backend, batch, &mut ()))?;
     let loss = |(row, &target): (&[f32], &u32)| {
         let row = &row[..columns.min(row.len())];
         let Some(&wanted) = row.get(target as usize) else { return 0.0 };

@@ -1,7 +1,8 @@
-//! Opens artifacts and reads their bytes: from a folder, a file, or memory.
+//! Opens artifacts and reads their bytes: from a folder, a file, memory, or another host.
 
 mod origin;
 mod reader;
+mod remote;
 mod storage;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use origin::Origin;
 use reader::Reader;
 use storage::{Storage, allocate, list_folder, list_shards, no_room, reserve, resize};
 
+use crate::hub::Remote;
 use crate::input::{io_error, not_regular};
 
 /// Folder that the validator unpacks an archive into, below a temporary one.
@@ -154,16 +156,21 @@ impl Source {
     }
 
     fn read(mut window: Window, root: Root, mut storage: Storage) -> Result<Self> {
-        let lengths = window.files().iter().map(|(_, length)| *length).collect();
         let name = window.files().first().map_or_else(String::new, |(name, _)| name.clone());
         let artifact = fetch_and_open(&mut window, root, |need| {
             let mut bytes = allocate(need.len)?;
             storage.read(need.file, need.offset, &mut bytes)?;
             Ok(bytes)
         })?;
+        Ok(Self::of(name, artifact, &window, storage))
+    }
+
+    /// An artifact whose structure is known; `name` is that of the first file.
+    fn of(name: String, artifact: Artifact, window: &Window, storage: Storage) -> Self {
+        let lengths = window.files().iter().map(|(_, length)| *length).collect();
         let is_archive = matches!(artifact.kind, ContainerKind::Zip | ContainerKind::Tar);
         let place = is_archive.then(|| window.name(0).to_owned());
-        Ok(Self {
+        Self {
             name,
             lengths,
             place,
@@ -174,7 +181,7 @@ impl Source {
             tar: None,
             inflating: None,
             piece: Vec::new(),
-        })
+        }
     }
 
     /// File or folder name, without its path.
@@ -189,7 +196,8 @@ impl Source {
 
     /// How long each file on disk is and when it was written to. A copy that keeps its times has the same.
     pub(crate) fn times(&self) -> Vec<String> {
-        self.origin.as_ref().map(Origin::times).unwrap_or_default()
+        let versions = || self.remote().map(Remote::versions);
+        self.origin.as_ref().map(Origin::times).or_else(versions).unwrap_or_default()
     }
 
     /// Fails where a file that was read is no longer the one that was opened, so that what was read first and last may
@@ -221,8 +229,16 @@ impl Source {
         self.lengths.len()
     }
 
+    /// How long each of them is.
+    pub fn file_lengths(&self) -> &[u64] {
+        &self.lengths
+    }
+
     /// Hands a file's bytes as they are stored to `sink` in order, in pieces of at most 1 MiB.
     pub fn stream_file(&mut self, file: FileId, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        if let Some(remote) = self.remote() {
+            return remote.stream(file, sink).map_err(|e| self.at_source(e));
+        }
         let mut piece = vec![0; PIECE_BYTES];
         let (mut offset, end) = (0, self.lengths[file]);
         while offset < end {

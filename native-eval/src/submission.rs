@@ -129,7 +129,7 @@ impl Submission {
     /// # Errors
     /// No answer, no such file, another size or hash.
     pub fn verify(&self, url: &str) -> Result<Verified> {
-        let answer = http::head(url)?;
+        let answer = http::head(url, None)?;
         let differs = |what: &str, expected: String, found: String| {
             Err(Error::new(ErrorKind::BadValue, format!("the host has a file of another {what}"))
                 .within(url)

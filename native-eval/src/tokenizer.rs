@@ -12,6 +12,7 @@ use bitgauge_core::model::Transformers;
 use bitgauge_core::{Error, ErrorKind, Result, json, limits};
 
 use crate::documents::TextTokenizer;
+use crate::hub::cache_root;
 use crate::input;
 use crate::local_files::LocalFiles;
 use crate::source::Source;
@@ -157,10 +158,7 @@ pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
 
 /// The newest snapshot of a model in the Hugging Face cache that has a tokenizer.
 fn in_cache(id: &str) -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let hub = variable("HF_HUB_CACHE")
-        .or_else(|| variable("HF_HOME").map(|home| home.join("hub")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/huggingface/hub")))?;
+    let hub = cache_root()?;
     let snapshots = hub.join(format!("models--{}", id.replace('/', "--"))).join("snapshots");
     let folders = std::fs::read_dir(snapshots).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let with_tokenizer = folders.filter(|folder| folder.join(FILE).is_file());

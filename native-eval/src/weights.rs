@@ -232,7 +232,7 @@ fn rounds_inputs(inventory: &Inventory) -> Result<bool, Error> {
 }
 
 /// Whose conventions the stored values follow.
-fn convention(inventory: &Inventory) -> Convention {
+pub(crate) fn convention(inventory: &Inventory) -> Convention {
     match inventory.config.as_ref().map(|config| &config.quantization) {
         Some(Quantization::Gguf) => Convention::LlamaCpp,
         Some(Quantization::Coded(config)) if config.scheme.is_mlx => Convention::Mlx,

@@ -6,6 +6,8 @@
 pub mod kernels;
 pub mod params;
 mod parts;
+#[cfg(test)]
+mod portable;
 mod variants;
 
 pub use kernels::declaration::call::{Call, Row};

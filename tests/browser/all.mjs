@@ -1,4 +1,5 @@
 // Every browser test, in one process and one browser, one after another.
+import "./shaders.test.mjs";
 import "./inspect.test.mjs";
 import "./link.test.mjs";
 import "./report.test.mjs";
@@ -7,5 +8,7 @@ import "./formats.test.mjs";
 import "./recorded.test.mjs";
 import "./compare.test.mjs";
 import "./url.test.mjs";
+import "./hub.test.mjs";
+import "./drop.test.mjs";
 import "./offline.test.mjs";
 import "./reading.test.mjs";

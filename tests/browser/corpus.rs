@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use artifacts::{Artifact, Change};
 use bitgauge_core::container::Compressor;
 use bitgauge_core::contract::proxy::{Teacher, default_submission};
+use bitgauge_shaders::{Kernel, compose};
 use safetensors::SafeTensors;
 use serde_json::json;
 
@@ -50,8 +51,32 @@ fn main() {
     let bzip2 = include_bytes!("../differential/hostile/bzip2_member.zip");
     fs::write(folder.join("bzip2-member.zip"), bzip2).expect("a file");
     write_recorded(&folder.join(RECORDED));
+    fs::write(folder.join("shaders.json"), shaders().to_string()).expect("a file");
     fs::write(folder.join("poem.txt"), "So much depends upon a red wheel barrow\n".repeat(20))
         .expect("a file");
+}
+
+/// Every composed kernel, with what decides whether a WebGPU device takes it.
+fn shaders() -> serde_json::Value {
+    let shaders = Kernel::all().into_iter().map(|kernel| {
+        let text = compose(kernel);
+        let workgroup_bytes = workgroup_bytes(&text);
+        json!({
+            "name": format!("{kernel:?}"),
+            "text": text,
+            "cooperative": kernel.is_cooperative(),
+            "workgroupBytes": workgroup_bytes,
+        })
+    });
+    shaders.collect()
+}
+
+/// What the variables that a workgroup shares take.
+fn workgroup_bytes(text: &str) -> u32 {
+    let module = naga::front::wgsl::parse_str(text).expect("a module, as the GPU suite checks");
+    let variables = module.global_variables.iter().map(|(_, variable)| variable);
+    let shared = variables.filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
+    shared.map(|variable| module.types[variable.ty].inner.size(module.to_ctx())).sum()
 }
 
 /// The folder of archives and model folders whose answers by Python are recorded.

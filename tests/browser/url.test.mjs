@@ -109,7 +109,7 @@ test("a page about a file is corrected, and what is no address is refused before
   await page.getByRole("button", { name: "Connect to huggingface.co" }).waitFor();
   const field = page.getByLabel(/^Address of/);
   for (const [address, words] of [
-    ["huggingface.co/o/m", /not a complete address/],
+    ["example.org/m.zip", /not a complete address/],
     ["http://example.org/m.zip", /Only https/],
     ["javascript:alert(1)", /Only https/],
     ["https://user:secret@example.org/m.zip", /password/],

@@ -4,6 +4,7 @@ mod artifacts;
 mod compare;
 mod distributed;
 mod documents;
+mod hub;
 mod layouts;
 mod loading;
 mod loopback;
@@ -359,7 +360,7 @@ fn pack_refuses_to_overwrite_and_its_result_can_be_inspected() {
     assert_eq!(bitgauge(&["inspect", path(&tar)]).status.code(), Some(1));
     let other = bitgauge(&["pack", model, path(&folder.path().join("packed.tar.gz"))]);
     assert_eq!(other.status.code(), Some(2));
-    assert!(text(&other.stderr).contains(".zip or .tar"), "{}", text(&other.stderr));
+    assert!(text(&other.stderr).contains(".zip, .tar or .tar.xz"), "{}", text(&other.stderr));
     let both = bitgauge(&["pack", model, path(&out), "--budget", "binary", "--bases", "2"]);
     assert_eq!(both.status.code(), Some(2), "a budget chooses the bases itself");
 }

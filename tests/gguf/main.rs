@@ -5,6 +5,7 @@
 
 mod blocks;
 mod convert;
+mod packing;
 mod shards;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use blocks::Blocks;
 use conformance::{Device, GgmlType, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};
 use native_eval::{Backend, Batch, Calibration, Fit, PackMix, PackSettings, Source, Task, pack};
+use pollster::block_on;
 
 /// Absolute bound on logits, that of the suite `models`: another order of DeltaNet's heads rounds
 /// differently, and rounding alone moves these logits by 1e-4 there.
@@ -34,8 +36,10 @@ fn main() -> ExitCode {
     for (name, faults) in faults {
         let model = fixtures().join("models").join(name);
         check(&mut tally, name, &model, faults);
+        packing::check(&mut tally, name, &model, faults);
     }
     one_bit(&mut tally);
+    packing::one_bit(&mut tally);
     every_type(&mut tally);
     shards::check(&mut tally);
     tally.finish()
@@ -137,7 +141,7 @@ fn every_type(tally: &mut Tally) {
 }
 
 /// Logits of the model at this path for two fixed documents.
-struct Logits<'a>(&'a Path);
+pub struct Logits<'a>(pub &'a Path);
 
 impl Task for Logits<'_> {
     type Output = Result<Vec<f32>, String>;
@@ -148,6 +152,6 @@ impl Task for Logits<'_> {
         for (len, step) in [(70_u32, 7_u32), (33, 11)] {
             batch.push(&(0..len).map(|i| i * step % 101).collect::<Vec<_>>());
         }
-        model.logits(backend, &batch, &mut |_, _, _| Ok(())).map_err(|e| e.to_string())
+        block_on(model.logits(backend, &batch, &mut ())).map_err(|e| e.to_string())
     }
 }

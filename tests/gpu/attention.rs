@@ -2,6 +2,7 @@
 
 use bitgauge_shaders::{Kernel, twins};
 use native_eval::{Attention, Backend};
+use pollster::block_on;
 
 use crate::data::{Random, batch};
 use crate::kernels::{Case, SMALL_LIMIT, flipped, limit_name, patch, poisoned, put};
@@ -63,7 +64,7 @@ fn attention_case(documents: &[usize], shape: Attention, limit: Option<u64>) -> 
             let batch = backend.upload_batch(&batch)?;
             let mut out = poisoned(backend, tokens, heads * d)?;
             backend.attention(&q, &k, &v, &batch, shape, &mut out)?;
-            backend.read(&out)
+            block_on(backend.read(&out))
         }),
     }
 }

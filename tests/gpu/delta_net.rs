@@ -3,6 +3,7 @@
 
 use bitgauge_shaders::{Heads, Kernel, KeyTiles, twins};
 use native_eval::{Backend, DeltaRule};
+use pollster::block_on;
 
 use crate::data::{Random, batch};
 use crate::kernels::{Case, SMALL_LIMIT, flipped, limit_name, patch, poisoned, put};
@@ -48,7 +49,7 @@ fn causal_conv() -> Vec<Case> {
                     let batch = backend.upload_batch(&batch)?;
                     let mut out = poisoned(backend, tokens, channels)?;
                     backend.causal_conv(&x, &weight, &batch, &mut out)?;
-                    backend.read(&out)
+                    block_on(backend.read(&out))
                 }),
             });
         }
@@ -140,7 +141,7 @@ fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>, kern
             let batch = backend.upload_batch(&batch)?;
             let mut out = poisoned(backend, tokens, shape.value_width())?;
             backend.delta_rule(&mixed, &decay, &beta, &batch, shape, &mut out)?;
-            backend.read(&out)
+            block_on(backend.read(&out))
         }),
     }
 }

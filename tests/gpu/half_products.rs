@@ -3,6 +3,7 @@
 
 use bitgauge_shaders::{HeadTiles, Kernel, Staging, twins};
 use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
+use pollster::block_on;
 
 use crate::data::{Form, Random, Rescue, batch, flip, matrix, with_targets};
 use crate::delta_net;
@@ -97,7 +98,7 @@ fn product(
             backend.matmul(&x, &w, &mut out)?;
             backend.add(&mut x, &half)?;
             backend.matmul(&x, &w, &mut out)?;
-            backend.read(&out)
+            block_on(backend.read(&out))
         }),
     }
 }
@@ -123,7 +124,7 @@ fn head_loss() -> Vec<Case> {
                 let x = put(backend, &flipped(&x, flips), h)?;
                 let head = backend.upload_matrix(head.clone())?;
                 let batch = backend.upload_batch(&with_targets(&targets))?;
-                backend.head_loss(&x, &head, &batch)
+                block_on(backend.head_loss(&x, &head, &batch))
             }),
         }
     });
@@ -139,36 +140,50 @@ fn rounded_head(head: &bitgauge_core::Matrix) -> bitgauge_core::Matrix {
 }
 
 fn attention_coop() -> Vec<Case> {
-    let sizes: [(&[usize], [usize; 3]); 8] = [
-        (&[1], [1, 1, 16]),
-        (&[31, 1, 33], [2, 1, 64]),
-        (&[15, 17, 64, 3], [4, 2, 64]),
-        (&[63, 2, 65], [6, 2, 128]),
-        (&[257, 5], [4, 1, 128]),
-        (&[70, 9], [2, 1, 256]),
-        (&[33, 20], [2, 1, 80]),
-        (&[40, 41], [2, 2, 192]),
+    // How much larger a key's channels are than those of the key before: what a query sees grows with it, so that
+    // sums are scaled down on the way.
+    let sizes: [(&[usize], [usize; 3], f32); 11] = [
+        (&[1], [1, 1, 16], 0.0),
+        (&[31, 1, 33], [2, 1, 64], 0.0),
+        (&[15, 17, 64, 3], [4, 2, 64], 0.0),
+        (&[63, 2, 65], [6, 2, 128], 0.0),
+        (&[257, 5], [4, 1, 128], 0.0),
+        (&[70, 9], [2, 1, 256], 0.0),
+        (&[33, 20], [2, 1, 80], 0.0),
+        (&[40, 41], [2, 2, 192], 0.0),
+        (&[130, 70], [4, 2, 64], 0.05),
+        (&[257, 34], [2, 1, 80], 0.02),
+        (&[150, 65], [2, 1, 256], 0.01),
     ];
-    let cases = sizes.into_iter().map(|(documents, [heads, kv_heads, d])| {
+    let cases = sizes.into_iter().map(|(documents, [heads, kv_heads, d], growth)| {
         let batch = batch(documents);
         let positions = batch.positions();
         let tokens = positions.len();
         let mut random = Random(161);
-        let q = rounded(&random.values(tokens * heads * d));
-        let k = rounded(&random.values(tokens * kv_heads * d));
+        let lean = if growth > 0.0 { 1.0 } else { 0.0 };
+        let q: Vec<f32> = random.values(tokens * heads * d).iter().map(|value| value + lean).collect();
+        let mut k = random.values(tokens * kv_heads * d);
+        for (row, position) in k.chunks_exact_mut(kv_heads * d).zip(positions) {
+            row.iter_mut().for_each(|value| *value += growth * *position as f32);
+        }
+        let (q, k) = (rounded(&q), rounded(&k));
         let v = rounded(&random.values(tokens * kv_heads * d));
         let mut want = vec![0.0; q.len()];
         twins::attention(&q, &k, &v, positions, heads, kv_heads, d, &mut want);
         let kernel = Kernel::AttentionCoop(HeadTiles::of(d).expect("whole tiles"));
-        let mut patches = vec![patch(kernel, "- state.x) / state.y", "- state.x) / (state.y + 0.01)")];
+        let mut patches = vec![patch(kernel, "1.0 / total", "1.0 / (total + 0.01 * total)")];
         if documents.iter().any(|length| *length > 1) {
-            patches.push(patch(kernel, "share, key + i + j <= token", "share, key + i + j <= token + 1u"));
+            patches.push(patch(kernel, "before * CHUNK + row;", "before * CHUNK + row + 1u;"));
+        }
+        if growth > 0.0 {
+            patches.push(patch(kernel, "if has_passed.x > 0u", "if has_passed.x > 100000u"));
+            patches.push(patch(kernel, "sum *= factor;", ""));
         }
         if documents.iter().any(|length| *length > 64) {
             patches.push(patch(kernel, "positions[chunk.x] / CHUNK", "0u * positions[chunk.x]"));
         }
         Case {
-            name: format!("attention_coop, {documents:?}, {heads}/{kv_heads} x {d}"),
+            name: format!("attention_coop, {documents:?}, {heads}/{kv_heads} x {d}, growth {growth}"),
             bound: kernel.bound(),
             limit: None,
             patches,
@@ -181,7 +196,7 @@ fn attention_coop() -> Vec<Case> {
                 let mut out = poisoned(backend, tokens, heads * d)?;
                 let shape = Attention { heads, kv_heads, head_dim: d };
                 backend.attention(&q, &k, &v, &batch, shape, &mut out)?;
-                backend.read(&out)
+                block_on(backend.read(&out))
             }),
         }
     });
@@ -206,7 +221,7 @@ fn to_f16() -> Vec<Case> {
             want,
             run: Box::new(move |backend, flips| {
                 let x = put(backend, &flipped(&x, flips), k)?;
-                let tiles = backend.read_f16_tiles(&x)?;
+                let tiles = block_on(backend.read_f16_tiles(&x))?;
                 Ok(tiles.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect())
             }),
         }

@@ -2,6 +2,7 @@
 
 use bitgauge_shaders::{Kernel, twins};
 use native_eval::{Backend, Batch, NO_TARGET, ShaderPatch};
+use pollster::block_on;
 
 use crate::data::{Form, Random, Rescue, flip, matrix, with_targets};
 use crate::kernels::{Case, SMALL_LIMIT, limit_name, patch, poisoned, put};
@@ -39,7 +40,7 @@ fn embed() -> Vec<Case> {
                     let batch = backend.upload_batch(&Batch::of([&ids[..]]))?;
                     let mut out = poisoned(backend, 70, cols)?;
                     backend.embed(&table, &batch, &mut out)?;
-                    backend.read(&out)
+                    block_on(backend.read(&out))
                 }),
             });
         }
@@ -85,7 +86,7 @@ fn matmul() -> Vec<Case> {
                 let w = backend.upload_matrix(if flips { flip(&w, n / 2) } else { w.clone() })?;
                 let mut out = poisoned(backend, t, n)?;
                 backend.matmul(&x, &w, &mut out)?;
-                backend.read(&out)
+                block_on(backend.read(&out))
             }),
         });
     }
@@ -120,7 +121,7 @@ fn head_loss() -> Vec<Case> {
                 let head = if flips { flip(&head, row) } else { head.clone() };
                 let (x, head) = (put(backend, &x, h)?, backend.upload_matrix(head)?);
                 let batch = backend.upload_batch(&with_targets(&targets))?;
-                backend.head_loss(&x, &head, &batch)
+                block_on(backend.head_loss(&x, &head, &batch))
             }),
         });
     }

@@ -4,6 +4,7 @@
 use native_eval::{
     AdapterChoice, Attention, Backend, BackendError, DeltaRule, GpuBackend, GpuOptions, Precision,
 };
+use pollster::block_on;
 
 use crate::data::{Random, batch};
 use crate::kernels::put;
@@ -81,7 +82,7 @@ fn run_attention(
     let batch = backend.upload_batch(&batch(lengths))?;
     let mut out = backend.buffer(lengths.iter().sum(), heads * head_dim)?;
     backend.attention(&q, &k, &v, &batch, ATTENTION, &mut out)?;
-    backend.read(&out)
+    block_on(backend.read(&out))
 }
 
 fn run_delta_rule(
@@ -96,5 +97,5 @@ fn run_delta_rule(
     let batch = backend.upload_batch(&batch(lengths))?;
     let mut out = backend.buffer(lengths.iter().sum(), DELTA_RULE.value_width())?;
     backend.delta_rule(&mixed, &decay, &beta, &batch, DELTA_RULE, &mut out)?;
-    backend.read(&out)
+    block_on(backend.read(&out))
 }

@@ -4,6 +4,7 @@
 use bitgauge_shaders::trial::{EPS, Random};
 use bitgauge_shaders::{Kernel, twins};
 use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer};
+use pollster::block_on;
 
 use crate::kernels::{Case, flipped, poisoned, put};
 
@@ -75,7 +76,7 @@ pub fn cases() -> Vec<Case> {
         let mut first = poisoned(backend, ROWS, HEAD_DIM)?;
         let mut second = poisoned(backend, ROWS, HEAD_DIM)?;
         backend.split_heads(x, HEAD_DIM, &mut first, &mut second)?;
-        let halves = [backend.read(&first)?, backend.read(&second)?].concat();
+        let halves = [block_on(backend.read(&first))?, block_on(backend.read(&second))?].concat();
         *x = put(backend, &halves, COLUMNS)?;
         Ok(())
     });
@@ -85,7 +86,7 @@ pub fn cases() -> Vec<Case> {
         let mut b = put(backend, &y, COLUMNS)?;
         let (rate, bias) = (backend.upload_vector(&rate)?, backend.upload_vector(&weight)?);
         backend.decay_gates(x, &mut b, &rate, &bias)?;
-        let gates = [backend.read(x)?, backend.read(&b)?].concat();
+        let gates = [block_on(backend.read(x))?, block_on(backend.read(&b))?].concat();
         *x = put(backend, &gates, COLUMNS)?;
         Ok(())
     });
@@ -110,7 +111,7 @@ fn case(
         run: Box::new(move |backend, flips| {
             let mut x = put(backend, &flipped(&x, flips), COLUMNS)?;
             operation(backend, &mut x)?;
-            backend.read(&x)
+            block_on(backend.read(&x))
         }),
     }
 }

@@ -6,6 +6,7 @@ use bitgauge_shaders::Kernel;
 use native_eval::{
     AdapterChoice, Attention, Backend, BackendError, Batch, GpuBackend, GpuOptions, ShaderPatch,
 };
+use pollster::block_on;
 
 use crate::data::with_targets;
 
@@ -40,7 +41,10 @@ const CASES: [Case; 8] = [
     ("a target past the head", |b| {
         let (x, head) = (text(b.buffer(1, 8))?, text(b.upload_matrix(dense(3, 8)))?);
         let batch = text(b.upload_batch(&with_targets(&[3])))?;
-        refused(b.head_loss(&x, &head, &batch).map(drop), "expected: an id below 3\n  found:    id 3")
+        refused(
+            block_on(b.head_loss(&x, &head, &batch)).map(drop),
+            "expected: an id below 3\n  found:    id 3",
+        )
     }),
     ("a buffer over the device's limit", |b| {
         refused(b.buffer(1 << 40, 1 << 10).map(drop), "over the device's limit")

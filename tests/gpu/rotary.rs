@@ -2,6 +2,7 @@
 
 use bitgauge_shaders::{Kernel, twins};
 use native_eval::Backend;
+use pollster::block_on;
 
 use crate::data::{Random, batch};
 use crate::kernels::{Case, SMALL_LIMIT, flipped, limit_name, patch, put};
@@ -35,7 +36,7 @@ pub fn cases() -> Vec<Case> {
                     let batch = backend.upload_batch(&batch)?;
                     let frequencies = backend.upload_vector(&frequencies)?;
                     backend.rotary(&mut x, &batch, &frequencies, d)?;
-                    backend.read(&x)
+                    block_on(backend.read(&x))
                 }),
             });
         }

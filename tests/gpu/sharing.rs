@@ -9,6 +9,7 @@ use native_eval::{
     AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions, Precision, ShaderPatch,
     devices_opened,
 };
+use pollster::block_on;
 
 use crate::kernels::{patch, put};
 
@@ -52,7 +53,7 @@ fn adds(backend: &mut GpuBackend, x: f32) -> Result<(), String> {
     let mut sum = text(put(backend, &[x], 1))?;
     let one = text(put(backend, &[1.0], 1))?;
     text(backend.add(&mut sum, &one))?;
-    match text(backend.read(&sum))?[..] {
+    match text(block_on(backend.read(&sum)))?[..] {
         [sum] if sum.to_bits() == (x + 1.0).to_bits() => Ok(()),
         ref other => Err(format!("{x} and 1 are {other:?}")),
     }
@@ -126,7 +127,7 @@ fn losses(model: &Path, precision: Precision, rounds: usize, start: &Barrier) ->
     }
     let mut all = Vec::new();
     for _ in 0..rounds {
-        let losses = text(model.losses(&mut backend, &batch, &mut |_, _, _| Ok(())))?;
+        let losses = text(block_on(model.losses(&mut backend, &batch, &mut ())))?;
         all.push(losses.into_iter().map(f32::to_bits).collect::<Vec<_>>());
     }
     let first = all[0].clone();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bitgauge_shaders::Kernel;
 use bitgauge_shaders::trial::{Operand, Trial};
 use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, GpuVector, RowOperand};
+use pollster::block_on;
 
 use crate::kernels::{Case, SMALL_LIMIT, limit_name, patch, poisoned, put};
 
@@ -69,5 +70,5 @@ fn run(backend: &mut GpuBackend, trial: &Trial, flips: bool) -> Result<Vec<f32>>
         operands.iter().filter_map(|operand| operand.rows()).map(|buffer| buffer.row()).collect();
     backend.run_rows(&(trial.call)(&rows), &operands)?;
     let result = operands[trial.output].rows().expect("the result of a trial has rows");
-    backend.read(result)
+    block_on(backend.read(result))
 }

@@ -2,6 +2,7 @@
 
 use bitgauge_core::{Dense, Matrix, Values};
 use native_eval::{AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions};
+use pollster::block_on;
 
 /// 88 MB in f32, more than all staging buffers together, and rows that no staging buffer's end falls between.
 const ROWS: usize = 5_500;
@@ -48,7 +49,7 @@ fn check(ids: &[u32]) -> Result<bool, BackendError> {
             let batch = backend.upload_batch(&Batch::of([ids]))?;
             let mut out = backend.buffer(ids.len(), COLS)?;
             backend.embed(table, &batch, &mut out)?;
-            let found = backend.read(&out)?;
+            let found = block_on(backend.read(&out))?;
             same &= found.iter().enumerate().all(|(i, found)| *found == value(start + i / COLS, i % COLS));
         }
     }

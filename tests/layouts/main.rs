@@ -2,5 +2,6 @@
 
 mod by_value;
 mod models;
+mod packing;
 mod samples;
 mod writer;

@@ -25,7 +25,7 @@ use crate::writer::{Way, write};
 const MEAN_LOSS: f64 = 1e-5;
 
 /// Every way, at every number of bits.
-fn ways() -> Vec<Way> {
+pub fn ways() -> Vec<Way> {
     let mut ways = Vec::from([1, 2, 3, 4, 5, 6, 8].map(|bits| Way::Mlx(bits, 32)));
     ways.extend([Way::Mlx(1, 128), Way::Mxfp4, Way::Mxfp8, Way::Nvfp4, Way::Metal(4)]);
     ways.extend([2, 3, 4, 8].map(|bits| Way::Gptq(bits, true)));
@@ -51,17 +51,22 @@ pub fn config() -> Value {
 }
 
 /// Parameters that the validator would count, and the matrices that are packed.
-struct Written {
+pub struct Written {
     counted: u64,
 }
 
 /// Writes a random model in this way to `packed`, and the model of its values to `dense`. `change` may change a value.
-fn write_pair(way: Way, packed: &Path, dense: &Path, change: impl Fn(&str, usize, f32) -> f32) -> Written {
+pub fn write_pair(
+    way: Way,
+    packed: &Path,
+    dense: &Path,
+    change: impl Fn(&str, usize, f32) -> f32,
+) -> Written {
     write_pair_of(&config(), way, packed, dense, change)
 }
 
 /// The same of a model with this config.json.
-fn write_pair_of(
+pub fn write_pair_of(
     config: &Value,
     way: Way,
     packed: &Path,
@@ -117,12 +122,12 @@ fn as_mlx_keeps(name: &str, shape: &[usize], values: &[f32]) -> (String, Vec<usi
     (format!("language_model.{name}"), shape, values)
 }
 
-fn same(_: &str, _: usize, value: f32) -> f32 {
+pub fn same(_: &str, _: usize, value: f32) -> f32 {
     value
 }
 
 /// Mean loss of the model at `path` on fixed random documents.
-struct MeanLoss<'a>(&'a Path);
+pub struct MeanLoss<'a>(pub &'a Path);
 
 impl Task for MeanLoss<'_> {
     type Output = Result<f32, String>;
@@ -300,9 +305,14 @@ fn a_contradiction_between_config_and_tensors_is_named() {
 fn a_scale_that_is_not_finite_is_found_in_the_pass() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [packed, dense] = ["packed", "dense"].map(|name| folder.path().join(name));
-    for (way, ending) in
-        [(Way::Mlx(4, 32), ".scales"), (Way::Mlx(1, 128), ".biases"), (Way::Gptq(4, true), ".scales")]
-    {
+    for (way, ending) in [
+        (Way::Mlx(4, 32), ".scales"),
+        (Way::Mlx(1, 128), ".biases"),
+        (Way::Gptq(4, true), ".scales"),
+        (Way::Mxfp4, ".scales"),
+        (Way::Nvfp4, ".scales"),
+        (Way::Fp8, "model.norm.weight"),
+    ] {
         write_pair(way, &packed, &dense, same);
         let artifact = open(&packed);
         let inventory = Inventory::of(&artifact).expect("an inventory");

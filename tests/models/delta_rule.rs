@@ -5,6 +5,7 @@ use std::path::Path;
 use bitgauge_core::{Dense, Matrix, Values};
 use conformance::{Device, Tally, compare, golden_ops, on_device};
 use native_eval::{Backend, BackendError, Batch, DeltaRule, Task};
+use pollster::block_on;
 use safetensors::SafeTensors;
 
 /// Absolute bound on the outputs, which are below 1: a hundred roundings.
@@ -104,6 +105,6 @@ impl Golden {
         let mut out = backend.buffer(tokens, shape.value_width())?;
         backend.l2_norm(&mut mixed, 2 * shape.key_heads, shape.key_dim, EPS)?;
         backend.delta_rule(&mixed, &decay, &beta, &batch, shape, &mut out)?;
-        backend.read(&out)
+        block_on(backend.read(&out))
     }
 }

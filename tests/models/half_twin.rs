@@ -3,6 +3,7 @@
 use bitgauge_core::{Dense, Matrix, Values};
 use half::f16;
 use native_eval::{Attention, Backend, BackendError, Batch, DeltaRule};
+use pollster::block_on;
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -33,7 +34,8 @@ impl<B: Backend> HalfTwin<B> {
     /// The same activations, rounded to f16.
     fn rounded(&mut self, x: &Rows<B>) -> Result<B::Buffer> {
         let [rows, cols] = x.shape;
-        let scaled = self.inner.read(&x.inner)?.into_iter().map(|x| x * self.scale).collect::<Vec<_>>();
+        let scaled =
+            block_on(self.inner.read(&x.inner))?.into_iter().map(|x| x * self.scale).collect::<Vec<_>>();
         let values = Values::F32(round(&scaled).into_iter().map(|x| x / self.scale).collect());
         let table = self.inner.upload_matrix(Matrix::Dense(Dense { rows, cols, values }))?;
         let ids: Vec<u32> = (0..rows as u32).collect();
@@ -197,12 +199,12 @@ impl<B: Backend> Backend for HalfTwin<B> {
         self.inner.gated_norm(&mut x.inner, weight, eps, &gate.inner)
     }
 
-    fn head_loss(&mut self, x: &Rows<B>, head: &Weights<B>, batch: &B::Batch) -> Result<Vec<f32>> {
+    async fn head_loss(&mut self, x: &Rows<B>, head: &Weights<B>, batch: &B::Batch) -> Result<Vec<f32>> {
         let x = self.rounded(x)?;
-        self.inner.head_loss(&x, &head.rounded, batch)
+        self.inner.head_loss(&x, &head.rounded, batch).await
     }
 
-    fn read(&mut self, x: &Rows<B>) -> Result<Vec<f32>> {
-        self.inner.read(&x.inner)
+    async fn read(&mut self, x: &Rows<B>) -> Result<Vec<f32>> {
+        self.inner.read(&x.inner).await
     }
 }

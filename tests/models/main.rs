@@ -15,8 +15,9 @@ use std::process::ExitCode;
 
 use conformance::{Device, Tally, compare, golden_models, on_device, open_model};
 use flip::{Caught, Copy};
-use native_eval::{Backend, Batch, Model, NO_TARGET, Stage, Task};
+use native_eval::{Backend, Batch, Model, NO_TARGET, Observer, Stage, Task};
 use noise::{Bound, Noise};
+use pollster::block_on;
 use safetensors::SafeTensors;
 
 /// Absolute bound on logits and hidden states.
@@ -167,6 +168,20 @@ struct Run<'a> {
     starts: Vec<usize>,
 }
 
+/// The activations of every stage.
+#[derive(Default)]
+struct Seen(Vec<(Stage, Vec<f32>)>);
+
+impl Observer for Seen {
+    fn reached(&mut self, _: Stage) -> bool {
+        true
+    }
+
+    fn see(&mut self, stage: Stage, values: Vec<f32>) {
+        self.0.push((stage, values));
+    }
+}
+
 impl<'a> Run<'a> {
     fn new(golden: &'a Golden, padded: bool) -> Self {
         let (mut batch, mut starts) = (Batch::default(), Vec::new());
@@ -182,15 +197,11 @@ impl<'a> Run<'a> {
 
     /// Hidden states of every recorded stage, then logits. Gives the largest difference.
     fn check_values<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<f64, String> {
-        let mut seen: Vec<(Stage, Vec<f32>)> = Vec::new();
-        let logits = model.logits(backend, &self.batch, &mut |stage, backend, buffer| {
-            seen.push((stage, backend.read(buffer)?));
-            Ok(())
-        });
-        let logits = logits.map_err(|e| e.to_string())?;
+        let mut seen = Seen::default();
+        let logits = block_on(model.logits(backend, &self.batch, &mut seen)).map_err(|e| e.to_string())?;
         let short = self.golden.kept.len() < self.golden.length;
         let mut worst = self.check(if short { "logits_kept" } else { "logits" }, 0, &logits)?;
-        for (stage, values) in &seen {
+        for (stage, values) in &seen.0 {
             worst = worst.max(match *stage {
                 Stage::Layer(i) => {
                     self.check(if short { "layer_out_kept" } else { "layer_out" }, i, values)?
@@ -239,7 +250,7 @@ impl<'a> Run<'a> {
 
     /// Losses of the real tokens, and what they should be.
     fn losses<B: Backend>(&self, backend: &mut B, model: &Model<B>) -> Result<[Vec<f32>; 2], String> {
-        let losses = model.losses(backend, &self.batch, &mut |_, _, _| Ok(())).map_err(|e| e.to_string())?;
+        let losses = block_on(model.losses(backend, &self.batch, &mut ())).map_err(|e| e.to_string())?;
         for (loss, target) in losses.iter().zip(&self.batch.targets) {
             if *target == NO_TARGET && *loss != 0.0 {
                 return Err(format!("a row without a target has the loss {loss}"));

@@ -4,16 +4,21 @@
     cargo build --release
     python3 tests/packing/large.py --bitgauge target/release/bitgauge --layers 1 3
     python3 tests/packing/large.py --bitgauge target/release/bitgauge --zip64
+    python3 tests/packing/large.py --bitgauge target/release/bitgauge --mlx --layers 1
 
 Not part of the default run: it writes some gigabytes. The largest matrix is the real one, 248320 x 5120.
 Random shards are written piece by piece and packed under the binary budget. Fails when the packer's peak memory is
 over 3 GB, when the archive is not within 0.1 % under its budget, or when models of different sizes are packed at
 speeds that are more than 25 % apart.
 
+With --mlx the model is one of MLX's, of 1 bit and a scale for every 128 inputs. It is packed as it is: every sign and scale
+of the artifact is compared with those that were written, and with --python it is loaded by transformers.
+
 With --zip64 the model is 16 GB of zeros, which are holes in its files, and the archive is over 4 GiB: read back by
 Python's zipfile and by `bitgauge inspect`.
 """
 import argparse
+import array
 import json
 import os
 import pathlib
@@ -29,6 +34,7 @@ PIECE = 1 << 24  # bytes of random weights, repeated with another start in each 
 PEAK_BYTES = 3_000_000_000
 SPEEDS_APART = 0.25
 ZIP64_LAYERS = 20
+GROUP = 128
 
 
 def config(layers):
@@ -106,6 +112,100 @@ def pack(bitgauge, folder, out, matrices, *arguments):
     return json.loads(process.stdout.read()), usage, [*seconds, time.monotonic() - begin]
 
 
+def mlx_layer(folder, file, tensors, index, piece, generator):
+    """Writes one file of a model of MLX's. `index` gets the file of each tensor."""
+    header, end, sources = {}, 0, []
+    def add(name, dtype, shape, source):
+        nonlocal end
+        start, end = end, end + len(source)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+        index[name] = file
+        sources.append(source)
+    for tensor, shape in tensors.items():
+        if len(shape) == 1:
+            add(tensor, "BF16", shape, struct.pack("<H", 0x3F80) * shape[0])
+            continue
+        rows, cols = shape
+        module = tensor.removesuffix(".weight")
+        signs = generator.randbytes(rows * cols // 8)
+        start = 2 * generator.randrange(len(piece) // 4)
+        halves = (piece[start:] * (2 * rows * cols // GROUP // (len(piece) // 2) + 2))[:2 * rows * cols // GROUP]
+        add(module + ".weight", "U32", (rows, cols // 32), signs)
+        # The bias is minus half the scale: the exponent one less, the sign set.
+        scales = array.array("H", halves)
+        biases = array.array("H", [(half - 0x0400) | 0x8000 for half in scales])
+        add(module + ".scales", "F16", (rows, cols // GROUP), scales.tobytes())
+        add(module + ".biases", "F16", (rows, cols // GROUP), biases.tobytes())
+    text = json.dumps(header).encode()
+    with open(folder / file, "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text)
+        out.writelines(sources)
+    return end
+
+
+def read_tensors(file):
+    """The header of a safetensors file, and where its data begins."""
+    with open(file, "rb") as source:
+        length = int.from_bytes(source.read(8), "little")
+        return json.loads(source.read(length)), 8 + length
+
+
+def bytes_of(file, name):
+    header, start = read_tensors(file)
+    begin, end = header[name]["data_offsets"]
+    with open(file, "rb") as source:
+        source.seek(start + begin)
+        return source.read(end - begin)
+
+
+def expect_same(folder, out, index):
+    """Compares signs and scales of the artifact with MLX's. Returns how many matrices there were."""
+    weights, count = out / "model.safetensors", 0
+    for name in [name for name in index if name.endswith(".scales")]:
+        module = name.removesuffix(".scales")
+        assert bytes_of(weights, module + ".weight.sign") == bytes_of(folder / index[name], module + ".weight"), module
+        halves = array.array("H", bytes_of(folder / index[name], name))
+        scales = array.array("H", [half - 0x0400 for half in halves])
+        found = bytes_of(weights, module + ".weight.scale")
+        assert found == scales.tobytes(), module
+        assert found[2:] + found[:2] != scales.tobytes(), "scales in another order went unnoticed"
+        count += 1
+    return count
+
+
+LOAD = """
+import sys, torch, transformers
+model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], trust_remote_code=True, dtype=torch.bfloat16)
+print(f"transformers {transformers.__version__}: {sum(p.numel() for p in model.parameters()):,} parameters")
+"""
+
+
+def mlx(options, layers):
+    """Packs a model of MLX's as it is."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as root:
+        folder, out = pathlib.Path(root) / "mlx", pathlib.Path(root) / "packed"
+        folder.mkdir()
+        generator, index, source = random.Random(3), {}, 0
+        # Halves of 1/64 to 1/16, log-uniform.
+        piece = struct.pack("<65536H", *(generator.randrange(0x2400, 0x2C00) for _ in range(1 << 16)))
+        for number, tensors in enumerate(shards(layers), 1):
+            file = f"model-{number:05}-of-{layers + 1:05}.safetensors"
+            source += mlx_layer(folder, file, tensors, index, piece, generator)
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+        settings = {"group_size": GROUP, "bits": 1, "mode": "affine"}
+        (folder / "config.json").write_text(json.dumps(config(layers) | {"quantization": settings}))
+        print(f"\nsource: {source:,} bytes of MLX in {layers + 1} files; {machine()}", flush=True)
+        summary, usage, seconds = pack(options.bitgauge, folder, out, 0)
+        peak = 1024 * usage.ru_maxrss
+        print(f"packed: {summary['bytes']:,} bytes, {summary['bits_per_parameter']:.4f} bits a parameter, in "
+              f"{seconds[-1]:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of CPU time; peak memory {peak / 1e6:.1f} MB")
+        assert summary["exact"] == summary["packed"] and summary["rounded"] == 0
+        print(f"{expect_same(folder, out, index)} matrices: the same signs and scales", flush=True)
+        assert peak <= PEAK_BYTES
+        if options.python:
+            subprocess.run([options.python, "-c", LOAD, out], check=True)
+
+
 def machine():
     return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
 
@@ -170,10 +270,14 @@ def main():
     parser.add_argument("--layers", type=int, nargs="+", default=[1, 3], help="one model for each number")
     parser.add_argument("--fit", default="output", help="how `bitgauge pack` chooses signs")
     parser.add_argument("--zip64", action="store_true", help="write an archive of more than 4 GiB instead")
+    parser.add_argument("--mlx", action="store_true", help="pack a model of MLX's with 1 bit instead")
+    parser.add_argument("--python", help="with --mlx: the Python of an environment with transformers, to load the artifact")
     parser.add_argument("--folder", help="where the models are written; default: the system's temporary folder")
     options = parser.parse_args()
     if options.zip64:
         return zip64(options)
+    if options.mlx:
+        return [mlx(options, layers) for layers in options.layers]
     speeds = [budget(options, layers) for layers in options.layers]
     assert max(speeds) <= (1 + SPEEDS_APART) * min(speeds), f"time is not proportional to bytes: {speeds}"
 

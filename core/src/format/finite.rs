@@ -1,13 +1,13 @@
-//! Whether floats of another writer's format are finite, as their bytes pass by.
+//! Whether floats that must be finite are, as their bytes pass by.
 
 use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result};
 
-/// Checks scales, zero points and levels that are stored as floats: bytes in order, in pieces of any length.
+/// Checks vectors, scales, zero points and levels that are stored as floats: bytes in order, in pieces of any length.
 #[derive(Debug, Clone)]
 pub struct FiniteCheck {
     name: String,
-    /// Bytes of an element, and the exponent's bits in the two highest of them.
+    /// Bytes of an element, and the bits that are all set in what is not finite: in its two highest bytes, or the one.
     width: u64,
     exponent: u16,
     position: u64,
@@ -20,6 +20,8 @@ impl FiniteCheck {
         let exponent = match dtype {
             Dtype::F16 => 0x7c00,
             Dtype::BF16 | Dtype::F32 => 0x7f80,
+            Dtype::F8E8M0 => 0xff00,
+            Dtype::F8E4M3 => 0x7f00,
             _ => return None,
         };
         Some(Self { name: name.to_owned(), width: dtype.bytes(), exponent, position: 0, before: 0 })
@@ -34,7 +36,7 @@ impl FiniteCheck {
             self.position += 1;
             let high = u16::from_le_bytes([self.before, byte]);
             if self.position.is_multiple_of(self.width) && high & self.exponent == self.exponent {
-                return Err(Error::new(ErrorKind::BadValue, "a scale or zero point is not a finite number")
+                return Err(Error::new(ErrorKind::BadValue, "a number is not finite")
                     .within(&self.name)
                     .at(self.position - self.width)
                     .expected_found("finite numbers", "another"));
@@ -58,8 +60,17 @@ mod tests {
     fn only_infinities_and_nans_are_refused_however_the_bytes_come() {
         let f16 = |bits: u16| bits.to_le_bytes().to_vec();
         let f32 = |value: f32| value.to_bits().to_le_bytes().to_vec();
-        let sound = [(Dtype::F16, f16(0x7bff)), (Dtype::BF16, f16(0xff7f)), (Dtype::F32, f32(f32::MIN))];
+        let sound = [
+            (Dtype::F8E8M0, vec![0xfe]),
+            (Dtype::F8E4M3, vec![0xfe]),
+            (Dtype::F16, f16(0x7bff)),
+            (Dtype::BF16, f16(0xff7f)),
+            (Dtype::F32, f32(f32::MIN)),
+        ];
         let faulty = [
+            (Dtype::F8E8M0, vec![0xff]),
+            (Dtype::F8E4M3, vec![0x7f]),
+            (Dtype::F8E4M3, vec![0xff]),
             (Dtype::F16, f16(0xfc00)),
             (Dtype::F16, f16(0x7e01)),
             (Dtype::BF16, f16(0x7f80)),

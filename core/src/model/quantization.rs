@@ -10,8 +10,8 @@ use crate::format::layouts::{Declared, Scheme, schemes};
 use crate::tensor::RESCUE_GROUP;
 use crate::{ErrorKind, Result};
 
-/// Scale groups that the packed format knows: 128 columns, or 0 for one scale per row.
-const SCALE_GROUPS: [u64; 2] = [0, 128];
+/// Scale groups that the packed format knows: so many columns, or 0 for one scale per row.
+const SCALE_GROUPS: [u64; 4] = [0, 32, 64, 128];
 /// The version of the packed format that this code reads and writes.
 const FORMAT_VERSION: u64 = 1;
 
@@ -181,9 +181,10 @@ impl QuantConfig {
             return refuse(ErrorKind::Unsupported, "format_version", "1", version)
                 .map_err(|error| error.hint("a newer bitgauge may read this artifact"));
         }
-        let scale_group = number("scale_group_size", "128 or 0")?;
+        const GROUPS: &str = "0, 32, 64 or 128";
+        let scale_group = number("scale_group_size", GROUPS)?;
         if !SCALE_GROUPS.contains(&scale_group) {
-            return refuse(ErrorKind::BadValue, "scale_group_size", "128 or 0", scale_group);
+            return refuse(ErrorKind::BadValue, "scale_group_size", GROUPS, scale_group);
         }
         let rescue_group = number("rescue_group_size", "128")?;
         if rescue_group != RESCUE_GROUP as u64 {

@@ -16,9 +16,10 @@ use crate::container::{
     Artifact, Compressed, Compression, ContainerKind, FileId, Inflater, Member, Unpacker,
 };
 use crate::crc32::Crc32;
-use crate::format::layouts::{Piece, Run};
+use crate::format::layouts::{Piece, Run, Scale};
 use crate::format::{Elements, FiniteCheck, Form, PayloadCheck, Statistics, TwoValues};
 use crate::inventory::{Inventory, Stored, Weight};
+use crate::tensor::Dtype;
 use crate::{Error, ErrorKind, Result, order};
 
 /// Bytes inflated at a time.
@@ -464,9 +465,8 @@ fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>> {
                 if let Some((index, elements)) = values_of(stored, form) {
                     add(index, Check::Values(TwoValues::new(elements)));
                 }
-                for &(_, index) in floats_of(stored, form) {
-                    let tensor = &artifact.tensors[index];
-                    if let Some(check) = FiniteCheck::new(&tensor.name, tensor.dtype) {
+                for (index, dtype) in floats_of(artifact, stored, form) {
+                    if let Some(check) = FiniteCheck::new(&artifact.tensors[index].name, dtype) {
                         add(index, Check::Finite(check));
                     }
                 }
@@ -500,12 +500,28 @@ fn values_of(weight: &Weight, form: &Form) -> Option<(usize, Elements)> {
     }
 }
 
-/// The tensors of a weight in another writer's format, whose floats must be finite.
-fn floats_of<'f>(weight: &Weight, form: &'f Form) -> &'f [(Piece, usize)] {
+/// The tensors whose floats must be finite, and what floats they are: all of a weight in another writer's format but its
+/// codes, and what is no matrix.
+fn floats_of(artifact: &Artifact, weight: &Weight, form: &Form) -> Vec<(usize, Dtype)> {
+    let mut floats = Vec::new();
+    let Some(expected) = &weight.expected else { return floats };
     match (&weight.stored, form) {
-        (Stored::Coded(_), Form::Coded { pieces }) if weight.expected.is_some() => &pieces.0,
-        _ => &[],
+        (Stored::Coded(coded), Form::Coded { pieces }) => {
+            for &(piece, index) in pieces.0.iter().filter(|(piece, _)| *piece != Piece::Codes) {
+                let dtype = match (piece, coded.packing().scale) {
+                    (Piece::Scales, Scale::E8m0) => Dtype::F8E8M0,
+                    (Piece::Scales, Scale::E4m3) => Dtype::F8E4M3,
+                    _ => artifact.tensors[index].dtype,
+                };
+                floats.push((index, dtype));
+            }
+        }
+        (Stored::Plain { dtype, .. }, &Form::Plain { index }) if expected.matrix().is_none() => {
+            floats.push((index, *dtype));
+        }
+        _ => {}
     }
+    floats
 }
 
 /// A finished hash in hex.

@@ -50,9 +50,9 @@ fn bundle(modules: [(&str, &Path); 3], source: &Path, dist: &Path, tools: Option
         index = replace_once(&index, &format!("{mark}_JS"), &module.js)?;
         index = replace_once(&index, &format!("{mark}_WASM"), &module.wasm)?;
     }
-    fs::write(dist.join("compare.html"), page(&index, "compare")?)?;
+    fs::write(dist.join("compare.html"), page(&index, "compare", "Compare two")?)?;
     let url = replace_once(&index, "connect-src 'self'", CONNECT_ANYWHERE)?;
-    fs::write(dist.join("url.html"), page(&url, "url")?)?;
+    fs::write(dist.join("url.html"), page(&url, "url", "By address")?)?;
     fs::write(dist.join("index.html"), index)?;
     for file in COPIED {
         fs::copy(source.join(file), dist.join(file))?;
@@ -60,8 +60,14 @@ fn bundle(modules: [(&str, &Path); 3], source: &Path, dist: &Path, tools: Option
             minify(tools, &dist.join(file))?;
         }
     }
-    write_offline(source, dist, tools)
+    write_offline(source, dist, tools)?;
+    // Behind the list of what is kept for use without a network: it is fetched only on request.
+    fs::copy(source.join(EXAMPLE), dist.join("example.zip"))?;
+    Ok(())
 }
+
+/// The artifact that the page offers to try.
+const EXAMPLE: &str = "../demo/model.zip";
 
 /// Files of the page that keep their names.
 const COPIED: [&str; 3] = ["boot.js", "icon.svg", "style.css"];
@@ -101,10 +107,14 @@ fn run(command: &mut Command) -> Result<()> {
 /// The policy of the page that opens addresses: any host by TLS, and this machine.
 const CONNECT_ANYWHERE: &str = "connect-src 'self' https: http://localhost:* http://127.0.0.1:*";
 
-/// Another page of the same module: index.html with a name in its first tag.
-fn page(index: &str, name: &str) -> Result<String> {
-    replace_once(index, "<html ", &format!("<html data-page=\"{name}\" "))
+/// Another page of the same module: index.html with a name in its first tag, and a title of its own.
+fn page(index: &str, name: &str, title: &str) -> Result<String> {
+    let titled = replace_once(index, TITLE, &format!("<title>{title} "))?;
+    replace_once(&titled, "<html ", &format!("<html data-page=\"{name}\" "))
 }
+
+/// The beginning of index.html's title.
+const TITLE: &str = "<title>Inspect ";
 
 /// `text` with `to` instead of `from`, which must be there once.
 fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
@@ -171,11 +181,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_differ_in_their_names_alone() {
+    fn pages_differ_in_their_names_and_titles_alone() {
         let index = include_str!("../../index.html");
-        let compare = page(index, "compare").unwrap();
+        let compare = page(index, "compare", "Compare two").unwrap();
         assert!(compare.contains("<html data-page=\"compare\" lang=\"en\">"), "{compare}");
-        assert_eq!(compare.replacen("data-page=\"compare\" ", "", 1), index);
+        assert!(compare.contains("<title>Compare two · bitgauge inspector</title>"), "{compare}");
+        let back = compare.replacen("data-page=\"compare\" ", "", 1).replacen("Compare two", "Inspect", 1);
+        assert_eq!(back, index);
     }
 
     #[test]

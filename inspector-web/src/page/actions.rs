@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-use super::session::{Session, Shown, Stage};
+use super::session::{Session, Shown};
 use super::share::Share;
 
 /// The buttons below the verdict.
@@ -16,7 +16,7 @@ pub fn Actions(session: Session, shown: Arc<Shown>) -> impl IntoView {
     let name = format!("{}.report.json", shown.report.artifact.name);
     let json = Arc::clone(&shown);
     let save = move |_| drop(download(&name, &json.json));
-    let done = move || session.stage.get() == Stage::Done;
+    let done = move || session.stage.get().is_whole();
     let sharing = RwSignal::new(false);
     view! {
         <div class="actions">
@@ -32,6 +32,7 @@ pub fn Actions(session: Session, shown: Arc<Shown>) -> impl IntoView {
             <button type="button" class="button button--quiet button--small" on:click=save>
                 {move || format!("Save report{} (JSON)", if done() { "" } else { " so far" })}
             </button>
+            <button type="button" class="button button--quiet button--small" on:click=move |_| session.forget()>"Clear"</button>
         </div>
         {move || (done() && sharing.get()).then(|| view! { <Share shown=Arc::clone(&shown) /> }.into_any())}
     }

@@ -52,7 +52,7 @@ fn Packs(session: Session) -> impl IntoView {
                     type="radio"
                     name="pack"
                     prop:checked=move || session.rules.get() == rules
-                    disabled=move || matches!(session.stage.get(), Stage::Cancelled | Stage::Failed(_))
+                    disabled=move || matches!(session.stage.get(), Stage::Cancelled | Stage::Failed(_) | Stage::Kept)
                     on:change=move |_| session.judge(rules)
                 />
                 <span>{rules.name()}</span>

@@ -3,8 +3,11 @@
 mod actions;
 mod address;
 mod compare;
+mod drop;
 mod hashes;
+mod hub;
 mod inspected;
+mod kept;
 mod markup;
 mod open;
 mod picked;
@@ -15,62 +18,96 @@ mod tensors;
 
 use std::sync::Arc;
 
-use bitgauge_core::Error;
 use bitgauge_core::report::{Report, link};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
 use self::address::Address;
 use self::compare::Compare;
+use self::drop::Dropped;
 use self::inspected::inspected;
 use self::markup::live;
 use self::open::Open;
-use self::picked::Picked;
+use self::picked::{Arranged, Picked};
 use self::progress::Reading;
 use self::session::{Session, Stage};
 use crate::headline;
 use crate::markup::Markup;
 use crate::sections::claim::Copy;
 use crate::sections::frame::{self, Page};
-use crate::sections::{accounting, budget, claim, fault, gates, layers, manifest, verdict};
+use crate::sections::{accounting, budget, claim, estimate, fault, gates, layers, manifest, verdict};
 
 /// The whole page: heading, one of three bodies, footer.
 #[component]
 pub fn Whole() -> impl IntoView {
     let root = document().document_element();
-    let page = Page::named(root.and_then(|root| root.get_attribute("data-page")).as_deref());
-    let body = match page {
-        Page::Inspect => view! { <Inspect /> }.into_any(),
+    let named = Page::named(root.and_then(|root| root.get_attribute("data-page")).as_deref());
+    let page = RwSignal::new(named);
+    // Two artifacts that were dropped on the other page.
+    let pair = StoredValue::new_local(None);
+    let compare = Callback::new(move |two: [Picked; 2]| {
+        pair.set_value(Some(two));
+        // So that a reload and a copied address lead to the comparison. Both pages have the same policy.
+        let history = window().history();
+        drop(history.and_then(|h| h.replace_state_with_url(&JsValue::NULL, "", Some("./compare.html"))));
+        page.set(Page::Compare);
+    });
+    let body = move || match page.get() {
+        Page::Inspect => view! { <Inspect compare /> }.into_any(),
         Page::Url => view! { <Remote /> }.into_any(),
-        Page::Compare => view! { <Compare /> }.into_any(),
+        Page::Compare => view! { <Compare pair=pair.try_update_value(Option::take).flatten() /> }.into_any(),
     };
     // boot.js leaves it there.
     let script = document().query_selector("script[data-sha256]").ok().flatten();
     let hash = script.and_then(|script| script.get_attribute("data-sha256"));
     view! {
-        {live(move || vec![frame::header(page)])}
+        {live(move || vec![frame::header(page.get())])}
         <main>{body}</main>
         {live(move || vec![frame::footer(hash.as_deref())])}
     }
 }
 
+/// Keeps the title of the browser's tab: the page, and what is shown on it.
+fn titled(page: Page, shown: impl Fn() -> Option<String> + 'static) {
+    Effect::new(move |_| document().set_title(&frame::title(page, shown().as_deref())));
+}
+
 /// Local files, and what a link claims of them.
 #[component]
-fn Inspect() -> impl IntoView {
-    let session = Session::new();
-    let claim = claim_in_address();
-    let claimed = move || claim.get().and_then(Result::ok);
-    let picked = move |picked: Picked| session.take_picked(picked, claim);
+fn Inspect(compare: Callback<[Picked; 2]>) -> impl IntoView {
+    let session = Session::new("inspect");
+    follow_claims(session);
+    session.restore();
+    let claimed = move || session.claim.get().and_then(Result::ok);
+    titled(Page::Inspect, move || {
+        let shown = session.shown.get().map(|shown| shown.report.artifact.name.clone());
+        shown.or_else(|| claimed().map(|claim| claim.artifact.name.clone()))
+    });
+    let picked = Callback::new(move |(arranged, _): Dropped| match arranged {
+        Err(error) => session.refuse(error),
+        Ok(Arranged::One(picked)) => session.take_picked(picked),
+        Ok(Arranged::Two(pair)) => {
+            session.cancel();
+            compare.run(pair);
+        }
+        Ok(Arranged::Layout(layout)) => {
+            wasm_bindgen_futures::spawn_local(async move { session.open_by(layout).await });
+        }
+        Ok(Arranged::Check { claim: report, copy }) => wasm_bindgen_futures::spawn_local(async move {
+            report.report().await.transpose().into_iter().for_each(|report| session.set_claim(report));
+            session.open(copy).await;
+        }),
+    });
     let before = move || {
         let mut parts: Vec<Markup> = session.fault().into_iter().collect();
-        match claim.get() {
+        match session.claim.get() {
             Some(Ok(report)) => parts.push(claim::notice(&report)),
             Some(Err(error)) => parts.push(fault::fault(&error, "The report can’t be read")),
             None => {}
         }
         if let Some((claim, shown)) = claimed().zip(session.shown.get()) {
             let state = match session.stage.get() {
-                Stage::Done => Copy::Whole,
+                stage if stage.is_whole() => Copy::Whole,
                 stage if stage.is_busy() => Copy::Reading,
                 _ => Copy::Part,
             };
@@ -78,7 +115,7 @@ fn Inspect() -> impl IntoView {
         }
         parts
     };
-    let after = move || match (session.shown.get(), claimed(), claim.get()) {
+    let after = move || match (session.shown.get(), claimed(), session.claim.get()) {
         (None, Some(claim), _) => claimed_report(&claim),
         (None, None, None) if session.stage.get() == Stage::Idle => {
             vec![frame::privacy(Page::Inspect), frame::caps()]
@@ -94,16 +131,23 @@ fn Inspect() -> impl IntoView {
     }
 }
 
-/// A file on another host.
+/// Files on another host.
 #[component]
 fn Remote() -> impl IntoView {
-    let session = Session::new();
+    let session = Session::new("url");
+    titled(Page::Url, move || session.shown.get().map(|shown| shown.report.artifact.name.clone()));
+    let over = RwSignal::new(false);
+    let local = RwSignal::new(false);
+    // This page's policy would let them leave the machine.
+    drop::anywhere(over, Callback::new(move |_: Dropped| local.set(true)));
+    let notice = move || local.get().then(frame::local_files).into_iter().collect();
     let after = move || {
         let idle = session.stage.get() == Stage::Idle;
         if idle { vec![frame::privacy(Page::Url), frame::caps()] } else { Vec::new() }
     };
     view! {
         <Address session />
+        {live(notice)}
         <Reading session />
         {live(move || session.fault().into_iter().collect())}
         {move || session.shown.get().map(|shown| inspected(session, shown))}
@@ -111,17 +155,16 @@ fn Remote() -> impl IntoView {
     }
 }
 
-/// What the address carries, followed as it changes.
-fn claim_in_address() -> RwSignal<Option<Result<Arc<Report>, Error>>> {
-    let read = || {
+/// Claims what the address carries, also when that changes.
+fn follow_claims(session: Session) {
+    let follow = move || {
         let fragment = window().location().hash().unwrap_or_default();
-        link::decode(&fragment).map(|report| report.map(Arc::new)).transpose()
+        session.claim.set(link::decode(&fragment).map(|report| report.map(Arc::new)).transpose());
     };
-    let claim = RwSignal::new(read());
-    let changed = Closure::<dyn FnMut()>::new(move || claim.set(read()));
+    follow();
+    let changed = Closure::<dyn FnMut()>::new(follow);
     window().set_onhashchange(Some(changed.as_ref().unchecked_ref()));
     changed.forget();
-    claim
 }
 
 /// Everything that a link claims.
@@ -135,6 +178,7 @@ fn claimed_report(report: &Report) -> Vec<Markup> {
 fn sections_of(report: &Report) -> Vec<Markup> {
     [
         Some(gates::gates(report)),
+        estimate::estimate(report),
         budget::budget(report),
         accounting::accounting(report),
         layers::layers(report),

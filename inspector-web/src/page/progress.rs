@@ -39,10 +39,13 @@ fn notice(stage: &Stage, is_whole: bool) -> Option<Markup> {
             "Cancelled. What the headers show stays below; the weights were not read to the end.".to_owned()
         }
         Stage::Fetched { requests, bytes } => format!(
-            "The headers took {} and {} of the file. The weights were not read.",
+            "The headers took {} and {}. The weights were not read.",
             words::plural(*requests, "request"),
             words::bytes(*bytes)
         ),
+        Stage::Kept => {
+            "This was found earlier in this tab. To read the file again, open it again.".to_owned()
+        }
         _ => return None,
     };
     Some(element("p").class("notice").with("role", "status").text(&words))

@@ -12,9 +12,11 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageChannel, MessageEvent, Worker};
 
+use super::hub::Taken;
+use super::kept;
 use super::picked::Picked;
 use crate::markup::Markup;
-use crate::protocol::{Event, Request};
+use crate::protocol::{Event, RemoteFile, Request};
 use crate::sections::fault::fault;
 
 /// Workers beside the one that inspects: one hashes the archive, the other its members.
@@ -44,12 +46,19 @@ pub enum Stage {
     Cancelled,
     /// The artifact can't be judged.
     Failed(Error),
+    /// What an earlier inspection in this tab found is shown; nothing is open.
+    Kept,
 }
 
 impl Stage {
     /// Whether the worker is at work.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Opening | Self::Reading)
+    }
+
+    /// Whether every byte was read.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Done | Self::Kept)
     }
 }
 
@@ -75,7 +84,10 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// One inspection at a time.
+/// A report that somebody made, or why it can't be read.
+pub type Claim = Result<Arc<Report>, Error>;
+
+/// One inspection at a time, and what is claimed of the artifact.
 #[derive(Clone, Copy)]
 pub struct Session {
     /// What was chosen.
@@ -84,6 +96,8 @@ pub struct Session {
     pub stage: RwSignal<Stage>,
     /// What is known.
     pub shown: RwSignal<Option<Arc<Shown>>>,
+    /// What a report that was opened or a link says.
+    pub claim: RwSignal<Option<Claim>>,
     /// How far it is.
     pub progress: RwSignal<Option<Progress>>,
     /// Whose limits apply.
@@ -94,12 +108,22 @@ pub struct Session {
     /// What is open, for the worker for rarer formats.
     picked: StoredValue<Option<Picked>, LocalStorage>,
     began: StoredValue<f64>,
+    /// How many inspections have begun or ended.
+    number: StoredValue<u32>,
+    /// What listing the files took.
+    taken: StoredValue<Taken>,
+    /// Which inspection of the page this is, for what is kept of it.
+    place: &'static str,
 }
 
 impl Session {
-    /// Nothing chosen yet.
-    pub fn new() -> Self {
+    /// Nothing chosen yet; what is found is kept under the name of this place.
+    pub fn new(place: &'static str) -> Self {
         Self {
+            claim: RwSignal::new(None),
+            number: StoredValue::new(0),
+            taken: StoredValue::new(Taken::default()),
+            place,
             name: RwSignal::new(String::new()),
             stage: RwSignal::new(Stage::Idle),
             shown: RwSignal::new(None),
@@ -112,39 +136,106 @@ impl Session {
         }
     }
 
-    /// Inspects these files, or puts the report that they are into `claim`.
-    pub fn take_picked(self, picked: Picked, claim: RwSignal<Option<Result<Arc<Report>, Error>>>) {
+    /// Inspects these files, or claims what the report that they are says.
+    pub fn take_picked(self, picked: Picked) {
         wasm_bindgen_futures::spawn_local(async move {
             match picked.report().await.transpose() {
                 Some(report) => {
                     self.close();
-                    claim.set(Some(report.map(Arc::new)));
+                    self.set_claim(report);
                 }
-                None => self.open(picked),
+                None => self.open(picked).await,
             }
         });
     }
 
-    /// Inspects these files, and no longer what was open before.
-    pub fn open(self, picked: Picked) {
+    /// Claims what a report says that was opened here.
+    pub fn set_claim(self, report: Result<Report, Error>) {
+        if let Ok(report) = &report {
+            kept::keep(&self.claim_place(), &report.to_json(), None);
+        }
+        self.claim.set(Some(report.map(Arc::new)));
+    }
+
+    /// Where the claim is kept.
+    fn claim_place(self) -> String {
+        format!("{}, claimed", self.place)
+    }
+
+    /// Forgets what was open and what was claimed.
+    pub fn forget(self) {
+        self.close();
+        kept::forget(&self.claim_place());
+        self.claim.set(None);
+    }
+
+    /// Inspects these files, and no longer what was open before; or says what they are instead of an artifact.
+    pub async fn open(self, picked: Picked) {
+        if let Some(error) = picked.accident().await {
+            return self.refuse(error);
+        }
         self.picked.set_value(Some(picked.clone()));
         self.open_with(picked, Module::Usual);
     }
 
+    /// Inspects what is open by another layout.
+    pub async fn open_by(self, layout: String) {
+        match self.picked.with_value(Clone::clone) {
+            Some(picked) => self.open(Picked { layout: Some(layout), ..picked }).await,
+            None => self.refuse(
+                Error::new(bitgauge_core::ErrorKind::Missing, "this is a layout, and no artifact is open")
+                    .hint("drop the layout together with the artifact, or open that first"),
+            ),
+        }
+    }
+
+    /// Shows why nothing can be inspected, and no longer what was open before.
+    pub fn refuse(self, error: Error) {
+        self.close();
+        self.stage.set(Stage::Failed(error));
+    }
+
+    /// Shows what an earlier inspection in this tab found, and what was claimed; says whether there was one.
+    pub fn restore(self) -> bool {
+        let claimed = kept::kept(&self.claim_place()).and_then(|(json, _)| Report::from_json(&json).ok());
+        if let Some(report) = claimed.filter(|_| self.claim.with_untracked(Option::is_none)) {
+            self.claim.set(Some(Ok(Arc::new(report))));
+        }
+        let Some((json, config)) = kept::kept(self.place) else { return false };
+        let Ok(report) = Report::from_json(&json) else { return false };
+        self.rules.set(report.pack);
+        self.shown.set(Some(Arc::new(Shown { report, json, config })));
+        self.stage.set(Stage::Kept);
+        true
+    }
+
     fn open_with(self, picked: Picked, module: Module) {
-        let Picked { name, folder, paths, files } = picked;
+        let Picked { name, folder, paths, files, layout } = picked;
         let files: Array = files.into_iter().map(JsValue::from).collect();
         let rules = self.rules.get_untracked();
-        let open = Request::Open { name: name.clone(), folder, paths, rules };
+        let open = Request::Open { name: name.clone(), folder, paths, layout, rules };
         let [ports, others @ ..] = ring::<{ 1 + HASHERS }>();
         let others = others.map(|ports| Message { ports, module, ..Request::Hash.into() });
         self.begin(name, Message { request: open, files, ports, module }, others.into());
     }
 
-    /// Inspects a file on another host, from its headers.
-    pub fn fetch(self, name: String, url: String) {
+    /// Inspects files on another host, from their headers. Listing them took so much.
+    pub fn fetch(self, name: String, folder: bool, files: Vec<RemoteFile>, taken: Taken) {
         let rules = self.rules.get_untracked();
-        self.begin(name.clone(), Request::Fetch { name, url, rules }.into(), Vec::new());
+        self.taken.set_value(taken);
+        self.begin(name.clone(), Request::Fetch { name, folder, files, rules }.into(), Vec::new());
+    }
+
+    /// Begins an inspection whose files are still to be found; gives its number.
+    pub fn wait(self, name: String) -> u32 {
+        self.clear(name);
+        self.stage.set(Stage::Opening);
+        self.number.get_value()
+    }
+
+    /// Whether this inspection is still the one.
+    pub fn is_at(self, number: u32) -> bool {
+        self.number.get_value() == number
     }
 
     /// Reads every byte of what is open; `hash_tensors` as in [`Request::ReadAll`].
@@ -155,14 +246,19 @@ impl Session {
     }
 
     fn begin(self, name: String, message: Message, others: Vec<Message>) {
+        self.clear(name);
+        self.stage.set(Stage::Opening);
+        self.others.set_value(others);
+        self.start(message);
+    }
+
+    fn clear(self, name: String) {
         self.end_workers();
+        kept::forget(self.place);
         self.name.set(name);
         self.shown.set(None);
         self.progress.set(None);
         self.began.set_value(now());
-        self.stage.set(Stage::Opening);
-        self.others.set_value(others);
-        self.start(message);
     }
 
     /// Starts a worker with its first request.
@@ -178,9 +274,7 @@ impl Session {
 
     /// Forgets what was open.
     pub fn close(self) {
-        self.end_workers();
-        self.shown.set(None);
-        self.progress.set(None);
+        self.clear(String::new());
         self.stage.set(Stage::Idle);
     }
 
@@ -191,7 +285,7 @@ impl Session {
     }
 
     /// Ends it with an error, and all workers with it: none can go on without the others.
-    fn fail(self, error: Error) {
+    pub fn fail(self, error: Error) {
         self.end_workers();
         self.stage.set(Stage::Failed(error));
     }
@@ -230,6 +324,7 @@ impl Session {
     }
 
     fn end_workers(self) {
+        self.number.update_value(|number| *number += 1);
         self.others.update_value(Vec::clear);
         self.workers.update_value(|workers| workers.drain(..).for_each(|worker| worker.terminate()));
     }
@@ -260,6 +355,9 @@ impl Session {
         match event {
             Ok(Event::Report { json, complete, config }) => match Report::from_json(&json) {
                 Ok(report) => {
+                    if complete {
+                        kept::keep(self.place, &json, config.as_deref());
+                    }
                     self.shown.set(Some(Arc::new(Shown { report, json, config })));
                     if !complete {
                         self.start_others();
@@ -276,7 +374,11 @@ impl Session {
                 let seconds = (now() - self.began.get_value()) / 1_000.0;
                 self.progress.set(Some(Progress { done, total, seconds }));
             }
-            Ok(Event::Fetched { requests, bytes }) => self.stage.set(Stage::Fetched { requests, bytes }),
+            Ok(Event::Fetched { requests, bytes }) => {
+                let listed = self.taken.get_value();
+                let (requests, bytes) = (requests + listed.requests, bytes + listed.bytes);
+                self.stage.set(Stage::Fetched { requests, bytes });
+            }
             Ok(Event::Rare) => {
                 if let Some(picked) = self.picked.with_value(Clone::clone) {
                     self.open_with(picked, Module::Formats);

@@ -1,5 +1,6 @@
 //! A report that came in a link: what somebody says, and how a copy of the file bears it out.
 
+use bitgauge_core::hub::percent_encoded;
 use bitgauge_core::report::Report;
 use bitgauge_core::report::compare::{self, Answer, Check, Finding, Line};
 
@@ -17,25 +18,12 @@ pub fn notice(report: &Report) -> Markup {
              choose or drop it above, and what can be measured here is compared.",
         );
     let source = report.artifact.source.as_ref().map(|source| {
-        let address = format!("./url.html#u={}", percent_encoded(source.as_str()));
+        let address = format!("./url.html#u={}", percent_encoded(source.as_str(), ""));
         let link =
             element("a").with("href", address).text(&format!("look at the source on {}", source.host()));
         element("p").text("It names where the file is: ").child(link).text(".")
     });
     section("claim", "A claim, not a check").class("claim").child(words).children(source)
-}
-
-/// As what follows `#u=` in an address.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 /// How far the copy is read.
@@ -56,7 +44,7 @@ pub fn agreement(claim: &Report, copy: &Report, state: Copy) -> Markup {
         return section("agreement", HEADING).child(verdict::verdict(&pending));
     }
     let lines = compare::figures(claim, copy);
-    answered(claim, copy).child(comparison::lines(&lines, ["claimed", "your copy"], finding))
+    answered(claim, copy).child(comparison::checked(&lines, finding))
 }
 
 const HEADING: &str = "Your copy against the claim";

@@ -5,21 +5,41 @@ use bitgauge_core::report::compare::{self, Figure, Line, Pair, Side};
 use bitgauge_core::report::words;
 use bitgauge_core::report::{LayerSummary, Report, WeightSummary};
 
-use super::verdict;
+use super::{estimate, verdict};
 use crate::headline::{self, Headline, Tone};
 use crate::markup::{Markup, element, mark, row, section, table};
 
 /// Figures of two reports, with what `of` says of each line.
 pub fn lines(lines: &[Line], heads: [&str; 2], of: fn(&Line) -> (Tone, &'static str)) -> Markup {
-    let shown = |side: &Option<Figure>| side.as_ref().map_or_else(|| words::UNKNOWN.into(), figure);
     let rows = lines.iter().map(|line| {
         let (tone, word) = of(line);
-        let cell = element("span").class("line__word").child(mark(tone)).text(word);
         row([&title(&line.what), &shown(&line.left), &shown(&line.right)])
             .class(&format!("line line--{}", tone.class()))
-            .child(element("td").child(cell))
+            .child(agreement_cell(tone, word))
     });
     table("Figures side by side", &["Figure", heads[0], heads[1], "Agreement"], rows)
+}
+
+/// Figures of a claim and of a copy. What was found comes first, since narrow screens show only the first columns.
+pub fn checked(lines: &[Line], of: fn(&Line) -> (Tone, &'static str)) -> Markup {
+    let rows = lines.iter().map(|line| {
+        let (tone, word) = of(line);
+        element("tr")
+            .class(&format!("line line--{}", tone.class()))
+            .child(element("th").with("scope", "row").text(&title(&line.what)))
+            .child(element("td").text(&shown(&line.right)))
+            .child(agreement_cell(tone, word))
+            .child(element("td").text(&shown(&line.left)))
+    });
+    table("Figures side by side", &["Figure", "Your copy", "Agreement", "Claimed"], rows)
+}
+
+fn shown(side: &Option<Figure>) -> String {
+    side.as_ref().map_or_else(|| words::UNKNOWN.into(), figure)
+}
+
+fn agreement_cell(tone: Tone, word: &str) -> Markup {
+    element("td").child(element("span").class("line__word").child(mark(tone)).text(word))
 }
 
 /// What a figure is, as the beginning of a line; a file's name stays as it is.
@@ -71,10 +91,12 @@ fn ranking(left: &Report, right: &Report, names: [&str; 2]) -> Markup {
         None => "Both have the same size.".to_owned(),
     });
     let headline = Headline { tone, word, sentence: facts.join(" ") };
-    section("ranking", "Ranking").child(verdict::verdict(&headline)).child(element("p").class("small").text(
-        "The rule: only eligible artifacts rank; the lower held-out perplexity wins; of two that are less than \
-         0.02 nats apart the smaller one.",
-    ))
+    let rule = "The rule: only eligible artifacts rank; the lower held-out perplexity wins; of two that are less than \
+                0.02 nats apart the smaller one.";
+    section("ranking", "Ranking")
+        .child(verdict::verdict(&headline))
+        .child(element("p").class("small").text(rule))
+        .children(decision.difference.map(|difference| estimate::difference(&difference, names)))
 }
 
 fn layers(left: &Report, right: &Report, heads: [&str; 2]) -> Markup {

@@ -22,7 +22,7 @@ pub fn fault(error: &Error, title: &str) -> Markup {
         ("what to do", hint),
     ];
     let rows = rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(label, value)| {
-        element("div").child(element("dt").text(label)).child(element("dd").text(value))
+        element("div").child(element("dt").text(label)).child(element("dd").prose(value))
     });
     let details = element("dl").class("fault").children(rows);
     let headline = Headline { tone: Tone::Bad, word: title.to_owned(), sentence: error.what.clone() };

@@ -1,7 +1,7 @@
 //! What stands around a report: heading, privacy, caps, footer.
 
 use crate::caps;
-use crate::markup::{Markup, element, row, section, table};
+use crate::markup::{Markup, details, element, row, section, table};
 
 /// Which of the pages this is. Each is a file of its own, since each has a policy of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,35 +79,68 @@ pub fn footer(hash: Option<&str>) -> Markup {
     element("footer")
         .child(line(concat!("Version ", env!("CARGO_PKG_VERSION"))))
         .child(line("MIT or Apache-2.0"))
+        .children(project())
         .children(hashes)
+}
+
+/// Where the project and its documents are; nothing where Cargo.toml names no repository.
+fn project() -> Option<Markup> {
+    const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
+    let link =
+        |address: &str, text: &str| element("a").with("href", address).with("rel", "noreferrer").text(text);
+    let docs = format!("{REPOSITORY}/tree/main/docs");
+    let links = element("p").child(link(REPOSITORY, "Project")).text(" · ").child(link(&docs, "Documents"));
+    (!REPOSITORY.is_empty()).then_some(links)
+}
+
+/// The title of the browser's tab: the page, and what is shown on it.
+pub fn title(page: Page, shown: Option<&str>) -> String {
+    let (_, name) = page.link();
+    match shown {
+        Some(shown) => format!("{shown} · {name} · bitgauge"),
+        None => format!("{name} · bitgauge inspector"),
+    }
 }
 
 /// What the page's policy lets it do.
 pub fn privacy(page: Page) -> Markup {
     let words = match page {
         Page::Url => {
-            "This page may connect to the host that you name, once you have clicked the button that names it. That \
-             host learns your network address and which bytes you asked for, and nothing else: no cookie, no \
-             referrer. What comes back is inspected here. For local files use the other page: its policy forbids \
-             every such connection."
+            "This page may connect to the host that you name, once you have clicked the button that names it or opened a \
+             link to a look at it. That host learns your network address and which bytes you asked for, and nothing \
+             else: no cookie, no referrer. What comes back is inspected here. For local files use the other page: its \
+             policy forbids every such connection."
         }
         Page::Inspect | Page::Compare => {
             "The page is static and does its work here, in your browser. Its security policy forbids every \
-             connection except to the address that it came from, and it only ever fetches itself from there. After \
-             the first visit it works without a network."
+             connection except to the address that it came from, and it only ever fetches itself and the demo from \
+             there. After the first visit it works without a network. Results stay in this tab until you close or clear \
+             them."
         }
     };
     section("privacy", "Nothing is uploaded").child(element("p").text(words))
+}
+
+/// Where files of this machine are opened.
+pub fn local_files() -> Markup {
+    let link = element("a").with("href", "./").text("page for local files");
+    element("p")
+        .class("notice")
+        .with("role", "status")
+        .text("This page may connect to other hosts, so it opens no files of this machine. Drop them on the ")
+        .child(link)
+        .text(".")
 }
 
 /// The caps that core enforces, as a table.
 pub fn caps() -> Markup {
     let rows = caps::all();
     let rows = rows.iter().map(|cap| row([cap.subject, &cap.most]));
-    section("caps", "Limits on what is read")
-        .child(
-            element("p")
-                .text("A file that claims more than this is refused before any memory is set aside for it."),
-        )
-        .child(table("Caps", &["What", "At most"], rows))
+    let words = "A file that claims more than this is refused before any memory is set aside for it.";
+    let content = element("div").child(element("p").class("small").text(words)).child(table(
+        "Caps",
+        &["What", "At most"],
+        rows,
+    ));
+    details("The most that is read of a file", content).with("id", "caps")
 }

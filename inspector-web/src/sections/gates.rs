@@ -18,15 +18,15 @@ fn gate(gate: &Gate) -> Markup {
     let mut what = element("div").class("gate__what");
     what = what.child(element("h3").text(&headline::capitalised(&gate.title)));
     if !gate.details.is_empty() {
-        let details = gate.details.iter().map(|detail| element("li").text(detail));
+        let details = gate.details.iter().map(|detail| element("li").prose(detail));
         what = what.child(element("ul").class("gate__details").children(details));
     }
     if let Some(hint) = &gate.hint {
         what =
-            what.child(element("p").class("gate__fix").child(element("b").text("How to fix: ")).text(hint));
+            what.child(element("p").class("gate__fix").child(element("b").text("How to fix: ")).prose(hint));
     }
     if !gate.rule.is_empty() {
-        what = what.child(element("p").class("gate__rule").text("Rule: ").text(&gate.rule));
+        what = what.child(element("p").class("gate__rule").text("Rule: ").prose(&gate.rule));
     }
     element("li")
         .class(&format!("gate gate--{}", tone.class()))

@@ -4,6 +4,7 @@ pub mod accounting;
 pub mod budget;
 pub mod claim;
 pub mod comparison;
+pub mod estimate;
 pub mod fault;
 pub mod frame;
 pub mod gates;

@@ -6,7 +6,7 @@ use crate::markup::{Markup, details, element, section};
 
 /// Notes, the text of config.json, and the metadata of each safetensors file.
 pub fn notes(report: &Report, config: Option<&str>) -> Markup {
-    let notes = report.notes.iter().map(|note| element("li").text(note));
+    let notes = report.notes.iter().map(|note| element("li").prose(note));
     let config = config.map(|config| {
         details("config.json", element("pre").class("config").with("tabindex", 0).text(config))
     });

@@ -3,7 +3,8 @@
 use bitgauge_core::contract::Rules;
 use bitgauge_core::report::compare::{Figure, Line};
 use bitgauge_core::report::{
-    MemberSummary, MetadataEntry, MisshapenSummary, Outcome, Report, TensorSummary, Unit,
+    DocumentLoss, Estimate, Evaluation, MemberSummary, MetadataEntry, MisshapenSummary, Outcome, Report,
+    TensorSummary, Unit,
 };
 
 use super::*;
@@ -137,4 +138,106 @@ fn compared_figures_are_in_words() {
         comparison::agreement,
     );
     assert!(rows.all_text().contains("Size1 bytes2 bytes✗differsSize1 bytes–?one side only"));
+}
+
+/// A report with a perplexity of these documents, their nats per token.
+fn evaluated(means: &[f64]) -> Report {
+    let documents: Vec<_> =
+        means.iter().map(|mean| DocumentLoss { tokens: 100, nats: 100.0 * mean }).collect();
+    let nats = means.iter().sum::<f64>() / means.len() as f64;
+    let evaluation = Evaluation {
+        heldout_ppl: nats.exp(),
+        cross_entropy_nats: nats,
+        scored_documents: means.len() as u64,
+        scored_tokens: 100 * means.len() as u64,
+        documents,
+        ..Evaluation::default()
+    };
+    Report { evaluation: Some(evaluation), ..with_gates(Vec::new()) }
+}
+
+#[test]
+fn a_histogram_has_every_document_in_one_bar() {
+    let means: Vec<f64> = (0..24).map(|i| 2.0 + 0.1 * f64::from(i % 7)).collect();
+    let markup = estimate::estimate(&evaluated(&means)).expect("a section");
+    let svg = markup.find("svg")[0];
+    let words = |part: &crate::markup::Markup| part.find("title")[0].all_text();
+    let bars: Vec<_> =
+        svg.find("rect").into_iter().filter(|r| r.attribute("class") == Some("histogram__bar")).collect();
+    let documents = bars.iter().map(|bar| {
+        let (_, count) =
+            words(bar).rsplit_once(": ").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a count");
+        count.split(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a number")
+    });
+    assert_eq!(documents.sum::<u64>(), 24);
+    let spread = evaluated(&means).evaluation.and_then(|e| e.estimate()).expect("an estimate");
+    let [low, high] = spread.interval();
+    let desc = svg.find("desc")[0].all_text();
+    assert!(desc.contains(&format!("{low:.4} to {high:.4}")) && desc.contains("24 documents"), "{desc}");
+    let rows: Vec<_> = markup.find("table").iter().map(|table| table.find("tr").len() - 1).collect();
+    assert_eq!(rows, [bars.len(), 5, 5]);
+    // The best are numbered as the documents are.
+    assert!(markup.all_text().contains("document 11002.00007.3891"), "{}", markup.all_text());
+}
+
+#[test]
+fn few_documents_are_listed_once_and_one_has_no_spread() {
+    let markup = estimate::estimate(&evaluated(&[2.0, 3.0])).expect("a section");
+    assert!(markup.all_text().contains("From best to worst"));
+    assert!(estimate::estimate(&evaluated(&[2.0])).is_none());
+    assert!(estimate::estimate(&with_gates(Vec::new())).is_none());
+    // All alike: no width to divide by.
+    assert!(estimate::estimate(&evaluated(&[2.0; 9])).is_some());
+}
+
+#[test]
+fn a_difference_stands_where_its_numbers_are() {
+    let pair = Estimate { nats: -0.03, standard_error: 0.001, documents: 24 };
+    let markup = estimate::difference(&pair, ["a.zip", "b.zip"]);
+    assert!(
+        markup.all_text().contains("a.zip is better by 0.0300 nats, 0.0279 to 0.0321 over 24 documents"),
+        "{}",
+        markup.all_text()
+    );
+    let rect = |class: &str| {
+        let found = markup.find("rect").into_iter().find(|r| r.attribute("class") == Some(class));
+        let number = |name| {
+            found.and_then(|r| r.attribute(name)).and_then(|n| n.parse::<f64>().ok()).expect("a number")
+        };
+        [number("x"), number("x") + number("width")]
+    };
+    let [rule, interval] = [rect("interval__rule"), rect("interval interval--strong")];
+    // Left of zero, which is in the middle, and beyond the rule's limit.
+    assert!(
+        interval[1] < rule[0] && rule[0] < 500.0 && (rule[0] + rule[1] - 1_000.0).abs() < 0.1,
+        "{rule:?} {interval:?}"
+    );
+    let other = estimate::difference(&Estimate { nats: 0.03, ..pair }, ["a.zip", "b.zip"]);
+    assert!(other.all_text().contains("b.zip is better by"));
+}
+
+#[test]
+fn commands_are_code_and_single_backticks_stay() {
+    let markup = crate::markup::element("p").prose("run `a b` and `c`, not a ` alone");
+    let code: Vec<_> = markup.find("code").iter().map(|code| code.all_text()).collect();
+    assert_eq!(code, ["a b", "c"]);
+    assert_eq!(markup.all_text(), "run a b and c, not a ` alone");
+}
+
+#[test]
+fn each_page_and_each_file_has_a_title() {
+    use frame::{Page, title};
+    assert_eq!(title(Page::Url, None), "By address · bitgauge inspector");
+    assert_eq!(title(Page::Inspect, Some("m.zip")), "m.zip · Inspect · bitgauge");
+}
+
+#[test]
+fn a_claim_shows_the_copy_first() {
+    let line = Line {
+        what: "size".into(),
+        left: Some(Figure::Count(1, "bytes")),
+        right: Some(Figure::Count(2, "bytes")),
+    };
+    let markup = comparison::checked(&[line], comparison::agreement);
+    assert!(markup.all_text().contains("Size2 bytes✗differs1 bytes"), "{}", markup.all_text());
 }

@@ -21,7 +21,7 @@ pub fn claimed(headline: Headline) -> Markup {
 pub(super) fn verdict_with(headline: &Headline, classes: &str, more: Option<Markup>) -> Markup {
     let words = element("div")
         .child(element("h2").class("verdict__word").text(&headline.word))
-        .child(element("p").class("verdict__sentence").text(&headline.sentence))
+        .child(element("p").class("verdict__sentence").prose(&headline.sentence))
         .children(more);
     element("div")
         .class(&format!("verdict verdict--{}{classes}", headline.tone.class()))

@@ -2,14 +2,17 @@
 
 mod rare;
 mod read;
+#[cfg(not(feature = "formats"))]
 mod remote;
 mod ring;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bitgauge_core::container::{Artifact, Compressor, Pause, Root, TarStream, Window, open};
 use bitgauge_core::contract::Rules;
+use bitgauge_core::format::layouts::Scheme;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
@@ -20,6 +23,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
 use self::read::Source;
+#[cfg(not(feature = "formats"))]
 use self::remote::Remote;
 use self::ring::Ring;
 use crate::protocol::{Event, Request};
@@ -85,7 +89,7 @@ fn send(event: &Event) {
 
 async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Result<()> {
     match request {
-        Request::Open { name, folder, paths, rules } => {
+        Request::Open { name, folder, paths, layout, rules } => {
             let root = if folder { Root::Folder } else { Root::File };
             RING.set(ring);
             let lengths = files.iter().map(|file| file.size() as u64);
@@ -94,10 +98,13 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             if root == Root::File && rare::open_json(&name, &source, rules).await? {
                 return Ok(());
             }
-            let Some(artifact) = read_structure(&mut window, &source, root).await? else {
+            let Some(mut artifact) = read_structure(&mut window, &source, root).await? else {
                 rare::pass_on();
                 return Ok(());
             };
+            if let Some(layout) = layout {
+                artifact.layout = Some(given(&layout)?);
+            }
             begin(name, rules, source, artifact);
             send_report()?;
             scan(false).await
@@ -108,18 +115,21 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             }
             Ok(())
         }
-        Request::Fetch { name, url, rules } => {
-            let (remote, first) = Remote::open(url).await.map_err(|error| error.within(&name))?;
-            let mut window = Window::new(vec![(name.clone(), remote.len)]);
-            window.feed(0, 0, first)?;
+        #[cfg(not(feature = "formats"))]
+        Request::Fetch { name, folder, files, rules } => {
+            let root = if folder { Root::Folder } else { Root::File };
+            let (remote, mut window) = Remote::open(files).await?;
             let source = Source::Remote(remote);
-            if let Some(artifact) = read_structure(&mut window, &source, Root::File).await? {
+            if let Some(artifact) = read_structure(&mut window, &source, root).await? {
                 begin(name, rules, source, artifact);
                 send_report()?;
                 send(&remote::fetched());
             }
             Ok(())
         }
+        // The usual worker does that.
+        #[cfg(feature = "formats")]
+        Request::Fetch { .. } => Ok(()),
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
         Request::Judge(rules) => {
             if rare::judge_json(rules)? {
@@ -133,6 +143,14 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             send_report()
         }
     }
+}
+
+/// A layout as the user describes it.
+fn given(layout: &str) -> Result<Arc<Scheme>> {
+    let description = json::parse(layout.as_bytes()).map_err(|found| {
+        Error::new(ErrorKind::Malformed, "the layout can't be read").expected_found("a table", found)
+    })?;
+    Scheme::given(&description).map(Arc::new)
 }
 
 fn begin(name: String, rules: Rules, source: Source, artifact: Artifact) {
@@ -150,6 +168,11 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
             Err(Pause::Unpack(compressor)) => return read_tar(window.name(0), source, compressor).await,
             Err(Pause::Need(needs)) => needs,
         };
+        #[cfg(not(feature = "formats"))]
+        if let Source::Remote(remote) = source {
+            remote.feed(window, needs).await?;
+            continue;
+        }
         for need in needs {
             let read = source.range(need).await;
             let (offset, bytes) = read.map_err(|error| error.within(window.name(need.file)))?;
@@ -160,9 +183,7 @@ async fn read_structure(window: &mut Window, source: &Source, root: Root) -> Res
 
 /// The structure of a compressed tar, which takes a pass of its own.
 async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result<Option<Artifact>> {
-    if !compressor.is_read_here() {
-        return Ok(None);
-    }
+    #[cfg(not(feature = "formats"))]
     if matches!(source, Source::Remote(_)) {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -171,6 +192,9 @@ async fn read_tar(name: &str, source: &Source, compressor: Compressor) -> Result
         .within(name)
         .expected_found("a zip, a safetensors file, a GGUF file or a plain tar", compressor.name())
         .hint("download the file and open it here"));
+    }
+    if !compressor.is_read_here() {
+        return Ok(None);
     }
     let mut tar = TarStream::new(name, compressor)?;
     let mut progress = ProgressReports::of(source);

@@ -1,4 +1,4 @@
-//! Reads a browser's files, or one on another host: single ranges, and the whole of each in order.
+//! Reads a browser's files, or those on another host: single ranges, and the whole of each in order.
 
 use std::rc::Rc;
 
@@ -12,6 +12,7 @@ use web_sys::{
     ReadableStreamReaderMode,
 };
 
+#[cfg(not(feature = "formats"))]
 use super::remote::Remote;
 use super::ring::Ring;
 use super::{PIECE_BYTES, browser_error};
@@ -25,7 +26,8 @@ fn unreadable(error: &JsValue) -> Error {
 pub enum Source {
     /// Files that the user chose.
     Files(Vec<File>),
-    /// One file on another host.
+    /// Files on another host.
+    #[cfg(not(feature = "formats"))]
     Remote(Remote),
 }
 
@@ -34,7 +36,8 @@ impl Source {
     pub fn lengths(&self) -> Vec<u64> {
         match self {
             Self::Files(files) => files.iter().map(|file| file.size() as u64).collect(),
-            Self::Remote(remote) => vec![remote.len],
+            #[cfg(not(feature = "formats"))]
+            Self::Remote(remote) => remote.lengths(),
         }
     }
 
@@ -42,6 +45,7 @@ impl Source {
     pub async fn range(&self, need: Need) -> Result<(u64, Vec<u8>)> {
         match self {
             Self::Files(files) => Ok((need.offset, range(&files[need.file], need.offset, need.len).await?)),
+            #[cfg(not(feature = "formats"))]
             Self::Remote(remote) => remote.range(need).await,
         }
     }
@@ -50,7 +54,8 @@ impl Source {
     pub async fn stream(&self, file: usize) -> Result<Stream> {
         let stream = match self {
             Self::Files(files) => files[file].stream(),
-            Self::Remote(remote) => remote.stream().await?,
+            #[cfg(not(feature = "formats"))]
+            Self::Remote(remote) => remote.stream(file).await?,
         };
         Ok(Stream::open(stream, self.lengths()[file]))
     }

@@ -1,19 +1,20 @@
-//! A file on another host, read by range requests.
+//! Files on another host, read by range requests.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 
-use bitgauge_core::container::Need;
+use bitgauge_core::container::{Need, READ_AHEAD_BYTES, Window};
 use bitgauge_core::{Error, ErrorKind, Result};
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::{Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReferrerPolicy, RequestCredentials, RequestInit, Response};
 
 use super::{browser_error, scope};
-use crate::protocol::Event;
+use crate::address::refusal;
+use crate::protocol::{Event, RemoteFile};
 
-/// Bytes asked for first: the end of most archives' headers lies among them.
+/// Bytes asked for first, of all files with tensors together: the end of most headers lies among them.
 const HEAD_BYTES: u64 = 384 << 10;
 /// Fewest bytes of a later request: a round trip costs more than they do.
 const LEAST_BYTES: u64 = 16 << 10;
@@ -30,54 +31,122 @@ pub fn fetched() -> Event {
     Event::Fetched { requests, bytes }
 }
 
-/// The file, whose length is known from the first answer.
-pub struct Remote {
+/// A file, whose length is known.
+struct File {
     url: String,
-    /// In bytes.
-    pub len: u64,
+    /// Where that led, which saves a later request the way.
+    direct: RefCell<Option<String>>,
+    len: u64,
 }
 
+/// The files.
+pub struct Remote(Vec<File>);
+
 impl Remote {
-    /// Asks for the beginning: gives the file and its first bytes.
-    pub async fn open(url: String) -> Result<(Self, Vec<u8>)> {
-        let response = get(&url, Some((0, HEAD_BYTES))).await?;
-        let len = match total(&response) {
-            Some(len) => len,
-            None if response.status() == PARTIAL_CONTENT => length_by_head(&url).await?,
-            None => return Err(no_ranges()),
-        };
-        let first = body(&response).await?;
-        if first.len() as u64 != len.min(HEAD_BYTES) {
-            return Err(replaced(format!("{} bytes", len.min(HEAD_BYTES)), first.len()));
+    /// Files and what is known of them. One whose length is not known is asked for its beginning.
+    pub async fn open(files: Vec<RemoteFile>) -> Result<(Self, Window)> {
+        let (mut opened, mut names, mut beginnings) = (Vec::new(), Vec::new(), Vec::new());
+        for RemoteFile { path, url, bytes } in files {
+            let mut file = File { url, direct: RefCell::default(), len: bytes.unwrap_or_default() };
+            let first = match bytes {
+                Some(_) => None,
+                None => Some(file.begin().await.map_err(|error| error.within(&path))?),
+            };
+            names.push((path, file.len));
+            beginnings.push(first);
+            opened.push(file);
         }
-        Ok((Self { url, len }, first))
+        let mut window = Window::new(names);
+        for (file, first) in beginnings.into_iter().enumerate() {
+            first.map_or(Ok(()), |first| window.feed(file, 0, first))?;
+        }
+        Ok((Self(opened), window))
     }
 
-    /// The bytes of a need, and more where more costs nothing: their offset, and the bytes.
+    /// The length of each file in bytes.
+    pub fn lengths(&self) -> Vec<u64> {
+        self.0.iter().map(|file| file.len).collect()
+    }
+
+    /// Feeds what is needed, and more where more costs nothing. All of it is asked for at once.
+    pub async fn feed(&self, window: &mut Window, needs: Vec<Need>) -> Result<()> {
+        let is_head = |need: &Need| need.offset == 0 && need.len == READ_AHEAD_BYTES;
+        let heads = needs.iter().filter(|need| is_head(need)).count().max(1) as u64;
+        let asked = needs.into_iter().map(|need| {
+            let least = if is_head(&need) { HEAD_BYTES / heads } else { LEAST_BYTES };
+            let need = Need { len: need.len.max(least).min(self.0[need.file].len - need.offset), ..need };
+            (need, self.ask(need))
+        });
+        for (need, answer) in asked.collect::<Vec<_>>() {
+            let bytes = self.answer(need, answer).await;
+            let bytes = bytes.map_err(|error| error.within(window.name(need.file)))?;
+            window.feed(need.file, need.offset, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a need: their offset, and the bytes.
     pub async fn range(&self, need: Need) -> Result<(u64, Vec<u8>)> {
-        let len = need.len.max(LEAST_BYTES).min(self.len - need.offset);
-        let response = get(&self.url, Some((need.offset, len))).await?;
-        if response.status() != PARTIAL_CONTENT {
+        Ok((need.offset, self.answer(need, self.ask(need)).await?))
+    }
+
+    /// All bytes of a file, as they come.
+    pub async fn stream(&self, file: usize) -> Result<ReadableStream> {
+        // By its lasting address: the direct one may have run out since.
+        checked(request(&self.0[file].url, None)?).await?.body().ok_or_else(no_ranges)
+    }
+
+    fn ask(&self, need: Need) -> Result<Promise> {
+        let File { url, direct, .. } = &self.0[need.file];
+        request(direct.borrow().as_ref().unwrap_or(url), Some((need.offset, need.len)))
+    }
+
+    async fn answer(&self, need: Need, asked: Result<Promise>) -> Result<Vec<u8>> {
+        let file = &self.0[need.file];
+        let response = checked(asked?).await?;
+        if response.status() != PARTIAL_CONTENT && need.len < file.len {
             return Err(no_ranges());
         }
-        if let Some(total) = total(&response).filter(|&total| total != self.len) {
-            return Err(replaced(format!("a file of {} bytes", self.len), format!("one of {total}")));
+        if let Some(total) = total(&response).filter(|&total| total != file.len) {
+            return Err(replaced(format!("a file of {} bytes", file.len), format!("one of {total}")));
         }
+        file.lead_on(&response);
         let bytes = body(&response).await?;
-        if bytes.len() as u64 != len {
-            return Err(replaced(format!("{len} bytes"), bytes.len()));
+        if bytes.len() as u64 != need.len {
+            return Err(replaced(format!("{} bytes", need.len), bytes.len()));
         }
-        Ok((need.offset, bytes))
+        Ok(bytes)
+    }
+}
+
+impl File {
+    /// Asks for the beginning: learns the length, and gives the first bytes.
+    async fn begin(&mut self) -> Result<Vec<u8>> {
+        let response = checked(request(&self.url, Some((0, HEAD_BYTES)))?).await?;
+        self.len = match total(&response) {
+            Some(len) => len,
+            None if response.status() == PARTIAL_CONTENT => length_by_head(&self.url).await?,
+            None => return Err(no_ranges()),
+        };
+        self.lead_on(&response);
+        let first = body(&response).await?;
+        let expected = self.len.min(HEAD_BYTES);
+        if first.len() as u64 != expected {
+            return Err(replaced(format!("{expected} bytes"), first.len()));
+        }
+        Ok(first)
     }
 
-    /// All bytes, as they come.
-    pub async fn stream(&self) -> Result<ReadableStream> {
-        get(&self.url, None).await?.body().ok_or_else(no_ranges)
+    /// Asks where the host led to from now on.
+    fn lead_on(&self, response: &Response) {
+        if response.redirected() {
+            self.direct.replace(Some(response.url()));
+        }
     }
 }
 
 /// Requests `len` bytes at an offset, or everything.
-async fn get(url: &str, range: Option<(u64, u64)>) -> Result<Response> {
+fn request(url: &str, range: Option<(u64, u64)>) -> Result<Promise> {
     let init = RequestInit::new();
     if let Some((offset, len)) = range {
         // `bytes=a-b` needs no leave from the host beforehand, `bytes=-n` would.
@@ -86,27 +155,20 @@ async fn get(url: &str, range: Option<(u64, u64)>) -> Result<Response> {
         Reflect::set(&headers, &"Range".into(), &range.into()).map_err(|e| unreachable_host(&e))?;
         init.set_headers(&headers);
     }
-    let response = send(url, &init).await?;
-    if response.ok() {
-        return Ok(response);
-    }
-    let hint = match response.status() {
-        401 | 403 => {
-            "a private or gated file needs a login, which this page has not: download it, and open it here"
-        }
-        404 => "check the address: owner, name, revision and file",
-        _ => "try again later, or download the file and open it here",
-    };
-    Err(Error::new(ErrorKind::Io, "the host refuses")
-        .expected_found("HTTP status 206", format!("{} {}", response.status(), response.status_text()))
-        .hint(hint))
+    Ok(send(url, &init))
 }
 
-async fn send(url: &str, init: &RequestInit) -> Result<Response> {
+fn send(url: &str, init: &RequestInit) -> Promise {
     init.set_credentials(RequestCredentials::Omit);
     init.set_referrer_policy(ReferrerPolicy::NoReferrer);
-    let response = JsFuture::from(scope().fetch_with_str_and_init(url, init)).await;
-    response.map(JsCast::unchecked_into).map_err(|error| unreachable_host(&error))
+    scope().fetch_with_str_and_init(url, init).unchecked_into()
+}
+
+/// The answer, where it is none of an error.
+async fn checked(asked: Promise) -> Result<Response> {
+    let response: Response =
+        JsFuture::from(asked).await.map_err(|error| unreachable_host(&error))?.unchecked_into();
+    if response.ok() { Ok(response) } else { Err(refusal(response.status(), &response.status_text())) }
 }
 
 async fn body(response: &Response) -> Result<Vec<u8>> {
@@ -128,8 +190,8 @@ fn total(response: &Response) -> Option<u64> {
 async fn length_by_head(url: &str) -> Result<u64> {
     let init = RequestInit::new();
     init.set_method("HEAD");
-    let response = send(url, &init).await?;
-    let length = response.headers().get("content-length").ok().flatten();
+    let response = checked(send(url, &init)).await;
+    let length = response.ok().and_then(|response| response.headers().get("content-length").ok().flatten());
     length.and_then(|length| length.parse().ok()).ok_or_else(|| {
         Error::new(ErrorKind::Io, "the host does not say how long the file is")
             .expected_found("the header Access-Control-Expose-Headers: Content-Range", "no such header")

@@ -120,7 +120,7 @@ fn check<B: Backend>(
     let (mut x, mut out) = (backend.buffer(CHECKED_TOKENS, columns)?, backend.buffer(CHECKED_TOKENS, rows)?);
     backend.embed(&table, &batch, &mut x)?;
     backend.matmul(&x, w, &mut out)?;
-    let got = backend.read(&out)?;
+    let got = pollster::block_on(backend.read(&out))?;
 
     let mut row_values = vec![0.0; columns];
     let (mut worst, mut squares) = (0.0f64, 0.0);

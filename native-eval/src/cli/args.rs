@@ -4,6 +4,7 @@ mod bench;
 mod contract;
 mod eval;
 mod pack;
+mod remote;
 mod submission;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ pub use bench::*;
 pub use contract::*;
 pub use eval::*;
 pub use pack::*;
+pub use remote::*;
 pub use submission::*;
 
 /// Tells the maker of a packed 1-bit language model whether it is eligible, and how good it is.
@@ -148,8 +150,11 @@ impl From<TransformersName> for Transformers {
 
 #[derive(clap::Args)]
 pub struct InspectOptions {
-    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file, or a proxy's JSON artifact.
+    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file, a proxy's JSON artifact, or the address
+    /// of one (docs/addresses.md).
     pub artifact: PathBuf,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
     /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
     /// can't run, so the best verdict is `inconclusive`.
     #[arg(long)]
@@ -201,7 +206,7 @@ fn base_url(text: &str) -> Result<String, String> {
 /// 3 undecided.
 #[derive(clap::Args)]
 pub struct CompareOptions {
-    /// An artifact that `inspect` reads, a report (JSON), or a link that carries one.
+    /// An artifact that `inspect` reads, a report (JSON), the address of either, or a link that carries a report.
     pub a: OsString,
     /// The second artifact, report or link.
     #[arg(required_unless_present = "best")]
@@ -221,13 +226,17 @@ pub struct CompareOptions {
     /// List every layer and weight that differs, not only the first.
     #[arg(long)]
     pub all: bool,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
 }
 
 /// Shows a report as `inspect` prints it. It is what its maker claims; nothing is checked.
 #[derive(clap::Args)]
 pub struct ShowOptions {
-    /// A report (JSON), or a link that carries one.
+    /// A report (JSON), its address, or a link that carries one.
     pub report: OsString,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,

@@ -10,7 +10,7 @@ use bitgauge_core::report::{Gate, LayerSummary, Report, TensorSummary, WeightSum
 
 use self::claim::Claim;
 use super::args::{CompareOptions, Format};
-use super::inspect::Reading;
+use super::inspect::{Reading, Settings};
 use super::output::{print_table, table};
 use super::print::{print, println};
 use super::{Exit, Failure, subject, text};
@@ -22,9 +22,10 @@ const NAMES: [&str; 2] = ["A", "B"];
 
 /// Compares two artifacts, reports or links.
 pub fn run(options: &CompareOptions, format: Format) -> Result<Exit, Failure> {
-    let settings = subject::Settings {
+    let settings = Settings {
         rules: options.pack.into(),
         reading: Reading::of(options.headers_only, options.hash_tensors),
+        access: options.remote.access(false),
     };
     let left = subject::find(&options.a, &settings)?;
     let right = match (&options.b, &options.best) {

@@ -33,8 +33,12 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     let Outputs { report: file, resume, per_document } = Outputs::check(options)?;
     let windows = windows(options)?;
     let documents = texts(options)?;
-    let mut source =
-        inspect::open(&options.artifact, options.layout.as_deref(), options.transformers.into())?;
+    let mut source = inspect::open(
+        &options.artifact,
+        options.layout.as_deref(),
+        options.transformers.into(),
+        options.remote.access(true),
+    )?;
     let tokenizer = match options.tokenizer.as_deref() {
         Some(path) => {
             find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?, source.transformers())?
@@ -160,6 +164,7 @@ impl Job<'_> {
         let ids = &pieces.ids;
         let hashes = inspect::scan(source, &inventory, Reading::Payload)?;
         let mut report = inspect::report(source, &inventory, rules, Some(&hashes));
+        report.artifact.source = source.address();
         report.notes.extend(past_positions(&inventory, ids));
         let texts: Vec<String> = self.documents.iter().map(|document| document.text.clone()).collect();
         let options = EvaluateOptions {

@@ -1,5 +1,7 @@
 //! `bitgauge inspect`: the verdict, gate by gate.
 
+mod hashing;
+
 use std::io::Read;
 use std::path::Path;
 
@@ -9,7 +11,9 @@ use bitgauge_core::model::Transformers;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, limits};
-use native_eval::{Source, input, read_layout};
+use native_eval::{Access, Source, input, is_address, read_json, read_layout};
+
+use self::hashing::Hashing;
 
 use super::args::{Format, InspectOptions};
 use super::{Exit, Failure, output, progress};
@@ -19,10 +23,10 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     options.transformers.check_share(options.share.as_deref())?;
     let reading = Reading::of(options.headers_only, options.hash_tensors);
     let file = output::check_file(options.report.as_deref(), std::slice::from_ref(&options.artifact))?;
-    let mut report = inspected(&options.artifact, options.pack.into(), reading, |path| {
-        open(path, options.layout.as_deref(), options.transformers.into())
-    })?;
-    report.artifact.source = options.source.clone();
+    let settings = Settings { rules: options.pack.into(), reading, access: options.remote.access(false) };
+    let mut report =
+        inspected(&options.artifact, options.layout.as_deref(), options.transformers.into(), &settings)?;
+    report.artifact.source = options.source.clone().or(report.artifact.source);
     let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, options.weights);
     if let Some(base) = &options.share {
@@ -32,34 +36,52 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     Ok(report.verdict.into())
 }
 
-/// The report of the artifact at `path`, which `open` opens.
+/// How an artifact is inspected.
+pub struct Settings {
+    /// Whose limits apply.
+    pub rules: Rules,
+    /// What is read of it.
+    pub reading: Reading,
+    /// How it is read if it is on another host.
+    pub access: Access,
+}
+
+/// The report of the artifact at `path` for this version of transformers.
 ///
 /// # Errors
-/// What `open` and a pass over the bytes find; a saved report is not an artifact and is refused.
+/// What [`Source::open_at`] and a pass over the bytes find; a saved report is not an artifact and is refused.
 pub fn inspected(
     path: &Path,
-    rules: Rules,
-    reading: Reading,
-    open: impl FnOnce(&Path) -> Result<Source, Error>,
+    layout: Option<&Path>,
+    transformers: Transformers,
+    settings: &Settings,
 ) -> Result<Report, Error> {
-    if let Some(report) = inspected_json(path, rules)? {
+    let &Settings { rules, reading, access } = settings;
+    if let Some(report) = inspected_json(path, rules, access)? {
         return Ok(report);
     }
-    let mut source = open(path)?;
+    let mut source = open(path, layout, transformers, access)?;
     let artifact = source.artifact().clone();
     let inventory = Inventory::of_version(&artifact, source.transformers())
         .map_err(|error| error.within(source.name()))?;
     let findings = read(&mut source, &inventory, reading)?;
     source.expect_unchanged()?;
-    Ok(report(&source, &inventory, rules, findings.as_ref()))
+    let mut report = report(&source, &inventory, rules, findings.as_ref());
+    report.artifact.source = source.address();
+    Ok(report)
 }
 
 /// Opens an artifact for this version of transformers, whose weights lie as the file `layout` says if there is one.
 ///
 /// # Errors
-/// What [`Source::open`] finds; a file that can't be read or is no layout.
-pub fn open(path: &Path, layout: Option<&Path>, transformers: Transformers) -> Result<Source, Error> {
-    let mut source = Source::open(path)?;
+/// What [`Source::open_at`] finds; a file that can't be read or is no layout.
+pub fn open(
+    path: &Path,
+    layout: Option<&Path>,
+    transformers: Transformers,
+    access: Access,
+) -> Result<Source, Error> {
+    let mut source = Source::open_at(path, access)?;
     source.set_transformers(transformers);
     if let Some(layout) = layout {
         source.set_layout(read_layout(layout)?);
@@ -68,7 +90,21 @@ pub fn open(path: &Path, layout: Option<&Path>, transformers: Transformers) -> R
 }
 
 /// The report of a proxy's artifact; nothing when the file is of another kind.
-fn inspected_json(path: &Path, rules: Rules) -> Result<Option<Report>, Error> {
+fn inspected_json(path: &Path, rules: Rules, access: Access) -> Result<Option<Report>, Error> {
+    let text =
+        if is_address(path) { read_json(path, access, limits::PROXY_BYTES)? } else { json_on_disk(path)? };
+    let Some(text) = text else { return Ok(None) };
+    if Report::is_written_in(&text) {
+        return Err(Error::new(ErrorKind::Unsupported, "this is a saved report, not an artifact")
+            .within(path.display())
+            .hint("`bitgauge show` prints it, `bitgauge compare` holds it against another"));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    proxy::inspect(&name, &text, rules).map(Some)
+}
+
+/// The text of a file on disk that is meant as JSON; nothing when the file is of another kind.
+fn json_on_disk(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     /// White space and the first character.
     const BEGINNING_BYTES: u64 = 512;
     let Some(bytes) = input::open_text(path).ok().filter(|_| path.is_file()) else { return Ok(None) };
@@ -84,13 +120,7 @@ fn inspected_json(path: &Path, rules: Rules) -> Result<Option<Report>, Error> {
     }
     // One byte over the cap, so that it is seen to be too long.
     (&bytes).take(limits::PROXY_BYTES + 1 - text.len() as u64).read_to_end(&mut text).map_err(fault)?;
-    if Report::is_written_in(&text) {
-        return Err(Error::new(ErrorKind::Unsupported, "this is a saved report, not an artifact")
-            .within(path.display())
-            .hint("`bitgauge show` prints it, `bitgauge compare` holds it against another"));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    proxy::inspect(&name, &text, rules).map(Some)
+    Ok(Some(text))
 }
 
 /// The report of an artifact that is open as `source`.
@@ -135,14 +165,23 @@ pub fn scan(source: &mut Source, inventory: &Inventory, reading: Reading) -> Res
     if reading == Reading::Tensors {
         scan.hash_tensors();
     }
-    for file in 0..source.file_count() {
-        scan.begin_file(file)?;
-        source.stream_file(file, &mut |bytes| {
-            bar.inc(bytes.len() as u64);
-            scan.push(bytes)
-        })?;
-    }
+    let left = scan.leave_hashes(source.file_lengths());
+    let hashes = std::thread::scope(|scope| {
+        let mut hashing = Hashing::start(scope, left);
+        for file in 0..source.file_count() {
+            scan.begin_file(file)?;
+            source.stream_file(file, &mut |bytes| {
+                bar.inc(bytes.len() as u64);
+                hashing.push(bytes);
+                scan.push(bytes)
+            })?;
+        }
+        Ok::<_, Error>(hashing.finish())
+    })?;
     bar.finish_and_clear();
     source.expect_unchanged()?;
-    scan.finish().map_err(|error| error.within(source.name()))
+    let mut findings = scan.finish().map_err(|error| error.within(source.name()))?;
+    findings.complete(hashes)?;
+    source.expect_told_hashes(&findings)?;
+    Ok(findings)
 }

@@ -6,7 +6,7 @@ use super::{Exit, Failure, output, subject, text};
 
 /// Prints the report that a file holds or a link carries.
 pub fn run(options: &ShowOptions, format: Format) -> Result<Exit, Failure> {
-    let Some(report) = subject::written(&options.report)? else {
+    let Some(report) = subject::written(&options.report, options.remote.access(false))? else {
         let name = options.report.to_string_lossy();
         return Err(Failure(format!(
             "{name} is neither a report nor a link; `bitgauge inspect` judges artifacts"

@@ -5,19 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use super::Failure;
-use super::inspect::{self, Reading};
-use bitgauge_core::contract::Rules;
+use super::inspect::{self, Settings};
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::{Report, link};
 use bitgauge_core::{Error, ErrorKind, limits};
-use native_eval::{Source, input};
-
-/// How artifacts are inspected; a report says what was found when it was made.
-pub struct Settings {
-    /// Whose limits apply.
-    pub rules: Rules,
-    /// What is read of them.
-    pub reading: Reading,
-}
+use native_eval::{Access, input, is_address, read_json};
 
 /// A report, and who made it.
 pub struct Subject {
@@ -27,16 +19,16 @@ pub struct Subject {
     pub is_claim: bool,
 }
 
-/// The report that the argument names or carries, or that of the artifact that it names.
+/// The report that the argument names or carries, or that of the artifact that it names. A report says what was found
+/// when it was made, whatever the settings are.
 ///
 /// # Errors
 /// A file that is neither, a damaged link.
 pub fn find(argument: &OsStr, settings: &Settings) -> Result<Subject, Failure> {
-    match written(argument)? {
+    match written(argument, settings.access)? {
         Some(report) => Ok(Subject { report, is_claim: true }),
         None => {
-            let report =
-                inspect::inspected(Path::new(argument), settings.rules, settings.reading, Source::open)?;
+            let report = inspect::inspected(Path::new(argument), None, Transformers::default(), settings)?;
             Ok(Subject { report, is_claim: false })
         }
     }
@@ -46,15 +38,21 @@ pub fn find(argument: &OsStr, settings: &Settings) -> Result<Subject, Failure> {
 ///
 /// # Errors
 /// A damaged report or link.
-pub fn written(argument: &OsStr) -> Result<Option<Report>, Failure> {
+pub fn written(argument: &OsStr, access: Access) -> Result<Option<Report>, Failure> {
     let path = Path::new(argument);
     let fragment = argument.to_str().and_then(link::find_fragment);
     if let Some(fragment) = fragment.filter(|_| !path.exists()) {
         return Ok(link::decode(fragment)?);
     }
-    let text = report_text(path)?;
+    let text = if is_address(path) { remote_text(path, access)? } else { report_text(path)? };
     let report = text.map(|text| Report::from_json(&text).map_err(|error| error.within(path.display())));
     Ok(report.transpose()?)
+}
+
+/// The text of a saved report on another host; nothing when it is something else.
+fn remote_text(path: &Path, access: Access) -> Result<Option<String>, Error> {
+    let bytes = read_json(path, access, limits::REPORT_BYTES)?;
+    Ok(bytes.filter(|bytes| Report::is_written_in(bytes)).and_then(|bytes| String::from_utf8(bytes).ok()))
 }
 
 /// The text of a saved report, which may come through a pipe; nothing when the file is something else.

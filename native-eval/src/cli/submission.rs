@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bitgauge_core::report::words;
-use native_eval::{OutputFile, Submission, Verified, check_address, check_patch, input};
+use native_eval::{Access, OutputFile, Submission, Verified, check_address, check_patch, input};
 
 use super::args::{Format, SubmissionOptions};
 use super::print::{eprintln, print, println};
@@ -19,7 +19,7 @@ pub fn run(options: &SubmissionOptions, format: Format) -> Result<Exit, Failure>
     let out = OutputFile::check(&options.out, &taken)?;
     taken.push(options.out.clone());
     let claim = output::check_file(options.claim.as_deref(), &taken)?;
-    let Some(report) = subject::written(&options.report)? else {
+    let Some(report) = subject::written(&options.report, Access::default())? else {
         let name = options.report.to_string_lossy();
         return Err(Failure(format!(
             "{name} is neither a report nor a link\n  hint:     `bitgauge eval ARTIFACT --documents D --report FILE` \

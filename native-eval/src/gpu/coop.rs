@@ -140,11 +140,11 @@ impl GpuBackend {
     ///
     /// # Errors
     /// A device failure.
-    pub fn read_f16_tiles(&mut self, x: &GpuBuffer) -> Result<Vec<u16>> {
+    pub async fn read_f16_tiles(&mut self, x: &GpuBuffer) -> Result<Vec<u16>> {
         let tiles = self.tiles(x)?;
         self.recorder.flush(&mut self.device)?;
         let bytes = tiles.values.block_range(&(0..x.rows)).bytes;
-        let bytes = self.device.download(&tiles.values.stored, bytes)?;
+        let bytes = self.device.download(&tiles.values.stored, bytes).await?;
         Ok(bytes.as_chunks::<2>().0.iter().map(|half| u16::from_ne_bytes(*half)).collect())
     }
 

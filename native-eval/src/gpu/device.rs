@@ -1,13 +1,13 @@
 //! A backend's device: opening it, and the bytes that go in and out.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::adapters::{AdapterChoice, choose, info};
 use super::handle::{DeviceBuffer, Handle};
 use super::open::OpenDevice;
 use super::products::{Precision, Products};
+use super::signal::signal;
 use super::uploads::Uploads;
 use crate::backend::Result;
 
@@ -73,27 +73,24 @@ impl Device {
     }
 
     /// The first `bytes` bytes of a buffer, after everything that was submitted.
-    pub fn download(&mut self, from: &DeviceBuffer, bytes: u64) -> Result<Vec<u8>> {
+    pub async fn download(&mut self, from: &DeviceBuffer, bytes: u64) -> Result<Vec<u8>> {
         if bytes == 0 {
             return Ok(Vec::new());
         }
         self.submit_uploads();
         let to = self.handle.create(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
-        let (sender, receiver) = channel();
+        let (sender, mapped) = signal();
         let slice = to.buffer.slice(..bytes);
         let submission = self.handle.call(|device, queue| {
             let mut encoder = device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(&from.buffer, 0, &to.buffer, 0, bytes);
             let submission = queue.submit([encoder.finish()]);
-            slice.map_async(wgpu::MapMode::Read, move |result| {
-                // The receiver is gone only when the wait below has failed already.
-                let _ = sender.send(result);
-            });
+            slice.map_async(wgpu::MapMode::Read, move |result| sender.send(result));
             submission
         });
         self.handle.wait(Some(submission))?;
         let failed = |e: &dyn std::fmt::Display| self.handle.error(&format!("reading back: {e}"));
-        receiver.recv().map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+        mapped.await.map_err(|e| failed(&e))?;
         let view = slice.get_mapped_range().map_err(|e| failed(&e))?;
         Ok(view.to_vec())
     }

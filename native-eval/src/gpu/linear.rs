@@ -123,7 +123,7 @@ impl GpuBackend {
         self.recorder.record(&mut self.device, dispatch)
     }
 
-    pub(super) fn run_head_loss(
+    pub(super) async fn run_head_loss(
         &mut self,
         x: &GpuBuffer,
         head: &GpuMatrix,
@@ -149,7 +149,7 @@ impl GpuBackend {
         self.recorder.flush(&mut self.device)?;
         let mut losses = Vec::with_capacity(targets.len());
         for (span, state) in states {
-            let bytes = self.device.download(&state.stored, span.len() as u64 * 16)?;
+            let bytes = self.device.download(&state.stored, span.len() as u64 * 16).await?;
             let (state, _) = bytes.as_chunks::<16>();
             losses.extend(state.iter().zip(&targets[span]).map(|(state, target)| loss(state, *target)));
         }

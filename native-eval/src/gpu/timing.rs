@@ -70,7 +70,8 @@ impl Timing {
         device: &mut Device,
         dispatches: impl ExactSizeIterator<Item = (Kernel, Cost)>,
     ) -> Result<()> {
-        let bytes = device.download(&self.resolved, 2 * TIMESTAMP * dispatches.len() as u64)?;
+        let bytes =
+            pollster::block_on(device.download(&self.resolved, 2 * TIMESTAMP * dispatches.len() as u64))?;
         let period = f64::from(device.handle.call(|_, queue| queue.get_timestamp_period())) * 1e-9;
         let ticks: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|tick| u64::from_ne_bytes(*tick)).collect();
         for ((kernel, cost), ticks) in dispatches.zip(ticks.as_chunks::<2>().0) {

@@ -1,9 +1,11 @@
 //! The forms that the packed model can take on disk, and how many bytes each has.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use bitgauge_core::{Error, ErrorKind, Result};
+use lzma_rust2::{XzOptions, XzWriter};
 use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, DateTime, System};
 
@@ -18,8 +20,13 @@ const DEFLATE_LEVEL: i64 = 9;
 
 /// Endings of archives and model files that are not written. Other names are folders': models are called
 /// `Qwen3-0.6B` and the like.
-const NOT_WRITTEN: [&str; 13] =
-    ["7z", "bz2", "gguf", "gz", "pt", "pth", "rar", "safetensors", "tbz2", "tgz", "txz", "xz", "zst"];
+const NOT_WRITTEN: [&str; 12] =
+    ["7z", "bz2", "gguf", "gz", "pt", "pth", "rar", "safetensors", "tbz2", "tgz", "xz", "zst"];
+/// Preset of xz: its own default, a dictionary of 8 MiB.
+const XZ_PRESET: u32 = 6;
+/// xz makes what it can't compress longer by no more than this part, and this many bytes.
+const XZ_GROWTH: u64 = 16_384;
+const XZ_GROWTH_BYTES: u64 = 4096;
 /// Contents of a tar's members are padded to a multiple of this.
 const TAR_BLOCK: u64 = 512;
 
@@ -35,6 +42,8 @@ pub(super) enum Form {
 pub(super) enum Archive {
     Zip,
     Tar,
+    /// A tar compressed by xz.
+    TarXz,
 }
 
 impl Form {
@@ -47,22 +56,32 @@ impl Form {
         match extension.as_str() {
             "zip" => Ok(Self::Archive(Archive::Zip)),
             "tar" => Ok(Self::Archive(Archive::Tar)),
+            "txz" => Ok(Self::Archive(Archive::TarXz)),
+            "xz" if is_tar(out.file_stem()) => Ok(Self::Archive(Archive::TarXz)),
             other if NOT_WRITTEN.contains(&other) => {
                 Err(Error::new(ErrorKind::BadName, "this kind of file is not written")
                     .within(out.display())
-                    .expected_found("a name that ends in .zip or .tar, or a folder's", format!(".{other}")))
+                    .expected_found(
+                        "a name that ends in .zip, .tar or .tar.xz, or a folder's",
+                        format!(".{other}"),
+                    ))
             }
             _ => Ok(Self::Folder),
         }
     }
 
-    /// Exact bytes of the artifact with weights of this length.
+    /// Exact bytes of the artifact with weights of this length; of a compressed one the most that it can have.
     ///
     /// An archive is written as it will be, with zeros for weights, to a sink that only counts: nothing
     /// here has to know how its records look. Four gigabytes take about a second.
     pub(super) fn bytes(self, files: &[SmallFile], weights_bytes: u64) -> io::Result<u64> {
         match self {
             Self::Folder => Ok(weights_bytes + files.iter().map(|file| file.bytes.len() as u64).sum::<u64>()),
+            Self::Archive(Archive::TarXz) => {
+                let tar = Self::Archive(Archive::Tar);
+                let growth = tar.padded(weights_bytes) / XZ_GROWTH + XZ_GROWTH_BYTES;
+                Ok(tar.bytes(files, weights_bytes)? + growth)
+            }
             Self::Archive(archive) => {
                 let zeros = io::repeat(0).take(weights_bytes);
                 Ok(archive.write(Counter::default(), files, zeros, weights_bytes)?.end)
@@ -75,9 +94,18 @@ impl Form {
     pub(super) fn padded(self, weights_bytes: u64) -> u64 {
         match self {
             Self::Archive(Archive::Tar) => weights_bytes.next_multiple_of(TAR_BLOCK),
+            Self::Archive(Archive::TarXz) => {
+                let tar = weights_bytes.next_multiple_of(TAR_BLOCK);
+                tar + tar / XZ_GROWTH
+            }
             Self::Archive(Archive::Zip) | Self::Folder => weights_bytes,
         }
     }
+}
+
+/// Whether what is compressed is a tar, by its name.
+fn is_tar(stem: Option<&OsStr>) -> bool {
+    stem.and_then(|stem| Path::new(stem).extension()).is_some_and(|end| end.eq_ignore_ascii_case("tar"))
 }
 
 impl Archive {
@@ -94,6 +122,10 @@ impl Archive {
         match self {
             Self::Zip => write_zip(sink, files, weights, weights_bytes),
             Self::Tar => write_tar(sink, files, weights, weights_bytes),
+            Self::TarXz => {
+                let xz = XzWriter::new(sink, XzOptions::with_preset(XZ_PRESET))?;
+                write_tar(xz, files, weights, weights_bytes)?.finish()
+            }
         }
     }
 }

@@ -122,6 +122,15 @@ fn the_size_of_an_archive_is_known() {
         let steps = archive == Archive::Zip;
         assert!(if steps { large > small && large < small + 200 } else { large == small }, "{small} {large}");
     }
+    // Of a compressed one the most that it can have is known: here of bytes that nothing compresses.
+    let mut random = fastrand::Rng::with_seed(1);
+    for bytes in [0, 1, 70_000, 1 << 20] {
+        let weights: Vec<u8> = (0..bytes).map(|_| random.u8(..)).collect();
+        let xz =
+            Archive::TarXz.write(io::Cursor::new(Vec::new()), &files(), &weights[..], bytes as u64).unwrap();
+        let form = Form::Archive(Archive::TarXz);
+        assert!(xz.into_inner().len() as u64 <= form.bytes(&files(), bytes as u64).unwrap(), "{bytes}");
+    }
     let tar = Form::Archive(Archive::Tar);
     assert_eq!([0, 1, 512, 513].map(|bytes| tar.padded(bytes)), [0, 512, 512, 1024]);
 }

@@ -29,10 +29,11 @@ pub(super) fn prepare(
     progress: &mut Progress,
     target: &Target,
 ) -> Result<Ready> {
-    let groups = scale_group.map_or_else(|| vec![0, 128], |group| vec![group]);
     // What can't be packed is refused before the long reading.
+    side_files(source, 0)?;
+    let mut plan = Plan::new(source, progress)?;
+    let groups = plan.keep_exact(source, scale_group, progress)?;
     let files = groups.iter().map(|&group| side_files(source, group)).collect::<Result<Vec<_>>>()?;
-    let mut plan = Plan::new(source, groups[0], progress)?;
     let limits = pack.limits();
     let reference_bits = u64::try_from(limits.max_compressed_bits).unwrap_or(u64::MAX);
     let budget_bits = reference_bits.min(limits.max_artifact_bits(plan.parameters));
@@ -48,7 +49,9 @@ pub(super) fn prepare(
         .flat_map(|&scale_group| (1..=most_bases).map(move |bases| Settings { scale_group, bases, fit }))
         .collect();
     check_smallest(&plan, &groups, &files, caps, target)?;
-    calibrate::run(source, &settings.calibration, moments, progress)?;
+    if plan.has_errors() {
+        calibrate::run(source, &plan, &settings.calibration, moments, progress)?;
+    }
     let errors = plan.survey(source, &all_settings, (work, moments), progress)?;
 
     let mut best: Option<(usize, Mix)> = None;

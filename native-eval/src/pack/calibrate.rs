@@ -5,15 +5,16 @@ mod recorder;
 #[cfg(test)]
 mod tests;
 
-use bitgauge_core::format::{Form, decode_values};
-use bitgauge_core::inventory::Inventory;
-use bitgauge_core::model::{Architecture, Decoder, Presence, Role};
+use bitgauge_core::format::decode_values;
+use bitgauge_core::model::{Decoder, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};
+use pollster::block_on;
 
 use crate::backend::{Backend, BackendError};
 use crate::batch::Batch;
 use crate::cpu::CpuBackend;
 use crate::forward::{Model, Stage};
+use crate::pack::plan::{Plan, Planned};
 use crate::pack::progress::Progress;
 use crate::source::Source;
 use crate::weights::{Convention, LoadError, ModelBuilder};
@@ -113,6 +114,7 @@ fn random_below(state: &mut u64, end: usize) -> u32 {
 /// A model of no known family, token ids outside the vocabulary, weights that can't be read.
 pub(super) fn run(
     source: &mut Source,
+    plan: &Plan,
     calibration: &Calibration,
     store: &mut MomentStore,
     progress: &mut Progress,
@@ -120,14 +122,7 @@ pub(super) fn run(
     if *calibration == Calibration::None {
         return Ok(());
     }
-    let artifact = source.artifact().clone();
-    let inventory = Inventory::of(&artifact)?;
-    let Some(Architecture::Decoder(decoder)) = inventory.config.as_ref().map(|config| config.architecture())
-    else {
-        return Err(Error::new(ErrorKind::Unsupported, "the model can't be run for calibration")
-            .expected_found("a known family", "another")
-            .hint("--fit least-squares packs without calibration"));
-    };
+    let decoder = &plan.model.0;
     if let Some(why) = &decoder.not_evaluated {
         return Err(Error::new(ErrorKind::Unsupported, "the model can't be run for calibration")
             .expected_found("a forward pass that is known here", why)
@@ -141,17 +136,16 @@ pub(super) fn run(
     }
     let batches = batches(documents);
     let mut recorder = Recorder::new(CpuBackend::new(None).map_err(failed)?, source, store);
-    let model = model(&mut recorder, decoder, &inventory)?;
+    let model = model(&mut recorder, decoder, plan)?;
     let (mut done, total) = (0, (model.layers.len() * batches.len()) as u64);
     for batch in &batches {
-        let losses = model.losses(&mut recorder, batch, &mut |stage, _, _| {
+        let advance = &mut |stage: Stage| {
             if let Stage::Layer(_) = stage {
                 done += 1;
                 progress.set_layers(done, total);
             }
-            Ok(())
-        });
-        losses.map_err(failed)?;
+        };
+        block_on(model.losses(&mut recorder, batch, advance)).map_err(failed)?;
     }
     drop((model, recorder));
     store.finish()
@@ -181,28 +175,24 @@ fn batches(documents: Vec<Vec<u32>>) -> Vec<Batch> {
 fn model<'a, B: Backend>(
     recorder: &mut Recorder<'a, B>,
     decoder: &Decoder,
-    inventory: &Inventory,
+    plan: &Plan,
 ) -> Result<Model<Recorder<'a, B>>> {
     let mut builder = ModelBuilder::new(decoder, Convention::Checkpoint);
     let loading = |error: LoadError| match error {
         LoadError::Artifact(error) | LoadError::NotFinite(error) => error,
         LoadError::Backend(error) => failed(error),
     };
-    for weight in &inventory.weights {
-        let (Form::Plain { index }, Some(expected)) = (&weight.form, &weight.expected) else { continue };
-        if expected.presence == Presence::TiedCopy {
-            continue;
-        }
-        let tensor = &inventory.artifact.tensors[*index];
+    for Planned { original, .. } in &plan.tensors {
+        let expected = &original.expected;
         if matches!(expected.role, Role::Embedding | Role::Head) {
-            recorder.store().has_token_rows(&tensor.name);
+            recorder.store().has_token_rows(&original.name);
         }
         let matrix = if expected.matrix().is_some() {
-            recorder.announce(tensor);
+            recorder.announce(original);
             placeholder()
         } else {
-            let bytes = recorder.source().read_tensor(tensor)?;
-            let values = decode_values(&tensor.name, tensor.dtype, &bytes)?;
+            let kept = original.kept(recorder.source(), (&plan.model.0, plan.model.1))?;
+            let values = decode_values(&original.name, kept.dtype, &kept.bytes)?;
             Matrix::Dense(Dense { rows: 1, cols: values.len(), values })
         };
         builder.put(recorder, expected, matrix).map_err(loading)?;

@@ -1,9 +1,89 @@
 //! config.json of the packed model.
 
+use bitgauge_core::container::Artifact;
 use bitgauge_core::format::LOADER_CLASS;
-use bitgauge_core::model::{Config, QuantConfig};
+use bitgauge_core::model::{Architecture, Config, QuantConfig, Quantization};
 use bitgauge_core::{Error, ErrorKind, RESCUE_GROUP, Result};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+
+/// What says how weights are stored; the second is MLX's.
+const QUANTIZATION: [&str; 2] = ["quantization_config", "quantization"];
+/// Factors of Llama 3's scaling that models have; its other numbers are the same in all.
+const LLAMA3_FACTORS: [f64; 2] = [8.0, 32.0];
+
+/// The config.json of the same model with dense weights: the source's, byte for byte, unless it says how weights are stored
+/// or was made from a GGUF file's metadata.
+///
+/// # Errors
+/// No config.json, or one that can't be read; something that transformers has no words for.
+pub(super) fn dense(artifact: &Artifact) -> Result<Vec<u8>> {
+    let text = artifact.expect_config()?;
+    let config = Config::parse(text)?;
+    if config.quantization == Quantization::None && artifact.layout.is_none() {
+        return Ok(text.to_vec());
+    }
+    let mut fields: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
+        Error::new(ErrorKind::Malformed, "not valid JSON")
+            .within("config.json")
+            .expected_found("a JSON object", error)
+    })?;
+    for name in QUANTIZATION {
+        fields.remove(name);
+        if let Some(text) = fields.get_mut("text_config").and_then(Value::as_object_mut) {
+            text.remove(name);
+        }
+    }
+    // Code that only unpacks has nothing to do any more.
+    let is_own_loader = fields.get("auto_map") == Some(&json!({"AutoModelForCausalLM": LOADER_CLASS}));
+    if is_own_loader || artifact.layout.is_some() {
+        fields.remove("auto_map");
+    }
+    if config.quantization == Quantization::Gguf {
+        fields.retain(|_, value| !value.is_null());
+        if fields.contains_key("rope_scaling") {
+            rope_scaling(&mut fields)?;
+        }
+    }
+    Ok(serde_json::to_vec_pretty(&fields).unwrap_or_default())
+}
+
+/// Says the scaling of rotary frequencies as transformers reads it, which forgets a base that stands outside.
+fn rope_scaling(fields: &mut Map<String, Value>) -> Result<()> {
+    if fields["rope_scaling"]["rope_type"] == "divided" {
+        fields["rope_scaling"] = llama3(fields)?;
+    }
+    for name in ["rope_theta", "partial_rotary_factor"] {
+        if let Some(value) = fields.get(name).cloned() {
+            fields["rope_scaling"][name] = value;
+        }
+    }
+    Ok(())
+}
+
+/// Llama 3's scaling, where it is what the frequencies are divided by.
+fn llama3(fields: &Map<String, Value>) -> Result<Value> {
+    let frequencies = |scaling: &Value| {
+        let mut fields = fields.clone();
+        fields.insert("rope_scaling".into(), scaling.clone());
+        let config = Config::parse(&serde_json::to_vec(&fields).unwrap_or_default()).ok()?;
+        let Architecture::Decoder(decoder) = config.architecture() else { return None };
+        Some(decoder.rotary.frequencies())
+    };
+    let wanted = frequencies(&fields["rope_scaling"]).unwrap_or_default();
+    let agrees = |scaling: &Value| {
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs();
+        frequencies(scaling).is_some_and(|found| found.iter().zip(&wanted).all(near))
+    };
+    let known = LLAMA3_FACTORS.map(|factor| {
+        json!({"rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192})
+    });
+    known.into_iter().find(agrees).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "transformers has no words for these rotary frequencies")
+            .within("rope_freqs.weight")
+            .expected_found("the divisors of Llama 3.1 or 3.2", "others")
+    })
+}
 
 /// Adds `auto_map` and `quantization_config` as the last fields. Everything before them stays byte for
 /// byte.
@@ -18,10 +98,7 @@ pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
     let parsed: Value = serde_json::from_slice(text)
         .map_err(|error| fault(ErrorKind::Malformed, "not valid JSON", "a JSON object", error.to_string()))?;
     for (field, hint) in [
-        (
-            "quantization_config",
-            "the model is packed or quantized already: pack the dense one that it was made from",
-        ),
+        ("quantization_config", "its method is not known here: pack the dense model that it was made from"),
         (
             "auto_map",
             "a model with code of its own can't be packed; if transformers knows it, remove the field",

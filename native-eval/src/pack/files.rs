@@ -1,16 +1,23 @@
 //! What lies beside the weights: small files that are known before the weights are.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use bitgauge_core::container::{Artifact, GgufMetadata};
 use bitgauge_core::format::{LOADER, LOADER_FILE};
 use bitgauge_core::{Result, limits};
 
+use super::target::write_error;
 use crate::source::Source;
 
 /// The weights of the packed model: always one file.
 pub(super) const WEIGHTS: &str = "model.safetensors";
-/// What belongs to a tokenizer, if the source has it.
-const TOKENIZER_FILES: [&str; 8] = [
+/// What belongs to a tokenizer and to generating texts, if the source has it.
+const TOKENIZER_FILES: [&str; 9] = [
     "added_tokens.json",
     "chat_template.jinja",
+    "generation_config.json",
     "merges.txt",
     "special_tokens_map.json",
     "tokenizer.json",
@@ -38,12 +45,42 @@ pub(super) fn beside_weights(source: &mut Source, config: Vec<u8>) -> Result<Vec
         SmallFile { name: "config.json".into(), bytes: config },
         SmallFile { name: LOADER_FILE.into(), bytes: LOADER.into() },
     ];
+    files.extend(gguf_tokenizer(source.artifact()));
     for name in TOKENIZER_FILES {
+        if files.iter().any(|file| file.name == name) {
+            continue;
+        }
         if let Some(member) = source.artifact().find_beside_config(name) {
             let bytes = source.read_member(member, limits::TOKENIZER_BYTES)?;
             files.push(SmallFile { name: name.into(), bytes });
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+/// The tokenizer that a GGUF file holds, and that it is to be taken as it is; nothing where there is none or it is of a kind
+/// that is not read.
+fn gguf_tokenizer(artifact: &Artifact) -> Vec<SmallFile> {
+    let Some(Ok(bytes)) = artifact.gguf.as_ref().and_then(GgufMetadata::tokenizer) else { return Vec::new() };
+    let settings = serde_json::json!({"tokenizer_class": "PreTrainedTokenizerFast"});
+    let settings = serde_json::to_vec_pretty(&settings).unwrap_or_default();
+    let file = |name: &str, bytes| SmallFile { name: name.into(), bytes };
+    vec![file("tokenizer.json", bytes), file("tokenizer_config.json", settings)]
+}
+
+/// The small files of an artifact that `pack` wrote; its weights go to the file `weights`.
+pub(super) fn of_artifact(packed: &mut Source, weights: &Path) -> Result<Vec<SmallFile>> {
+    let failed = |error: std::io::Error| write_error(weights, &error);
+    let names: Vec<String> = packed.artifact().members.iter().map(|member| member.name.clone()).collect();
+    let mut files = Vec::new();
+    for (index, name) in names.into_iter().enumerate() {
+        if name == WEIGHTS {
+            let mut file = File::create(weights).map_err(failed)?;
+            packed.stream_member(index, &mut |bytes| file.write_all(bytes).map_err(failed))?;
+        } else {
+            files.push(SmallFile { bytes: packed.read_member(index, limits::TOKENIZER_BYTES)?, name });
+        }
+    }
     Ok(files)
 }

@@ -7,6 +7,7 @@ use bitgauge_core::{Bitpacked, Result};
 
 use super::blocks;
 use super::calibrate::MomentStore;
+use super::exact;
 use super::plan::{Action, Plan, Planned, part_name};
 use super::progress::Progress;
 use super::quantize::{Fit, Settings, quantize_block};
@@ -30,21 +31,22 @@ pub(super) fn write(
     } else {
         Writer::create(path, plan.output()).map_err(failed)?
     };
-    for (number, Planned { tensor, action, unreported }) in plan.tensors.iter().enumerate() {
+    for (number, Planned { original, action, unreported }) in plan.tensors.iter().enumerate() {
+        let name = &original.name;
         if work.is_written(number) {
             match action {
-                Action::Keep => writer.skip(&tensor.name),
-                Action::Pack { .. } => {
-                    Part::ALL.into_iter().for_each(|part| writer.skip(&part_name(&tensor.name, part)))
+                Action::Keep(_) => writer.skip(name),
+                Action::Pack { .. } | Action::Exact(_) | Action::Copy(_) => {
+                    Part::ALL.into_iter().for_each(|part| writer.skip(&part_name(name, part)))
                 }
             }
             progress.add_bytes(*unreported);
             continue;
         }
         match action {
-            Action::Keep => {
-                let bytes = source.read_tensor(tensor)?;
-                writer.write(&tensor.name, 0, &bytes).map_err(failed)?;
+            Action::Keep(_) => {
+                let kept = original.kept(source, (&plan.model.0, plan.model.1))?;
+                writer.write(name, 0, &kept.bytes).map_err(failed)?;
             }
             Action::Pack { layout, rescue_rows } => {
                 let settings = Settings {
@@ -52,17 +54,34 @@ pub(super) fn write(
                     bases: layout.bases().max(1) as usize,
                     fit,
                 };
-                let feedback = moments.feedback(&tensor.name)?;
+                let feedback = moments.feedback(name)?;
                 let mut cursor = Cursor::default();
                 blocks::for_each(
                     source,
-                    tensor,
-                    [layout.rows(), layout.cols()],
+                    original,
                     |block, first| {
                         let rescued = rows_between(rescue_rows, first, first + block.rows);
                         quantize_block(&block, first, rescued, settings, feedback)
                     },
-                    |packed| cursor.write(&mut writer, &tensor.name, layout, &packed).map_err(failed),
+                    |packed| cursor.write(&mut writer, name, layout, &packed).map_err(failed),
+                )?;
+            }
+            Action::Copy(layout) => {
+                for part in Part::ALL.into_iter().filter(|&part| layout.has(part)) {
+                    let bytes = original.part(source, part)?;
+                    writer.write(&part_name(name, part), 0, &bytes).map_err(failed)?;
+                }
+            }
+            Action::Exact(exact::Stored { layout, rescue_rows, .. }) => {
+                let mut cursor = Cursor::default();
+                blocks::for_each(
+                    source,
+                    original,
+                    |block, first| {
+                        let rescued = rows_between(rescue_rows, first, first + block.rows);
+                        exact::code(&block, first, rescued, layout)
+                    },
+                    |packed| cursor.write(&mut writer, name, layout, &packed).map_err(failed),
                 )?;
             }
         }

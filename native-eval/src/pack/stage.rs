@@ -50,7 +50,7 @@ impl Stage {
     }
 
     /// Moves the weights with `files`, as a folder or an archive, to the target. Returns the bytes of the artifact,
-    /// which must be those that were `planned`, if they were.
+    /// which must be those that were `planned`, if they were; of a compressed archive at most those.
     pub(crate) fn publish(self, target: &Target, files: &[SmallFile], planned: Option<u64>) -> Result<u64> {
         let failed = |error| write_error(target.path(), &error);
         let complete = match target.form() {
@@ -58,7 +58,9 @@ impl Stage {
             Form::Folder => self.fill_folder(files),
         };
         let (complete, size_bytes) = complete.map_err(failed)?;
-        if let Some(planned) = planned.filter(|&planned| planned != size_bytes) {
+        let is_compressed = target.form() == Form::Archive(Archive::TarXz);
+        let is_wrong = |&planned: &u64| planned < size_bytes || planned > size_bytes && !is_compressed;
+        if let Some(planned) = planned.filter(is_wrong) {
             let wrong = format!("the artifact has {size_bytes} bytes instead of {planned}");
             return Err(failed(io::Error::other(wrong)));
         }

@@ -55,7 +55,7 @@ impl Target {
         let path = resolve(out).map_err(failed)?;
         if path.file_name().is_none() {
             return Err(Error::new(ErrorKind::BadName, "the target has no name")
-                .expected_found("a folder, a .zip or a .tar file", out.display()));
+                .expected_found("a folder, a .zip, .tar or .tar.xz file", out.display()));
         }
         let form = Form::of(if out.file_name().is_some() { out } else { &path })?;
         let target = Self { named: out.to_owned(), path, form, force, inputs: inputs.to_vec() };

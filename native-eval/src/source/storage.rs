@@ -11,6 +11,7 @@ use bitgauge_core::container::{FileId, ShardName};
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use tempfile::TempPath;
 
+use crate::hub::Remote;
 use crate::input::{io_error, not_regular, open_regular};
 use crate::memory::ask;
 
@@ -20,6 +21,8 @@ pub(super) enum Storage {
     Disk { paths: Vec<PathBuf>, open: Option<(FileId, File)>, temporary: Option<Arc<TempPath>> },
     /// One file in memory.
     Memory(Arc<Cow<'static, [u8]>>),
+    /// Files on another host.
+    Remote(Arc<Remote>),
 }
 
 impl Storage {
@@ -39,6 +42,7 @@ impl Storage {
                 Self::Disk { paths: paths.clone(), open: None, temporary: temporary.clone() }
             }
             Self::Memory(bytes) => Self::Memory(Arc::clone(bytes)),
+            Self::Remote(remote) => Self::Remote(Arc::clone(remote)),
         }
     }
 
@@ -60,6 +64,7 @@ impl Storage {
                 out.copy_from_slice(range);
                 Ok(())
             }
+            Self::Remote(remote) => remote.read(file, offset, out),
         }
     }
 }
@@ -69,6 +74,7 @@ impl fmt::Debug for Storage {
         match self {
             Self::Disk { paths, .. } => f.debug_tuple("Disk").field(paths).finish(),
             Self::Memory(bytes) => write!(f, "Memory({} bytes)", bytes.len()),
+            Self::Remote(remote) => write!(f, "Remote({})", remote.address),
         }
     }
 }

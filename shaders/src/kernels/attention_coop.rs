@@ -15,12 +15,15 @@ params! {
 pub const BOUND: f64 = 5e-4;
 
 pub(super) fn declare(tiles: HeadTiles) -> Declaration {
-    let head =
-        Part::new("").with("CHUNK", super::delta_chunk::CHUNK).with("HEAD_TILES", u32::from(tiles.count()));
+    let side = tiles.count().div_ceil(2);
+    let head = Part::new("")
+        .with("CHUNK", super::delta_chunk::CHUNK)
+        .with("HEAD_TILES", u32::from(tiles.count()))
+        .with("SIDE_TILES", u32::from(side));
     Declaration {
         is_cooperative: true,
         parts: vec![Part::new(ENABLE), head],
-        repeats: vec![("T", tiles.count())],
+        repeats: vec![("U", 2), ("W", 4), ("H", side)],
         ..Declaration::new::<AttentionCoop>(&[Uniform, Read, Read, Read, Read, Read, Write])
     }
 }

@@ -88,8 +88,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     // This invocation's four queries, and the rows of k that each may see.
     let query = block_query + ty * 4u;
-    var from_row: vec4<u32>;
-    var to_row: vec4<u32>;
+    var from_row = vec4<u32>();
+    var to_row = vec4<u32>();
     for (var j = 0u; j < 4u; j++) {
         let token = p.first_query + min(query + j, p.queries - 1u);
         from_row[j] = token - positions[token] - p.first_key;
@@ -99,11 +99,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var largest = vec4<f32>(LOWEST);
     var sum = vec4<f32>();
     // [blocks of 32 channels, 4 channels] quads of queries.
-    var mix: array<vec4<f32>, MAX_HEAD_DIM / 8u>;
+    var mix = array<vec4<f32>, MAX_HEAD_DIM / 8u>();
 
     for (var key = lowest; key <= last; key += BLOCK) {
         // Scores: q · kᵀ, four channels of four rows loaded at a time and transposed.
-        var s: array<vec4<f32>, 4>;
+        var s = array<vec4<f32>, 4>();
         for (var channel = 0u; channel < p.head_dim; channel += BLOCK) {
             let c = channel + tx * 4u;
             let row = block_query + ty * 4u;
@@ -132,7 +132,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
         // Softmax over the block: the new largest score, then weights relative to it.
         var block_largest = vec4<f32>(LOWEST);
-        var seen: array<vec4<bool>, 4>;
+        var seen = array<vec4<bool>, 4>();
         for (var j = 0u; j < 4u; j++) {
             let row = vec4<u32>(key + tx * 4u + j);
             seen[j] = (row >= from_row) & (row <= to_row);

@@ -1,13 +1,17 @@
-// Causal softmax attention within each document through cooperative matrices: f16 factors, f32 sums
-// and f32 softmax. A workgroup of four subgroups of 32 takes one chunk of 64 queries of one head, a subgroup 16
-// of them, 32 keys at a time, in two passes over the keys: the first finds each query's largest score and the sum
-// of the exponentials, so that the second can weight the values without ever rescaling what is summed.
+// Causal softmax attention within each document through cooperative matrices: f16 factors, f32 sums and f32 softmax
+// in one pass over the keys (Dao et al., "FlashAttention", 2022). A workgroup of four subgroups of 32 takes one chunk
+// of 64 queries of one head, 32 keys at a time: a subgroup scores 32 queries with 16 keys, weights 16 queries, and
+// mixes 32 queries' values in half of the head's channels, so that each reads as few tiles as it can.
+//
+// Weights are relative to a score that was a query's largest. Only when a score passes it by MARGIN is what was summed
+// so far scaled down, since that takes the sums through workgroup memory; weights are at most 2^MARGIN, which f16 holds.
 //
 // q, k and v are what chunk_tiles.wgsl leaves, [chunks, heads, 4, HEAD_TILES, 16, 16] f16; chunks holds each chunk's
 // first token and length, positions each token's index in its document. out is [tokens, out_stride] f32, a row
 // being [heads, head_dim]. Chunks begin where documents begin, so what a document gets does not depend on others.
 //
-// A line with T stands for HEAD_TILES, one per 16 channels of a head, with 0 .. in its place.
+// A line with U stands for two, 16 queries each; a line with H for SIDE_TILES, the tiles of channels that a subgroup
+// mixes; a line with W for four, a quad of an invocation's keys each.
 
 struct AttentionCoop {
     first_chunk: u32,
@@ -33,51 +37,38 @@ const TILE_QUADS = 64u;
 const ROWS_QUADS = HEAD_TILES * TILE_QUADS;
 const HEAD_QUADS = 4u * ROWS_QUADS;
 const LOWEST = -3.4e38;
+const LOG2_E = 1.4426950408889634;
+// In powers of two.
+const MARGIN = 10.0;
 // Padded against bank conflicts: scores in f32, weights in quads of f16.
 const SCORE_STRIDE = 36u;
 const WEIGHT_STRIDE = 10u;
-// Of one subgroup.
-const SCORES = 576u;
-const WEIGHTS = 160u;
 
-// [16 queries, 32 keys] for each of the four subgroups.
+// Cooperative loads want arrays that begin at 16 bytes, and the driver lays these out one after the other: each takes a
+// multiple of that.
+// [64 queries, 32 keys].
 var<workgroup> scores: array<f32, 2304>;
 var<workgroup> weights: array<vec4<f16>, 640>;
-// Largest score and sum of a query's even and odd half of the keys.
-var<workgroup> halves: array<vec2<f32>, 128>;
+// What each query's sums are to be multiplied by.
+var<workgroup> factors: array<f32, 64>;
+// Whether any query's sums are to be scaled down, in bands of even and odd number.
+var<workgroup> passed: array<vec4<u32>, 2>;
 
-// The largest score and the sum of exponentials relative to it, of two disjoint sets of keys.
-fn combine(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
-    let largest = max(a.x, b.x);
-    return vec2<f32>(largest, a.y * exp(a.x - largest) + b.y * exp(b.x - largest));
+fn quad(at: u32) -> vec4<f32> {
+    return vec4<f32>(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]);
 }
 
-// Brings the scores of 16 queries and twice 16 keys, not yet scaled, into workgroup memory from `place` on; the
-// other arguments are where the queries and the keys begin.
-fn score(place: u32, queries: u32, keys: u32) {
-    let q_T = coopLoadT<coop_mat16x16<f16, A>>(&q[queries + T * TILE_QUADS], 4u);
-    let near_T = coopLoad<coop_mat16x16<f16, B>>(&k[keys + T * TILE_QUADS], 4u);
-    let far_T = coopLoad<coop_mat16x16<f16, B>>(&k[keys + ROWS_QUADS + T * TILE_QUADS], 4u);
-    var near_sum = coop_mat16x16<f32, C>();
-    var far_sum = coop_mat16x16<f32, C>();
-    near_sum = coopMultiplyAdd(q_T, near_T, near_sum);
-    far_sum = coopMultiplyAdd(q_T, far_T, far_sum);
-    // naga wants the operands of a store bound before, and the store in a block of its own.
-    let near_scores = near_sum;
-    let far_scores = far_sum;
-    let near_place = &scores[place];
-    let far_place = &scores[place + 16u];
-    let stride = SCORE_STRIDE;
-    if p.group > 0u {
-        coopStoreT(near_scores, near_place, stride);
-        coopStoreT(far_scores, far_place, stride);
-    }
+fn put(at: u32, value: vec4<f32>) {
+    scores[at] = value.x;
+    scores[at + 1u] = value.y;
+    scores[at + 2u] = value.z;
+    scores[at + 3u] = value.w;
 }
 
-// Eight channels from `place` of the scores on, to quad `at` of out.
-fn put(at: u32, place: u32) {
-    out[at] = vec4<f32>(scores[place], scores[place + 1u], scores[place + 2u], scores[place + 3u]);
-    out[at + 1u] = vec4<f32>(scores[place + 4u], scores[place + 5u], scores[place + 6u], scores[place + 7u]);
+// Multiplies the eight channels that an invocation takes of a tile.
+fn scale_staged(at: u32, factor: f32) {
+    put(at, quad(at) * factor);
+    put(at + 4u, quad(at + 4u) * factor);
 }
 
 @compute @workgroup_size(128)
@@ -87,71 +78,96 @@ fn main(
     @builtin(subgroup_id) subgroup: u32,
 ) {
     // Two invocations share a query, each taking 16 of 32 keys.
-    let row = lane % 32u / 2u;
+    let row = lane / 2u;
     let half = lane % 2u;
-    let place = subgroup * SCORES;
-    let own = place + row * SCORE_STRIDE + half * 16u;
-    let weight_place = subgroup * WEIGHTS;
+    let own = row * SCORE_STRIDE + half * 16u;
+    let own_weights = row * WEIGHT_STRIDE + half * 4u;
+    // Two subgroups share 32 queries, each taking a side: 16 of 32 keys, then half of the channels.
+    let first_row = subgroup / 2u * 32u;
+    let side = subgroup % 2u;
+    let tile_H = min(side * SIDE_TILES + H, HEAD_TILES - 1u);
+    // Where a subgroup stages a tile, and what an invocation takes of it.
+    let place = subgroup * 16u * SCORE_STRIDE;
+    let staged = place + lane % 32u / 2u * SCORE_STRIDE + half * 8u;
+    let row_U = first_row + U * 16u + lane % 32u / 2u;
 
     let number = p.first_chunk + group.x;
     let chunk = chunks[number];
     // Chunks of the document in front of this one, and 16 keys by 16 keys the last that any of its queries sees.
     let before = positions[chunk.x] / CHUNK;
     let last_band = before * 4u + (chunk.y - 1u) / 16u;
-    let token = before * CHUNK + subgroup * 16u + row;
-    let queries = number * p.q_stride + group.y * HEAD_QUADS + subgroup * ROWS_QUADS;
+    let token = before * CHUNK + row;
+    let queries = number * p.q_stride + group.y * HEAD_QUADS + first_row / 16u * ROWS_QUADS;
     let first_keys = (number - before) * p.kv_stride + group.y / p.group * HEAD_QUADS;
+    let scale = p.scale * LOG2_E;
+    let stride = SCORE_STRIDE;
 
-    // Keys past the last are 0, and not seen.
-    var state = vec2<f32>(LOWEST, 0.0);
-    for (var band = 0u; band <= last_band; band += 2u) {
-        score(place, queries, first_keys + band / 4u * p.kv_stride + band % 4u * ROWS_QUADS);
-        workgroupBarrier();
-        let key = (band + half) * 16u;
-        var largest = LOWEST;
-        for (var i = 0u; i < 16u; i++) {
-            largest = max(largest, select(LOWEST, scores[own + i] * p.scale, key + i <= token));
-        }
-        var sum = 0.0;
-        for (var i = 0u; i < 16u; i++) {
-            sum += select(0.0, exp(scores[own + i] * p.scale - largest), key + i <= token);
-        }
-        state = combine(state, vec2<f32>(largest, sum));
-        workgroupBarrier();
-    }
-    halves[lane] = state;
-    workgroupBarrier();
-    state = combine(halves[lane & ~1u], halves[lane | 1u]);
-
-    var mix_T = coop_mat16x16<f32, C>();
+    var reference = LOWEST;
+    var sum = 0.0;
+    if lane < 2u { passed[lane] = vec4<u32>(); }
+    var mix_U_H = coop_mat16x16<f32, C>();
     for (var band = 0u; band <= last_band; band += 2u) {
         let keys = first_keys + band / 4u * p.kv_stride + band % 4u * ROWS_QUADS;
-        score(place, queries, keys);
-        workgroupBarrier();
-        let key = (band + half) * 16u;
-        for (var i = 0u; i < 16u; i += 4u) {
-            var weight = vec4<f32>();
-            for (var j = 0u; j < 4u; j++) {
-                let share = exp(scores[own + i + j] * p.scale - state.x) / state.y;
-                weight[j] = select(0.0, share, key + i + j <= token);
-            }
-            weights[weight_place + row * WEIGHT_STRIDE + half * 4u + i / 4u] = vec4<f16>(weight);
+        var score_U = coop_mat16x16<f32, C>();
+        for (var tile = 0u; tile < HEAD_TILES; tile++) {
+            let query_U = coopLoadT<coop_mat16x16<f16, A>>(&q[queries + U * ROWS_QUADS + tile * TILE_QUADS], 4u);
+            let key_tile = coopLoad<coop_mat16x16<f16, B>>(&k[keys + side * ROWS_QUADS + tile * TILE_QUADS], 4u);
+            score_U = coopMultiplyAdd(query_U, key_tile, score_U);
         }
+        // naga wants the operands of a store bound before, and the store in a block of its own.
+        let scored_U = score_U;
+        let score_place_U = &scores[(first_row + U * 16u) * SCORE_STRIDE + side * 16u];
+        if p.group > 0u { coopStoreT(scored_U, score_place_U, stride); }
         workgroupBarrier();
-        let near_weights = coopLoadT<coop_mat16x16<f16, A>>(&weights[weight_place], WEIGHT_STRIDE);
-        let far_weights = coopLoadT<coop_mat16x16<f16, A>>(&weights[weight_place + 4u], WEIGHT_STRIDE);
-        let near_T = coopLoadT<coop_mat16x16<f16, B>>(&v[keys + T * TILE_QUADS], 4u);
-        let far_T = coopLoadT<coop_mat16x16<f16, B>>(&v[keys + ROWS_QUADS + T * TILE_QUADS], 4u);
-        mix_T = coopMultiplyAdd(near_weights, near_T, mix_T);
-        mix_T = coopMultiplyAdd(far_weights, far_T, mix_T);
+
+        // Keys past the last are 0, and not seen.
+        let key = vec4<u32>(band * 16u + half * 16u) + vec4<u32>(0u, 1u, 2u, 3u);
+        let seen_W = key + W * 4u <= vec4<u32>(token);
+        let own_W = select(vec4<f32>(LOWEST), quad(own + W * 4u) * scale, seen_W);
+        let tops = max(max(own_0, own_1), max(own_2, own_3));
+        let top = max(max(tops.x, tops.y), max(tops.z, tops.w));
+        let largest = max(top, subgroupShuffleXor(top, 1u));
+        let slot = band / 2u % 2u;
+        var factor = 1.0;
+        if largest > reference + MARGIN {
+            factor = exp2(reference - largest);
+            reference = largest;
+            sum *= factor;
+            // In the first band there is nothing to scale.
+            passed[slot].x = band;
+        }
+        if lane == 0u { passed[1u - slot].x = 0u; }
+        if half == 0u { factors[row] = factor; }
+        let weight_W = exp2(own_W - reference);
+        weights[own_weights + W] = vec4<f16>(weight_W);
+        let sums = weight_0 + weight_1 + weight_2 + weight_3;
+        sum += sums.x + sums.y + sums.z + sums.w;
+
+        let has_passed = workgroupUniformLoad(&passed[slot]);
+        if has_passed.x > 0u {
+            let factor_U = factors[row_U];
+            let sum_place = &scores[place];
+            let old_U_H = mix_U_H;
+            workgroupBarrier(); if p.group > 0u { coopStoreT(old_U_H, sum_place, stride); } workgroupBarrier(); scale_staged(staged, factor_U); workgroupBarrier(); mix_U_H = coopLoadT<coop_mat16x16<f32, C>>(sum_place, stride);
+            workgroupBarrier();
+        }
+        for (var tile = 0u; tile < 2u; tile++) {
+            let weight_tile_U = coopLoadT<coop_mat16x16<f16, A>>(&weights[(first_row + U * 16u) * WEIGHT_STRIDE + tile * 4u], WEIGHT_STRIDE);
+            let value_H = coopLoadT<coop_mat16x16<f16, B>>(&v[keys + tile * ROWS_QUADS + tile_H * TILE_QUADS], 4u);
+            mix_U_H = coopMultiplyAdd(weight_tile_U, value_H, mix_U_H);
+        }
     }
 
+    let total = sum + subgroupShuffleXor(sum, 1u);
+    workgroupBarrier();
+    if half == 0u { factors[row] = 1.0 / total; }
+    workgroupBarrier();
     // Tiles go through workgroup memory, since the rows past the chunk's last belong to another document.
-    let is_token = subgroup * 16u + row < chunk.y;
-    let out_start = ((chunk.x + subgroup * 16u + row) * p.out_stride + group.y * HEAD_TILES * 16u + half * 8u) / 4u;
-    let stride = SCORE_STRIDE;
-    let value_T = mix_T;
-    let staged = place + row * SCORE_STRIDE + half * 8u;
-    let staged_place = &scores[place];
-    workgroupBarrier(); if p.group > 0u { coopStoreT(value_T, staged_place, stride); } workgroupBarrier(); if is_token { put(out_start + T * 4u, staged); }
+    let share_U = factors[row_U];
+    let is_token_U = row_U < chunk.y;
+    let is_channel_H = side * SIDE_TILES + H < HEAD_TILES;
+    let out_U = ((chunk.x + row_U) * p.out_stride + group.y * HEAD_TILES * 16u + half * 8u) / 4u;
+    let last_place = &scores[place];
+    let value_U_H = mix_U_H;
+    workgroupBarrier(); if p.group > 0u { coopStoreT(value_U_H, last_place, stride); } workgroupBarrier(); if is_token_U && is_channel_H { out[out_U + tile_H * 4u] = quad(staged) * share_U; out[out_U + tile_H * 4u + 1u] = quad(staged + 4u) * share_U; }
 }

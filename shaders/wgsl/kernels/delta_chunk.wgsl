@@ -82,8 +82,8 @@ struct Patch { low: Half, high: Half }
 
 // x · kᵀ for the queries or keys x that begin at column `start`.
 fn multiply(first: u32, last: u32, start: u32, keys: u32, lane: u32) -> Patch {
-    var low: Half;
-    var high: Half;
+    var low = Half();
+    var high = Half();
     let tx = lane % 8u;
     let ty = lane / 8u;
     let load_quad = lane / 4u;

@@ -113,7 +113,7 @@ fn store_tile(lane: u32, rows: mat4x4<f32>) {
 
 // x · S for the queries or keys x that begin at column `start`.
 fn by_state(first: u32, last: u32, start: u32, lane: u32) -> Patch {
-    var sums: Patch;
+    var sums = Patch();
     let row = first + lane / 4u * 4u;
     let c = lane % 4u * 4u;
     var next = rows4(lane, row, last, start, c);
@@ -161,7 +161,7 @@ fn faded_key(first: u32, last: u32, token: u32, start: u32, c: u32) -> mat2x4<f3
 // (diag(left) K)ᵀ · written for key channels from `channel` on, left being what is left of each
 // token's write behind the chunk's last token.
 fn by_keys(first: u32, last: u32, start: u32, channel: u32, lane: u32) -> Patch {
-    var sums: Patch;
+    var sums = Patch();
     let quad = lane % 8u;
     let at = lane / 8u * TILE_QUADS + quad;
     var next = faded_key(first, last, lane / 8u, start, channel + quad * 4u);
@@ -281,7 +281,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let keys = queries + p.key_heads * p.key_dim;
     let c = group.x * BLOCK + lane % 8u * 4u;
 
-    var work: Work;
+    var work = Work();
     work.row = lane / 8u * 4u;
     work.quad = lane % 8u;
     work.values = 2u * p.key_heads * p.key_dim + head * p.value_dim + c;

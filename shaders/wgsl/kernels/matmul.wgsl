@@ -38,10 +38,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // Computing: token quads ty and ty + 8, row quads tx and tx + 8 of the tile.
     let tx = lane % 8u;
     let ty = lane / 8u;
-    var near_near: Patch;
-    var near_far: Patch;
-    var far_near: Patch;
-    var far_far: Patch;
+    var near_near = Patch();
+    var near_far = Patch();
+    var far_near = Patch();
+    var far_far = Patch();
 
     var x_next = load_block(load_token, load_column);
     var w_next = decode_block(places, load_column);

@@ -47,10 +47,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // Computing: token quads ty and ty + 8, row quads tx and tx + 8 of the tile.
     let tx = lane % 8u;
     let ty = lane / 8u;
-    var near_near: Patch;
-    var near_far: Patch;
-    var far_near: Patch;
-    var far_far: Patch;
+    var near_near = Patch();
+    var near_far = Patch();
+    var far_near = Patch();
+    var far_far = Patch();
 
     var x_next = load_block(load_token, load_column);
     var w_next = decode_block(places, load_column);
@@ -68,10 +68,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         x_next = load_block(load_token, k + STEP + load_column);
         w_next = decode_block(places, k + STEP + load_column);
         for (var first = 0u; first < STEP * TILE_QUADS; first += SUMMED * TILE_QUADS) {
-            var near_near_step: Step;
-            var near_far_step: Step;
-            var far_near_step: Step;
-            var far_far_step: Step;
+            var near_near_step = Step();
+            var near_far_step = Step();
+            var far_near_step = Step();
+            var far_far_step = Step();
             for (var line = first; line < first + SUMMED * TILE_QUADS; line += TILE_QUADS) {
                 let near_tokens = x_tile[line + ty];
                 let far_tokens = x_tile[line + ty + 8u];

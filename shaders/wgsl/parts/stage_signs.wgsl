@@ -14,8 +14,8 @@ struct Held {
 // The scale for 128 columns from k on in a row of a sign plane, in both halves.
 fn scales_at(plane_row: u32, k: u32) -> u32 {
     let index = plane_row * weight.scale_groups + k / weight.group_columns;
-    let s = scale[index / 2u] >> (index % 2u * 16u) & 0xffffu;
-    return s << 16u | s;
+    let s = (scale[index / 2u] >> (index % 2u * 16u)) & 0xffffu;
+    return (s << 16u) | s;
 }
 
 fn signs_at(plane_row: u32, k: u32) -> vec4<u32> {
@@ -27,7 +27,7 @@ fn signs_at(plane_row: u32, k: u32) -> vec4<u32> {
 // are padded to whole quads of words.
 fn hold(place: u32, k: u32) -> Held {
     let row = select(place, 0u, (place & RESCUE) != 0u);
-    var held: Held;
+    var held = Held();
     held.signs_B = signs_at(B * weight.binary_rows + row, k);
     held.scales_B = scales_at(B * weight.binary_rows + row, k);
     return held;
@@ -54,8 +54,8 @@ fn stage_word(slot: u32, held: Held, words: Words) {
 // Columns k .. k + 64 of the row at `place`, from quad `slot` of w_tile on: the first or the second
 // half of what is held.
 fn stage(slot: u32, place: u32, k: u32, half: u32, held: Held) {
-    var first: Words;
-    var second: Words;
+    var first = Words();
+    var second = Words();
     let words_B = select(held.signs_B.xy, held.signs_B.zw, half == 1u);
     first.basis_B = words_B.x;
     second.basis_B = words_B.y;

@@ -230,7 +230,7 @@ fn a_target_that_cannot_be_is_said_before_the_model_is_read() {
     ] {
         place.expect_untouched("M", out, words);
     }
-    place.expect_untouched("M", "out.gguf", ".zip or .tar");
+    place.expect_untouched("M", "out.gguf", ".zip, .tar or .tar.xz");
     // Where the target can be, it is the model that is wrong.
     let output = place.pack("M", "out.zip", &[]);
     assert!(text(&output.stderr).contains("model.safetensors"), "{}", text(&output.stderr));

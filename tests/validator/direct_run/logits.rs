@@ -4,6 +4,7 @@ use bitgauge_core::contract::python::{Value, to_float, to_int};
 use conformance::{compare, open_model};
 use native_eval::{Batch, CpuBackend, Model};
 use num_traits::ToPrimitive;
+use pollster::block_on;
 
 use crate::golden::{Goldens, Outcome, field, text};
 
@@ -20,7 +21,7 @@ fn run(goldens: &Goldens, case: &Value) -> Result<(), String> {
     let got = with_model(goldens, text(input, "model")?, |backend, model| {
         let mut batch = Batch::default();
         batch.push(&ids);
-        model.logits(backend, &batch, &mut |_, _, _| Ok(())).map_err(|e| e.to_string())
+        block_on(model.logits(backend, &batch, &mut ())).map_err(|e| e.to_string())
     })?;
     let Value::Array(rows) = field(field(case, "expected")?, "logits_f64")? else {
         return Err("`logits_f64` is no list".into());

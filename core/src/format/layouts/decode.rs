@@ -34,7 +34,6 @@ pub struct Decoder<'a> {
     group_of: Option<Vec<usize>>,
     /// The level of each code.
     levels: Vec<f32>,
-    unpacked: Vec<u8>,
 }
 
 impl<'a> Decoder<'a> {
@@ -132,18 +131,17 @@ impl<'a> Decoder<'a> {
                 Some(numbers)
             }
         };
-        Ok(Self { coded, codes, scales, zeros, group_of, levels, unpacked: Vec::new() })
+        Ok(Self { coded, codes, scales, zeros, group_of, levels })
     }
 
     /// Writes the values of the rows from `first` on, as many as fit `out`.
-    pub fn rows(&mut self, first: usize, out: &mut [f32]) {
+    pub fn rows(&self, first: usize, out: &mut [f32]) {
         let cols = self.coded.cols() as usize;
         let rows = out.len() / cols.max(1);
-        let mut unpacked = std::mem::take(&mut self.unpacked);
+        let mut unpacked = Vec::new();
         let packing = self.coded.packing();
         if matches!(packing.share, Share::Neighbours(_)) {
             let length = self.codes.length;
-            unpacked.clear();
             unpacked.extend(
                 (first * cols..(first + rows) * cols).map(|at| self.codes.at(at / length, at % length)),
             );
@@ -155,7 +153,6 @@ impl<'a> Decoder<'a> {
         {
             self.row(first + row, codes, out);
         }
-        self.unpacked = unpacked;
     }
 
     /// The values of one row, one run of columns with a common scale after the other.
@@ -286,8 +283,8 @@ impl State {
 /// # Errors
 /// Those of [`Decoder::new`].
 pub fn decode(name: &str, coded: &Coded, tensors: &[Bytes]) -> Result<Matrix> {
-    let mut decoder = Decoder::new(name, coded, tensors)?;
-    let signs = affine_signs(&decoder).or_else(|| two_valued(coded, &mut decoder));
+    let decoder = Decoder::new(name, coded, tensors)?;
+    let signs = affine_signs(&decoder).or_else(|| two_valued(coded, &decoder));
     if let Some(packed) = signs {
         return Ok(Matrix::Bitpacked(packed));
     }
@@ -295,7 +292,7 @@ pub fn decode(name: &str, coded: &Coded, tensors: &[Bytes]) -> Result<Matrix> {
     let mut halves: Vec<f16> = Vec::with_capacity(rows * cols);
     let mut whole: Vec<f32> = Vec::new();
     let mut is_exact = true;
-    for_blocks(&mut decoder, rows, cols, |block| {
+    for_blocks(&decoder, rows, cols, |block| {
         is_exact = is_exact && block.iter().all(|value| f16::from_f32(*value).to_f32() == *value);
         if is_exact {
             halves.extend(block.iter().map(|value| f16::from_f32(*value)));
@@ -314,7 +311,7 @@ pub fn decode(name: &str, coded: &Coded, tensors: &[Bytes]) -> Result<Matrix> {
 }
 
 /// Hands the values on, some rows at a time, until `take` says no.
-fn for_blocks(decoder: &mut Decoder, rows: usize, cols: usize, mut take: impl FnMut(&[f32]) -> bool) -> bool {
+fn for_blocks(decoder: &Decoder, rows: usize, cols: usize, mut take: impl FnMut(&[f32]) -> bool) -> bool {
     let at_once = (BLOCK_VALUES / cols.max(1)).max(1);
     let mut block = vec![0.0; at_once.min(rows) * cols];
     (0..rows).step_by(at_once).all(|first| {
@@ -363,7 +360,7 @@ fn affine_signs(decoder: &Decoder) -> Option<Bitpacked> {
 }
 
 /// The matrix as sign planes, where each group of a row holds plus and minus one number that is exact in f16.
-fn two_valued(coded: &Coded, decoder: &mut Decoder) -> Option<Bitpacked> {
+fn two_valued(coded: &Coded, decoder: &Decoder) -> Option<Bitpacked> {
     let group = match coded.packing().share {
         Share::Inputs(_)
             if coded.group().is_multiple_of(bits::WORD_COLUMNS as u64) && coded.group() < coded.cols() =>

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use native_eval::Shard;
 
-use super::{DeviceOptions, PackName, TransformersName, base_url};
+use super::{DeviceOptions, PackName, RemoteOptions, TransformersName, base_url};
 
 /// Most tokens of a document.
 const LONGEST: u32 = 1 << 20;
@@ -13,8 +13,11 @@ const VALIDATOR_LONGEST: u32 = 512;
 
 #[derive(clap::Args)]
 pub struct EvalOptions {
-    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file.
+    /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file, or the address of one
+    /// (docs/addresses.md).
     pub artifact: PathBuf,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
     /// Held-out documents, repeatable: files, folders with all that is below them, `-` for standard input. Text (.txt,
     /// .md) is one document each file; JSON (.json) a list of strings or of objects with a text, JSON lines (.jsonl)
     /// the same line by line; .parquet a table with a column of texts. Default: the built-in demo's documents.

@@ -1,18 +1,22 @@
 //! Arguments of `pack`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use native_eval::Fit;
 
-use super::PackName;
+use super::{PackName, RemoteOptions};
 
 #[derive(clap::Args)]
 pub struct PackOptions {
-    /// A dense Hugging Face model folder (config.json and safetensors).
+    /// A model or its address (docs/addresses.md): a folder, archive or file of dense weights, or in another writer's format
+    /// (GGUF, MLX, GPTQ, AWQ and others: docs/layouts.md). Matrices of two or three values in each group are kept as they are.
     pub model: PathBuf,
-    /// The artifact to write: a .zip or .tar file, or a folder.
+    /// The artifact to write: a .zip, .tar or .tar.xz file, or a folder.
     pub out: PathBuf,
+    /// The artifact's form, whose ending OUT gets if it lacks it: `best` writes a zip and a .tar.xz and keeps the smaller.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub archive: Option<ArchiveName>,
     /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
     /// matrices get a second basis by what lowers the error most per bit.
     #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
@@ -38,10 +42,46 @@ pub struct PackOptions {
     /// A tokenizer.json, a folder that holds one, or `byte-utf8`, for --calibration. Default: the model's own.
     #[arg(long, value_name = "DIR|FILE|byte-utf8", requires = "calibration")]
     pub tokenizer: Option<PathBuf>,
+    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own.
+    #[arg(long, value_name = "FILE.toml")]
+    pub layout: Option<PathBuf>,
     /// Replace OUT if it exists and is an artifact that `pack` wrote, or empty. Anything else stays, and is an error;
     /// so is a place that is, holds or lies in the model.
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub remote: RemoteOptions,
+}
+
+/// Forms of an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ArchiveName {
+    /// A zip whose weights are not compressed.
+    Zip,
+    /// A tar.
+    Tar,
+    /// A tar compressed by xz, which takes a while.
+    #[value(name = "tar.xz")]
+    TarXz,
+    /// The smaller of a zip and a .tar.xz.
+    Best,
+}
+
+impl ArchiveName {
+    /// The name of an artifact that is asked for by `out`; without an ending where that is yet to be seen.
+    pub fn of(self, out: &Path) -> PathBuf {
+        let name = out.to_string_lossy();
+        let ending = match self {
+            Self::Zip => ".zip",
+            Self::Tar => ".tar",
+            Self::TarXz => ".tar.xz",
+            Self::Best => {
+                let stem = [".zip", ".tar.xz"].iter().find_map(|ending| name.strip_suffix(ending));
+                return stem.map_or_else(|| out.to_owned(), PathBuf::from);
+            }
+        };
+        if name.ends_with(ending) { out.to_owned() } else { PathBuf::from(format!("{name}{ending}")) }
+    }
 }
 
 /// Columns per scale of a binary row.

@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use native_eval::{
     Backend, BackendError, EvaluateOptions, Queue, Source, Tally, Task, load, prepare, spawn_scoped, work,
 };
+use pollster::block_on;
 
 use super::ledger::Ledger;
 use crate::cli::device::Device;
@@ -119,10 +120,11 @@ impl Task for LoadAndEvaluate<'_, '_> {
             evaluating.set_message(so_far(&ledger.tally));
             Ok::<_, Failure>(())
         };
-        work(backend, &model, queue, self.options.tokens_in_flight, finished, &mut |done, total| {
+        let progress = &mut |done, total| {
             evaluating.set_length(total);
             evaluating.set_position(done);
-        })?;
+        };
+        block_on(work(backend, &model, queue, self.options.tokens_in_flight, finished, progress))?;
         Ok(start)
     }
 }

@@ -148,7 +148,7 @@ fn check_head_loss(form: Form, [t, v, h]: [usize; 3]) {
             let head = backend.upload_matrix(head).unwrap();
             let x = buffer(&mut backend, h, &x);
             let batch = backend.upload_batch(&with_targets(&targets)).unwrap();
-            backend.head_loss(&x, &head, &batch).unwrap()
+            pollster::block_on(backend.head_loss(&x, &head, &batch)).unwrap()
         };
         let (right, wrong) = (run(head.clone()), run(mutate(head.clone())));
         let case = format!("head_loss {form:?} T={t} V={v} H={h} on {:?}", backend.instruction_set());

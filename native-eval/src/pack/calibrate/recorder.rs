@@ -1,12 +1,12 @@
 //! A backend that reads each weight when it is multiplied by, and records what it is multiplied with.
 
-use bitgauge_core::container::TensorEntry;
-use bitgauge_core::format::decode_dense;
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Values};
 
 use super::MomentStore;
 use crate::backend::{Attention, Backend, BackendError, DeltaRule};
 use crate::batch::Batch;
+use crate::pack::blocks::rows_of;
+use crate::pack::original::Original;
 use crate::source::Source;
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -17,7 +17,7 @@ pub(super) struct Recorder<'a, B> {
     source: &'a mut Source,
     store: &'a mut MomentStore,
     /// The matrices of the model.
-    tensors: Vec<TensorEntry>,
+    originals: Vec<Original>,
     /// Counts writes to buffers.
     writes: u64,
     /// The buffer contents recorded last, and the set of moments that they went to.
@@ -41,7 +41,7 @@ pub(super) struct OnDisk(usize);
 
 impl<'a, B: Backend> Recorder<'a, B> {
     pub(super) fn new(inner: B, source: &'a mut Source, store: &'a mut MomentStore) -> Self {
-        Self { inner, source, store, tensors: Vec::new(), writes: 0, last: None }
+        Self { inner, source, store, originals: Vec::new(), writes: 0, last: None }
     }
 
     pub(super) fn source(&mut self) -> &mut Source {
@@ -52,9 +52,9 @@ impl<'a, B: Backend> Recorder<'a, B> {
         self.store
     }
 
-    /// Says which tensor the next matrix that is uploaded stands for: it comes without values.
-    pub(super) fn announce(&mut self, tensor: &TensorEntry) {
-        self.tensors.push(tensor.clone());
+    /// Says which weight the next matrix that is uploaded stands for: it comes without values.
+    pub(super) fn announce(&mut self, original: &Original) {
+        self.originals.push(original.clone());
     }
 
     fn written<'b, T>(&mut self, buffer: &'b mut Stamped<T>) -> (&mut B, &'b mut T) {
@@ -65,36 +65,30 @@ impl<'a, B: Backend> Recorder<'a, B> {
 
     /// Adds the contents of `x` to the moments of a matrix's inputs.
     fn record(&mut self, x: &Stamped<B::Buffer>, matrix: &OnDisk) -> Result<()> {
-        let TensorEntry { name, shape, .. } = &self.tensors[matrix.0];
-        let cols = shape.last().map_or(1, |&cols| cols as usize);
+        let Original { name, expected, .. } = &self.originals[matrix.0];
+        let cols = expected.shape.last().map_or(1, |&cols| cols as usize);
         if let Some((_, set)) = self.last.filter(|(stamp, _)| *stamp == x.stamp) {
             // The same inputs go to several matrices, and do so in every batch.
             self.store.share(name, set);
             return Ok(());
         }
-        let set = self.store.add(name, cols, &self.inner.read(&x.inner)?)?;
+        let set = self.store.add(name, cols, &pollster::block_on(self.inner.read(&x.inner))?)?;
         self.last = Some((x.stamp, set));
         Ok(())
     }
 
     /// Some rows of a matrix, on the device.
     fn load(&mut self, matrix: &OnDisk, rows: Option<&[u32]>) -> Result<B::Matrix> {
-        let tensor = &self.tensors[matrix.0];
-        let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
-        let row_bytes = cols * tensor.dtype.bytes();
-        let bytes = match rows {
-            None => self.source.read_tensor(tensor)?,
-            Some(rows) => {
-                let mut bytes = Vec::with_capacity(rows.len() * row_bytes as usize);
-                for &row in rows {
-                    let row = self.source.read_tensor_range(tensor, u64::from(row) * row_bytes, row_bytes);
-                    bytes.extend(row?);
-                }
-                bytes
+        let original = &self.originals[matrix.0];
+        let all: Vec<u32>;
+        let rows = match rows {
+            Some(rows) => rows,
+            None => {
+                all = (0..original.expected.shape.first().map_or(0, |&rows| rows as u32)).collect();
+                &all
             }
         };
-        let rows = bytes.len() as u64 / row_bytes;
-        let dense = decode_dense(&tensor.name, tensor.dtype, [rows, cols], &bytes)?;
+        let dense = rows_of(self.source, original, rows)?;
         self.inner.upload_matrix(Matrix::Dense(dense))
     }
 }
@@ -117,9 +111,9 @@ impl<B: Backend> Backend for Recorder<'_, B> {
         self.inner.preferred_tokens(hidden, intermediate)
     }
 
-    /// Takes the place of the tensor that was announced.
+    /// Takes the place of the weight that was announced.
     fn upload_matrix(&mut self, _: Matrix) -> Result<OnDisk> {
-        self.tensors
+        self.originals
             .len()
             .checked_sub(1)
             .map(OnDisk)
@@ -160,13 +154,13 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     }
 
     /// Only records: nobody asks for the loss.
-    fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, batch: &Self::Batch) -> Result<Vec<f32>> {
+    async fn head_loss(&mut self, x: &Self::Buffer, head: &OnDisk, batch: &Self::Batch) -> Result<Vec<f32>> {
         self.record(x, head)?;
         Ok(vec![0.0; batch.batch.tokens()])
     }
 
-    fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>> {
-        self.inner.read(&x.inner)
+    async fn read(&mut self, x: &Self::Buffer) -> Result<Vec<f32>> {
+        self.inner.read(&x.inner).await
     }
 
     fn rms_norm(
@@ -299,7 +293,7 @@ impl<B: Backend> Backend for Recorder<'_, B> {
     }
 }
 
-/// A matrix without values, for a tensor that was announced.
+/// A matrix without values, for a weight that was announced.
 pub(super) fn placeholder() -> Matrix {
     Matrix::Dense(Dense { rows: 0, cols: 0, values: Values::F32(Vec::new()) })
 }

@@ -6,6 +6,7 @@ use bitgauge_core::ErrorKind;
 
 use super::{Calibration, MomentStore, run};
 use crate::pack::PackSettings;
+use crate::pack::plan::Plan;
 use crate::pack::progress::Progress;
 use crate::pack::tests::{Model, tensors, uniform};
 use crate::source::Source;
@@ -17,7 +18,8 @@ fn store(model: &Model, calibration: &Calibration) -> bitgauge_core::Result<Mome
     let mut store = MomentStore::new(model.path("moments"));
     let mut steps = Vec::new();
     let mut tell = |_, done, all| steps.push((done, all));
-    run(&mut source, calibration, &mut store, &mut Progress::new(0, &mut tell))?;
+    let plan = Plan::new(&source, &mut Progress::new(0, &mut |_, _, _| {}))?;
+    run(&mut source, &plan, calibration, &mut store, &mut Progress::new(0, &mut tell))?;
     assert!(steps.last().is_none_or(|(done, all)| done == all), "{steps:?}");
     Ok(store)
 }
