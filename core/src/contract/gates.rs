@@ -104,6 +104,7 @@ fn artifact_size(evidence: &Evidence, limits: &Limits) -> Gate {
 /// Counts things that make the model unloadable; none is wanted.
 fn loadable(evidence: &Evidence) -> Gate {
     let inventory = evidence.inventory;
+    let transformers = inventory.config.as_ref().map(|config| config.transformers).unwrap_or_default();
     let faults = loading::faults(inventory);
     let (id, title) = ("loadable", "loads as a model");
     let mut doubts: Vec<String> = inventory.opaque.iter().cloned().collect();
@@ -115,8 +116,11 @@ fn loadable(evidence: &Evidence) -> Gate {
         gate = not_run(id, title, Unit::Files, doubts.remove(0)).details(doubts);
     }
     gate.details(faults)
-        .rule("a Hugging Face folder, .zip or tar archive with config.json and weights that transformers can load; \
-             packed weights need the code that unpacks them")
+        .rule(format!(
+            "a Hugging Face folder, .zip or tar archive with config.json and weights that transformers {} can load; \
+             packed weights need the code that unpacks them",
+            transformers.name()
+        ))
         .hint("pack a dense model folder with `bitgauge pack`, or check what the named code does")
 }
 

@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bitgauge_core::contract::Rules;
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::SourceUrl;
+use bitgauge_core::{Error, ErrorKind};
 use clap::{Parser, Subcommand, ValueEnum};
 use native_eval::{MAX_THREADS, Precision};
 
@@ -157,6 +159,41 @@ impl From<PackName> for Rules {
     }
 }
 
+/// Which transformers is to load the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TransformersName {
+    /// 5.24, what the validator runs.
+    #[value(name = "5")]
+    V5,
+    /// 4.57.6; of this version more stays open (docs/loading.md).
+    #[value(name = "4.57")]
+    V4,
+}
+
+impl TransformersName {
+    /// Refuses a link to a report for another version than the validator's, since links do not say which it is.
+    ///
+    /// # Errors
+    /// Both are asked for.
+    pub fn check_share(self, base: Option<&str>) -> Result<(), Error> {
+        if self == Self::V5 || base.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "a link does not say which transformers its report is for")
+            .expected_found("--share without --transformers 4.57", "both")
+            .hint("--report writes a file that says it"))
+    }
+}
+
+impl From<TransformersName> for Transformers {
+    fn from(name: TransformersName) -> Self {
+        match name {
+            TransformersName::V5 => Self::V5,
+            TransformersName::V4 => Self::V4,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub struct InspectOptions {
     /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file, a proxy's JSON artifact, or the address
@@ -178,6 +215,9 @@ pub struct InspectOptions {
     /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
     #[arg(long, value_name = "FILE.toml")]
     pub layout: Option<PathBuf>,
+    /// The version of transformers that loads the model: whether it loads, and as what, differs.
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = TransformersName::V5)]
+    pub transformers: TransformersName,
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,

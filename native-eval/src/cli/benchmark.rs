@@ -3,6 +3,7 @@
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, RunOutput};
+use bitgauge_core::model::Transformers;
 use native_eval::{
     Backend, Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, Task,
     start_threads,
@@ -30,7 +31,7 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
         logits: LogitLimits { positions: options.limit_positions, vocabulary: options.limit_vocabulary },
     };
     let device = device_options(&options.device, environment.get("AUTORESEARCH_EVAL_DEVICE"));
-    let verdict = match score(&benchmark, &device?, &result) {
+    let verdict = match score(&benchmark, &device?, options.transformers.into(), &result) {
         Ok(verdict) => verdict,
         Err(Stopped::Halt(halt)) => return contract::halted(halt),
         Err(Stopped::Failure(failure)) => return Err(failure),
@@ -54,12 +55,18 @@ impl<E: Into<Halt>> From<E> for Stopped {
     }
 }
 
-fn score(benchmark: &Benchmark, device: &DeviceOptions, result: &OutputFile) -> Result<RunOutput, Stopped> {
+fn score(
+    benchmark: &Benchmark,
+    device: &DeviceOptions,
+    transformers: Transformers,
+    result: &OutputFile,
+) -> Result<RunOutput, Stopped> {
     let run = benchmark.prepare()?;
     result.expect_apart(&benchmark.files.paths_read())?;
     let measured = match benchmark.open(&run)? {
         Opened::Stub(measured) => measured,
         Opened::Model(mut source) => {
+            source.set_transformers(transformers);
             let task = Measure { benchmark, run: &run, source: &mut source };
             if device.device == DeviceChoice::Named(vec![DeviceName::Cpu]) && task.is_small() {
                 start_threads().map_err(|error| Stopped::Failure(error.into()))?;

@@ -29,13 +29,20 @@ use super::{Exit, Failure, contract, demo, device, inspect, interrupt, output, t
 /// Evaluates one artifact and prints its report with the perplexity.
 pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     interrupt::keep("nothing is kept; --resume FILE keeps the documents that are finished");
+    options.transformers.check_share(options.share.as_deref())?;
     let Outputs { report: file, resume, per_document } = Outputs::check(options)?;
     let windows = windows(options)?;
     let documents = texts(options)?;
-    let mut source =
-        inspect::open(&options.artifact, options.layout.as_deref(), options.remote.access(true))?;
+    let mut source = inspect::open(
+        &options.artifact,
+        options.layout.as_deref(),
+        options.transformers.into(),
+        options.remote.access(true),
+    )?;
     let tokenizer = match options.tokenizer.as_deref() {
-        Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
+        Some(path) => {
+            find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?, source.transformers())?
+        }
         None => own_tokenizer(&mut source)?,
     };
     let job = Job {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::words;
 use bitgauge_core::scan::{Digest, Sha256, hex};
 use native_eval::documents::{TextSettings, read};
@@ -25,7 +26,12 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     if !is_best {
         check_pack_target(&wanted, options.force, &inputs)?;
     }
-    let mut source = inspect::open(&options.model, options.layout.as_deref(), options.remote.access(true))?;
+    let mut source = inspect::open(
+        &options.model,
+        options.layout.as_deref(),
+        Transformers::default(),
+        options.remote.access(true),
+    )?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
     let mix = match options.budget {
         Some(pack) => PackMix::Budget { pack: pack.into(), scale_group },
@@ -130,7 +136,12 @@ fn calibration(options: &PackOptions, source: &mut Source) -> Result<Calibration
         (FitName::Output, Some(path)) => {
             let documents = read(std::slice::from_ref(path), &TextSettings::default())?.into_texts();
             let tokenizer = match options.tokenizer.as_deref() {
-                Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
+                Some(path) => find_tokenizer(
+                    &path.to_string_lossy(),
+                    Some(path),
+                    &contract::files()?,
+                    source.transformers(),
+                )?,
                 None => own_tokenizer(source)?,
             };
             let ids =

@@ -24,7 +24,7 @@ pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let settings = Settings { rules: options.pack.into(), reading, access: options.remote.access(false) };
     let (mut exit, mut documents) = (Exit::Done, Vec::new());
     for artifact in &options.artifacts {
-        let report = inspected(artifact, options.layout.as_deref(), &settings);
+        let report = inspected(artifact, options.layout.as_deref(), options.transformers.into(), &settings);
         exit = worse(exit, report.as_ref().map_or(Exit::Fault, |report| report.verdict.into()));
         if format == Format::Json {
             documents.push(document(artifact, &report)?);
