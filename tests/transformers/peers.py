@@ -4,9 +4,9 @@ and after `bitgauge pack`. See README.md.
     python peers.py BITGAUGE [NAME...]
 """
 
+import contextlib
 import importlib.metadata
 import json
-import math
 import os
 import pathlib
 import shutil
@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 DOCUMENTS = [
     "Binary weights keep a sign and share a scale.",
-    "The quick brown fox jumps over the lazy dog. " * 4,
+    ("The quick brown fox jumps over the lazy dog. " * 4).strip(),
     "~!@#$%^&*()_+ 0123456789 [];',./ {}:\"<>?",
 ]
 # Nats a token: the same values in float32. Libraries that multiply in f16 or bf16 are allowed more.
@@ -391,10 +391,12 @@ def main():
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                line, ok = compare(name, write, few, pathlib.Path(folder))
+                # Some writers print, and the table is to be read.
+                with contextlib.redirect_stdout(sys.stderr):
+                    line, ok = compare(name, write, few, pathlib.Path(folder))
             except Exception as error:
                 line, ok = f"{name:24}{type(error).__name__}: {str(error)[:400]}", False
-        print(f"{'ok  ' if ok and math.isfinite(float(ok)) else 'FAIL'}  {line}", flush=True)
+        print(f"{'ok  ' if ok else 'FAIL'}  {line}", flush=True)
         passed, failed = passed + ok, failed + (not ok)
     print(f"cases: {passed} passed, {failed} failed")
     return failed > 0 or passed == 0
