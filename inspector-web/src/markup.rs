@@ -139,7 +139,8 @@ pub fn table(label: &str, heads: &[&str], rows: impl IntoIterator<Item = Markup>
         .child(element("thead").child(element("tr").children(heads)))
         .child(element("tbody").children(rows));
     let scroll = element("div").class("scroll").with("tabindex", 0).with("role", "region");
-    scroll.with("aria-label", label).child(table)
+    // Not the very name of the section that it stands in.
+    scroll.with("aria-label", format!("{label}, table")).child(table)
 }
 
 /// A row of a table: its head and its cells.

@@ -195,9 +195,12 @@ impl Benchmark<'_> {
         };
         let id = id.unwrap_or_else(|| source.name().to_owned());
         if takes_own {
+            let id = if self.tokenizer.is_some() { OWN_TOKENIZER.to_owned() } else { id };
             return Ok(ValidatorTokenizer { id, ..own_tokenizer(source)? });
         }
-        Ok(find_tokenizer(&id, self.tokenizer, self.files)?)
+        let found = find_tokenizer(&id, self.tokenizer, self.files, source.transformers())?;
+        let instead = self.tokenizer.map(|path| path.display().to_string());
+        Ok(ValidatorTokenizer { id: instead.unwrap_or(id), ..found })
     }
 
     /// The last checks, and the report.

@@ -3,35 +3,32 @@
 //! A repository is judged as the folder that a clone of it would be: the hub lists its files, their headers are read by
 //! ranges. Nothing is sent but requests; the token in HF_TOKEN is shown to the hub's own host alone.
 
-mod address;
+mod artifact;
 mod cache;
 mod keep;
 mod listing;
 mod refusal;
 mod remote;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use bitgauge_core::container::{FileId, Need, Root};
-use bitgauge_core::report::SourceUrl;
+use bitgauge_core::container::{Need, Root};
+use bitgauge_core::hub::{HUB, HubAddress, ListedFile, RepositoryKind, percent_encoded};
 use bitgauge_core::{Error, ErrorKind, Result};
 
-use self::address::{Address, HUB, InRepository, Place, encoded};
+use self::artifact::Entry;
 use self::cache::{CachedRepository, is_commit};
 use self::keep::Keep;
-use self::listing::{Listed, Listing};
+use self::listing::Listing;
 use self::remote::{Expected, RemoteFile, SMALL_BYTES};
 use crate::http::{self, Key};
 use crate::input;
-use crate::threads::spawn_scoped;
 
+pub(crate) use artifact::Remote;
 pub(crate) use cache::root as cache_root;
-
-/// Most requests at once.
-const REQUESTS: usize = 32;
 
 /// What becomes of the bytes of files from other hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,29 +59,6 @@ pub(crate) enum Found {
     Remote(Remote),
 }
 
-/// An artifact on another host.
-pub(crate) struct Remote {
-    /// A file's name, or `OWNER/REPO`.
-    pub name: String,
-    /// Where it is; with the commit, if it is in a repository.
-    pub address: String,
-    /// Whether it is one file, or a folder of them.
-    pub root: Root,
-    /// The first bytes of the one file.
-    pub beginning: Vec<u8>,
-    entries: Vec<Entry>,
-    keep: Keep,
-}
-
-/// A file of an artifact.
-struct Entry {
-    remote: RemoteFile,
-    /// In the repository.
-    name: String,
-    /// The file on this machine that holds its bytes.
-    local: Mutex<Option<Arc<File>>>,
-}
-
 /// The hub, as the environment has it.
 struct Hub {
     endpoint: String,
@@ -102,19 +76,15 @@ impl Hub {
         let key = token.map(|token| Arc::new(Key::new(&endpoint, token)));
         Self { endpoint, key }
     }
-
-    fn url(&self, id: &str, verb: &str, revision: &str, path: &str) -> String {
-        // A revision's own slashes are no separators.
-        let revision = encoded(revision).replace('/', "%2F");
-        let path = if path.is_empty() { String::new() } else { format!("/{}", encoded(path)) };
-        format!("{}/{id}/{verb}/{revision}{path}", self.endpoint)
-    }
 }
 
 /// Whether what the user names is meant as an address and not as a path.
 pub fn is_address(place: &Path) -> bool {
-    let schemes = ["hf://", "https://", "http://"];
-    place.to_str().is_some_and(|text| schemes.iter().any(|scheme| text.starts_with(scheme)))
+    let beginnings = ["hf://", "https://", "http://"];
+    let bare = ["huggingface.co/", "hf.co/"];
+    let Some(text) = place.to_str() else { return false };
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
+    begins(&beginnings) || begins(&bare) && !place.exists()
 }
 
 /// The bytes of a JSON file that an address names; nothing where it names no file that ends in `.json`.
@@ -147,157 +117,173 @@ pub(crate) fn find(text: &str, access: Access) -> Result<Found> {
     let hub = Hub::of_environment();
     let is_offline = access.is_offline || is_set("HF_HUB_OFFLINE");
     let access = Access { is_offline, ..access };
-    match Address::parse(text, &hub.endpoint)? {
-        Address::File(url) => find_file(&hub, url, access).map(Found::Remote),
-        Address::Repository(wanted) => {
-            let cached = CachedRepository::of(&wanted.id);
-            if access.is_offline {
-                return find_cached(text, cached.as_ref(), &wanted);
-            }
-            match &wanted.place {
-                Place::File(name) => find_in_repository(&hub, cached, &wanted, name, access),
-                Place::Folder(folder) => {
-                    find_folder(&hub, cached, &wanted, folder, access).map(Found::Remote)
-                }
-            }
-        }
+    let Some(mut address) = HubAddress::parse(text, &hub.endpoint)? else {
+        return find_file(&hub, text, access).map(Found::Remote);
+    };
+    if address.endpoint == HUB {
+        // As huggingface_hub has it.
+        address.endpoint.clone_from(&hub.endpoint);
     }
+    let place = Place { cached: CachedRepository::of(&address, &hub.endpoint), address, key: hub.key };
+    let revision = place.address.revision.clone();
+    if is_offline {
+        let commit = place.cached.as_ref().and_then(|cached| cached.commit(&revision));
+        let found = commit.map(|commit| place.find_cached(commit, access)).transpose()?.flatten();
+        return found.ok_or_else(|| offline(text));
+    }
+    if place.address.stands_alone() {
+        return place.find_file(&revision, access);
+    }
+    let listing = Listing::read(&place.listing_url(), place.key.as_deref())?;
+    place.find_listed(listing, access)
 }
 
 /// A file of any host.
-fn find_file(hub: &Hub, url: String, access: Access) -> Result<Remote> {
+fn find_file(hub: &Hub, text: &str, access: Access) -> Result<Remote> {
+    let url = text.split('#').next().unwrap_or_default();
     if access.is_offline {
-        return Err(offline(&url));
+        return Err(offline(url));
     }
     if access.retention == Retention::Cache {
-        return Err(Error::new(ErrorKind::Unsupported, "the cache keeps files of the hub only")
-            .within(&url)
-            .expected_found("hf://OWNER/REPO or an address on huggingface.co", "another host")
-            .hint("leave out --cache, or download the file yourself"));
+        return Err(not_of_the_hub(url));
     }
-    http::expect_known(&url)?;
-    let path = url[http::origin(&url).len()..].split('?').next().unwrap_or_default();
+    http::expect_known(url)?;
+    let path = url[http::origin(url).len()..].split('?').next().unwrap_or_default();
     let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("artifact").to_owned();
-    let remote = RemoteFile::new(name.clone(), url.clone(), hub.key.clone(), Expected::default());
+    let remote = RemoteFile::new(name.clone(), url.to_owned(), hub.key.clone(), Expected::default());
     let beginning = remote.begin()?;
-    Ok(Remote::of_file(remote, name, url, beginning, access.retention.while_open()))
+    Ok(Remote::of_file(remote, name, url.to_owned(), beginning, access.retention.while_open()))
 }
 
-/// One file of a repository.
-fn find_in_repository(
-    hub: &Hub,
+/// A place in a repository, and what is known of it.
+struct Place {
+    address: HubAddress,
+    /// What is kept of the repository; nothing of another hub's.
     cached: Option<CachedRepository>,
-    wanted: &InRepository,
-    name: &str,
-    access: Access,
-) -> Result<Found> {
-    let InRepository { id, revision, .. } = wanted;
-    let base = name.rsplit('/').next().unwrap_or(name).to_owned();
-    let find = |commit: &str| {
-        let path = cached.as_ref()?.find(commit, name)?;
-        Some(Found::Local { path, name: base.clone() })
-    };
-    if is_commit(revision)
-        && let Some(found) = find(revision)
-    {
-        return Ok(found);
-    }
-    let url = hub.url(id, "resolve", revision, name);
-    // Where the revision was looked up before, the hub may say that it is the same commit still.
-    if cached.as_ref().and_then(|cached| cached.commit(revision)).as_deref().and_then(find).is_some()
-        && let Some(found) = http::head(&url, hub.key.as_deref())?.header("x-repo-commit").and_then(find)
-    {
-        return Ok(found);
-    }
-    let remote = RemoteFile::new(base.clone(), url.clone(), hub.key.clone(), Expected::default());
-    let beginning = remote.begin()?;
-    let commit = remote.commit().filter(|commit| is_commit(commit));
-    if let Some(found) = commit.as_deref().and_then(find) {
-        return Ok(found);
-    }
-    let pinned = commit.as_deref().map_or(url, |commit| hub.url(id, "resolve", commit, name));
-    let keep = keep(cached, revision, commit, access)?;
-    Ok(Found::Remote(Remote::of_file(remote, name.to_owned(), pinned, beginning, keep)))
+    key: Option<Arc<Key>>,
 }
 
-/// A repository, or a folder of it.
-fn find_folder(
-    hub: &Hub,
-    cached: Option<CachedRepository>,
-    wanted: &InRepository,
-    folder: &str,
-    access: Access,
-) -> Result<Remote> {
-    let InRepository { id, revision, .. } = wanted;
-    let encoded_revision = encoded(revision).replace('/', "%2F");
-    let url = format!("{}/api/models/{id}/revision/{encoded_revision}?blobs=true", hub.endpoint);
-    let Listing { commit, mut files } = Listing::read(&url, hub.key.as_deref())?;
-    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    files.retain(|file| file.name.starts_with(&prefix));
-    if files.is_empty() {
-        return Err(Error::new(ErrorKind::Missing, "the repository has no files there")
-            .within(hub.url(id, "tree", &commit, folder))
-            .expected_found("a model's files", "none"));
+impl Place {
+    /// The address of a revision's file or folder: `verb` is the hub's word for what is wanted of it.
+    fn url(&self, verb: &str, revision: &str, path: &str) -> String {
+        let HubAddress { endpoint, repository, kind, .. } = &self.address;
+        let kind = if *kind == RepositoryKind::Model { String::new() } else { format!("{}/", kind.name()) };
+        let slash = if path.is_empty() { "" } else { "/" };
+        let (revision, path) = (percent_encoded(revision, ""), percent_encoded(path, "/"));
+        format!("{endpoint}/{kind}{repository}/{verb}/{revision}{slash}{path}")
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    let entry = |file: Listed| {
-        let local = cached.as_ref().and_then(|cached| cached.find(&commit, &file.name));
-        let local = local.and_then(|path| File::open(path).ok());
-        let local = local.filter(|local| local.metadata().is_ok_and(|metadata| metadata.len() == file.bytes));
-        let shown = file.name[prefix.len()..].to_owned();
-        // Large files are given by another host, which the hub redirects to; the hub's own it gives at once.
-        let is_small = file.sha256.is_none() && file.bytes <= SMALL_BYTES;
-        let verb = if is_small { "raw" } else { "resolve" };
-        let url = hub.url(id, verb, &commit, &file.name);
-        let expected = Expected { length: Some(file.bytes), sha256: file.sha256, tag: file.tag };
-        let remote = RemoteFile::new(shown, url, hub.key.clone(), expected);
-        let remote = if is_small { remote.small() } else { remote };
-        Entry { remote, name: file.name, local: Mutex::new(local.map(Arc::new)) }
-    };
-    let entries = files.into_iter().map(entry).collect();
-    let address = hub.url(id, "tree", &commit, folder);
-    let keep = keep(cached, revision, Some(commit.clone()), access)?;
-    let name = if folder.is_empty() { id.clone() } else { format!("{id}/{folder}") };
-    Ok(Remote { name, address, root: Root::Folder, beginning: Vec::new(), entries, keep })
-}
 
-/// What the cache has of a revision, where no host is asked.
-fn find_cached(text: &str, cached: Option<&CachedRepository>, wanted: &InRepository) -> Result<Found> {
-    let find = || {
-        let cached = cached?;
-        let commit = cached.commit(&wanted.revision)?;
-        let (path, name) = match &wanted.place {
-            Place::File(name) => (cached.find(&commit, name)?, name.rsplit('/').next()?.to_owned()),
-            Place::Folder(folder) if folder.is_empty() => (cached.snapshot(&commit), wanted.id.clone()),
-            Place::Folder(folder) => {
-                (cached.snapshot(&commit).join(folder), format!("{}/{folder}", wanted.id))
-            }
-        };
-        path.exists().then_some(Found::Local { path, name })
-    };
-    find().ok_or_else(|| offline(text))
-}
-
-/// Where what comes of a repository stays.
-fn keep(
-    cached: Option<CachedRepository>,
-    revision: &str,
-    commit: Option<String>,
-    access: Access,
-) -> Result<Keep> {
-    if access.retention != Retention::Cache {
-        return Ok(access.retention.while_open());
+    /// What the hub answers with the revision's commit and all its files. The listing of [`HubAddress::listing_url`]
+    /// does not name the commit.
+    fn listing_url(&self) -> String {
+        let HubAddress { endpoint, repository, kind, revision, .. } = &self.address;
+        let revision = percent_encoded(revision, "");
+        format!("{endpoint}/api/{}/{repository}/revision/{revision}?blobs=true", kind.name())
     }
-    match (cached, commit) {
-        (Some(repository), Some(commit)) => {
-            Ok(Keep::Cache { repository, revision: revision.to_owned(), commit })
+
+    /// The file, of this revision or of the commit that it is known to be.
+    fn find_file(&self, revision: &str, access: Access) -> Result<Found> {
+        let path = &self.address.path;
+        let cached = self.cached.as_ref();
+        let find = |commit: &str| Some(Found::Local { path: cached?.find(commit, path)?, name: base(path) });
+        if is_commit(revision)
+            && let Some(found) = find(revision)
+        {
+            return Ok(found);
         }
-        (None, _) => Err(Error::new(ErrorKind::Missing, "there is no place for the Hugging Face cache")
-            .expected_found("HF_HUB_CACHE, HF_HOME or HOME", "none of them")),
-        (_, None) => Err(Error::new(ErrorKind::Unsupported, "the hub does not say which commit it gives")
-            .expected_found("X-Repo-Commit", "none")
-            .hint("leave out --cache")),
+        let url = self.url("resolve", revision, path);
+        // Where the revision was looked up before, the hub may say that it is the same commit still.
+        if cached.and_then(|cached| cached.commit(revision)).as_deref().and_then(find).is_some()
+            && let Some(found) = http::head(&url, self.key.as_deref())?.header("x-repo-commit").and_then(find)
+        {
+            return Ok(found);
+        }
+        let remote = RemoteFile::new(base(path), url.clone(), self.key.clone(), Expected::default());
+        let beginning = remote.begin()?;
+        let commit = remote.commit().filter(|commit| is_commit(commit));
+        if let Some(found) = commit.as_deref().and_then(find) {
+            return Ok(found);
+        }
+        let pinned = commit.as_deref().map_or(url, |commit| self.url("resolve", commit, path));
+        let keep = self.keep(commit, access)?;
+        Ok(Found::Remote(Remote::of_file(remote, path.clone(), pinned, beginning, keep)))
     }
+
+    /// What of a listing is the artifact.
+    fn find_listed(mut self, listing: Listing, access: Access) -> Result<Found> {
+        let Listing { commit, files, tags } = listing;
+        let chosen = self.address.choose(files)?;
+        if let (false, [file]) = (chosen.is_folder, chosen.files.as_slice()) {
+            self.address = HubAddress { path: file.path.clone(), is_file: true, ..self.address };
+            return self.find_file(&commit, access);
+        }
+        let mut files: Vec<&ListedFile> = chosen.files.iter().collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let entry = |file: &ListedFile| {
+            let local = self.cached.as_ref().and_then(|cached| cached.find(&commit, &file.path));
+            let local = local.and_then(|path| File::open(path).ok());
+            let local =
+                local.filter(|local| local.metadata().is_ok_and(|metadata| metadata.len() == file.bytes));
+            // Large files are given by another host, which the hub redirects to; the hub's own it gives at once.
+            let is_small = file.sha256.is_none() && file.bytes <= SMALL_BYTES;
+            let url = self.url(if is_small { "raw" } else { "resolve" }, &commit, &file.path);
+            let (sha256, tag) = (file.sha256.clone(), tags.get(&file.path).cloned());
+            let expected = Expected { length: Some(file.bytes), sha256, tag };
+            let remote = RemoteFile::new(chosen.inner(file).to_owned(), url, self.key.clone(), expected);
+            let remote = if is_small { remote.small() } else { remote };
+            Entry::new(remote, file.path.clone(), local)
+        };
+        let entries = files.into_iter().map(entry).collect();
+        let address = self.url("tree", &commit, self.address.folder());
+        let keep = self.keep(Some(commit), access)?;
+        let name = chosen.name;
+        Ok(Found::Remote(Remote { name, address, root: Root::Folder, beginning: Vec::new(), entries, keep }))
+    }
+
+    /// What the cache has of a commit, where no host is asked.
+    fn find_cached(self, commit: String, access: Access) -> Result<Option<Found>> {
+        let Some(cached) = &self.cached else { return Ok(None) };
+        if self.address.stands_alone() {
+            let found = |path| Found::Local { path, name: base(&self.address.path) };
+            return Ok(cached.find(&commit, &self.address.path).map(found));
+        }
+        let files = cached.files(&commit);
+        if files.is_empty() {
+            return Ok(None);
+        }
+        self.find_listed(Listing { commit, files, tags: HashMap::new() }, access).map(Some)
+    }
+
+    /// Where what comes of the repository stays.
+    fn keep(&self, commit: Option<String>, access: Access) -> Result<Keep> {
+        if access.retention != Retention::Cache {
+            return Ok(access.retention.while_open());
+        }
+        let Some(repository) = self.cached.clone() else {
+            return Err(not_of_the_hub(&self.url("tree", &self.address.revision, "")));
+        };
+        let Some(commit) = commit else {
+            return Err(Error::new(ErrorKind::Unsupported, "the hub does not say which commit it gives")
+                .expected_found("X-Repo-Commit", "none")
+                .hint("leave out --cache"));
+        };
+        Ok(Keep::Cache { repository, revision: self.address.revision.clone(), commit })
+    }
+}
+
+/// A path's last part.
+fn base(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn not_of_the_hub(url: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, "the cache keeps files of the hub only")
+        .within(url)
+        .expected_found(
+            "a place of the hub (HF_ENDPOINT, else huggingface.co), and one for its cache",
+            "neither or one",
+        )
+        .hint("leave out --cache, or download the file yourself")
 }
 
 fn offline(text: &str) -> Error {
@@ -314,132 +300,8 @@ impl Retention {
     }
 }
 
-impl Remote {
-    fn of_file(remote: RemoteFile, name: String, address: String, beginning: Vec<u8>, keep: Keep) -> Self {
-        let shown = remote.name().to_owned();
-        let entries = vec![Entry { remote, name, local: Mutex::default() }];
-        Self { name: shown, address, root: Root::File, beginning, entries, keep }
-    }
-
-    /// Names and lengths of the files, as a window takes them.
-    pub fn files(&self) -> Vec<(String, u64)> {
-        self.entries.iter().map(|entry| (entry.remote.name().to_owned(), entry.remote.length())).collect()
-    }
-
-    /// SHA-256 in hex of a file, where the host tells it.
-    pub fn sha256(&self, file: FileId) -> Option<String> {
-        self.entries[file].remote.sha256()
-    }
-
-    /// The address, where it is one that a report can carry.
-    pub fn source(&self) -> Option<SourceUrl> {
-        SourceUrl::parse(&self.address).ok()
-    }
-
-    /// What tells the files from others: their addresses and hashes.
-    pub fn versions(&self) -> Vec<String> {
-        let version =
-            |entry: &Entry| format!("{} {:?} {:?}", entry.name, entry.remote.length(), entry.remote.tag());
-        self.entries.iter().map(version).collect()
-    }
-
-    /// Keeps what comes from here on while the artifact is open, if it is not kept already.
-    pub fn keep_while_open(&mut self) {
-        if matches!(self.keep, Keep::Nowhere) {
-            self.keep = Keep::WhileOpen;
-        }
-    }
-
-    /// The bytes of these ranges, asked for side by side.
-    ///
-    /// # Errors
-    /// The first of what the hosts say.
-    pub fn fetch(&self, needs: &[Need]) -> Result<Vec<Vec<u8>>> {
-        let next = AtomicUsize::new(0);
-        let fetched: Vec<Mutex<Option<Result<Vec<u8>>>>> = needs.iter().map(|_| Mutex::default()).collect();
-        let work = || {
-            while let Some((need, place)) = {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                needs.get(number).zip(fetched.get(number))
-            } {
-                *lock(place) = Some(self.fetch_one(*need));
-            }
-        };
-        std::thread::scope(|scope| {
-            // This thread works, too; where the system has no room for others it does all.
-            for _ in 1..needs.len().min(REQUESTS) {
-                if spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
-        });
-        let missing = || Error::new(ErrorKind::Io, "a range was not fetched");
-        fetched.into_iter().map(|place| lock(&place).take().unwrap_or_else(|| Err(missing()))).collect()
-    }
-
-    fn fetch_one(&self, Need { file, offset, len }: Need) -> Result<Vec<u8>> {
-        let entry = &self.entries[file];
-        let mut bytes = Vec::new();
-        let room =
-            usize::try_from(len).is_ok_and(|len| crate::memory::ask(|| bytes.try_reserve_exact(len)).is_ok());
-        if !room {
-            return Err(Error::no_memory("a part of a file", len));
-        }
-        bytes.resize(len as usize, 0);
-        let local = lock(&entry.local).clone();
-        match local {
-            Some(local) => {
-                keep::read_at(&local, offset, &mut bytes).map_err(|error| keep::unreadable(&error))?
-            }
-            None => entry.remote.read(offset, &mut bytes)?,
-        }
-        Ok(bytes)
-    }
-
-    /// Fills `out` from byte `offset` of a file on. Where bytes are kept, all of the file comes the first time.
-    ///
-    /// # Errors
-    /// What the host says, and what the operating system does.
-    pub fn read(&self, file: FileId, offset: u64, out: &mut [u8]) -> Result<()> {
-        let entry = &self.entries[file];
-        if matches!(self.keep, Keep::Nowhere) && lock(&entry.local).is_none() {
-            return entry.remote.read(offset, out);
-        }
-        let local = self.local(entry, &mut |_| Ok(()))?;
-        let local = local.ok_or_else(|| Error::new(ErrorKind::Io, "the file was not kept"))?;
-        keep::read_at(&local, offset, out).map_err(|error| keep::unreadable(&error).at(offset))
-    }
-
-    /// Hands all bytes of a file to `sink`, in their order.
-    ///
-    /// # Errors
-    /// Those of [`Remote::read`], and of `sink`.
-    pub fn stream(&self, file: FileId, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let entry = &self.entries[file];
-        let local = lock(&entry.local).clone();
-        match local {
-            Some(local) => keep::from_disk(&local, Path::new(&entry.name), entry.remote.length(), sink),
-            None => self.local(entry, sink).map(drop),
-        }
-    }
-
-    /// The file that holds an entry's bytes. If they have yet to come, they go to `sink`, too; a second reader waits.
-    fn local(&self, entry: &Entry, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Option<Arc<File>>> {
-        let mut local = lock(&entry.local);
-        if local.is_none() {
-            *local = keep::stream(&self.keep, (&entry.remote, &entry.name), sink)?;
-        }
-        Ok(local.clone())
-    }
-}
-
 /// Whether a variable says yes, as huggingface_hub reads it.
 fn is_set(variable: &str) -> bool {
     let value = std::env::var(variable).unwrap_or_default().to_ascii_uppercase();
     matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

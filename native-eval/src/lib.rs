@@ -40,7 +40,7 @@ pub use evaluate::{EvaluateOptions, Finished, Queue, Tally, evaluate, work};
 pub use forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
 pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
-    GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
+    GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened, missing_gpu,
 };
 pub use hub::{Access, Retention, is_address, read_json};
 pub use layout_file::read_layout;
@@ -49,7 +49,8 @@ pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
 pub use output_file::{OutputFile, outlive_file_limits};
 pub use pack::{
-    Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack, pack_smallest,
+    Calibration, Fit, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, check_pack_target, outlook,
+    pack, pack_smallest,
 };
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};

@@ -39,7 +39,8 @@ test("a file, a folder and parts of a model are dropped anywhere", async () => {
   assert.equal(await page.title(), "eligible.zip · Inspect · bitgauge");
   await drop(page, [join(artifacts, "folder")], "h1");
   await page.locator(".subject__name", { hasText: "folder" }).waitFor();
-  await (await finish(page)).and(page.locator(".verdict--good")).waitFor();
+  // Unpacked it is over its own budget.
+  await (await finish(page)).and(page.locator(".verdict--bad")).waitFor();
   const parts = ["config.json", "model.safetensors"].map((name) => join(artifacts, "folder", name));
   await drop(page, parts);
   await page.locator(".subject__name", { hasText: "2 files" }).waitFor();
@@ -122,6 +123,56 @@ test("what is dropped by accident is named", async () => {
   // Commands in what is said are code, without the backticks of the terminal.
   assert.ok((await page.getByRole("alert").locator("code").allTextContents()).includes("cp -rL FOLDER COPY"));
   assert.ok(!(await page.locator("main").textContent()).includes("`"));
+  await check(opened);
+});
+
+test("a maker's own layout is taken with the artifact or after it, as by --layout", async () => {
+  // MLX's own format under a method and code that nobody knows, as in tests/cli/layouts.rs.
+  const sample = new URL("../fixtures/packings/mlx1-folder", import.meta.url).pathname;
+  const own = join(temporary, "own");
+  mkdirSync(own);
+  for (const name of ["model.safetensors", "tokenizer.json", "tokenizer_config.json"]) copyFileSync(join(sample, name), join(own, name));
+  const config = JSON.parse(readFileSync(join(sample, "config.json")));
+  writeFileSync(join(own, "config.json"), JSON.stringify({ ...config, quantization_config: { quant_method: "own" } }));
+  const layout = file("mine.toml", `name = "mine"
+[tensors]
+codes = "weight"
+scales = "scales"
+zeros = "biases"
+[words]
+bits = 1
+[values]
+zero = "bias"
+inputs = 128
+`);
+  const report = join(temporary, "layout.json");
+  const inspect = (...options) => spawnSync(cli, ["inspect", own, "--format", "quiet", "--report", report, ...options]);
+  inspect();
+  const without = readFileSync(report);
+  inspect("--layout", layout);
+  const expected = readFileSync(report);
+  assert.ok(!expected.equals(without), "the layout makes a difference");
+  const opened = await open();
+  const { page } = opened;
+  const saved = async () => {
+    const download = page.waitForEvent("download");
+    await page.getByText("Save report (JSON)").click();
+    return readFileSync(await (await download).path());
+  };
+  await drop(page, [own, layout]);
+  await page.getByText("by the layout that you gave").waitFor();
+  await finish(page);
+  assert.ok((await saved()).equals(expected), "together");
+  await drop(page, [own]);
+  await page.getByText("by the layout that you gave").waitFor({ state: "detached" });
+  await finish(page);
+  assert.ok((await saved()).equals(without), "without");
+  await drop(page, [layout]);
+  await page.getByText("by the layout that you gave").waitFor();
+  await finish(page);
+  assert.ok((await saved()).equals(expected), "after");
+  await drop(page, [file("faulty.toml", "name = ")]);
+  await page.getByText("the layout is not valid TOML").waitFor();
   await check(opened);
 });
 

@@ -32,7 +32,7 @@ pub fn Actions(session: Session, shown: Arc<Shown>) -> impl IntoView {
             <button type="button" class="button button--quiet button--small" on:click=save>
                 {move || format!("Save report{} (JSON)", if done() { "" } else { " so far" })}
             </button>
-            <button type="button" class="button button--quiet button--small" on:click=move |_| session.close()>"Clear"</button>
+            <button type="button" class="button button--quiet button--small" on:click=move |_| session.forget()>"Clear"</button>
         </div>
         {move || (done() && sharing.get()).then(|| view! { <Share shown=Arc::clone(&shown) /> }.into_any())}
     }

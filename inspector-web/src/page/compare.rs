@@ -26,16 +26,16 @@ struct Side {
     id: &'static str,
     title: &'static str,
     session: Session,
-    claim: RwSignal<Option<Result<Arc<Report>, Error>>>,
 }
 
 impl Side {
     fn new(id: &'static str, title: &'static str) -> Self {
-        Self { id, title, session: Session::new(id), claim: RwSignal::new(None) }
+        Self { id, title, session: Session::new(id) }
     }
 
     fn is_empty(self) -> bool {
-        self.session.stage.get_untracked() == Stage::Idle && self.claim.with_untracked(Option::is_none)
+        self.session.stage.get_untracked() == Stage::Idle
+            && self.session.claim.with_untracked(Option::is_none)
     }
 
     /// The name of what stands there.
@@ -44,8 +44,8 @@ impl Side {
     }
 
     fn open(self, picked: Picked) {
-        self.claim.set(None);
-        self.session.take_picked(picked, self.claim);
+        self.session.forget();
+        self.session.take_picked(picked);
     }
 
     fn open_by(self, layout: String) {
@@ -53,24 +53,20 @@ impl Side {
         wasm_bindgen_futures::spawn_local(async move { session.open_by(layout).await });
     }
 
-    fn clear(self) {
-        self.claim.set(None);
-        self.session.close();
-    }
-
     /// Takes a link, or only what follows its `#`; anything else but nothing is refused.
     fn paste(self, text: &str) {
         let text = text.trim();
         let fragment = text.find('#').map_or(text, |start| &text[start..]);
-        self.session.close();
+        self.session.forget();
         let decoded = link::decode(fragment).transpose();
-        self.claim
+        self.session
+            .claim
             .set(decoded.or_else(|| (!text.is_empty()).then(|| Err(no_link(text)))).map(|r| r.map(Arc::new)));
     }
 
     /// What `read` makes of its report, where it has one.
     fn read<T>(self, read: impl FnOnce(&Report) -> T) -> Option<T> {
-        match self.claim.get() {
+        match self.session.claim.get() {
             Some(claim) => claim.ok().map(|report| read(&report)),
             None => self.session.shown.get().map(|shown| read(&shown.report)),
         }
@@ -78,11 +74,11 @@ impl Side {
 
     /// What is known of it so far.
     fn summary(self) -> Vec<Markup> {
-        if let Some(Err(error)) = self.claim.get() {
+        if let Some(Err(error)) = self.session.claim.get() {
             return vec![fault::fault(&error, "Can’t be read")];
         }
         let mut parts: Vec<Markup> = self.session.fault().into_iter().collect();
-        let is_claim = self.claim.with(Option::is_some);
+        let is_claim = self.session.claim.with(Option::is_some);
         let known = self.read(|report| {
             let headline = headline::of(report, self.session.stage.get().is_busy());
             let headline = if is_claim { verdict::claimed(headline) } else { verdict::verdict(&headline) };
@@ -153,7 +149,7 @@ fn chosen(sides: [Side; 2], on: Option<&Element>) -> Side {
 /// The comparison, behind what became of a claim where one of the two is a file that was inspected here.
 fn compared(sides: [Side; 2], [left, right]: [&Report; 2]) -> Vec<Markup> {
     let is_busy = sides.iter().any(|side| side.session.stage.get().is_busy());
-    let answers = match sides.map(|side| side.claim.with(Option::is_some)) {
+    let answers = match sides.map(|side| side.session.claim.with(Option::is_some)) {
         [true, false] if !is_busy => Some(claim::answered(left, right)),
         [false, true] if !is_busy => Some(claim::answered(right, left)),
         _ => None,
@@ -171,7 +167,8 @@ fn Choose(side: Side) -> impl IntoView {
         Ok(Arranged::Two([picked, _]) | Arranged::Check { copy: picked, .. }) => side.open(picked),
         Err(error) => side.session.refuse(error),
     });
-    let is_known = move || side.session.stage.get() != Stage::Idle || side.claim.with(Option::is_some);
+    let is_known =
+        move || side.session.stage.get() != Stage::Idle || side.session.claim.with(Option::is_some);
     let field = format!("link-{}", side.id);
     view! {
         <section class="side" aria-label=side.title>
@@ -181,7 +178,7 @@ fn Choose(side: Side) -> impl IntoView {
                     <Picker id=format!("pick-{}", side.id) label="A file or report…" folder=false picked />
                     <Picker id=format!("pick-folder-{}", side.id) label="A folder…" folder=true picked />
                     {move || is_known().then(|| view! {
-                        <button type="button" class="button button--quiet" on:click=move |_| side.clear()>"Clear"</button>
+                        <button type="button" class="button button--quiet" on:click=move |_| side.session.forget()>"Clear"</button>
                     }.into_any())}
                 </div>
                 <label for=field.clone()>"or a link with a report inside"</label>

@@ -12,7 +12,9 @@ pub type Dropped = (Result<Arranged, Error>, Option<Element>);
 
 /// Calls with what is dropped on the page from now on, until its caller is gone from it.
 pub fn anywhere(over: RwSignal<bool>, dropped: Callback<Dropped>) {
-    let files = |event: &DragEvent| event.data_transfer().filter(|transfer| transfer.items().length() > 0);
+    let files = |event: &DragEvent| {
+        event.data_transfer().filter(|transfer| transfer.types().includes(&"Files".into(), 0))
+    };
     let handles = [
         window_event_listener(leptos::ev::dragover, move |event: DragEvent| {
             if files(&event).is_some() {

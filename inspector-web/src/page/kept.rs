@@ -2,11 +2,8 @@
 //! cleared. No other page and no server sees them.
 
 use bitgauge_core::json::{self, FromJson};
-use bitgauge_core::report::Report;
 use leptos::prelude::window;
 use web_sys::Storage;
-
-use super::session::Shown;
 
 fn storage() -> Option<Storage> {
     window().session_storage().ok().flatten()
@@ -24,17 +21,15 @@ pub fn keep(place: &str, json: &str, config: Option<&str>) {
     }
 }
 
-/// The result that was kept for this place, and this address of the page.
-pub fn kept(place: &str) -> Option<Shown> {
+/// The report's JSON and the text of config.json that were kept for this place and this address of the page.
+pub fn kept(place: &str) -> Option<(String, Option<String>)> {
     let text = storage()?.get_item(place).ok()??;
     let parts = json::parse(text.as_bytes()).ok()?;
     let [of, json, config] = parts.as_array()?.as_slice() else { return None };
     if of.as_str() != Some(&fragment()) {
         return None;
     }
-    let json = json.as_str()?.to_owned();
-    let report = Report::from_json(&json).ok()?;
-    Some(Shown { report, json, config: Option::<String>::from_json(config.clone()).ok()? })
+    Some((json.as_str()?.to_owned(), Option::from_json(config.clone()).ok()?))
 }
 
 /// Clears what was kept for a place.

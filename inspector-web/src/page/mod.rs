@@ -18,7 +18,6 @@ mod tensors;
 
 use std::sync::Arc;
 
-use bitgauge_core::Error;
 use bitgauge_core::report::{Report, link};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
@@ -77,30 +76,31 @@ fn titled(page: Page, shown: impl Fn() -> Option<String> + 'static) {
 #[component]
 fn Inspect(compare: Callback<[Picked; 2]>) -> impl IntoView {
     let session = Session::new("inspect");
-    let claim = claim_in_address();
-    let claimed = move || claim.get().and_then(Result::ok);
+    follow_claims(session);
     session.restore();
+    let claimed = move || session.claim.get().and_then(Result::ok);
     titled(Page::Inspect, move || {
         let shown = session.shown.get().map(|shown| shown.report.artifact.name.clone());
         shown.or_else(|| claimed().map(|claim| claim.artifact.name.clone()))
     });
     let picked = Callback::new(move |(arranged, _): Dropped| match arranged {
         Err(error) => session.refuse(error),
-        Ok(Arranged::One(picked)) => session.take_picked(picked, claim),
-        Ok(Arranged::Two(pair)) => compare.run(pair),
+        Ok(Arranged::One(picked)) => session.take_picked(picked),
+        Ok(Arranged::Two(pair)) => {
+            session.cancel();
+            compare.run(pair);
+        }
         Ok(Arranged::Layout(layout)) => {
             wasm_bindgen_futures::spawn_local(async move { session.open_by(layout).await });
         }
         Ok(Arranged::Check { claim: report, copy }) => wasm_bindgen_futures::spawn_local(async move {
-            if let Some(report) = report.report().await.transpose() {
-                claim.set(Some(report.map(Arc::new)));
-            }
+            report.report().await.transpose().into_iter().for_each(|report| session.set_claim(report));
             session.open(copy).await;
         }),
     });
     let before = move || {
         let mut parts: Vec<Markup> = session.fault().into_iter().collect();
-        match claim.get() {
+        match session.claim.get() {
             Some(Ok(report)) => parts.push(claim::notice(&report)),
             Some(Err(error)) => parts.push(fault::fault(&error, "The report can’t be read")),
             None => {}
@@ -115,7 +115,7 @@ fn Inspect(compare: Callback<[Picked; 2]>) -> impl IntoView {
         }
         parts
     };
-    let after = move || match (session.shown.get(), claimed(), claim.get()) {
+    let after = move || match (session.shown.get(), claimed(), session.claim.get()) {
         (None, Some(claim), _) => claimed_report(&claim),
         (None, None, None) if session.stage.get() == Stage::Idle => {
             vec![frame::privacy(Page::Inspect), frame::caps()]
@@ -155,17 +155,16 @@ fn Remote() -> impl IntoView {
     }
 }
 
-/// What the address carries, followed as it changes.
-fn claim_in_address() -> RwSignal<Option<Result<Arc<Report>, Error>>> {
-    let read = || {
+/// Claims what the address carries, also when that changes.
+fn follow_claims(session: Session) {
+    let follow = move || {
         let fragment = window().location().hash().unwrap_or_default();
-        link::decode(&fragment).map(|report| report.map(Arc::new)).transpose()
+        session.claim.set(link::decode(&fragment).map(|report| report.map(Arc::new)).transpose());
     };
-    let claim = RwSignal::new(read());
-    let changed = Closure::<dyn FnMut()>::new(move || claim.set(read()));
+    follow();
+    let changed = Closure::<dyn FnMut()>::new(follow);
     window().set_onhashchange(Some(changed.as_ref().unchecked_ref()));
     changed.forget();
-    claim
 }
 
 /// Everything that a link claims.

@@ -84,7 +84,10 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// One inspection at a time.
+/// A report that somebody made, or why it can't be read.
+pub type Claim = Result<Arc<Report>, Error>;
+
+/// One inspection at a time, and what is claimed of the artifact.
 #[derive(Clone, Copy)]
 pub struct Session {
     /// What was chosen.
@@ -93,6 +96,8 @@ pub struct Session {
     pub stage: RwSignal<Stage>,
     /// What is known.
     pub shown: RwSignal<Option<Arc<Shown>>>,
+    /// What a report that was opened or a link says.
+    pub claim: RwSignal<Option<Claim>>,
     /// How far it is.
     pub progress: RwSignal<Option<Progress>>,
     /// Whose limits apply.
@@ -115,6 +120,7 @@ impl Session {
     /// Nothing chosen yet; what is found is kept under the name of this place.
     pub fn new(place: &'static str) -> Self {
         Self {
+            claim: RwSignal::new(None),
             number: StoredValue::new(0),
             taken: StoredValue::new(Taken::default()),
             place,
@@ -130,17 +136,37 @@ impl Session {
         }
     }
 
-    /// Inspects these files, or puts the report that they are into `claim`.
-    pub fn take_picked(self, picked: Picked, claim: RwSignal<Option<Result<Arc<Report>, Error>>>) {
+    /// Inspects these files, or claims what the report that they are says.
+    pub fn take_picked(self, picked: Picked) {
         wasm_bindgen_futures::spawn_local(async move {
             match picked.report().await.transpose() {
                 Some(report) => {
                     self.close();
-                    claim.set(Some(report.map(Arc::new)));
+                    self.set_claim(report);
                 }
                 None => self.open(picked).await,
             }
         });
+    }
+
+    /// Claims what a report says that was opened here.
+    pub fn set_claim(self, report: Result<Report, Error>) {
+        if let Ok(report) = &report {
+            kept::keep(&self.claim_place(), &report.to_json(), None);
+        }
+        self.claim.set(Some(report.map(Arc::new)));
+    }
+
+    /// Where the claim is kept.
+    fn claim_place(self) -> String {
+        format!("{}, claimed", self.place)
+    }
+
+    /// Forgets what was open and what was claimed.
+    pub fn forget(self) {
+        self.close();
+        kept::forget(&self.claim_place());
+        self.claim.set(None);
     }
 
     /// Inspects these files, and no longer what was open before; or says what they are instead of an artifact.
@@ -169,16 +195,18 @@ impl Session {
         self.stage.set(Stage::Failed(error));
     }
 
-    /// Shows what an earlier inspection in this tab found; says whether there was one.
+    /// Shows what an earlier inspection in this tab found, and what was claimed; says whether there was one.
     pub fn restore(self) -> bool {
-        let kept = kept::kept(self.place);
-        let is_kept = kept.is_some();
-        if let Some(shown) = kept {
-            self.rules.set(shown.report.pack);
-            self.shown.set(Some(Arc::new(shown)));
-            self.stage.set(Stage::Kept);
+        let claimed = kept::kept(&self.claim_place()).and_then(|(json, _)| Report::from_json(&json).ok());
+        if let Some(report) = claimed.filter(|_| self.claim.with_untracked(Option::is_none)) {
+            self.claim.set(Some(Ok(Arc::new(report))));
         }
-        is_kept
+        let Some((json, config)) = kept::kept(self.place) else { return false };
+        let Ok(report) = Report::from_json(&json) else { return false };
+        self.rules.set(report.pack);
+        self.shown.set(Some(Arc::new(Shown { report, json, config })));
+        self.stage.set(Stage::Kept);
+        true
     }
 
     fn open_with(self, picked: Picked, module: Module) {

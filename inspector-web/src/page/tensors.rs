@@ -64,7 +64,7 @@ pub fn Tensors(shown: Arc<Shown>) -> impl IntoView {
                     {move || format!("{} of {}", words::count(order.with(Vec::len) as u64), words::plural(total as u64, "weight"))}
                 </p>
             </div>
-            <div node_ref=view_port class="weights" tabindex="0" role="region" aria-label="Weights" on:scroll=scrolled>
+            <div node_ref=view_port class="weights" tabindex="0" role="region" aria-label="Weights, table" on:scroll=scrolled>
                 <table class="numbers" aria-rowcount=(total + 1).to_string()>
                     <thead>
                         <tr>{Column::SHOWN.map(head).into_iter().collect_view()}</tr>

@@ -47,13 +47,14 @@ impl Remote {
     pub async fn open(files: Vec<RemoteFile>) -> Result<(Self, Window)> {
         let (mut opened, mut names, mut beginnings) = (Vec::new(), Vec::new(), Vec::new());
         for RemoteFile { path, url, bytes } in files {
-            let (len, first) = match bytes {
-                Some(len) => (len, None),
-                None => begin(&url).await.map_err(|error| error.within(&path))?,
+            let mut file = File { url, direct: RefCell::default(), len: bytes.unwrap_or_default() };
+            let first = match bytes {
+                Some(_) => None,
+                None => Some(file.begin().await.map_err(|error| error.within(&path))?),
             };
-            names.push((path, len));
+            names.push((path, file.len));
             beginnings.push(first);
-            opened.push(File { url, direct: RefCell::default(), len });
+            opened.push(file);
         }
         let mut window = Window::new(names);
         for (file, first) in beginnings.into_iter().enumerate() {
@@ -109,9 +110,7 @@ impl Remote {
         if let Some(total) = total(&response).filter(|&total| total != file.len) {
             return Err(replaced(format!("a file of {} bytes", file.len), format!("one of {total}")));
         }
-        if response.redirected() {
-            file.direct.replace(Some(response.url()));
-        }
+        file.lead_on(&response);
         let bytes = body(&response).await?;
         if bytes.len() as u64 != need.len {
             return Err(replaced(format!("{} bytes", need.len), bytes.len()));
@@ -120,19 +119,30 @@ impl Remote {
     }
 }
 
-/// Asks for the beginning of a file: gives its length and its first bytes.
-async fn begin(url: &str) -> Result<(u64, Option<Vec<u8>>)> {
-    let response = checked(request(url, Some((0, HEAD_BYTES)))?).await?;
-    let len = match total(&response) {
-        Some(len) => len,
-        None if response.status() == PARTIAL_CONTENT => length_by_head(url).await?,
-        None => return Err(no_ranges()),
-    };
-    let first = body(&response).await?;
-    if first.len() as u64 != len.min(HEAD_BYTES) {
-        return Err(replaced(format!("{} bytes", len.min(HEAD_BYTES)), first.len()));
+impl File {
+    /// Asks for the beginning: learns the length, and gives the first bytes.
+    async fn begin(&mut self) -> Result<Vec<u8>> {
+        let response = checked(request(&self.url, Some((0, HEAD_BYTES)))?).await?;
+        self.len = match total(&response) {
+            Some(len) => len,
+            None if response.status() == PARTIAL_CONTENT => length_by_head(&self.url).await?,
+            None => return Err(no_ranges()),
+        };
+        self.lead_on(&response);
+        let first = body(&response).await?;
+        let expected = self.len.min(HEAD_BYTES);
+        if first.len() as u64 != expected {
+            return Err(replaced(format!("{expected} bytes"), first.len()));
+        }
+        Ok(first)
     }
-    Ok((len, Some(first)))
+
+    /// Asks where the host led to from now on.
+    fn lead_on(&self, response: &Response) {
+        if response.redirected() {
+            self.direct.replace(Some(response.url()));
+        }
+    }
 }
 
 /// Requests `len` bytes at an offset, or everything.

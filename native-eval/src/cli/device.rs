@@ -4,9 +4,9 @@ use native_eval::{
     AdapterChoice, AdapterInfo, Backend, BackendError, CpuBackend, GpuBackend, GpuOptions, Task, adapters,
 };
 
+use super::Failure;
 use super::args::{DeviceChoice, DeviceName, DeviceOptions};
-use super::print::eprintln;
-use super::{Failure, text};
+use super::print::note;
 
 /// An open device.
 pub enum Device {
@@ -82,7 +82,7 @@ fn open_with(options: &DeviceOptions, gpu_options: &GpuOptions) -> Result<Vec<De
             let hardware = hardware_gpus(&adapters());
             match hardware.first() {
                 None => {
-                    eprintln!("{}", text::faint("no hardware GPU found, evaluating on the CPU"));
+                    note!("{}: evaluating on the CPU", native_eval::missing_gpu());
                     return Ok(vec![cpu()?]);
                 }
                 Some(&first) if *choice == DeviceChoice::Auto => {
@@ -123,7 +123,7 @@ fn auto_gpu(index: usize, options: GpuOptions) -> Option<Device> {
         Ok(backend) => Some(Device::Gpu(Box::new(backend))),
         Err(BackendError(error)) => {
             let what = &error.what;
-            eprintln!("{}", text::faint(&format!("the GPU can't be used ({what}), evaluating on the CPU")));
+            note!("the GPU can't be used ({what}), evaluating on the CPU");
             None
         }
     }

@@ -4,9 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bitgauge_core::hub::{HubAddress, ListedFile};
 use bitgauge_core::{Error, ErrorKind, Result};
-
-use super::address::is_safe;
 
 /// Hexadecimal digits of a commit.
 const COMMIT_DIGITS: usize = 40;
@@ -27,6 +26,12 @@ pub fn root() -> Option<PathBuf> {
         .or_else(of_home)
 }
 
+/// Whether a `/`-separated path stays below where it begins.
+fn is_safe(path: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && part != "." && part != "..";
+    path.split('/').all(is_part) && !path.contains(['\\', '\0', ':'])
+}
+
 /// Whether a revision is a commit, which never moves.
 pub fn is_commit(revision: &str) -> bool {
     revision.len() == COMMIT_DIGITS
@@ -40,9 +45,12 @@ pub struct CachedRepository {
 }
 
 impl CachedRepository {
-    /// That of `OWNER/REPO`; nothing where there is no place for a cache.
-    pub fn of(id: &str) -> Option<Self> {
-        Some(Self { folder: root()?.join(format!("models--{}", id.replace('/', "--"))) })
+    /// That of an address; nothing where there is no place for a cache, or the address is another hub's than the one at
+    /// `endpoint`.
+    pub fn of(address: &HubAddress, endpoint: &str) -> Option<Self> {
+        let name = format!("{}--{}", address.kind.name(), address.repository.replace('/', "--"));
+        let folder = root()?.join(name);
+        (address.endpoint == endpoint).then_some(Self { folder })
     }
 
     /// The commit that a revision was when it was last looked up.
@@ -50,18 +58,38 @@ impl CachedRepository {
         if is_commit(revision) {
             return Some(revision.to_owned());
         }
-        let commit = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
+        let reference = self.folder.join("refs").join(Some(revision).filter(|revision| is_safe(revision))?);
+        let commit = fs::read_to_string(reference).ok()?;
         Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
     /// The folder of a commit's files.
-    pub fn snapshot(&self, commit: &str) -> PathBuf {
+    fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 
     /// A file of a commit, if it is there.
     pub fn find(&self, commit: &str, name: &str) -> Option<PathBuf> {
-        Some(self.snapshot(commit).join(name)).filter(|path| path.is_file())
+        let path = self.snapshot(commit).join(Some(name).filter(|name| is_safe(name))?);
+        Some(path).filter(|path| path.is_file())
+    }
+
+    /// All files of a commit that are there; what can't be read is left out.
+    pub fn files(&self, commit: &str) -> Vec<ListedFile> {
+        let (mut files, mut folders) = (Vec::new(), vec![(self.snapshot(commit), String::new())]);
+        while let Some((folder, prefix)) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = format!("{prefix}{name}");
+                // Files are links, folders are not.
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push((entry.path(), format!("{path}/")));
+                } else if let Ok(metadata) = fs::metadata(entry.path()) {
+                    files.push(ListedFile { path, bytes: metadata.len(), sha256: None });
+                }
+            }
+        }
+        files
     }
 
     /// Where the bytes of this ETag are kept.

@@ -1,5 +1,8 @@
 //! What the hub lists of a repository.
 
+use std::collections::HashMap;
+
+use bitgauge_core::hub::ListedFile;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use serde::Deserialize;
 
@@ -13,18 +16,9 @@ const LISTING_BYTES: u64 = 64 << 20;
 /// The files of a commit.
 pub(super) struct Listing {
     pub commit: String,
-    pub files: Vec<Listed>,
-}
-
-/// A file of a repository.
-pub(super) struct Listed {
-    /// Its `/`-separated path.
-    pub name: String,
-    pub bytes: u64,
-    /// SHA-256 in hex, of a file in large file storage.
-    pub sha256: Option<String>,
-    /// What the hub calls its content: that hash, or git's.
-    pub tag: Option<String>,
+    pub files: Vec<ListedFile>,
+    /// What the hub calls each file's content: its SHA-256 in large file storage, else git's hash.
+    pub tags: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -71,15 +65,14 @@ impl Listing {
         if info.siblings.len() as u64 > limits::MEMBERS_COUNT {
             return Err(malformed(format!("{} files", info.siblings.len())));
         }
-        let file = |sibling: Sibling| {
-            let lfs = sibling.lfs;
-            let bytes = lfs.as_ref().map(|lfs| lfs.size).or(sibling.size);
-            let bytes = bytes.ok_or_else(|| malformed(format!("no size of {}", sibling.rfilename)))?;
+        let (mut files, mut tags) = (Vec::new(), HashMap::new());
+        for Sibling { rfilename: path, size, blob_id, lfs } in info.siblings {
+            let bytes = lfs.as_ref().map(|lfs| lfs.size).or(size);
+            let bytes = bytes.ok_or_else(|| malformed(format!("no size of {path}")))?;
             let sha256 = lfs.map(|lfs| lfs.sha256);
-            let tag = sha256.clone().or(sibling.blob_id);
-            Ok(Listed { name: sibling.rfilename, bytes, sha256, tag })
-        };
-        let files = info.siblings.into_iter().map(file).collect::<Result<_>>()?;
-        Ok(Self { commit: info.sha, files })
+            tags.extend(sha256.clone().or(blob_id).map(|tag| (path.clone(), tag)));
+            files.push(ListedFile { path, bytes, sha256 });
+        }
+        Ok(Self { commit: info.sha, files, tags })
     }
 }

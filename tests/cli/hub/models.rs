@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use bitgauge_core::scan::{Digest, Sha256, hex};
 use serde_json::{Value, json};
+use zip::CompressionMethod;
+use zip::write::SimpleFileOptions;
 
 use super::server::Content;
 use crate::artifacts::Artifact;
@@ -13,16 +16,68 @@ use crate::artifacts::Artifact;
 /// Files beside the weights that are in large file storage on the hub, too.
 const WEIGHTS: &str = ".safetensors";
 
-/// A safetensors file of this length whose one tensor is zeros.
-pub fn hollow(length: u64) -> Content {
-    const HEADER_BYTES: usize = 4_096;
-    let data = length - HEADER_BYTES as u64;
+/// A zip whose one tensor is zeros, this many bytes and some more.
+pub fn hollow(zeros: u64) -> Content {
+    const PIECE: [u8; 1 << 20] = [0; 1 << 20];
     let header =
-        json!({ "weight": { "dtype": "U8", "shape": [data], "data_offsets": [0, data] } }).to_string();
-    let mut bytes = ((HEADER_BYTES - 8) as u64).to_le_bytes().to_vec();
-    bytes.extend(header.into_bytes());
-    bytes.resize(HEADER_BYTES, b' ');
-    Content::hollow(bytes, length, Vec::new())
+        json!({ "weight": { "dtype": "U8", "shape": [zeros], "data_offsets": [0, zeros] } }).to_string();
+    let mut zip = zip::ZipWriter::new(Hollow::default());
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+    zip.start_file("config.json", options).expect("a member");
+    zip.write_all(b"{\"model_type\": \"qwen3\"}").expect("a member");
+    zip.start_file("model.safetensors", options).expect("a member");
+    zip.write_all(&(header.len() as u64).to_le_bytes()).expect("a header");
+    zip.write_all(header.as_bytes()).expect("a header");
+    let mut left = zeros;
+    while left > 0 {
+        let count = left.min(PIECE.len() as u64);
+        zip.write_all(&PIECE[..count as usize]).expect("zeros");
+        left -= count;
+    }
+    let Hollow { beginning, length, end, .. } = zip.finish().expect("a zip");
+    Content::hollow(beginning, length, end)
+}
+
+/// A file of which only what stands before and behind a long run of zeros is held.
+#[derive(Default)]
+struct Hollow {
+    beginning: Vec<u8>,
+    end: Vec<u8>,
+    length: u64,
+    position: u64,
+}
+
+impl Write for Hollow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let held = self.beginning.len() as u64;
+        let is_short = bytes.len() < 1 << 16;
+        if self.position < held {
+            let at = self.position as usize;
+            self.beginning[at..at + bytes.len()].copy_from_slice(bytes);
+        } else if self.position == held && is_short {
+            self.beginning.extend_from_slice(bytes);
+        } else if is_short {
+            self.end.extend_from_slice(bytes);
+        }
+        self.position += bytes.len() as u64;
+        self.length = self.length.max(self.position);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Hollow {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = match to {
+            SeekFrom::Start(position) => position,
+            SeekFrom::End(offset) => self.length.saturating_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.saturating_add_signed(offset),
+        };
+        Ok(self.position)
+    }
 }
 
 /// The demo as a folder whose weights are in this many shards.
