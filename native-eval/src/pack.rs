@@ -171,7 +171,7 @@ pub fn pack_smallest(
     let mut summary = pack(source, &zip, settings, progress)?;
     let mut packed = Source::open(&zip)?;
     let stage = Stage::beside(&target)?;
-    let files = files::of_artifact(&mut packed, &stage.weights())?;
+    let files = stage::unpack(&mut packed, &stage.weights())?;
     let bytes = stage.publish(&target, &files, None)?;
     let [kept, other] = if bytes < summary.bytes { [xz, zip] } else { [zip, xz] };
     summary.bytes = bytes.min(summary.bytes);

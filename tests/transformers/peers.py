@@ -4,9 +4,9 @@ and after `bitgauge pack`. See README.md.
     python peers.py BITGAUGE [NAME...]
 """
 
+import contextlib
 import importlib.metadata
 import json
-import math
 import os
 import pathlib
 import shutil
@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 DOCUMENTS = [
     "Binary weights keep a sign and share a scale.",
-    "The quick brown fox jumps over the lazy dog. " * 4,
+    ("The quick brown fox jumps over the lazy dog. " * 4).strip(),
     "~!@#$%^&*()_+ 0123456789 [];',./ {}:\"<>?",
 ]
 # Nats a token: the same values in float32. Libraries that multiply in f16 or bf16 are allowed more.
@@ -238,7 +238,11 @@ def write_bitsandbytes(**options):
             source, quantization_config=settings, dtype=torch.float32, device_map="cpu"
         )
         model.save_pretrained(out)
-        return transformers_nats(out, device_map="cpu"), HALF
+        if not options.get("load_in_8bit"):
+            return transformers_nats(out, device_map="cpu"), HALF
+        # Its products round their inputs to 8 bits, too: the library's own values are compared.
+        model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, device_map="cpu").dequantize().float().eval()
+        return nats(lambda ids: model(input_ids=ids).logits), EXACT
 
     return write
 
@@ -369,7 +373,7 @@ def compare(name, write, few, work):
     after = bitgauge_nats(packed, work)
     loaded = transformers_nats(packed)
     rounds = any("rounds the inputs" in note for note in summary["notes"])
-    is_kept = summary["exact"] == summary["packed"] and not rounds
+    is_kept = summary["exact"] == summary["packed"] and summary["rounded"] == 0 and not rounds
     ok = abs(peer - ours) <= bound and abs(after - loaded) <= EXACT
     if is_kept:
         ok = ok and abs(after - ours) <= KEPT
@@ -391,10 +395,12 @@ def main():
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                line, ok = compare(name, write, few, pathlib.Path(folder))
+                # Some writers print, and the table is to be read.
+                with contextlib.redirect_stdout(sys.stderr):
+                    line, ok = compare(name, write, few, pathlib.Path(folder))
             except Exception as error:
                 line, ok = f"{name:24}{type(error).__name__}: {str(error)[:400]}", False
-        print(f"{'ok  ' if ok and math.isfinite(float(ok)) else 'FAIL'}  {line}", flush=True)
+        print(f"{'ok  ' if ok else 'FAIL'}  {line}", flush=True)
         passed, failed = passed + ok, failed + (not ok)
     print(f"cases: {passed} passed, {failed} failed")
     return failed > 0 or passed == 0

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// What says how weights are stored; the second is MLX's.
 const QUANTIZATION: [&str; 2] = ["quantization_config", "quantization"];
-/// Factors of Llama 3's scaling that models have; its other numbers are the same in all.
-const LLAMA3_FACTORS: [f64; 2] = [8.0, 32.0];
+/// Positions that models with Llama 3's scaling were trained on first: two to the power of these.
+const LLAMA3_POSITIONS: std::ops::RangeInclusive<u32> = 5..=20;
 
 /// The config.json of the same model with dense weights: the source's, byte for byte, unless it says how weights are stored
 /// or was made from a GGUF file's metadata.
@@ -74,14 +74,18 @@ fn llama3(fields: &Map<String, Value>) -> Result<Value> {
         let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs();
         frequencies(scaling).is_some_and(|found| found.iter().zip(&wanted).all(near))
     };
-    let known = LLAMA3_FACTORS.map(|factor| {
+    // The lowest frequency is divided by the whole factor, which has few digits.
+    let divisors = fields["rope_scaling"]["divisors"].as_array().into_iter().flatten();
+    let factor = divisors.filter_map(Value::as_f64).fold(1.0, f64::max);
+    let factor = (factor * 1e3).round() / 1e3;
+    let mut known = LLAMA3_POSITIONS.map(|power| {
         json!({"rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192})
+            "original_max_position_embeddings": 1_u64 << power})
     });
-    known.into_iter().find(agrees).ok_or_else(|| {
+    known.find(agrees).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "transformers has no words for these rotary frequencies")
             .within("rope_freqs.weight")
-            .expected_found("the divisors of Llama 3.1 or 3.2", "others")
+            .expected_found("divisors of Llama 3's scaling", "others")
     })
 }
 

@@ -1,14 +1,9 @@
 //! What lies beside the weights: small files that are known before the weights are.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
-
 use bitgauge_core::container::{Artifact, GgufMetadata};
 use bitgauge_core::format::{LOADER, LOADER_FILE};
 use bitgauge_core::{Result, limits};
 
-use super::target::write_error;
 use crate::source::Source;
 
 /// The weights of the packed model: always one file.
@@ -67,20 +62,4 @@ fn gguf_tokenizer(artifact: &Artifact) -> Vec<SmallFile> {
     let settings = serde_json::to_vec_pretty(&settings).unwrap_or_default();
     let file = |name: &str, bytes| SmallFile { name: name.into(), bytes };
     vec![file("tokenizer.json", bytes), file("tokenizer_config.json", settings)]
-}
-
-/// The small files of an artifact that `pack` wrote; its weights go to the file `weights`.
-pub(super) fn of_artifact(packed: &mut Source, weights: &Path) -> Result<Vec<SmallFile>> {
-    let failed = |error: std::io::Error| write_error(weights, &error);
-    let names: Vec<String> = packed.artifact().members.iter().map(|member| member.name.clone()).collect();
-    let mut files = Vec::new();
-    for (index, name) in names.into_iter().enumerate() {
-        if name == WEIGHTS {
-            let mut file = File::create(weights).map_err(failed)?;
-            packed.stream_member(index, &mut |bytes| file.write_all(bytes).map_err(failed))?;
-        } else {
-            files.push(SmallFile { bytes: packed.read_member(index, limits::TOKENIZER_BYTES)?, name });
-        }
-    }
-    Ok(files)
 }

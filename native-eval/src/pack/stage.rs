@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::Result;
+use bitgauge_core::{Result, limits};
 use tempfile::TempDir;
 
 use super::archive::{Archive, Form};
 use super::files::{SmallFile, WEIGHTS};
 use super::target::{Target, write_error};
 use crate::places::parent_of;
+use crate::source::Source;
 
 /// What was at the target, until the new artifact is there.
 pub(super) const REPLACED: &str = "replaced";
@@ -122,4 +123,20 @@ pub(super) fn restore(root: &Path, out: &Path) -> io::Result<()> {
     let replaced = root.join(REPLACED);
     let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
     if is_there(&replaced) && !is_there(out) { fs::rename(replaced, out) } else { Ok(()) }
+}
+
+/// The small files of an artifact that `pack` wrote; its weights go to the file `weights`.
+pub(super) fn unpack(packed: &mut Source, weights: &Path) -> Result<Vec<SmallFile>> {
+    let failed = |error: std::io::Error| write_error(weights, &error);
+    let names: Vec<String> = packed.artifact().members.iter().map(|member| member.name.clone()).collect();
+    let mut files = Vec::new();
+    for (index, name) in names.into_iter().enumerate() {
+        if name == WEIGHTS {
+            let mut file = File::create(weights).map_err(failed)?;
+            packed.stream_member(index, &mut |bytes| file.write_all(bytes).map_err(failed))?;
+        } else {
+            files.push(SmallFile { bytes: packed.read_member(index, limits::TOKENIZER_BYTES)?, name });
+        }
+    }
+    Ok(files)
 }
