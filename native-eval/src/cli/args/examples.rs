@@ -95,7 +95,7 @@ Examples:
 /// Of `completions`.
 pub const COMPLETIONS: &str = "\
 Examples:
-  bitgauge completions bash > ~/.local/share/bash-completion/completions/bitgauge
+  bitgauge completions bash > /etc/bash_completion.d/bitgauge
   bitgauge completions fish > ~/.config/fish/completions/bitgauge.fish";
 
 #[cfg(test)]
