@@ -135,7 +135,7 @@ fn what_does_not_make_a_whole_run_is_refused() {
 
     let flipped = Setting::new(&[Change::Invert("layers.3.mlp.down_proj.weight.sign", 1000)]);
     let other = flipped.shards();
-    refused(&[files[0], files[1], &other[2]], 2, &["the artifact differs"]);
+    refused(&[files[0], files[1], &other[2]], 2, &["differs in the artifact"]);
 }
 
 #[test]
@@ -183,11 +183,11 @@ fn a_file_of_another_run_is_refused_and_stays_as_it_is() {
         assert!(text(&output.stderr).contains(words), "{words}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty() && fs::read(file).expect("the file") == bytes, "{words}");
     };
-    refused(&flipped, &file, &["--shard", "0/8"], "the artifact differs");
+    refused(&flipped, &file, &["--shard", "0/8"], "differs in the artifact");
     refused(&setting, &file, &["--shard", "1/8"], "another shard");
-    refused(&setting, &file, &["--shard", "0/7"], "number of shards differs");
-    refused(&setting, &file, &["--shard", "0/8", "--max-tokens", "20"], "--max-tokens differs");
-    refused(&setting, &file, &["--shard", "0/8", "--pack", "ternary"], "the limits differs");
+    refused(&setting, &file, &["--shard", "0/7"], "differs in the number of shards");
+    refused(&setting, &file, &["--shard", "0/8", "--max-tokens", "20"], "or --max-tokens");
+    refused(&setting, &file, &["--shard", "0/8", "--pack", "ternary"], "differs in the limits");
     let other = setting.file("other.json");
     fs::copy(&setting.documents, &other).expect("a file");
     refused(&setting, &other, &[], "no losses of documents");

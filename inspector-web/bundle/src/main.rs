@@ -161,12 +161,14 @@ fn short(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What wasm-opt is told: to make the module small, and what rustc already uses, since older releases of it do not
-/// assume so.
-const WASM_OPT: [&str; 10] = [
+/// What wasm-opt is told: to make the module small, without the sections that no browser reads, and what rustc already
+/// uses, since older releases of it do not assume so.
+const WASM_OPT: [&str; 12] = [
     "-Oz",
     "--one-caller-inline-max-function-size=0",
     "--converge",
+    "--strip-producers",
+    "--strip-target-features",
     "--enable-bulk-memory",
     "--enable-mutable-globals",
     "--enable-multivalue",

@@ -3,7 +3,7 @@
 /// Of the program.
 pub const ALL: &str = "\
 Examples:
-  bitgauge                                     judge and evaluate a built-in model
+  bitgauge                                     judge and measure the demo
   bitgauge inspect model.zip                   is it eligible?
   bitgauge eval model.zip --documents d.jsonl  how good is it?
   bitgauge pack Qwen3-0.6B out.zip --budget binary";
