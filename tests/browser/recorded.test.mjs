@@ -10,11 +10,12 @@ import { artifacts, check, cli, finish, open, pick, saveReport, temporary } from
 const folder = join(artifacts, "recorded");
 const names = readdirSync(folder).sort();
 
-// What the command says: its report, or the first line of its error.
+// What the command says: its report, or the first line of its error, in which the page shows names as code instead of
+// between backticks.
 function said(name) {
   const report = join(temporary, `${name}.json`);
   const { status, stderr } = spawnSync(cli, ["inspect", join(folder, name), "--format", "quiet", "--report", report], { encoding: "utf8" });
-  return status === 2 ? { error: stderr.replace(/^error: /, "").split("\n")[0] } : { report: readFileSync(report, "utf8") };
+  return status === 2 ? { error: stderr.replace(/^error: /, "").split("\n")[0].replaceAll("`", "") } : { report: readFileSync(report, "utf8") };
 }
 
 // What the page says.

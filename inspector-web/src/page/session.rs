@@ -136,10 +136,15 @@ impl Session {
         }
     }
 
-    /// Inspects these files, or claims what the report that they are says.
+    /// Inspects these files, or claims what the report that they are says. What is taken meanwhile comes instead.
     pub fn take_picked(self, picked: Picked) {
+        let number = self.wait(picked.name.clone());
         wasm_bindgen_futures::spawn_local(async move {
-            match picked.report().await.transpose() {
+            let report = picked.report().await.transpose();
+            if !self.is_at(number) {
+                return;
+            }
+            match report {
                 Some(report) => {
                     self.close();
                     self.set_claim(report);
@@ -171,7 +176,12 @@ impl Session {
 
     /// Inspects these files, and no longer what was open before; or says what they are instead of an artifact.
     pub async fn open(self, picked: Picked) {
-        if let Some(error) = picked.accident().await {
+        let number = self.wait(picked.name.clone());
+        let accident = picked.accident().await;
+        if !self.is_at(number) {
+            return;
+        }
+        if let Some(error) = accident {
             return self.refuse(error);
         }
         self.picked.set_value(Some(picked.clone()));
