@@ -23,6 +23,8 @@ mod plan;
 mod progress;
 mod quantize;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod resume_tests;
 mod safetensors;
 mod stage;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use bitgauge_core::format::{Layout, Part, encode};
-use bitgauge_core::{Bitpacked, Result};
+use bitgauge_core::{Bitpacked, Dense, Result};
 
 use super::blocks;
 use super::calibrate::MomentStore;
 use super::exact;
+use super::original::Original;
 use super::plan::{Action, Plan, Planned, part_name};
 use super::progress::Progress;
 use super::quantize::{Fit, Settings, quantize_block};
@@ -55,16 +56,10 @@ pub(super) fn write(
                     fit,
                 };
                 let feedback = moments.feedback(name)?;
-                let mut cursor = Cursor::default();
-                blocks::for_each(
-                    source,
-                    original,
-                    |block, first| {
-                        let rescued = rows_between(rescue_rows, first, first + block.rows);
-                        quantize_block(&block, first, rescued, settings, feedback)
-                    },
-                    |packed| cursor.write(&mut writer, name, layout, &packed).map_err(failed),
-                )?;
+                let code = |block: &Dense, first: usize, rescued: &[u32]| {
+                    quantize_block(block, first, rescued, settings, feedback)
+                };
+                write_rows(source, original, (layout, rescue_rows), code, (&mut writer, path))?;
             }
             Action::Copy(layout) => {
                 for part in Part::ALL.into_iter().filter(|&part| layout.has(part)) {
@@ -73,16 +68,9 @@ pub(super) fn write(
                 }
             }
             Action::Exact(exact::Stored { layout, rescue_rows, .. }) => {
-                let mut cursor = Cursor::default();
-                blocks::for_each(
-                    source,
-                    original,
-                    |block, first| {
-                        let rescued = rows_between(rescue_rows, first, first + block.rows);
-                        exact::code(&block, first, rescued, layout)
-                    },
-                    |packed| cursor.write(&mut writer, name, layout, &packed).map_err(failed),
-                )?;
+                let code =
+                    |block: &Dense, first: usize, rescued: &[u32]| exact::code(block, first, rescued, layout);
+                write_rows(source, original, (layout, rescue_rows), code, (&mut writer, path))?;
             }
         }
         writer.sync().map_err(failed)?;
@@ -90,6 +78,23 @@ pub(super) fn write(
         progress.add_bytes(*unreported);
     }
     writer.finish().map_err(failed)
+}
+
+/// Writes a weight some rows at a time, each coded by `code` from the rows, the number of the first, and those to be rescued.
+fn write_rows(
+    source: &mut Source,
+    original: &Original,
+    (layout, rescue_rows): (&Layout, &[u32]),
+    code: impl Fn(&Dense, usize, &[u32]) -> Result<Bitpacked> + Sync,
+    (writer, path): (&mut Writer, &Path),
+) -> Result<()> {
+    let mut cursor = Cursor::default();
+    blocks::for_each(
+        source,
+        original,
+        |block, first| code(&block, first, rows_between(rescue_rows, first, first + block.rows)),
+        |rows| cursor.write(writer, &original.name, layout, &rows).map_err(|error| write_error(path, &error)),
+    )
 }
 
 /// Those of the ascending `rows` from `first` on and before `end`.
