@@ -13,8 +13,9 @@ use std::str::FromStr;
 
 use bitgauge_core::contract::Rules;
 use bitgauge_core::report::SourceUrl;
+use bitgauge_eval::Precision;
 use clap::{Parser, Subcommand, ValueEnum};
-use native_eval::{MAX_THREADS, Precision};
+use native_eval::MAX_THREADS;
 
 use super::Exit;
 use super::print::{self, print};

@@ -1,6 +1,7 @@
 //! `bitgauge devices`: what can evaluate here.
 
-use native_eval::{Backend, CpuBackend, adapters};
+use bitgauge_eval::{Backend, adapters};
+use native_eval::open_cpu;
 
 use super::args::Format;
 use super::print::{eprintln, println};
@@ -9,7 +10,7 @@ use super::{Exit, Failure, output, text};
 /// Lists the CPU backend and every adapter.
 pub fn run(format: Format) -> Result<Exit, Failure> {
     let adapters = adapters();
-    let cpu = CpuBackend::new(None)?.describe();
+    let cpu = open_cpu(None)?.describe();
     if format == Format::Json {
         let json = serde_json::json!({ "cpu": cpu, "gpu": adapters });
         println!("{}", serde_json::to_string_pretty(&json)?);

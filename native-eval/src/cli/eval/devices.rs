@@ -6,10 +6,10 @@ use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use bitgauge_core::inventory::Inventory;
+use bitgauge_eval::weights::prepare;
+use bitgauge_eval::{Backend, BackendError, EvaluateOptions, Queue, Tally, Task, work};
 use indicatif::ProgressBar;
-use native_eval::{
-    Backend, BackendError, EvaluateOptions, Queue, Source, Tally, Task, load, prepare, spawn_scoped, work,
-};
+use native_eval::{Source, load, spawn_scoped};
 use pollster::block_on;
 
 use super::ledger::Ledger;
