@@ -132,7 +132,7 @@ fn rounds_inputs(inventory: &Inventory) -> Result<bool, Error> {
 }
 
 /// Whose conventions the stored values follow.
-pub(crate) fn convention(inventory: &Inventory) -> Convention {
+pub fn convention(inventory: &Inventory) -> Convention {
     match inventory.config.as_ref().map(|config| &config.quantization) {
         Some(Quantization::Gguf) => Convention::LlamaCpp,
         Some(Quantization::Coded(config)) if config.scheme.is_mlx => Convention::Mlx,

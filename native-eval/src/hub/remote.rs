@@ -9,7 +9,7 @@ use bitgauge_core::{Error, ErrorKind, Result};
 
 use super::refusal::refusal;
 use crate::http::{self, Ask, Key, Reply};
-use crate::memory::ask;
+use bitgauge_eval::memory::ask;
 
 /// Bytes handed on at once.
 const PIECE_BYTES: usize = 1 << 20;

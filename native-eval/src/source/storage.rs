@@ -13,7 +13,7 @@ use tempfile::TempPath;
 
 use crate::hub::Remote;
 use crate::input::{io_error, not_regular, open_regular};
-use crate::memory::ask;
+use bitgauge_eval::memory::ask;
 
 /// The files that a [`FileId`] counts.
 pub(super) enum Storage {
