@@ -95,12 +95,8 @@ impl Handle {
         self.allocate(size, usage, false)
     }
 
-    /// A buffer of `size` bytes, a multiple of 4, that the host can write to.
-    pub fn create_mapped(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Result<DeviceBuffer> {
-        self.allocate(size, usage, true)
-    }
-
-    fn allocate(
+    /// A buffer of `size` bytes, a multiple of 4; if `mapped_at_creation`, the host can write to it.
+    pub fn allocate(
         self: &Arc<Self>,
         size: u64,
         usage: wgpu::BufferUsages,

@@ -116,7 +116,7 @@ impl Uploads {
         let is_full = self.submitted.len() >= STAGING_COUNT;
         let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front_if(|_| is_full) else {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-            return handle.create_mapped(STAGING_BYTES, usage);
+            return handle.allocate(STAGING_BYTES, usage, true);
         };
         let start = Moment::now();
         handle.wait(Some(submission))?;

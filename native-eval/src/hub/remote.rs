@@ -6,10 +6,10 @@ use std::thread::sleep;
 
 use bitgauge_core::container::READ_AHEAD_BYTES;
 use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_eval::memory::ask;
 
 use super::refusal::refusal;
 use crate::http::{self, Ask, Key, Reply};
-use bitgauge_eval::memory::ask;
 
 /// Bytes handed on at once.
 const PIECE_BYTES: usize = 1 << 20;

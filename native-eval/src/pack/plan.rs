@@ -7,7 +7,7 @@ use bitgauge_core::format::{Bits, Layout, Part};
 use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::model::{Architecture, Decoder, Presence};
 use bitgauge_core::{Dtype, Error, ErrorKind, Result};
-use bitgauge_eval::weights::Convention;
+use bitgauge_eval::weights::{Convention, convention};
 
 use super::calibrate::MomentStore;
 use super::exact::{self, Exact};
@@ -17,7 +17,7 @@ use super::quantize::{RowErrors, Settings, choose_rescue_rows, row_errors};
 use super::safetensors::TensorSpec;
 use super::work::Work;
 use super::{PackSummary, blocks};
-use crate::load::{convention, heads_differ};
+use crate::load::heads_differ;
 use crate::source::Source;
 
 /// What MLX calls the vision tower.
