@@ -6,7 +6,7 @@
     python3 bench/stream.py pass /tmp/model.safetensors   # made of the zip's member, if it is not there
     python3 bench/stream.py headers /tmp/model.zip
 
-A server on loopback gives ranges by sendfile. `pass` prints seconds, their ratio and the peak memory of bitgauge;
+A server on loopback gives ranges by sendfile. `pass` prints seconds, CPU seconds, their ratios and peak memory;
 `headers` the requests, bytes and seconds of a verdict behind 50 ms for each answer.
 """
 
@@ -21,8 +21,8 @@ import threading
 import time
 import zipfile
 
-BITGAUGE = pathlib.Path(__file__).parent.parent / "target/release/bitgauge"
-ROUNDS = 5
+BITGAUGE = os.environ.get("BITGAUGE") or pathlib.Path(__file__).parent.parent / "target/release/bitgauge"
+ROUNDS = 3
 DELAY = 0.05
 
 
@@ -69,22 +69,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def timed(command):
-    """Seconds of a shell's command, and the peak memory of its largest child in MB."""
+    """Wall seconds, CPU seconds of all its processes, and the peak memory of the largest in MB."""
     start = time.perf_counter()
-    child = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = child.communicate()
-    seconds = time.perf_counter() - start
-    return seconds, out.decode(), err.decode()
-
-
-def peak_mb(command):
-    """Peak memory of a program that the shell becomes."""
-    out = subprocess.run(["python3", "-c", f"""
-import resource, subprocess
-subprocess.run({command!r}, shell=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""], capture_output=True, text=True, check=True).stdout
-    return int(out) * 1024 / 1e6
+    child = subprocess.Popen(["bash", "-c", command], stdout=subprocess.DEVNULL)
+    _, _, usage = os.wait4(child.pid, 0)
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def unpacked(path):
@@ -107,12 +96,17 @@ def measure_pass(path):
     theirs = f"curl -s {server.address} | sha256sum"
     ratios = []
     for number in range(ROUNDS):
-        # Whoever is first finds the file's pages in memory, or not: take turns.
+        # Whoever is first may find the file's pages in memory, or not: take turns.
         order = [ours, theirs] if number % 2 else [theirs, ours]
-        seconds = {command: timed(command)[0] for command in order}
-        ratios.append(seconds[ours] / seconds[theirs])
-        print(f"bitgauge {seconds[ours]:.2f} s, curl | sha256sum {seconds[theirs]:.2f} s, ratio {ratios[-1]:.2f}", flush=True)
-    print(f"median ratio {statistics.median(ratios):.2f}, peak memory {peak_mb(ours):.0f} MB, {os.path.getsize(path)} bytes")
+        took = {command: timed(command) for command in order}
+        (wall, cpu, peak), (their_wall, their_cpu, _) = took[ours], took[theirs]
+        ratios.append(wall / their_wall)
+        print(
+            f"bitgauge {wall:.2f} s ({cpu:.2f} s of CPU, {peak:.0f} MB), curl | sha256sum {their_wall:.2f} s "
+            f"({their_cpu:.2f} s of CPU), ratio {ratios[-1]:.2f}, of CPU {cpu / their_cpu:.2f}",
+            flush=True,
+        )
+    print(f"median ratio {statistics.median(ratios):.2f}, {os.path.getsize(path)} bytes")
 
 
 def measure_headers(path):

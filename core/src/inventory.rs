@@ -1,12 +1,14 @@
 //! What an artifact holds, matched with what its config.json asks for.
 
+mod earlier;
+
 use std::collections::HashSet;
 
 use crate::container::{Artifact, ContainerKind};
 use crate::format::layouts::{self, Coded};
 use crate::format::{self, Form, Grouping, Layout};
 use crate::model::{
-    Architecture, CodedConfig, Config, ExpectedTensor, Manifest, Presence, Quantization, Role,
+    Architecture, CodedConfig, Config, ExpectedTensor, Manifest, Presence, Quantization, Role, Transformers,
 };
 use crate::tensor::{BlockType, Dtype};
 use crate::{Error, ErrorKind, Result, memory};
@@ -139,18 +141,26 @@ pub struct Inventory<'a> {
 }
 
 impl<'a> Inventory<'a> {
-    /// Matches an artifact with its config.json.
+    /// Matches an artifact with its config.json, as the transformers of the validator does.
     ///
     /// # Errors
     /// No config.json in a folder or archive, a config.json that can't be read, a packed part of
     /// the wrong data type.
     pub fn of(artifact: &'a Artifact) -> Result<Self> {
+        Self::of_version(artifact, Transformers::default())
+    }
+
+    /// The same as this version of transformers does.
+    ///
+    /// # Errors
+    /// Those of [`Self::of`].
+    pub fn of_version(artifact: &'a Artifact, transformers: Transformers) -> Result<Self> {
         let (tensors, members) = (artifact.tensors.len() as u64, artifact.members.len() as u64);
         memory::require(tensors * TENSOR_BYTES + members * MEMBER_BYTES, "the weights and the report")?;
         let config = match &artifact.config {
-            Some(bytes) => Some(Config::parse(bytes)?),
+            Some(bytes) => Some(Config::parse_for(bytes, transformers)?),
             None if artifact.kind == ContainerKind::Safetensors => None,
-            None => Some(Config::parse(artifact.expect_config()?)?),
+            None => Some(Config::parse_for(artifact.expect_config()?, transformers)?),
         };
         let mut config = config;
         if let (Some(config), Some(layout)) = (&mut config, &artifact.layout) {
@@ -179,6 +189,9 @@ impl<'a> Inventory<'a> {
             not_numbers: None,
         };
         inventory.match_weights(grouping)?;
+        if transformers == Transformers::V4 {
+            inventory.doubt_earlier();
+        }
         inventory.tied_pair = inventory.find_tied_pair();
         inventory.opaque = inventory.find_opacity();
         Ok(inventory)
@@ -197,8 +210,12 @@ impl<'a> Inventory<'a> {
         untied
     }
 
+    /// None for transformers 4.57, which drops the head whatever it holds.
     fn find_tied_pair(&self) -> Option<[usize; 2]> {
-        let config = self.config.as_ref().filter(|config| config.quantization == Quantization::None)?;
+        let is_compared = |config: &&Config| {
+            config.quantization == Quantization::None && config.transformers == Transformers::V5
+        };
+        let config = self.config.as_ref().filter(is_compared)?;
         let Architecture::Decoder(decoder) = config.architecture() else { return None };
         let stored = |role| {
             let of_role = |weight: &&Weight| weight.expected.as_ref().is_some_and(|e| e.role == role);
@@ -262,7 +279,9 @@ impl<'a> Inventory<'a> {
         // What transformers' `AutoModel` writes: the decoder without its head, its names without `model.`.
         let is_base = is_plain && !grouping.weights.iter().any(|weight| weight.name.starts_with("model."));
         let is_stored = |name: &str| grouping.weights.iter().any(|weight| weight.name == name);
+        let is_v5 = self.config.as_ref().is_some_and(|config| config.transformers == Transformers::V5);
         let head_is_embedding = is_plain
+            && is_v5
             && is_stored(HEAD)
             && !EMBEDDINGS.iter().any(|name| is_stored(name))
             && !(is_base && is_stored(&EMBEDDINGS[0]["model.".len()..]));

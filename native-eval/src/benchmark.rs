@@ -199,7 +199,7 @@ impl Benchmark<'_> {
             let id = if self.tokenizer.is_some() { OWN_TOKENIZER.to_owned() } else { id };
             return Ok(ValidatorTokenizer { id, ..own_tokenizer(source)? });
         }
-        let found = find_tokenizer(&id, self.tokenizer, self.files)?;
+        let found = find_tokenizer(&id, self.tokenizer, self.files, source.transformers())?;
         let instead = self.tokenizer.map(|path| path.display().to_string());
         Ok(ValidatorTokenizer { id: instead.unwrap_or(id), ..found })
     }

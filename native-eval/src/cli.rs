@@ -3,6 +3,7 @@
 //! stdout carries only the result; progress, hints and errors go to stderr.
 
 mod args;
+mod bars;
 mod bench;
 mod benchmark;
 mod compare;
@@ -23,16 +24,18 @@ mod proxy;
 mod show;
 mod subject;
 mod submission;
+mod table;
 mod task;
 mod text;
+mod version;
 
 use std::process::ExitCode;
 
 use bitgauge_core::report::Verdict;
 use clap::Parser;
 
-use args::{Args, Command};
-use print::eprintln;
+use args::{Args, Command, Format};
+use print::{Verbosity, eprintln};
 
 /// What the process tells its caller. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,14 @@ pub fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<Exit, Failure> {
     let format = args.format;
+    match (args.quiet, args.verbose) {
+        (true, _) => print::set_verbosity(Verbosity::Quiet),
+        (_, true) => print::set_verbosity(Verbosity::Verbose),
+        _ => {}
+    }
+    if format == Format::Human && args.command.as_ref().is_none_or(Command::is_for_people) {
+        print::break_lines();
+    }
     match args.command {
         None => demo::run(format),
         Some(Command::Inspect(options)) => inspect::run(&options, format),
@@ -96,10 +107,14 @@ fn run(args: Args) -> Result<Exit, Failure> {
         Some(Command::Prepare(options)) => prepare::run(&options, format),
         Some(Command::Merge(options)) => merge::run(&options, format),
         Some(Command::Pack(options)) => pack::run(&options, format),
-        Some(Command::Bench(options)) => bench::run(&options, format),
-        Some(Command::Devices) => devices::run(format),
+        Some(Command::Speed(options)) => bench::run(&options, format),
+        Some(Command::Devices { artifact }) => devices::run(artifact.as_deref(), format),
         Some(Command::Completions { shell }) => {
             args::print_completions(shell);
+            Ok(Exit::Done)
+        }
+        Some(Command::Man { folder }) => {
+            args::write_manual(&folder)?;
             Ok(Exit::Done)
         }
     }

@@ -126,7 +126,7 @@ fn json(url: &str) -> Result<Option<Value>> {
 }
 
 fn other_answer(base: &str) -> Error {
-    Error::new(ErrorKind::Malformed, "this is no coordinator of the competition")
+    Error::new(ErrorKind::Malformed, "this is not a coordinator of the competition")
         .within(base)
         .expected_found(format!("a list of tasks at {TASKS}"), "another answer")
 }

@@ -15,6 +15,7 @@ mod load;
 mod local_files;
 mod losses;
 mod memory;
+mod missing;
 mod output_file;
 mod pack;
 mod places;
@@ -33,9 +34,11 @@ pub use load::{LoadTimes, heads_differ, load, loaded_inventory};
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
+pub use missing::missing_gpu;
 pub use output_file::{OutputFile, outlive_file_limits};
 pub use pack::{
-    Calibration, Fit, PackMix, PackSettings, PackStep, PackSummary, check_pack_target, pack, pack_smallest,
+    Calibration, Fit, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, check_pack_target, outlook,
+    pack, pack_smallest,
 };
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};

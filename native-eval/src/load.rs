@@ -122,12 +122,12 @@ pub fn heads_differ(source: &mut Source, inventory: &Inventory) -> Result<bool, 
     }
 }
 
-/// What an artifact holds, with a head of its own where [`heads_differ`].
+/// What an artifact holds to the source's version of transformers, with a head of its own where [`heads_differ`].
 ///
 /// # Errors
-/// Those of [`Inventory::of`] and [`heads_differ`].
+/// Those of [`Inventory::of_version`] and [`heads_differ`].
 pub fn loaded_inventory<'a>(source: &mut Source, artifact: &'a Artifact) -> Result<Inventory<'a>, Error> {
-    let inventory = Inventory::of(artifact)?;
+    let inventory = Inventory::of_version(artifact, source.transformers())?;
     Ok(if heads_differ(source, &inventory)? { inventory.untied() } else { inventory })
 }
 

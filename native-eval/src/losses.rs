@@ -105,9 +105,12 @@ impl Run {
         };
         let differing = facts(self).into_iter().zip(facts(found)).find(|(own, other)| own != other);
         differing.map_or(Ok(()), |((what, expected), (_, found))| {
-            Err(Error::new(ErrorKind::BadValue, format!("the losses are of another run, {what} differs"))
-                .expected_found(expected, found)
-                .hint("losses of one run have one artifact, one set of documents and the same settings"))
+            Err(Error::new(
+                ErrorKind::BadValue,
+                format!("the file belongs to another run: it differs in {what}"),
+            )
+            .expected_found(expected, found)
+            .hint("losses of one run have one artifact, one set of documents and the same settings"))
         })
     }
 }

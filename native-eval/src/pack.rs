@@ -18,6 +18,7 @@ mod files;
 mod mix;
 mod model;
 mod original;
+mod outlook;
 mod plan;
 mod progress;
 mod quantize;
@@ -46,6 +47,7 @@ use work::Work;
 pub use calibrate::Calibration;
 pub(crate) use config::add_packing;
 pub(crate) use files::SmallFile;
+pub use outlook::{PackOutlook, outlook};
 pub(crate) use plan::part_name;
 pub use progress::PackStep;
 pub use quantize::Fit;
@@ -60,7 +62,7 @@ pub struct PackSettings {
     pub mix: PackMix,
     /// How signs, codes and scales are chosen.
     pub fit: Fit,
-    /// Which tokens say what the weights' outputs are, which are then to err least instead of the weights.
+    /// Tokens to run the model on, so that the error of the outputs is minimised instead of that of the weights.
     pub calibration: Calibration,
     /// Replace an artifact that is at the target.
     pub force: bool,

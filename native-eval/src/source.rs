@@ -18,6 +18,7 @@ use bitgauge_core::container::{
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::format::layouts::Scheme;
+use bitgauge_core::model::Transformers;
 use bitgauge_core::{Error, ErrorKind, Rejection, Result};
 use origin::Origin;
 use reader::Reader;
@@ -43,6 +44,8 @@ pub struct Source {
     /// What stands in front of a member's name in messages: the folder or archive, if any.
     place: Option<String>,
     artifact: Artifact,
+    /// The version of transformers that it is read for.
+    transformers: Transformers,
     storage: Storage,
     /// The files on disk that it is read from; none in memory.
     origin: Option<Origin>,
@@ -143,6 +146,7 @@ impl Source {
             lengths: self.lengths.clone(),
             place: self.place.clone(),
             artifact: self.artifact.clone(),
+            transformers: self.transformers,
             storage: self.storage.again(),
             origin: self.origin.clone(),
             tar: self.tar.as_ref().map(Storage::again),
@@ -171,6 +175,7 @@ impl Source {
             lengths,
             place,
             artifact,
+            transformers: Transformers::default(),
             storage,
             origin: None,
             tar: None,
@@ -207,6 +212,16 @@ impl Source {
     /// Says how the weights lie in tensors, whatever config.json says.
     pub fn set_layout(&mut self, layout: Scheme) {
         self.artifact.layout = Some(Arc::new(layout));
+    }
+
+    /// Says which transformers loads it; else the validator's.
+    pub fn set_transformers(&mut self, transformers: Transformers) {
+        self.transformers = transformers;
+    }
+
+    /// Which transformers loads it.
+    pub fn transformers(&self) -> Transformers {
+        self.transformers
     }
 
     /// Number of files that [`FileId`] counts: 1 for an archive.

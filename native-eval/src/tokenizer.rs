@@ -1,12 +1,14 @@
 //! Finding the validator's tokenizer on this machine.
 
 mod auto;
+mod earlier;
 mod of_file;
 mod special;
 
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::container::GgufMetadata;
+use bitgauge_core::model::Transformers;
 use bitgauge_core::{Error, ErrorKind, Result, json, limits};
 
 use crate::documents::TextTokenizer;
@@ -45,11 +47,16 @@ impl ValidatorTokenizer {
 }
 
 /// The tokenizer called `id`: the built-in byte tokenizer, a folder or file of this machine, or one that
-/// is in the Hugging Face cache. `instead` names another in its place.
+/// is in the Hugging Face cache, as this version of transformers makes it. `instead` names another in its place.
 ///
 /// # Errors
 /// No such tokenizer here, or one that can't be read.
-pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> Result<ValidatorTokenizer> {
+pub fn find_tokenizer(
+    id: &str,
+    instead: Option<&Path>,
+    files: &LocalFiles,
+    transformers: Transformers,
+) -> Result<ValidatorTokenizer> {
     let path = match instead.and_then(Path::to_str).unwrap_or(id) {
         name if is_bytes(name) => {
             return Ok(ValidatorTokenizer { id: id.into(), pad_id: 0, tokenizer: TextTokenizer::Bytes });
@@ -75,13 +82,14 @@ pub fn find_tokenizer(id: &str, instead: Option<&Path>, files: &LocalFiles) -> R
         let bytes = input::read_bytes(&path, "the tokenizer's settings", limits::TOKENIZER_BYTES);
         bytes.map(Some).map_err(|error| error.within(path.display()))
     };
-    finish(id, &bytes, &mut { read }).map_err(|error| error.within(file.display()))
+    finish(id, &bytes, transformers, &mut { read }).map_err(|error| error.within(file.display()))
 }
 
-/// The tokenizer as transformers makes it, with what `read` gives of the files beside it.
+/// The tokenizer as this version of transformers makes it, with what `read` gives of the files beside it.
 fn finish(
     id: &str,
     file: &[u8],
+    transformers: Transformers,
     read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
 ) -> Result<ValidatorTokenizer> {
     let tokenizer = TextTokenizer::from_json(file)?;
@@ -100,9 +108,12 @@ fn finish(
         added: value(ADDED_TOKENS)?,
         file: OfFile::read(file),
     };
-    let tokenizer = tokenizer.map(beside.cuts_left(), |file| beside.apply(file))?;
+    let tokenizer = tokenizer.map(beside.cuts_left(), |file| match transformers {
+        Transformers::V5 => beside.apply(file),
+        Transformers::V4 => beside.apply_earlier(file),
+    })?;
     let pad_id = match &tokenizer {
-        TextTokenizer::File(tokenizer, _) => beside.pad_token(tokenizer).unwrap_or(0),
+        TextTokenizer::File(tokenizer, _) => beside.pad_token(tokenizer, transformers).unwrap_or(0),
         TextTokenizer::Bytes => 0,
     };
     Ok(ValidatorTokenizer { id: id.to_owned(), pad_id, tokenizer })
@@ -120,7 +131,7 @@ fn is_bytes(id: &str) -> bool {
     matches!(id, "autoresearch-byte-utf8" | "byte-utf8" | "bytes")
 }
 
-/// The tokenizer that an artifact brings, called by the artifact's name.
+/// The tokenizer that an artifact brings, as the source's version of transformers makes it, called by the artifact's name.
 ///
 /// # Errors
 /// None, or one that can't be read.
@@ -137,12 +148,12 @@ pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
             .hint("name one with --tokenizer: a tokenizer.json, a folder that holds one, or byte-utf8")
     })?;
     let bytes = source.read_member(index, limits::TOKENIZER_BYTES)?;
-    let name = source.name().to_owned();
+    let (name, transformers) = (source.name().to_owned(), source.transformers());
     let mut read = |file: &str| match source.artifact().find_beside_config(file) {
         Some(index) => source.read_member(index, limits::TOKENIZER_BYTES).map(Some),
         None => Ok(None),
     };
-    finish(&name, &bytes, &mut read).map_err(|error| error.within(FILE).within(&name))
+    finish(&name, &bytes, transformers, &mut read).map_err(|error| error.within(FILE).within(&name))
 }
 
 /// The newest snapshot of a model in the Hugging Face cache that has a tokenizer.

@@ -11,6 +11,10 @@ mod artifacts;
 #[allow(dead_code, reason = "the GGUF suite uses all of it, this one only a part")]
 mod convert;
 
+#[path = "../differential/folders.rs"]
+#[allow(dead_code, reason = "the differential suite uses all of it, this one only a part")]
+mod folders;
+
 #[path = "../differential/recorded.rs"]
 #[allow(dead_code, reason = "the differential suite uses all of it, this one only a part")]
 mod recorded;
@@ -75,17 +79,24 @@ fn workgroup_bytes(text: &str) -> u32 {
     shared.map(|variable| module.types[variable.ty].inner.size(module.to_ctx())).sum()
 }
 
-/// The folder of archives whose answers by Python are recorded.
+/// The folder of archives and model folders whose answers by Python are recorded.
 const RECORDED: &str = "recorded";
-/// How many of them there are, in equal steps out of all.
-const RECORDED_COUNT: usize = 60;
+/// How many of each there are, in equal steps out of all.
+const ARCHIVE_COUNT: usize = 40;
+const FOLDER_COUNT: usize = 30;
 
 fn write_recorded(folder: &Path) {
     fs::create_dir(folder).expect("a folder");
     let cases = recorded::recorded();
-    let step = cases.len() / RECORDED_COUNT;
-    for (number, case) in cases.iter().enumerate().step_by(step).take(RECORDED_COUNT) {
-        fs::write(folder.join(format!("recorded-{number:04}")), &case.bytes).expect("a file");
+    let step = cases.len() / ARCHIVE_COUNT;
+    for (number, case) in cases.iter().enumerate().step_by(step).take(ARCHIVE_COUNT) {
+        fs::write(folder.join(format!("archive-{number:04}")), &case.bytes).expect("a file");
+    }
+    let (_, models) = folders::recorded();
+    let models: Vec<_> = models.iter().enumerate().filter(|(_, model)| !model.is_tokenizer()).collect();
+    let step = models.len() / FOLDER_COUNT;
+    for (number, model) in models.into_iter().step_by(step).take(FOLDER_COUNT) {
+        folders::write(&model.files, &folder.join(format!("model-{number:04}")));
     }
 }
 

@@ -143,7 +143,7 @@ fn without_documents_the_demo_serves_and_it_is_said() {
     let place = Place::new();
     let output = place.eval(&["--max-tokens", "8"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("no --documents: the 24 of the built-in demo serve"));
+    assert!(text(&output.stderr).contains("no --documents: the 24 documents of the built-in demo serve"));
     assert_eq!(document(&output)["evaluation"]["scored_documents"], 24);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::artifacts::{Artifact, Change};
-use super::{gate, inspect};
+use super::{bitgauge, gate, inspect, path, text};
 
 fn add(name: &'static str) -> Change {
     Change::AddFile(name, b"pass\n".to_vec())
@@ -55,4 +55,39 @@ fn other_code_than_the_packers_is_inconclusive() {
         assert_eq!((status, gate["outcome"].as_str()), (3, Some("not-run")), "{gate}");
         assert!(gate["details"].to_string().contains("was not judged"), "{gate}");
     }
+}
+
+#[test]
+fn the_version_of_transformers_decides_and_is_said() {
+    let judged = |changes: &[Change], options: &[&str]| {
+        let (status, report) = inspect(&Artifact::demo(changes), options);
+        let gate = gate(&report, "loadable");
+        (status, gate["rule"].as_str().expect("a rule").to_owned(), gate["details"].to_string())
+    };
+    let earlier = ["--transformers", "4.57"];
+    let (status, rule, _) = judged(&[], &[]);
+    assert!(status == 0 && rule.contains("transformers 5.24 can load"), "{rule}");
+    let (status, rule, _) = judged(&[], &earlier);
+    assert!(status == 0 && rule.contains("transformers 4.57 can load"), "{rule}");
+    // What 5.24 sets as an attribute without effect, 4.57 may do anything with.
+    let note = [Change::Config("my_note", json!(1))];
+    assert_eq!(judged(&note, &[]).0, 0);
+    let (status, _, details) = judged(&note, &earlier);
+    assert!(status == 3 && details.contains("4.57 does with `my_note` is not modelled"), "{details}");
+    // What 5.24 refuses, 4.57 may take.
+    let epsilon = [Change::Config("rms_norm_eps", json!(1))];
+    assert_eq!((judged(&epsilon, &[]).0, judged(&epsilon, &earlier).0), (1, 3));
+}
+
+#[test]
+fn a_link_is_for_the_validators_version_alone() {
+    let artifact = Artifact::demo(&[]);
+    let shared = |version| {
+        let share = ["--share", "https://example.org/", "--transformers", version];
+        let output = bitgauge(&[&["inspect", path(&artifact.path)], &share[..]].concat());
+        (output.status.code(), text(&output.stderr))
+    };
+    assert_eq!(shared("5").0, Some(0));
+    let (status, words) = shared("4.57");
+    assert!(status == Some(2) && words.contains("a link does not say which transformers"), "{words}");
 }

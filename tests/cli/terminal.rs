@@ -4,4 +4,6 @@ mod commands;
 mod inputs;
 mod limits;
 mod printing;
+mod screen;
+mod sessions;
 mod signals;

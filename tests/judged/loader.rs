@@ -5,7 +5,7 @@ use std::fs;
 
 use bitgauge_core::container::Root;
 use bitgauge_core::format::{LOADER, LOADER_CLASS};
-use bitgauge_core::model::{Architecture, Config};
+use bitgauge_core::model::{Architecture, Config, Transformers};
 use bitgauge_core::report::{Gate, Outcome, Report, Verdict};
 use bitgauge_eval::{EvaluateOptions, evaluate};
 use conformance::fixtures;
@@ -65,7 +65,7 @@ impl Case {
             fs::write(temporary.path().join(name), bytes).expect("a file");
         }
         let mut source = Source::open(temporary.path()).map_err(|error| error.to_string())?;
-        let bytes = || find_tokenizer("byte-utf8", None, &LocalFiles::new(&folder()));
+        let bytes = || find_tokenizer("byte-utf8", None, &LocalFiles::new(&folder()), Transformers::V5);
         let has_tokenizer = source.artifact().find_beside_config("tokenizer.json").is_some();
         let tokenizer = if has_tokenizer { own_tokenizer(&mut source) } else { bytes() };
         let tokenizer = tokenizer.map_err(|error| error.to_string())?;

@@ -204,7 +204,7 @@ fn a_line_that_is_no_loss_of_the_run_is_refused() {
         (line(7, 4, 1.0), "does not belong to the run"),
         (line(5, 8, 1.0), "a document is too long"),
         (line(5, 6, 1.0), "document 5 has another length"),
-        (line(5, 0, 0.5), "a loss is no loss"),
+        (line(5, 0, 0.5), "a loss is not a number"),
         (line(5, 7, 1.0).replace("1.0", "1e999"), "holds no losses"),
         ("{}".into(), "holds no losses"),
         (line(5, 7, 1.0).replace('}', ",\"more\":1}"), "holds no losses"),

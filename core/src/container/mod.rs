@@ -152,6 +152,8 @@ pub struct Artifact {
     /// Every tensor of every safetensors member that belongs to the model, in storage order
     /// (by member, then offset).
     pub tensors: Vec<TensorEntry>,
+    /// The bytes of the index that names the files of weights, where it counts.
+    pub index: Option<Vec<u8>>,
     /// What keeps transformers' own loader from taking the shards that the index names, a sentence each.
     pub index_faults: Vec<String>,
     /// How its weights lie in tensors, where whoever opened it says so, whatever config.json says.

@@ -33,6 +33,7 @@ pub(super) fn read(
         config: None,
         gguf: None,
         tensors: Vec::new(),
+        index: None,
         index_faults: Vec::new(),
         layout: None,
     };
@@ -204,6 +205,7 @@ fn read_shards(window: &Window, artifact: &mut Artifact, index: usize) -> Result
 
     let weights = Vec::from_iter(weights);
     artifact.index_faults = index.faults(EXTENSION);
+    artifact.index = Some(text.into());
     read_ahead(window, &artifact.members, &weights)?;
     read_headers(window, artifact, &weights)
 }

@@ -75,7 +75,7 @@ fn fetch_exactly(
     if bytes.len() as u64 == need.len {
         return Ok(bytes);
     }
-    Err(Error::new(ErrorKind::Truncated, "the file gave other bytes than asked for")
+    Err(Error::new(ErrorKind::Truncated, "the read returned the wrong number of bytes")
         .within(window.name(need.file))
         .at(need.offset)
         .expected_found(format!("{} bytes", need.len), bytes.len()))

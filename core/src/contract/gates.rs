@@ -104,6 +104,7 @@ fn artifact_size(evidence: &Evidence, limits: &Limits) -> Gate {
 /// Counts things that make the model unloadable; none is wanted.
 fn loadable(evidence: &Evidence) -> Gate {
     let inventory = evidence.inventory;
+    let transformers = inventory.config.as_ref().map(|config| config.transformers).unwrap_or_default();
     let faults = loading::faults(inventory);
     let (id, title) = ("loadable", "loads as a model");
     let mut doubts: Vec<String> = inventory.opaque.iter().cloned().collect();
@@ -115,8 +116,11 @@ fn loadable(evidence: &Evidence) -> Gate {
         gate = not_run(id, title, Unit::Files, doubts.remove(0)).details(doubts);
     }
     gate.details(faults)
-        .rule("a Hugging Face folder, .zip or tar archive with config.json and weights that transformers can load; \
-             packed weights need the code that unpacks them")
+        .rule(format!(
+            "a Hugging Face folder, .zip or tar archive with config.json and weights that transformers {} can load; \
+             packed weights need the code that unpacks them",
+            transformers.name()
+        ))
         .hint("pack a dense model folder with `bitgauge pack`, or check what the named code does")
 }
 
@@ -202,12 +206,16 @@ fn model_budget(evidence: &Evidence, limits: &Limits) -> Gate {
     };
     let limit = limits.max_artifact_bits(parameters);
     let got = evidence.inventory.artifact.size_bytes;
+    let hint = match evidence.inventory.quant_method() {
+        None => "a dense checkpoint, not packed yet: `bitgauge pack` makes an artifact of it",
+        Some(_) => "use fewer bases, fewer rescue rows, one scale per row, or leave fewer tensors unpacked",
+    };
     at_most(id, title, Unit::Bytes, got, limit / 8)
         .rule(format!(
             "8 x bytes <= {limit} bits: {parameters} parameters x {} bits",
             limits.bits_per_parameter()
         ))
-        .hint("use fewer bases, fewer rescue rows, one scale per row, or leave fewer tensors unpacked")
+        .hint(hint)
 }
 
 fn non_binary(evidence: &Evidence, limits: &Limits) -> Gate {

@@ -127,12 +127,12 @@ impl Layout {
         (self.rescued > 0).then_some(Self { rows: self.rescued, bases: 0, ..*self })
     }
 
-    /// Outputs N.
+    /// Number of output rows, N.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Inputs K.
+    /// Number of input columns, K.
     pub fn cols(&self) -> u64 {
         self.cols
     }

@@ -50,12 +50,12 @@ impl Bitpacked {
         }
     }
 
-    /// Outputs N.
+    /// Number of output rows, N.
     pub fn rows(&self) -> usize {
         self.layout.rows() as usize
     }
 
-    /// Inputs K.
+    /// Number of input columns, K.
     pub fn cols(&self) -> usize {
         self.layout.cols() as usize
     }
@@ -145,7 +145,7 @@ pub enum Matrix {
 }
 
 impl Matrix {
-    /// Outputs N.
+    /// Number of output rows, N.
     pub fn rows(&self) -> usize {
         match self {
             Self::Dense(dense) => dense.rows,
@@ -153,7 +153,7 @@ impl Matrix {
         }
     }
 
-    /// Inputs K.
+    /// Number of input columns, K.
     pub fn cols(&self) -> usize {
         match self {
             Self::Dense(dense) => dense.cols,

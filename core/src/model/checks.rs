@@ -348,6 +348,11 @@ impl Loading {
     }
 }
 
+/// Whether some class declares a field of this name.
+pub(super) fn is_declared(name: &str) -> bool {
+    TYPES.iter().any(|(known, _)| *known == name)
+}
+
 /// The bits of the kinds that a value is of, to Python.
 fn kinds_of(value: &Value) -> u8 {
     match value {

@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use super::arch::{Architecture, Decoder};
 use super::checks::Loading;
+use super::earlier;
 use super::family::Family;
 use super::fields::Fields;
 use super::quantization::{CodedConfig, Quantization};
+use super::transformers::Transformers;
 use crate::format::QuantConfig;
 use crate::{Error, ErrorKind, Result, json, limits, memory};
 
@@ -23,30 +25,43 @@ pub struct Config {
     pub config_code: Option<String>,
     /// What the fields say about whether transformers loads the model.
     pub loading: Loading,
+    /// Which transformers this is the reading of.
+    pub transformers: Transformers,
     architecture: Architecture,
 }
 
 impl Config {
-    /// Reads the bytes of config.json.
+    /// Reads the bytes of config.json as the transformers of the validator does.
     ///
     /// # Errors
     /// Bytes that are not a JSON object or exceed [`limits::CONFIG_BYTES`]; a field of a known family
     /// that is missing, of the wrong type, out of range, or asks for something unsupported
     /// (sliding windows, an unknown rotary scaling, an unknown `format_version`).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        Self::parse_fields(bytes).map_err(|error| error.within("config.json"))
+        Self::parse_for(bytes, Transformers::default())
     }
 
-    fn parse_fields(bytes: &[u8]) -> Result<Self> {
+    /// The same as this version of transformers does.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub fn parse_for(bytes: &[u8], transformers: Transformers) -> Result<Self> {
+        Self::parse_fields(bytes, transformers).map_err(|error| error.within("config.json"))
+    }
+
+    fn parse_fields(bytes: &[u8], transformers: Transformers) -> Result<Self> {
         if bytes.len() as u64 > limits::CONFIG_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "the configuration is too long")
                 .expected_found(format!("at most {} bytes", limits::CONFIG_BYTES), bytes.len()));
         }
         memory::require_tree(bytes, "config.json")?;
-        let value = json::parse_python(bytes).map_err(|error| {
+        let mut value = json::parse_python(bytes).map_err(|error| {
             Error::new(ErrorKind::Malformed, "the configuration is not valid JSON")
                 .expected_found("a JSON object", error)
         })?;
+        if let (Transformers::V4, Value::Object(map)) = (transformers, &mut value) {
+            earlier::forget(map);
+        }
         let Value::Object(map) = &value else {
             return Err(Error::new(ErrorKind::Malformed, "the configuration is not a JSON object")
                 .expected_found("an object", json_type(&value)));
@@ -70,8 +85,11 @@ impl Config {
             None => Architecture::Unknown { model_type: model_type.to_owned() },
         };
         let [model_code, config_code] = codes(&fields, &mut loading);
+        if transformers == Transformers::V4 {
+            earlier::check(&mut loading, model_type, &fields, &quantization);
+        }
         let model_type = model_type.to_owned();
-        Ok(Self { model_type, quantization, model_code, config_code, loading, architecture })
+        Ok(Self { model_type, quantization, model_code, config_code, loading, transformers, architecture })
     }
 
     /// The family and its sizes, or [`Architecture::Unknown`].

@@ -7,11 +7,13 @@
 mod arch;
 mod checks;
 mod config;
+mod earlier;
 mod family;
 mod fields;
 mod manifest;
 mod quantization;
 mod rotary;
+mod transformers;
 
 pub use crate::format::QuantConfig;
 pub use arch::{Architecture, Decoder, DeltaNet, LayerType};
@@ -21,3 +23,4 @@ pub use family::{Family, FamilyDefaults};
 pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};
 pub use quantization::{CodedConfig, Quantization};
 pub use rotary::{Llama3Scaling, Rotary, RotaryScaling, YarnScaling};
+pub use transformers::Transformers;

@@ -105,12 +105,12 @@ impl Lookup {
         lookup
     }
 
-    /// Outputs N.
+    /// Number of output rows, N.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Inputs K.
+    /// Number of input columns, K.
     pub fn cols(&self) -> usize {
         self.cols
     }

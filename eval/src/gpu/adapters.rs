@@ -55,6 +55,8 @@ pub struct AdapterInfo {
     pub class: AdapterClass,
     /// Whether it computes on the CPU, as llvmpipe does.
     pub is_software: bool,
+    /// Bytes of its largest memory, where the interface tells them.
+    pub memory_bytes: Option<u64>,
     /// Most bytes of one buffer that a kernel can see at once.
     pub max_binding_bytes: u64,
     /// Most bytes of one buffer.
@@ -171,6 +173,7 @@ pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
         driver_info: info.driver_info,
         class: info.device_type.into(),
         is_software: info.device_type == wgpu::DeviceType::Cpu,
+        memory_bytes: memory_bytes(adapter),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
         workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
@@ -178,6 +181,22 @@ pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
         has_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
         has_cooperative_matrices: has_cooperative_matrices(adapter),
     }
+}
+
+/// Bytes of the largest memory of a Vulkan device, else of what it shares with the CPU.
+#[cfg(not(target_vendor = "apple"))]
+fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
+    // SAFETY: nothing is made or ended through the handles, they are only asked for properties.
+    let device = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let instance = device.shared_instance().raw_instance();
+    // SAFETY: the device is of this instance, and the adapter keeps both alive.
+    let memory = unsafe { instance.get_physical_device_memory_properties(device.raw_physical_device()) };
+    memory.memory_heaps_as_slice().iter().map(|heap| heap.size).max()
+}
+
+#[cfg(target_vendor = "apple")]
+fn memory_bytes(_: &wgpu::Adapter) -> Option<u64> {
+    None
 }
 
 fn has_cooperative_matrices(adapter: &wgpu::Adapter) -> bool {

@@ -173,6 +173,7 @@ mod tests {
             driver_info: "580.159.04".into(),
             class: AdapterClass::Discrete,
             is_software: false,
+            memory_bytes: Some(141 << 30),
             max_binding_bytes: 1 << 31,
             max_buffer_bytes: 1 << 32,
             workgroup_memory_bytes: 48 << 10,

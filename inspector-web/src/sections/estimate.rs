@@ -51,7 +51,7 @@ impl Document {
 
     fn row(&self) -> Markup {
         row([
-            &format!("document {}", words::count(self.number)),
+            &words::count(self.number),
             &words::count(self.tokens),
             &format!("{:.4}", self.mean),
             &format!("{:.4}", self.mean.exp()),
@@ -200,7 +200,7 @@ pub fn difference(difference: &Estimate, names: [&str; 2]) -> Markup {
     let ends = element("p")
         .class("axis")
         .child(element("span").text(&format!("← {left} is better")))
-        .child(element("span").text("shaded: within 0.02 nats"))
+        .child(element("span").text("shaded: 0.02 nats"))
         .child(element("span").text(&format!("{right} is better →")));
     figure("The difference and its 95 % interval", &caption, picture, ends)
 }

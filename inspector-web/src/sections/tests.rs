@@ -177,7 +177,7 @@ fn a_histogram_has_every_document_in_one_bar() {
     let rows: Vec<_> = markup.find("table").iter().map(|table| table.find("tr").len() - 1).collect();
     assert_eq!(rows, [bars.len(), 5, 5]);
     // The best are numbered as the documents are.
-    assert!(markup.all_text().contains("document 11002.00007.3891"), "{}", markup.all_text());
+    assert!(markup.all_text().contains("Perplexity11002.00007.3891"), "{}", markup.all_text());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bench;
 mod contract;
 mod eval;
+mod examples;
 mod pack;
 mod remote;
 mod submission;
@@ -12,13 +13,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bitgauge_core::contract::Rules;
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::SourceUrl;
+use bitgauge_core::{Error, ErrorKind};
 use bitgauge_eval::Precision;
 use clap::{Parser, Subcommand, ValueEnum};
 use native_eval::MAX_THREADS;
 
-use super::Exit;
 use super::print::{self, print};
+use super::{Exit, version};
 
 pub use bench::*;
 pub use contract::*;
@@ -39,10 +42,17 @@ pub use submission::*;
 /// Exit status: 0 eligible or done, 1 judged and not eligible, 2 wrong usage, IO error or
 /// malformed input, 3 inconclusive.
 #[derive(Parser)]
-#[command(name = "bitgauge", version, max_term_width = 100)]
+#[command(name = "bitgauge", version = version::SHORT, long_version = version::LONG)]
+#[command(max_term_width = 100, after_help = examples::ALL)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Say nothing on stderr but errors and warnings: no notes, no progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on stderr: the device, what is read, and how long each part takes.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
     /// How the result is printed on stdout.
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub format: Format,
@@ -51,36 +61,74 @@ pub struct Args {
 #[derive(Subcommand)]
 pub enum Command {
     /// Judge an artifact: verdict per gate, where its bits go, every weight.
+    #[command(after_help = examples::INSPECT)]
     Inspect(InspectOptions),
     /// Measure perplexity on held-out documents.
+    #[command(after_help = examples::EVAL)]
     Eval(EvalOptions),
     /// Hold two artifacts against each other: gates, margins, layers, weights, and which ranks first.
+    #[command(after_help = examples::COMPARE)]
     Compare(CompareOptions),
     /// Show a report that somebody made, from its file or a link.
+    #[command(after_help = examples::SHOW)]
     Show(ShowOptions),
     /// Write what a submission to the competition says, from a report.
+    #[command(after_help = examples::SUBMISSION)]
     Submission(SubmissionOptions),
     /// Show a task of the competition, and the best submission so far.
+    #[command(after_help = examples::TASK)]
     Task(TaskOptions),
     /// Do what the task's own benchmark does: same environment, same output, same verdicts.
+    #[command(after_help = examples::BENCHMARK)]
     Benchmark(BenchmarkOptions),
     /// Score a JSON artifact with the validator's proxy.
+    #[command(after_help = examples::PROXY)]
     Proxy(ProxyOptions),
     /// Write the report of a pack's limits that the task's prepare step writes.
+    #[command(after_help = examples::PREPARE)]
     Prepare(PrepareOptions),
     /// Join the shards of an evaluation.
+    #[command(after_help = examples::MERGE)]
     Merge(MergeOptions),
     /// Pack a dense Hugging Face model folder into a 1-bit artifact.
+    #[command(after_help = examples::PACK)]
     Pack(PackOptions),
-    /// Time the evaluation of a random model of a known shape.
-    Bench(BenchOptions),
-    /// List the devices that can evaluate.
-    Devices,
+    /// Time the evaluation of a random model of a known shape on this machine.
+    #[command(visible_alias = "bench", after_help = examples::SPEED)]
+    Speed(BenchOptions),
+    /// List the devices that can evaluate, their memory, and whether an artifact fits.
+    #[command(after_help = examples::DEVICES)]
+    Devices {
+        /// An artifact: says on which devices its weights fit.
+        artifact: Option<PathBuf>,
+    },
     /// Print a shell completion script.
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// Write a manual page for each command into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder. It is made if it does not exist.
+        folder: PathBuf,
+    },
+}
+
+impl Command {
+    /// Whether its output is in words of ours, which may be broken into lines. Of the validator's and of shells' every
+    /// byte counts.
+    pub fn is_for_people(&self) -> bool {
+        !matches!(
+            self,
+            Self::Benchmark(_)
+                | Self::Proxy(_)
+                | Self::Prepare(_)
+                | Self::Completions { .. }
+                | Self::Man { .. }
+        )
+    }
 }
 
 /// How results are printed.
@@ -112,11 +160,47 @@ impl From<PackName> for Rules {
     }
 }
 
+/// Which transformers is to load the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TransformersName {
+    /// 5.24, what the validator runs.
+    #[value(name = "5")]
+    V5,
+    /// 4.57.6; of this version more stays open (docs/loading.md).
+    #[value(name = "4.57")]
+    V4,
+}
+
+impl TransformersName {
+    /// Refuses a link to a report for another version than the validator's, since links do not say which it is.
+    ///
+    /// # Errors
+    /// Both are asked for.
+    pub fn check_share(self, base: Option<&str>) -> Result<(), Error> {
+        if self == Self::V5 || base.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "a link does not say which transformers its report is for")
+            .expected_found("--share without --transformers 4.57", "both")
+            .hint("--report writes a file that says it"))
+    }
+}
+
+impl From<TransformersName> for Transformers {
+    fn from(name: TransformersName) -> Self {
+        match name {
+            TransformersName::V5 => Self::V5,
+            TransformersName::V4 => Self::V4,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub struct InspectOptions {
     /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file, a proxy's JSON artifact, or the address
-    /// of one (docs/addresses.md).
-    pub artifact: PathBuf,
+    /// of one (docs/addresses.md). Of several each gets one line.
+    #[arg(required = true, value_name = "ARTIFACT")]
+    pub artifacts: Vec<PathBuf>,
     #[command(flatten)]
     pub remote: RemoteOptions,
     /// Read only the structure, not the weights: milliseconds at any size, but the payload gate
@@ -132,6 +216,9 @@ pub struct InspectOptions {
     /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
     #[arg(long, value_name = "FILE.toml")]
     pub layout: Option<PathBuf>,
+    /// The version of transformers that loads the model: whether it loads, and as what, differs.
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = TransformersName::V5)]
+    pub transformers: TransformersName,
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,
@@ -306,11 +393,20 @@ pub fn print_completions(shell: clap_complete::Shell) {
     print!("{}", String::from_utf8_lossy(&script));
 }
 
+/// Writes the manual pages into `folder`.
+///
+/// # Errors
+/// What the system says.
+pub fn write_manual(folder: &std::path::Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(<Args as clap::CommandFactory>::command(), folder)
+}
+
 /// Prints the help or the version that was asked for, or what is wrong with the arguments.
 pub fn print_unparsed(unparsed: &clap::Error) -> Exit {
     let words = unparsed.render();
     if unparsed.use_stderr() {
-        print::note(format_args!("{}", words.ansi()));
+        print::to_stderr(format_args!("{}", words.ansi()));
         Exit::Fault
     } else {
         print!("{}", words.ansi());

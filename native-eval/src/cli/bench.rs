@@ -6,7 +6,7 @@ use native_eval::bench::{self, BenchOptions as Job, BenchResult, MatmulOptions, 
 
 use super::args::{BenchOptions, Format, ProductSize};
 use super::print::println;
-use super::{Exit, Failure, device, output, progress, text};
+use super::{Exit, Failure, device, progress, table, text};
 
 /// Most tokens of all documents together.
 const MAX_TOKENS: u64 = 1 << 26;
@@ -92,12 +92,9 @@ impl Task for RunBench<'_> {
     type Output = Result<BenchResult, Failure>;
 
     fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
-        let bar = progress::steps("evaluating", 0);
-        let result = bench::run(self.0, backend, &mut |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        });
-        bar.finish_and_clear();
+        let bar = progress::steps("evaluating");
+        let result = bench::run(self.0, backend, &mut |done, total| bar.set(done, total));
+        bar.finish();
         Ok(result?)
     }
 }
@@ -137,7 +134,7 @@ fn print(result: &BenchResult) {
         if let Some(load) = &result.load {
             println!();
             let rows = load.parts.iter().map(|(part, seconds)| vec![part.clone(), format!("{seconds:.3} s")]);
-            output::print_table(&output::table(&["loading; parts overlap", "time"], rows.collect(), 1));
+            table::print(&table::table(&["loading; parts overlap", "time"], rows.collect(), 1));
         }
     }
 }
@@ -156,6 +153,6 @@ fn print_kernels(kernels: &[KernelTime]) {
         ]
     });
     let heads = ["kernel", "dispatches", "time", "share", "TFLOP/s", "GB/s"];
-    output::print_table(&output::table(&heads, rows.collect(), 1));
+    table::print_rows(&heads, rows.collect(), 1, 1);
     println!("  all kernels  {:.3} s", all);
 }

@@ -3,14 +3,15 @@
 use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, RunOutput};
+use bitgauge_core::model::Transformers;
 use bitgauge_eval::{Backend, Task};
 use native_eval::{
     Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, start_threads,
 };
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};
-use super::print::eprintln;
-use super::{Exit, Failure, contract, device, interrupt, progress, text};
+use super::print::note;
+use super::{Exit, Failure, contract, device, interrupt, progress};
 
 /// Runs the benchmark that the environment describes.
 pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> {
@@ -30,14 +31,14 @@ pub fn run(options: &BenchmarkOptions, format: Format) -> Result<Exit, Failure> 
         logits: LogitLimits { positions: options.limit_positions, vocabulary: options.limit_vocabulary },
     };
     let device = device_options(&options.device, environment.get("AUTORESEARCH_EVAL_DEVICE"));
-    let verdict = match score(&benchmark, &device?, &result) {
+    let verdict = match score(&benchmark, &device?, options.transformers.into(), &result) {
         Ok(verdict) => verdict,
         Err(Stopped::Halt(halt)) => return contract::halted(halt),
         Err(Stopped::Failure(failure)) => return Err(failure),
     };
     if benchmark.revision != Revision::default() {
         let name = benchmark.revision.name();
-        eprintln!("{}", text::faint(&format!("scored as the validator's revision {name}")));
+        note!("scored as the validator's revision {name}");
     }
     options.contract.finish(&result, &verdict, format)
 }
@@ -54,12 +55,18 @@ impl<E: Into<Halt>> From<E> for Stopped {
     }
 }
 
-fn score(benchmark: &Benchmark, device: &DeviceOptions, result: &OutputFile) -> Result<RunOutput, Stopped> {
+fn score(
+    benchmark: &Benchmark,
+    device: &DeviceOptions,
+    transformers: Transformers,
+    result: &OutputFile,
+) -> Result<RunOutput, Stopped> {
     let run = benchmark.prepare()?;
     result.expect_apart(&benchmark.files.paths_read())?;
     let measured = match benchmark.open(&run)? {
         Opened::Stub(measured) => measured,
         Opened::Model(mut source) => {
+            source.set_transformers(transformers);
             let task = Measure { benchmark, run: &run, source: &mut source };
             if device.device == DeviceChoice::Named(vec![DeviceName::Cpu]) && task.is_small() {
                 start_threads().map_err(|error| Stopped::Failure(error.into()))?;
@@ -77,13 +84,13 @@ fn device_options(options: &DeviceOptions, named: Option<&str>) -> Result<Device
     let device = match (options.device.clone(), named.unwrap_or("")) {
         (DeviceChoice::Auto, "cpu") => DeviceChoice::Named(vec![DeviceName::Cpu]),
         (DeviceChoice::Auto, name) if name == "cuda" || name.starts_with("cuda:") => {
-            eprintln!("{}", text::faint("the validator's CUDA run is in fp16; this one is in fp32"));
+            note!("the validator's CUDA run is in fp16; this one is in fp32");
             let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
             DeviceChoice::Named(vec![DeviceName::Gpu(index.unwrap_or(0))])
         }
         (DeviceChoice::Auto, name) if !name.is_empty() => {
             return Err(Failure(format!(
-                "AUTORESEARCH_EVAL_DEVICE={name} is no device that bitgauge knows\n  \
+                "AUTORESEARCH_EVAL_DEVICE={name} is not a device that bitgauge knows\n  \
                  expected: cpu, cuda or cuda:INDEX\n  hint:     --device overrides it"
             )));
         }
@@ -119,20 +126,19 @@ impl Task for Measure<'_> {
 
     fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
         let bytes = self.source.artifact().tensors.iter().map(|tensor| tensor.bytes).sum();
-        let (loading, scoring) = (progress::bytes("loading", bytes), progress::steps("scoring", 0));
+        let (loading, scoring) = (progress::bytes("loading", bytes), progress::steps("scoring"));
         let measured = self.benchmark.measure(
             backend,
             self.run,
             self.source,
-            &mut |bytes| loading.inc(bytes),
+            &mut |bytes| loading.add(bytes),
             &mut |done, total| {
-                loading.finish_and_clear();
-                scoring.set_length(total);
-                scoring.set_position(done);
+                loading.finish();
+                scoring.set(done, total);
             },
         );
-        loading.finish_and_clear();
-        scoring.finish_and_clear();
+        loading.finish();
+        scoring.finish();
         Ok(measured)
     }
 }

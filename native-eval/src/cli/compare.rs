@@ -11,9 +11,8 @@ use bitgauge_core::report::{Gate, LayerSummary, Report, TensorSummary, WeightSum
 use self::claim::Claim;
 use super::args::{CompareOptions, Format};
 use super::inspect::{Reading, Settings};
-use super::output::{print_table, table};
 use super::print::{print, println};
-use super::{Exit, Failure, subject, text};
+use super::{Exit, Failure, subject, table, text};
 
 /// Weights and layers that are listed unless all are asked for.
 const LISTED: usize = 12;
@@ -70,7 +69,7 @@ fn print_for_people(both: [&Report; 2], decision: &Decision, claim: Option<&Clai
     if compare::same_bytes(&both[0].artifact, &both[1].artifact) == Some(true) {
         println!("{}\n", text::unsure("A and B are the same artifact: every byte is the same"));
     }
-    print_table(&table(&["", "artifact", "verdict", "size", "heldout_ppl"], summaries(both), 3));
+    table::print_rows(&["", "artifact", "verdict", "size", "heldout_ppl"], summaries(both), 3, 2);
     println!();
     let style = if decision.winner.is_some() { text::good } else { text::unsure };
     println!("{}: {}", style(&outcome(decision)), decision.reason.words());
@@ -81,8 +80,7 @@ fn print_for_people(both: [&Report; 2], decision: &Decision, claim: Option<&Clai
 
     let [left, right] = both;
     println!("\n{}", text::heading("Gates"));
-    let gates = compare::gates(left, right).into_iter().map(gate_row).collect();
-    print_table(&table(&["  gate", "A", "got", "margin", "B", "got", "margin", ""], gates, 1));
+    print_gates(compare::gates(left, right));
 
     let figures = compare::figures(left, right);
     let differing: Vec<&Line> =
@@ -91,11 +89,7 @@ fn print_for_people(both: [&Report; 2], decision: &Decision, claim: Option<&Clai
     if differing.is_empty() {
         println!("  none");
     } else {
-        print_table(&table(
-            &["  figure", "A", "B"],
-            differing.iter().map(|line| figure_row(line)).collect(),
-            1,
-        ));
+        table::print_pairs("figure", NAMES, differing.iter().map(|line| figure_row(line)).collect());
     }
     let limit = if all { usize::MAX } else { LISTED };
     print_list("Layers", "layer", Some(compare::layers(left, right)), limit, layer_row);
@@ -140,26 +134,57 @@ fn is_gate(line: &Line, both: [&Report; 2]) -> bool {
     both.iter().flat_map(|report| &report.gates).any(|gate| gate.title == line.what)
 }
 
-fn gate_row(pair: Pair<Gate>) -> Vec<String> {
-    let gate = pair[0].or(pair[1]);
-    let mut row = vec![format!("  {}", gate.map_or("", |gate| &gate.title))];
-    for gate in pair {
-        // A gate whose limit is 0 counts faults, so what it got says all.
-        let limited = gate.is_some_and(|gate| gate.wanted != Some(0));
-        row.push(gate.map_or_else(|| words::UNKNOWN.to_owned(), |gate| text::outcome(gate.outcome)));
-        row.push(gate.and_then(|gate| gate.got).map_or_else(|| words::UNKNOWN.to_owned(), words::count));
-        row.push(
-            gate.and_then(|gate| gate.margin).filter(|_| limited).map_or_else(String::new, words::signed),
-        );
+/// Prints the gates of both, beside each other or, where that is too wide, below.
+fn print_gates(gates: Vec<Pair<Gate>>) {
+    let heads = ["  gate", "A", "got", "margin", "B", "got", "margin", ""];
+    let wide = table::table(&heads, gates.iter().map(gate_row).collect(), 1);
+    if table::fits(&wide) {
+        return table::print(&wide);
     }
-    row.push(gate.map_or("", |gate| gate.unit.name()).to_owned());
+    let rows = gates.iter().flat_map(|pair| {
+        let [title, unit] = title_and_unit(pair);
+        let [left, right] = pair.map(|gate| gate_cells(gate));
+        let row = |first: String, name: &str, cells: [String; 3]| {
+            [first, name.to_owned()].into_iter().chain(cells).collect::<Vec<_>>()
+        };
+        [row(title, NAMES[0], left), row(format!("  {unit}"), NAMES[1], right)]
+    });
+    table::print(&table::table(&["gate", "", "", "got", "margin"], rows.collect(), 3));
+}
+
+fn title_and_unit(pair: &Pair<Gate>) -> [String; 2] {
+    let gate = pair[0].or(pair[1]);
+    [
+        gate.map_or_else(String::new, |gate| gate.title.to_string()),
+        gate.map_or("", |gate| gate.unit.name()).into(),
+    ]
+}
+
+/// Outcome, what it got, and its margin.
+fn gate_cells(gate: Option<&Gate>) -> [String; 3] {
+    let unknown = || words::UNKNOWN.to_owned();
+    // A gate whose limit is 0 counts faults, so what it got says all.
+    let limited = gate.is_some_and(|gate| gate.wanted != Some(0));
+    let margin = gate.and_then(|gate| gate.margin).filter(|_| limited);
+    [
+        gate.map_or_else(unknown, |gate| text::outcome(gate.outcome)),
+        gate.and_then(|gate| gate.got).map_or_else(unknown, words::count),
+        margin.map_or_else(String::new, words::signed),
+    ]
+}
+
+fn gate_row(pair: &Pair<Gate>) -> Vec<String> {
+    let [title, unit] = title_and_unit(pair);
+    let mut row = vec![format!("  {title}")];
+    row.extend(pair.iter().flat_map(|gate| gate_cells(*gate)));
+    row.push(unit);
     row
 }
 
-fn figure_row(line: &Line) -> Vec<String> {
+fn figure_row(line: &Line) -> [String; 3] {
     let cell =
         |figure: &Option<Figure>| figure.as_ref().map_or_else(|| words::UNKNOWN.to_owned(), words::figure);
-    vec![format!("  {}", line.what), cell(&line.left), cell(&line.right)]
+    [line.what.to_string(), cell(&line.left), cell(&line.right)]
 }
 
 /// Lists pairs that differ, the first `limit` of them.
@@ -190,9 +215,10 @@ fn print_list<T>(
             }
         };
         let name = pair[0].or(pair[1]).map(Named::name).unwrap_or_default();
-        [format!("  {name}")].into_iter().chain(cells).collect()
+        let [left, right] = cells;
+        [name, left, right]
     });
-    print_table(&table(&[&format!("  {what}"), "A", "B"], shown.collect(), 3));
+    table::print_pairs(what, NAMES, shown.collect());
     if pairs.len() > limit {
         println!(
             "{}",

@@ -7,24 +7,19 @@ use native_eval::{Shard, Source};
 
 use super::args::{DeviceOptions, Format};
 use super::eval::Job;
-use super::print::eprintln;
-use super::{Exit, Failure, output, text};
+use super::print::note;
+use super::{Exit, Failure, output};
 
 /// A packed model trained for this purpose; `demo/README.md` says how.
-const ARTIFACT: &[u8] = include_bytes!("../../../demo/model.zip");
+const ARTIFACT: &[u8] = include_bytes!("../../demo/model.zip");
 /// Documents that its training never saw.
-const DOCUMENTS: &str = include_str!("../../../demo/documents.json");
+const DOCUMENTS: &str = include_str!("../../demo/documents.json");
 /// Longest document in tokens, the validator's default.
 const MAX_TOKENS: usize = 512;
 
 /// Inspects and evaluates the built-in model.
 pub fn run(format: Format) -> Result<Exit, Failure> {
-    eprintln!(
-        "{}\n",
-        text::faint(
-            "The built-in demo. `bitgauge inspect ARTIFACT` judges yours, `bitgauge --help` shows the rest."
-        )
-    );
+    note!("The built-in demo. `bitgauge --help` says how to judge your own model.\n");
     let mut source = Source::from_bytes("demo/model.zip", ARTIFACT)?;
     let documents = documents()?;
     let tokenizer = native_eval::own_tokenizer(&mut source)?;

@@ -5,9 +5,9 @@ use bitgauge_eval::{
 };
 use native_eval::open_cpu;
 
+use super::Failure;
 use super::args::{DeviceChoice, DeviceName, DeviceOptions};
-use super::print::eprintln;
-use super::{Failure, text};
+use super::print::note;
 
 /// An open device.
 pub enum Device {
@@ -83,7 +83,7 @@ fn open_with(options: &DeviceOptions, gpu_options: &GpuOptions) -> Result<Vec<De
             let hardware = hardware_gpus(&adapters());
             match hardware.first() {
                 None => {
-                    eprintln!("{}", text::faint("no hardware GPU found, evaluating on the CPU"));
+                    note!("{}: evaluating on the CPU", native_eval::missing_gpu());
                     return Ok(vec![cpu()?]);
                 }
                 Some(&first) if *choice == DeviceChoice::Auto => {
@@ -124,7 +124,7 @@ fn auto_gpu(index: usize, options: GpuOptions) -> Option<Device> {
         Ok(backend) => Some(Device::Gpu(Box::new(backend))),
         Err(BackendError(error)) => {
             let what = &error.what;
-            eprintln!("{}", text::faint(&format!("the GPU can't be used ({what}), evaluating on the CPU")));
+            note!("the GPU can't be used ({what}), evaluating on the CPU");
             None
         }
     }

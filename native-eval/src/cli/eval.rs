@@ -23,19 +23,26 @@ use self::ledger::Ledger;
 use self::per_document::PerDocumentFile;
 use super::args::{DeviceOptions, EvalOptions, Format};
 use super::inspect::Reading;
-use super::print::{eprintln, println};
+use super::print::{detail, note, println};
 use super::{Exit, Failure, contract, demo, device, inspect, interrupt, output, text};
 
 /// Evaluates one artifact and prints its report with the perplexity.
 pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
     interrupt::keep("nothing is kept; --resume FILE keeps the documents that are finished");
+    options.transformers.check_share(options.share.as_deref())?;
     let Outputs { report: file, resume, per_document } = Outputs::check(options)?;
     let windows = windows(options)?;
     let documents = texts(options)?;
-    let mut source =
-        inspect::open(&options.artifact, options.layout.as_deref(), options.remote.access(true))?;
+    let mut source = inspect::open(
+        &options.artifact,
+        options.layout.as_deref(),
+        options.transformers.into(),
+        options.remote.access(true),
+    )?;
     let tokenizer = match options.tokenizer.as_deref() {
-        Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
+        Some(path) => {
+            find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?, source.transformers())?
+        }
         None => own_tokenizer(&mut source)?,
     };
     let job = Job {
@@ -54,7 +61,11 @@ pub fn run(options: &EvalOptions, format: Format) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let written = output::write_report(&report, file.as_ref());
-    output::print_report(&report, format, false);
+    if options.no_verdict && format == Format::Human {
+        output::print_perplexity(&report);
+    } else {
+        output::print_report(&report, format, false);
+    }
     let rows = per_document::rows(report.evaluation.as_ref(), &documents);
     if format == Format::Human {
         per_document::print(&rows);
@@ -78,14 +89,13 @@ fn windows(options: &EvalOptions) -> Result<Option<Windows>, Error> {
 fn texts(options: &EvalOptions) -> Result<Vec<Document>, Error> {
     if options.documents.is_empty() {
         let documents = demo::documents()?;
-        let note = format!("no --documents: the {} of the built-in demo serve", documents.len());
-        eprintln!("{}", text::faint(&note));
+        note!("no --documents: the {} documents of the built-in demo serve", documents.len());
         return Ok(documents);
     }
     let settings = TextSettings { lines: options.lines, text_key: options.text_key.clone() };
     let Documents { documents, notes } = documents::read(&options.documents, &settings)?;
     for note in notes {
-        eprintln!("{}", text::faint(&note));
+        note!("{note}");
     }
     Ok(documents)
 }
@@ -147,6 +157,9 @@ impl Job<'_> {
     /// Inspects the artifact, evaluates it and gives the report of both.
     pub fn run(&self, source: &mut Source, rules: Rules) -> Result<Outcome, Failure> {
         let mut devices = device::open(self.device)?;
+        for device in &devices {
+            detail!("device: {}, {}", device.describe(), device.precision());
+        }
         let precision = common_precision(&devices)?;
         let artifact = source.artifact().clone();
         let inventory = loaded_inventory(source, &artifact).map_err(|error| error.within(source.name()))?;
@@ -155,6 +168,9 @@ impl Job<'_> {
         }
         let Tokens { pieces, cut } = self.tokens()?;
         let ids = &pieces.ids;
+        let tokens: usize = ids.iter().map(Vec::len).sum();
+        let all = words::plural(tokens as u64, "token");
+        detail!("documents: {}, {all}", words::plural(self.documents.len() as u64, "document"));
         let hashes = inspect::scan(source, &inventory, Reading::Payload)?;
         let mut report = inspect::report(source, &inventory, rules, Some(&hashes));
         report.artifact.source = source.address();
@@ -245,10 +261,10 @@ fn print_shard(shard: Shard, tally: &Tally, format: Format) {
         Format::Quiet => println!("{documents}"),
         Format::Human => {
             println!(
-                "{}  {} documents, {} scored tokens",
+                "{}  {}, {}",
                 text::heading(&format!("shard {shard}")),
-                words::count(documents),
-                words::count(tokens)
+                words::plural(documents, "document"),
+                words::plural(tokens, "scored token")
             );
             println!("{}", text::faint("`bitgauge merge` joins the files of all shards"));
         }

@@ -1,12 +1,14 @@
 //! `bitgauge inspect`: the verdict, gate by gate.
 
 mod hashing;
+mod several;
 
 use std::io::Read;
 use std::path::Path;
 
 use bitgauge_core::contract::{Rules, proxy};
 use bitgauge_core::inventory::Inventory;
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{Error, ErrorKind, limits};
@@ -17,12 +19,20 @@ use self::hashing::Hashing;
 use super::args::{Format, InspectOptions};
 use super::{Exit, Failure, output, progress};
 
-/// Inspects one artifact.
+/// Inspects one artifact or several.
 pub fn run(options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
+    options.transformers.check_share(options.share.as_deref())?;
+    match options.artifacts.as_slice() {
+        [artifact] => run_one(artifact, options, format),
+        _ => several::run(options, format),
+    }
+}
+
+fn run_one(artifact: &Path, options: &InspectOptions, format: Format) -> Result<Exit, Failure> {
     let reading = Reading::of(options.headers_only, options.hash_tensors);
-    let file = output::check_file(options.report.as_deref(), std::slice::from_ref(&options.artifact))?;
+    let file = output::check_file(options.report.as_deref(), &options.artifacts)?;
     let settings = Settings { rules: options.pack.into(), reading, access: options.remote.access(false) };
-    let mut report = inspected(&options.artifact, options.layout.as_deref(), &settings)?;
+    let mut report = inspected(artifact, options.layout.as_deref(), options.transformers.into(), &settings)?;
     report.artifact.source = options.source.clone().or(report.artifact.source);
     let written = output::write_report(&report, file.as_ref());
     output::print_report(&report, format, options.weights);
@@ -43,18 +53,24 @@ pub struct Settings {
     pub access: Access,
 }
 
-/// The report of the artifact at `path`.
+/// The report of the artifact at `path` for this version of transformers.
 ///
 /// # Errors
 /// What [`Source::open_at`] and a pass over the bytes find; a saved report is not an artifact and is refused.
-pub fn inspected(path: &Path, layout: Option<&Path>, settings: &Settings) -> Result<Report, Error> {
+pub fn inspected(
+    path: &Path,
+    layout: Option<&Path>,
+    transformers: Transformers,
+    settings: &Settings,
+) -> Result<Report, Error> {
     let &Settings { rules, reading, access } = settings;
     if let Some(report) = inspected_json(path, rules, access)? {
         return Ok(report);
     }
-    let mut source = open(path, layout, access)?;
+    let mut source = open(path, layout, transformers, access)?;
     let artifact = source.artifact().clone();
-    let inventory = Inventory::of(&artifact).map_err(|error| error.within(source.name()))?;
+    let inventory = Inventory::of_version(&artifact, source.transformers())
+        .map_err(|error| error.within(source.name()))?;
     let findings = read(&mut source, &inventory, reading)?;
     source.expect_unchanged()?;
     let mut report = report(&source, &inventory, rules, findings.as_ref());
@@ -62,12 +78,18 @@ pub fn inspected(path: &Path, layout: Option<&Path>, settings: &Settings) -> Res
     Ok(report)
 }
 
-/// Opens an artifact, whose weights lie as the file `layout` says if there is one.
+/// Opens an artifact for this version of transformers, whose weights lie as the file `layout` says if there is one.
 ///
 /// # Errors
 /// What [`Source::open_at`] finds; a file that can't be read or is no layout.
-pub fn open(path: &Path, layout: Option<&Path>, access: Access) -> Result<Source, Error> {
+pub fn open(
+    path: &Path,
+    layout: Option<&Path>,
+    transformers: Transformers,
+    access: Access,
+) -> Result<Source, Error> {
     let mut source = Source::open_at(path, access)?;
+    source.set_transformers(transformers);
     if let Some(layout) = layout {
         source.set_layout(read_layout(layout)?);
     }
@@ -156,14 +178,14 @@ pub fn scan(source: &mut Source, inventory: &Inventory, reading: Reading) -> Res
         for file in 0..source.file_count() {
             scan.begin_file(file)?;
             source.stream_file(file, &mut |bytes| {
-                bar.inc(bytes.len() as u64);
+                bar.add(bytes.len() as u64);
                 hashing.push(bytes);
                 scan.push(bytes)
             })?;
         }
         Ok::<_, Error>(hashing.finish())
     })?;
-    bar.finish_and_clear();
+    bar.finish();
     source.expect_unchanged()?;
     let mut findings = scan.finish().map_err(|error| error.within(source.name()))?;
     findings.complete(hashes)?;

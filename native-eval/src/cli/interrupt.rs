@@ -9,8 +9,8 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
+use super::bars;
 use super::print::eprintln;
-use super::progress;
 
 /// How often the watching thread looks for a signal. On Windows there is nothing to wait for one with.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -60,7 +60,7 @@ pub fn watch() {
 
 fn end(signal: i32) -> ! {
     let kept = kept();
-    progress::hide();
+    bars::hide();
     match kept.as_deref() {
         Some(kept) => eprintln!("interrupted: {kept}"),
         None => eprintln!("interrupted"),

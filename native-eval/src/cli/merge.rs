@@ -3,7 +3,7 @@
 use native_eval::merge;
 
 use super::args::{Format, MergeOptions};
-use super::print::eprintln;
+use super::print::{eprintln, note};
 use super::{Exit, Failure, output, text};
 
 /// Prints the report of all shards together.
@@ -11,7 +11,7 @@ pub fn run(options: &MergeOptions, format: Format) -> Result<Exit, Failure> {
     let file = output::check_file(options.report.as_deref(), &options.files)?;
     let merged = merge(&options.files)?;
     for (path, warning) in &merged.warnings {
-        eprintln!("{}", text::faint(&format!("{}: {warning}", path.display())));
+        note!("{}: {warning}", path.display());
     }
     if let Some(missing) = merged.incomplete() {
         eprintln!("{}: {missing}", text::error("error"));

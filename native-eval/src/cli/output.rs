@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use bitgauge_core::Error;
 use bitgauge_core::report::{Evaluation, Gate, Outcome, Report, WeightSummary, link};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, Table};
 use native_eval::OutputFile;
 
 use super::args::Format;
 use super::print::{self, print, println};
-use super::text;
+use super::{table, text};
 
 /// Prints a report in the wanted format; `weights` adds the table of every weight.
 pub fn print_report(report: &Report, format: Format, weights: bool) {
@@ -33,8 +33,16 @@ pub fn print_link(report: &Report, base: &str, format: Format) {
     }
 }
 
-/// First those figures by which an artifact is known: hash, size and perplexity.
-fn print_for_people(report: &Report, weights: bool) {
+/// Prints the perplexity of a report and how it was measured, for people.
+pub fn print_perplexity(report: &Report) {
+    print_identity(report);
+    if let Some(evaluation) = &report.evaluation {
+        print_evaluation(evaluation);
+    }
+}
+
+/// Name, model and hash.
+fn print_identity(report: &Report) {
     let artifact = &report.artifact;
     let model = report.model.as_ref();
     let parameters = model.and_then(|m| m.parameters).map(|p| format!(", {} parameters", words::count(p)));
@@ -43,22 +51,28 @@ fn print_for_people(report: &Report, weights: bool) {
     if let Some(sha256) = &artifact.sha256 {
         println!("  sha256       {sha256}");
     }
+}
+
+/// First those figures by which an artifact is known: hash, size and perplexity.
+fn print_for_people(report: &Report, weights: bool) {
+    let artifact = &report.artifact;
+    print_identity(report);
     println!("  size         {}", words::plural(artifact.size_bytes, "byte"));
     if let Some(evaluation) = &report.evaluation {
         println!("  heldout_ppl  {:.4}", evaluation.heldout_ppl);
     }
     println!("{}  under the {} limits\n", text::verdict(report.verdict), report.pack.name());
-    print_table(&gate_table(&report.gates));
+    print_gates(&report.gates);
     print_gate_particulars(&report.gates);
     let is_counted = !report.accounting.buckets.is_empty();
     if is_counted {
         println!("{}", text::heading("Where the bits go"));
-        print_table(&accounting_table(report));
+        table::print(&accounting_table(report));
     }
     // A proxy's few matrices are all there is to say of it.
     if weights || !is_counted && !report.weights.is_empty() {
-        println!("{}", text::heading("Weights"));
-        print_table(&weight_table(report));
+        println!("\n{}", text::heading("Weights"));
+        print_weights(report);
     }
     println!();
     for note in &report.notes {
@@ -111,29 +125,14 @@ fn print_cut(evaluation: &Evaluation) {
     }
 }
 
-/// A borderless table whose columns after the first `left` are numbers.
-pub fn table(header: &[&str], rows: Vec<Vec<String>>, left: usize) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().map(|h| text::faint(h)));
-    for row in rows {
-        table.add_row(row);
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index >= left {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+/// Prints what each gate wants and got, on two lines where one is too long.
+fn print_gates(gates: &[Gate]) {
+    let wide = wide_gates(gates);
+    let is_wide = table::fits(&wide);
+    table::print(&if is_wide { wide } else { narrow_gates(gates) });
 }
 
-/// Prints a table without the spaces that fill its last column.
-pub fn print_table(table: &Table) {
-    println!("{}", table.trim_fmt());
-}
-
-fn gate_table(gates: &[Gate]) -> Table {
+fn wide_gates(gates: &[Gate]) -> Table {
     let number = |n: Option<u64>| n.map_or_else(|| words::UNKNOWN.to_owned(), words::count);
     let row = |gate: &Gate| {
         let (got, limit) = match gate.wanted {
@@ -145,11 +144,31 @@ fn gate_table(gates: &[Gate]) -> Table {
         let margin = words::margin(gate).unwrap_or_default();
         vec![text::outcome(gate.outcome), gate.title.to_string(), got, limit, margin, unit.to_owned()]
     };
-    let mut table = table(&["", "gate", "got", "limit", "margin", ""], gates.iter().map(row).collect(), 2);
+    let rows = gates.iter().map(row).collect();
+    let mut table = table::table(&["", "gate", "got", "limit", "margin", ""], rows, 2);
     if let Some(column) = table.column_mut(5) {
         column.set_cell_alignment(CellAlignment::Left);
     }
     table
+}
+
+/// The margin beside each gate; below, what it comes from.
+fn narrow_gates(gates: &[Gate]) -> Table {
+    let mut rows = Vec::new();
+    for gate in gates {
+        let margin = gate.margin.filter(|_| gate.wanted != Some(0)).map(|margin| {
+            let side = if margin < 0 { "over" } else { "left" };
+            format!("{} {side}", words::counted(margin.unsigned_abs(), gate.unit))
+        });
+        let margin = margin.or_else(|| gate.got.filter(|_| gate.wanted == Some(0)).map(faults));
+        let margin = margin.unwrap_or_else(|| words::UNKNOWN.to_owned());
+        rows.push(vec![text::outcome(gate.outcome), gate.title.to_string(), margin]);
+        if let (Some(got), Some(limit @ 1..)) = (gate.got, gate.wanted) {
+            let both = format!("  {} of {}", words::count(got), words::count(limit));
+            rows.push(vec![String::new(), text::faint(&both), String::new()]);
+        }
+    }
+    table::table(&["", "gate", "margin"], rows, 2)
 }
 
 fn faults(count: u64) -> String {
@@ -194,10 +213,10 @@ fn accounting_table(report: &Report) -> Table {
         ]);
     }
     rows.push(row("total", accounting.total_bits));
-    table(&["", "size", "share", ""], rows, 1)
+    table::table(&["", "size", "share", ""], rows, 1)
 }
 
-fn weight_table(report: &Report) -> Table {
+fn print_weights(report: &Report) {
     let row = |weight: &WeightSummary| {
         let per =
             |p: u64| if p == 0 { String::new() } else { format!("{:.4}", weight.bits as f64 / p as f64) };
@@ -212,7 +231,7 @@ fn weight_table(report: &Report) -> Table {
         ]
     };
     let header = ["  weight", "form", "shape", "size", "bits/parameter", "rescued"];
-    table(&header, report.weights.iter().map(row).collect(), 2)
+    table::print_rows(&header, report.weights.iter().map(row).collect(), 2, 1);
 }
 
 /// The file that a report goes to, if it is to go to one, checked before there is a report.

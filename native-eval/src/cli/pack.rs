@@ -3,16 +3,17 @@
 use std::fs::File;
 use std::path::Path;
 
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::words;
 use bitgauge_core::scan::{Digest, Sha256, hex};
 use native_eval::documents::{TextSettings, read};
 use native_eval::{
-    Calibration, PackMix, PackSettings, PackStep, PackSummary, Source, check_pack_target, find_tokenizer,
-    own_tokenizer, pack, pack_smallest, start_threads, tokenizer_files,
+    Calibration, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, Source, check_pack_target,
+    find_tokenizer, outlook, own_tokenizer, pack, pack_smallest, start_threads, tokenizer_files,
 };
 
 use super::args::{ArchiveName, FitName, Format, PackOptions, ScaleGroup};
-use super::print::println;
+use super::print::{note, println};
 use super::{Exit, Failure, contract, inspect, interrupt, progress, text};
 
 /// Packs one model folder.
@@ -25,7 +26,12 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     if !is_best {
         check_pack_target(&wanted, options.force, &inputs)?;
     }
-    let mut source = inspect::open(&options.model, options.layout.as_deref(), options.remote.access(true))?;
+    let mut source = inspect::open(
+        &options.model,
+        options.layout.as_deref(),
+        Transformers::default(),
+        options.remote.access(true),
+    )?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
     let mix = match options.budget {
         Some(pack) => PackMix::Budget { pack: pack.into(), scale_group },
@@ -37,17 +43,19 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     };
     let calibration = calibration(options, &mut source)?;
     let settings = PackSettings { mix, fit: options.fit.into(), calibration, force: options.force };
-    let layers = progress::steps("calibrating", 0);
+    if options.dry_run {
+        return dry_run(&mut source, options, &settings, format);
+    }
+    let layers = progress::steps("calibrating");
     let bytes = progress::bytes("packing", 0);
     start_threads()?;
     let out = wanted.display();
     interrupt::keep(format!("what is done is kept beside {out}; the same command goes on from there"));
     let mut tell = |step, done, all| {
         let bar = if step == PackStep::Calibrating { &layers } else { &bytes };
-        bar.set_length(all);
-        bar.set_position(done);
+        bar.set(done, all);
         if step == PackStep::Calibrating && done == all {
-            bar.finish_and_clear();
+            bar.finish();
         }
     };
     let (out_path, summary) = if is_best {
@@ -57,7 +65,7 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
         (wanted, summary)
     };
     let out = out_path.display();
-    bytes.finish_and_clear();
+    bytes.finish();
     interrupt::keep(format!("{out} is complete"));
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
@@ -71,6 +79,56 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Prints what would be packed, how large it gets and about how long it takes.
+fn dry_run(
+    source: &mut Source,
+    options: &PackOptions,
+    settings: &PackSettings,
+    format: Format,
+) -> Result<Exit, Failure> {
+    start_threads()?;
+    note!("packing a small model to see how fast that is here");
+    let outlook = outlook(source, &options.out, settings)?;
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&outlook)?),
+        Format::Quiet => println!("{}", outlook.bytes),
+        Format::Human => print_outlook(&outlook, options),
+    }
+    Ok(Exit::Done)
+}
+
+fn print_outlook(outlook: &PackOutlook, options: &PackOptions) {
+    let out = text::heading(&options.out.display().to_string());
+    let most = if outlook.budget_bytes.is_some() || options.rescue_fraction > 0.0 { "at most " } else { "" };
+    println!("{out}  {most}{}, nothing is written", words::plural(outlook.bytes, "byte"));
+    let per_parameter = 8.0 * outlook.bytes as f64 / outlook.parameters.max(1) as f64;
+    println!(
+        "  from     {}, {} parameters",
+        words::bytes(outlook.source_bytes),
+        words::count(outlook.parameters)
+    );
+    println!(
+        "  packed   {}, {most}{per_parameter:.4} bits per parameter",
+        words::plural(outlook.packed, "weight")
+    );
+    println!("  kept     {}, {}", words::plural(outlook.kept, "tensor"), words::bytes(outlook.kept_bytes));
+    if !outlook.dropped.is_empty() {
+        println!("  left out {}", words::plural(outlook.dropped.len() as u64, "tensor"));
+    }
+    if let Some(seconds) = outlook.seconds {
+        println!("  time     about {}", duration(seconds));
+    }
+}
+
+/// Seconds in the unit that suits them.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        ..90.0 => format!("{seconds:.0} s"),
+        ..5400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
 /// The tokens that the options ask for.
 fn calibration(options: &PackOptions, source: &mut Source) -> Result<Calibration, Failure> {
     match (options.fit, &options.calibration) {
@@ -78,7 +136,12 @@ fn calibration(options: &PackOptions, source: &mut Source) -> Result<Calibration
         (FitName::Output, Some(path)) => {
             let documents = read(std::slice::from_ref(path), &TextSettings::default())?.into_texts();
             let tokenizer = match options.tokenizer.as_deref() {
-                Some(path) => find_tokenizer(&path.to_string_lossy(), Some(path), &contract::files()?)?,
+                Some(path) => find_tokenizer(
+                    &path.to_string_lossy(),
+                    Some(path),
+                    &contract::files()?,
+                    source.transformers(),
+                )?,
                 None => own_tokenizer(source)?,
             };
             let ids =
@@ -121,8 +184,10 @@ impl std::io::Write for HashWriter<'_> {
 
 fn print_summary(summary: &PackSummary) {
     println!(
-        "  {} weights packed, {} kept as they were, {:.4} bits per parameter",
-        summary.packed, summary.kept, summary.bits_per_parameter
+        "  {} packed, {} kept as stored, {:.4} bits per parameter",
+        words::plural(summary.packed, "weight"),
+        words::plural(summary.kept, "tensor"),
+        summary.bits_per_parameter
     );
     if summary.exact > 0 {
         let rounded = match summary.rounded {
@@ -141,7 +206,7 @@ fn print_summary(summary: &PackSummary) {
         };
         let share = 100.0 * summary.rescue_parameters as f64 / summary.parameters as f64;
         println!(
-            "  {} under the budget of {}; one scale per {per}, {share:.2} % of the parameters in 4 bits",
+            "  {} under the budget of {}\n  one scale per {per}, {share:.2} % of the parameters in 4 bits",
             words::bytes(budget - summary.bytes),
             words::bytes(budget)
         );

@@ -3,8 +3,8 @@
 use bitgauge_core::contract::proxy::{Proxy, Submission, Teacher, default_submission, run as run_proxy};
 
 use super::args::{Format, ProxyOptions};
-use super::print::eprintln;
-use super::{Exit, Failure, contract, text};
+use super::print::note;
+use super::{Exit, Failure, contract};
 
 /// Runs the proxy that the environment describes.
 pub fn run(options: &ProxyOptions, format: Format) -> Result<Exit, Failure> {
@@ -16,7 +16,7 @@ pub fn run(options: &ProxyOptions, format: Format) -> Result<Exit, Failure> {
     let mut build = || default_submission(&Teacher::default(), &config.quant_mode);
     let submission = match environment.artifact_path() {
         "" => {
-            eprintln!("{}", text::faint("no artifact is named: scoring the validator's default submission"));
+            note!("no artifact is named: scoring the validator's default submission");
             Submission::Module { name: "bitgauge", build: Some(&mut build) }
         }
         path => Submission::File { path, files: &files },

@@ -1,8 +1,8 @@
 //! `bitgauge show`: a report that somebody made, from its file or a link.
 
 use super::args::{Format, ShowOptions};
-use super::print::eprintln;
-use super::{Exit, Failure, output, subject, text};
+use super::print::note;
+use super::{Exit, Failure, output, subject};
 
 /// Prints the report that a file holds or a link carries.
 pub fn run(options: &ShowOptions, format: Format) -> Result<Exit, Failure> {
@@ -17,6 +17,6 @@ pub fn run(options: &ShowOptions, format: Format) -> Result<Exit, Failure> {
         output::print_link(&report, base, format);
     }
     let notice = "what somebody claims: `bitgauge compare` holds it against your copy of the file";
-    eprintln!("{}", text::faint(notice));
+    note!("{notice}");
     Ok(report.verdict.into())
 }

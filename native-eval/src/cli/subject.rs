@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::Failure;
 use super::inspect::{self, Settings};
+use bitgauge_core::model::Transformers;
 use bitgauge_core::report::{Report, link};
 use bitgauge_core::{Error, ErrorKind, limits};
 use native_eval::{Access, input, is_address, read_json};
@@ -27,7 +28,7 @@ pub fn find(argument: &OsStr, settings: &Settings) -> Result<Subject, Failure> {
     match written(argument, settings.access)? {
         Some(report) => Ok(Subject { report, is_claim: true }),
         None => {
-            let report = inspect::inspected(Path::new(argument), None, settings)?;
+            let report = inspect::inspected(Path::new(argument), None, Transformers::default(), settings)?;
             Ok(Subject { report, is_claim: false })
         }
     }

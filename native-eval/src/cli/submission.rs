@@ -63,7 +63,7 @@ fn print_for_people(options: &SubmissionOptions, submission: &Submission, verifi
     println!("  heldout_ppl  {:.4}", metrics.heldout_ppl);
     println!("  parameters   {}", words::count(metrics.parameter_count));
     if let Some(Verified { size, hash }) = verified {
-        let said = |is: bool| if is { "agrees" } else { "is not told by the host" };
+        let said = |is: bool| if is { "agrees" } else { "the host does not tell it" };
         println!("  the host     size {}, hash {}", said(size), said(hash));
     }
     println!("\n{}", text::heading("Next"));

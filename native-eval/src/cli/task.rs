@@ -51,7 +51,7 @@ fn print_for_people(task: &CoordinatorTask) {
             let size = best.size_bytes.map(|bytes| format!(", {}", words::plural(bytes, "byte")));
             println!("  best         {:.4}{}", best.heldout_ppl, size.unwrap_or_default());
         }
-        (None, Some(_)) => println!("  best         its perplexity is not told"),
+        (None, Some(_)) => println!("  best         its perplexity is not published"),
         (None, None) => println!("  best         none yet"),
     }
 }

@@ -2,6 +2,7 @@
 
 use bitgauge_core::report::{Outcome, Verdict};
 use clap::builder::styling::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -11,6 +12,27 @@ const FAINT: Style = Style::new().dimmed();
 
 fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// Columns that a line takes on a terminal; its colours take none.
+pub fn columns(line: &str) -> usize {
+    anstream::adapter::strip_str(line).to_string().width()
+}
+
+/// The beginning of a line that takes at most so many columns.
+pub fn cut(line: &str, columns: usize) -> String {
+    if line.width() <= columns {
+        return line.to_owned();
+    }
+    let mut beginning = String::new();
+    for character in line.chars() {
+        beginning.push(character);
+        if beginning.width() >= columns {
+            beginning.pop();
+            break;
+        }
+    }
+    beginning + "…"
 }
 
 /// The word before an error message.

@@ -67,7 +67,7 @@ pub(super) fn parse(
             text.and_then(|text| found(format!("[{index}]"), text))
                 .map_err(|error| error.within(format!("[{index}]")))
         }),
-        Form::Parquet => Err(Error::new(ErrorKind::Unsupported, "a Parquet file is no text")),
+        Form::Parquet => Err(Error::new(ErrorKind::Unsupported, "a Parquet file is not text")),
     }
 }
 

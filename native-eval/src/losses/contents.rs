@@ -151,7 +151,11 @@ fn check(run: &Run, entry: &Finished, seen: &mut [bool]) -> Result<()> {
         );
     }
     if !nats.is_finite() || tokens == 0 && nats != 0.0 {
-        return bad("a loss is no loss", "a finite number".into(), format!("{nats} over {tokens} tokens"));
+        return bad(
+            "a loss is not a number",
+            "a finite number".into(),
+            format!("{nats} over {tokens} tokens"),
+        );
     }
     Ok(())
 }

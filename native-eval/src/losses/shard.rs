@@ -39,7 +39,7 @@ impl FromStr for Shard {
         let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match numbers {
             Some((index, count)) if index < count => Ok(Self { index, count }),
-            _ => Err(format!("`{text}` is no shard I/N: the first of four is 0/4, the last 3/4")),
+            _ => Err(format!("`{text}` is not a shard I/N: the first of four is 0/4, the last 3/4")),
         }
     }
 }

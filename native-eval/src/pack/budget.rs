@@ -34,15 +34,8 @@ pub(super) fn prepare(
     let mut plan = Plan::new(source, progress)?;
     let groups = plan.keep_exact(source, scale_group, progress)?;
     let files = groups.iter().map(|&group| side_files(source, group)).collect::<Result<Vec<_>>>()?;
-    let limits = pack.limits();
-    let reference_bits = u64::try_from(limits.max_compressed_bits).unwrap_or(u64::MAX);
-    let budget_bits = reference_bits.min(limits.max_artifact_bits(plan.parameters));
-    let most = limits.max_non_native(plan.parameters);
-    let caps = Caps {
-        artifact_bytes: budget_bits / 8,
-        rescue_parameters: most.saturating_sub(plan.kept_parameters()),
-    };
-    let most_bases = limits.bits_per_parameter().ceil() as usize;
+    let caps = caps(&plan, pack);
+    let most_bases = pack.limits().bits_per_parameter().ceil() as usize;
     let fit = settings.fit;
     let all_settings: Vec<Settings> = groups
         .iter()
@@ -69,8 +62,17 @@ pub(super) fn prepare(
     Ok(Ready { plan, files, scale_group: groups[i], budget_bytes: Some(caps.artifact_bytes) })
 }
 
+/// What the limits of `pack` leave for a model.
+pub(super) fn caps(plan: &Plan, pack: Rules) -> Caps {
+    let limits = pack.limits();
+    let reference_bits = u64::try_from(limits.max_compressed_bits).unwrap_or(u64::MAX);
+    let budget_bits = reference_bits.min(limits.max_artifact_bits(plan.parameters));
+    let most = limits.max_non_native(plan.parameters);
+    Caps { artifact_bytes: budget_bits / 8, rescue_parameters: most.saturating_sub(plan.kept_parameters()) }
+}
+
 /// Refuses a model that no mix brings under the budget, before it is read.
-fn check_smallest(
+pub(super) fn check_smallest(
     plan: &Plan,
     groups: &[usize],
     files: &[Vec<SmallFile>],

@@ -235,7 +235,8 @@ pub(super) fn code(block: &Dense, first_row: usize, rescue_rows: &[u32], of: &La
     let layout = Layout::new(rows, of.cols(), bases, rescued, of.scale_group())?;
     let mut packed = Bitpacked::zeroed(layout);
     packed.rescue_rows = rescue_rows.to_vec();
-    (packed.rescue_code.clear(), packed.rescue_scale.clear());
+    packed.rescue_code.clear();
+    packed.rescue_scale.clear();
     let mut row = vec![0.0; block.cols];
     let mut binary = 0;
     for r in 0..block.rows {
@@ -345,8 +346,9 @@ mod tests {
 
     #[test]
     fn what_planes_do_not_hold_is_not_taken() {
-        let third =
-            |at: usize| if at == 200 { 0.75 } else { sign(at) * if at % 2 == 0 { 0.5 } else { 0.25 } };
+        let third = |at: usize| {
+            if at == 200 { 0.75 } else { sign(at) * if at.is_multiple_of(2) { 0.5 } else { 0.25 } }
+        };
         assert!(stored(&[row(300, third)], None).is_none());
         assert!(stored(&[row(300, |at| sign(at) * 1e-9)], None).is_none(), "below f16");
         assert!(stored(&[row(300, |at| sign(at) * 1e6)], None).is_none(), "above f16");

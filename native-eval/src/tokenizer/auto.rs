@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bitgauge_core::model::Transformers;
 use bitgauge_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 use tokenizers::models::ModelWrapper;
@@ -45,20 +46,24 @@ pub(super) struct Beside {
 
 /// A class of tokenizers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     /// The file as it is.
     Backend,
     /// Byte pairs of the file, split by this pattern.
     Qwen(&'static str),
 }
 
+impl Class {
+    pub(super) const QWEN2: Self = Self::Qwen(QWEN2);
+}
+
 impl Beside {
-    fn setting(&self, name: &str) -> Option<&Value> {
+    pub(super) fn setting(&self, name: &str) -> Option<&Value> {
         self.settings.as_ref()?.get(name).filter(|value| !value.is_null())
     }
 
     /// Refuses settings at which transformers raises, and code of the tokenizer's own, which the validator does not run.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let no_object = [&self.settings, &self.added].into_iter().flatten().chain(self.special_map());
         if let Some(found) = no_object.into_iter().find(|value| !value.is_object()) {
             return Err(refused("the files of settings", "an object", found));
@@ -138,7 +143,7 @@ impl Beside {
         Ok(tokenizer)
     }
 
-    fn is_on(&self, name: &str) -> bool {
+    pub(super) fn is_on(&self, name: &str) -> bool {
         self.setting(name) == Some(&Value::Bool(true))
     }
 
@@ -181,13 +186,10 @@ impl Beside {
         special: &Tokens,
         class: Class,
     ) -> Result<Vec<AddedToken>> {
-        let mut by_id = BTreeMap::new();
+        let mut by_id: BTreeMap<u32, AddedToken> = BTreeMap::new();
         match self.setting("added_tokens_decoder").and_then(Value::as_object) {
             Some(listed) => {
-                for (id, token) in listed {
-                    let id = id.trim().parse().ok().ok_or_else(|| malformed("added_tokens_decoder"))?;
-                    by_id.insert(id, added_token(token).ok_or_else(|| malformed("added_tokens_decoder"))?);
-                }
+                by_id = added_by_id(listed)?;
             }
             None => {
                 let entries = self.added.as_ref().and_then(Value::as_object);
@@ -223,12 +225,12 @@ impl Beside {
     }
 
     /// special_tokens_map.json, which counts where the settings list no added tokens.
-    fn special_map(&self) -> Option<&Value> {
+    pub(super) fn special_map(&self) -> Option<&Value> {
         self.special.as_ref().filter(|_| self.setting("added_tokens_decoder").is_none())
     }
 
     /// The special tokens that the settings name, the class and the file.
-    fn special_tokens(&self, class: Class) -> Result<Tokens> {
+    pub(super) fn special_tokens(&self, class: Class) -> Result<Tokens> {
         let of_class: [Option<&str>; NAMED.len()] = NAMED.map(|name| match (class, name) {
             (Class::Qwen(_), "unk_token" | "eos_token" | "pad_token") => Some(QWEN_END),
             (Class::Backend, "pad_token") => self.file.pad_token(),
@@ -239,8 +241,12 @@ impl Beside {
     }
 
     /// What stands for padding: the pad, eos or bos token, the first there is.
-    pub fn pad_token(&self, tokenizer: &Tokenizer) -> Option<u32> {
-        let special = self.special_tokens(self.class(true).ok()?).ok()?;
+    pub fn pad_token(&self, tokenizer: &Tokenizer, transformers: Transformers) -> Option<u32> {
+        let class = match transformers {
+            Transformers::V5 => self.class(true),
+            Transformers::V4 => self.class_earlier(),
+        };
+        let special = self.special_tokens(class.ok()?).ok()?;
         let token = ["pad_token", "eos_token", "bos_token"].iter().find_map(|name| special.named(name))?;
         tokenizer.token_to_id(&token.content)
     }
@@ -251,7 +257,14 @@ impl Beside {
     }
 }
 
-fn malformed(place: &str) -> Error {
+/// The tokens of `added_tokens_decoder`.
+pub(super) fn added_by_id(listed: &serde_json::Map<String, Value>) -> Result<BTreeMap<u32, AddedToken>> {
+    let read = |(id, token): (&String, &Value)| Some((id.trim().parse().ok()?, added_token(token)?));
+    let tokens = listed.iter().map(read).collect::<Option<_>>();
+    tokens.ok_or_else(|| malformed("added_tokens_decoder"))
+}
+
+pub(super) fn malformed(place: &str) -> Error {
     Error::new(ErrorKind::Malformed, "the tokenizer's added tokens can't be read")
         .within(place)
         .expected_found("tokens by their ids", "something else")

@@ -12,7 +12,7 @@ const FLAGS: [&str; 5] = ["single_word", "lstrip", "rstrip", "normalized", "spec
 
 /// Where tokens without a name of their own stand, and where they stood before transformers 5.
 const EXTRA: &str = "extra_special_tokens";
-const OLD_EXTRA: &str = "additional_special_tokens";
+pub(super) const OLD_EXTRA: &str = "additional_special_tokens";
 
 /// Special tokens in transformers' order.
 #[derive(Default)]

@@ -18,7 +18,7 @@ const WEIGHTS: &str = ".safetensors";
 
 /// A zip whose one tensor is zeros, this many bytes and some more.
 pub fn hollow(zeros: u64) -> Content {
-    const PIECE: [u8; 1 << 20] = [0; 1 << 20];
+    let piece = vec![0u8; 1 << 20];
     let header =
         json!({ "weight": { "dtype": "U8", "shape": [zeros], "data_offsets": [0, zeros] } }).to_string();
     let mut zip = zip::ZipWriter::new(Hollow::default());
@@ -30,8 +30,8 @@ pub fn hollow(zeros: u64) -> Content {
     zip.write_all(header.as_bytes()).expect("a header");
     let mut left = zeros;
     while left > 0 {
-        let count = left.min(PIECE.len() as u64);
-        zip.write_all(&PIECE[..count as usize]).expect("zeros");
+        let count = left.min(piece.len() as u64);
+        zip.write_all(&piece[..count as usize]).expect("zeros");
         left -= count;
     }
     let Hollow { beginning, length, end, .. } = zip.finish().expect("a zip");

@@ -33,8 +33,8 @@ fn commands() -> Vec<Vec<String>> {
 
 /// The link that a command printed.
 fn link(stdout: &str) -> String {
-    let links = stdout.split_whitespace().filter(|word| word.starts_with("https://inspector.example/"));
-    links.last().expect("a link").to_owned()
+    let mut links = stdout.split_whitespace().filter(|word| word.starts_with("https://inspector.example/"));
+    links.next_back().expect("a link").to_owned()
 }
 
 /// Puts a model's files into the cache as huggingface_hub does.

@@ -136,7 +136,12 @@ impl Workplace {
             line(&["proxy", "--config", "config.json", "--corpus", "corpus.json"], ALL, 0),
             line(&["merge", "losses.jsonl"], ALL, 0),
             line(&["pack", DENSE, "packed.zip", "--force", "--fit", "mean"], ALL, 0),
+            line(&["pack", DENSE, "dry.zip", "--dry-run"], ALL, 0),
             line(&bench, ALL, 0),
+            line(&[&["speed"], &bench[1..]].concat(), ONE, 0),
+            line(&["inspect", DEMO, DENSE], ALL, 1),
+            line(&[&eval[..], &["--no-verdict"]].concat(), ALL, 0),
+            line(&["devices", DEMO], ALL, 0),
             line(&["bench", "--matmul", "2,32,128", "--device", "cpu"], ALL, 0),
             line(&["devices"], ALL, 0),
             // `quiet` prints nothing.

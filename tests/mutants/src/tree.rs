@@ -66,7 +66,7 @@ bitgauge-core = { opt-level = 1, debug = false }
 bitgauge-shaders = { opt-level = 1, debug = false }
 conformance = { opt-level = 1, debug = false }
 inspector-web = { opt-level = 0, debug = false }
-native-eval = { opt-level = 1, debug = false }
+bitgauge = { opt-level = 1, debug = false }
 ";
 
 /// For each file, each mutant's bytes in it.

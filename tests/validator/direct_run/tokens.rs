@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use std::collections::HashMap;
 
 use bitgauge_core::contract::python::{Value, to_int};
+use bitgauge_core::model::Transformers;
 use native_eval::{LocalFiles, ValidatorTokenizer, find_tokenizer};
 use num_traits::ToPrimitive;
 
@@ -22,7 +23,10 @@ fn run(goldens: &Goldens, case: &Value) -> Result<(), String> {
     let mut read = READ.get_or_init(Mutex::default).lock().map_err(|e| e.to_string())?;
     if !read.contains_key(id) {
         let files = LocalFiles::new(&goldens.folder().join("direct_run"));
-        read.insert(id.to_owned(), find_tokenizer(id, None, &files).map_err(|e| e.to_string())?);
+        read.insert(
+            id.to_owned(),
+            find_tokenizer(id, None, &files, Transformers::V5).map_err(|e| e.to_string())?,
+        );
     }
     let tokenizer = &read[id];
     let length = to_int(field(input, "max_length")?).ok().and_then(|int| int.to_u64()).ok_or("no length")?;

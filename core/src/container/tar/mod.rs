@@ -1,8 +1,8 @@
 //! Tar archives: v7, ustar, GNU and pax, as Python's `tarfile`, and so the validator, reads them.
 //!
 //! Stricter where two readers could understand an archive differently: symbolic links, devices, sparse files, names that
-//! leave the folder or occur twice are refused. Members that begin with `./` are those without it. What follows
-//! the mark of the end is not read, by nobody.
+//! leave the folder or occur twice are refused. Members that begin with `./` are those without it. Nothing
+//! after the end-of-archive marker is read, by this reader or any other.
 
 mod header;
 mod records;

@@ -230,12 +230,12 @@ impl Coded {
         &self.scheme
     }
 
-    /// Outputs N.
+    /// Number of output rows, N.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Inputs K.
+    /// Number of input columns, K.
     pub fn cols(&self) -> u64 {
         self.cols
     }

@@ -142,7 +142,7 @@ impl Check {
         let (outcome, answer, particulars) = match self.same_bytes {
             Some(true) => (Outcome::Pass, "Same bytes", "your copy has the hash that is claimed"),
             Some(false) => (Outcome::Fail, "Other bytes", "your copy is not the file that is claimed"),
-            None => (Outcome::NotRun, "Maybe other bytes", "there are not hashes of both"),
+            None => (Outcome::NotRun, "Maybe other bytes", "one of the two has no hash"),
         };
         Answer { outcome, answer: answer.into(), particulars: particulars.into() }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bitgauge_core::contract::direct::{Revision, Scorer};
 use clap::ValueEnum;
 
-use super::{DeviceOptions, PackName};
+use super::{DeviceOptions, PackName, TransformersName};
 
 /// Runs like the task's benchmark.py, without Python: what to evaluate comes from the environment.
 ///
@@ -30,6 +30,9 @@ pub struct BenchmarkOptions {
     /// How documents are batched. Default: the revision's own way. The figures agree up to rounding.
     #[arg(long, value_enum)]
     pub scorer: Option<ScorerName>,
+    /// The version of transformers that loads the model: whether it loads, and as what, differs.
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = TransformersName::V5)]
+    pub transformers: TransformersName,
     #[command(flatten)]
     pub device: DeviceOptions,
     /// Let the model return only its first N logit positions, as some custom code does.

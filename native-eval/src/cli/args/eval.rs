@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use native_eval::Shard;
 
-use super::{DeviceOptions, PackName, RemoteOptions, base_url};
+use super::{DeviceOptions, PackName, RemoteOptions, TransformersName, base_url};
 
 /// Most tokens of a document.
 const LONGEST: u32 = 1 << 20;
@@ -35,6 +35,9 @@ pub struct EvalOptions {
     /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
     #[arg(long, value_name = "FILE.toml")]
     pub layout: Option<PathBuf>,
+    /// The version of transformers that loads the model: whether it loads, and as what, differs.
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = TransformersName::V5)]
+    pub transformers: TransformersName,
     #[command(flatten)]
     pub device: DeviceOptions,
     /// Longest document in tokens; the rest of a longer one is cut off. Default: 512, as the validator has it; with
@@ -49,6 +52,9 @@ pub struct EvalOptions {
     /// How far one window begins after the one before. Default: half of the window.
     #[arg(long, value_name = "M", requires = "window")]
     pub stride: Option<u32>,
+    /// Print only the perplexity and how it was measured, not the verdict. The report (--report, --format json) has both.
+    #[arg(long)]
+    pub no_verdict: bool,
     /// Whose limits the verdict uses.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,

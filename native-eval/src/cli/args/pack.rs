@@ -45,6 +45,9 @@ pub struct PackOptions {
     /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own.
     #[arg(long, value_name = "FILE.toml")]
     pub layout: Option<PathBuf>,
+    /// Write nothing: print what would be packed how, the artifact's size, and an estimate of the time.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Replace OUT if it exists and is an artifact that `pack` wrote, or empty. Anything else stays, and is an error;
     /// so is a place that is, holds or lies in the model.
     #[arg(long)]

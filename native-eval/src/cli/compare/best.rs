@@ -25,7 +25,7 @@ pub fn run(report: &Report, url: &str, format: Format) -> Result<Exit, Failure> 
     let task = CoordinatorTask::read(url, None)?;
     let best = task.best();
     let outcome = match (&task.best, best) {
-        (Some(_), None) => Outcome::Unknown("the best submission's perplexity is not told"),
+        (Some(_), None) => Outcome::Unknown("the perplexity of the best submission is not published"),
         _ => decide(report, best),
     };
     let perplexity = report.evaluation.as_ref().map(|evaluation| evaluation.heldout_ppl);
@@ -94,9 +94,9 @@ fn decide(report: &Report, best: Option<Best>) -> Outcome {
         return Outcome::Stays("its perplexity is higher by 0.02 nats or more");
     }
     match best.size_bytes {
-        None => {
-            Outcome::Unknown("the perplexities are within 0.02 nats, and the best one's size is not told")
-        }
+        None => Outcome::Unknown(
+            "the perplexities are within 0.02 nats, and the size of the best one is not published",
+        ),
         Some(size) if report.artifact.size_bytes < size => {
             Outcome::Replaces("the perplexities are within 0.02 nats of each other, and it is smaller")
         }

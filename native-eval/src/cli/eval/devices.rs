@@ -8,13 +8,13 @@ use std::time::Instant;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_eval::weights::prepare;
 use bitgauge_eval::{Backend, BackendError, EvaluateOptions, Queue, Tally, Task, work};
-use indicatif::ProgressBar;
 use native_eval::{Source, load, spawn_scoped};
 use pollster::block_on;
 
 use super::ledger::Ledger;
+use crate::cli::Failure;
 use crate::cli::device::Device;
-use crate::cli::{Failure, progress};
+use crate::cli::progress::{self, Bar};
 
 /// The precision of all devices. Perplexities of a mixture could not be compared with any other.
 ///
@@ -39,14 +39,14 @@ pub(super) fn common_precision(devices: &[Device]) -> Result<&'static str, Failu
 pub struct Shared<'a> {
     queue: &'a Queue<'a>,
     ledger: Mutex<&'a mut Ledger>,
-    loading: ProgressBar,
-    evaluating: ProgressBar,
+    loading: Bar,
+    evaluating: Bar,
 }
 
 impl<'a> Shared<'a> {
     /// A queue, and where its losses go.
     pub fn new(queue: &'a Queue<'a>, ledger: &'a mut Ledger) -> Self {
-        let (loading, evaluating) = (progress::bytes("loading", 0), progress::steps("evaluating", 0));
+        let (loading, evaluating) = (progress::bytes("loading", 0), progress::steps("evaluating"));
         Self { queue, ledger: Mutex::new(ledger), loading, evaluating }
     }
 
@@ -63,7 +63,7 @@ impl<'a> Shared<'a> {
         options: &EvaluateOptions,
     ) -> Result<f64, Failure> {
         let bytes: u64 = inventory.artifact.tensors.iter().map(|tensor| tensor.bytes).sum();
-        self.loading.set_length(bytes * devices.len() as u64);
+        self.loading.set_total(bytes * devices.len() as u64);
         let results: Vec<Result<Instant, Failure>> = std::thread::scope(|scope| {
             let mut threads = Vec::new();
             for device in devices {
@@ -77,8 +77,8 @@ impl<'a> Shared<'a> {
             };
             threads.into_iter().map(join).collect()
         });
-        self.loading.finish_and_clear();
-        self.evaluating.finish_and_clear();
+        self.loading.finish();
+        self.evaluating.finish();
         let begins = results.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(begins.into_iter().min().map_or(0.0, |begin| begin.elapsed().as_secs_f64()))
     }
@@ -108,23 +108,20 @@ impl Task for LoadAndEvaluate<'_, '_> {
 
     fn run<B: Backend>(mut self, backend: &mut B) -> Self::Output {
         let Shared { queue, ledger, loading, evaluating } = self.shared;
-        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.inc(bytes));
+        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.add(bytes));
         // What was loaded is what was inspected, so every loss from here on is of that artifact.
         self.source.expect_unchanged().inspect_err(|_| queue.stop())?;
         let model = model.inspect_err(|_| queue.stop())?;
-        loading.finish_and_clear();
+        loading.finish();
         let start = Instant::now();
         let finished = &mut |batch| {
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             ledger.add(batch)?;
-            evaluating.set_message(so_far(&ledger.tally));
+            evaluating.say(so_far(&ledger.tally));
             Ok::<_, Failure>(())
         };
-        let progress = &mut |done, total| {
-            evaluating.set_length(total);
-            evaluating.set_position(done);
-        };
-        block_on(work(backend, &model, queue, self.options.tokens_in_flight, finished, progress))?;
+        let told = &mut |done, total| evaluating.set(done, total);
+        block_on(work(backend, &model, queue, self.options.tokens_in_flight, finished, told))?;
         Ok(start)
     }
 }

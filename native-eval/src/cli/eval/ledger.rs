@@ -6,7 +6,7 @@ use bitgauge_core::Error;
 use bitgauge_eval::{Finished, Tally};
 use native_eval::{LossFile, Resumed, Run};
 
-use crate::cli::print::eprintln;
+use crate::cli::print::{eprintln, note};
 use crate::cli::{Failure, interrupt, text};
 
 /// The finished documents, in memory and on disk.
@@ -40,11 +40,12 @@ impl Ledger {
     pub fn open(path: &Path, run: &Run, ids: &[Vec<u32>]) -> Result<Self, Failure> {
         let Resumed { file, tally, warnings } = LossFile::open(path, run, ids)?;
         for warning in warnings {
-            eprintln!("{}", text::faint(&format!("{}: {warning}", path.display())));
+            note!("{}: {warning}", path.display());
         }
         let finished = tally.finished().filter(|finished| finished.tokens > 0).count();
         if finished > 0 {
-            eprintln!("{}", text::faint(&format!("{}: {finished} documents are finished", path.display())));
+            let are = if finished == 1 { "document is" } else { "documents are" };
+            note!("{}: {finished} {are} finished", path.display());
         }
         let kept = Some(Kept { path: path.to_owned(), finished, waiting: 0 });
         Ok(Self { tally, file: Some(file), behind: 0, kept })

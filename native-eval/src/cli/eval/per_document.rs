@@ -8,14 +8,16 @@ use native_eval::OutputFile;
 use native_eval::documents::Document;
 use serde::Serialize;
 
-use crate::cli::output::{print_table, table};
-use crate::cli::print::println;
-use crate::cli::text;
+use crate::cli::print::{columns, println};
+use crate::cli::{table, text};
 
 /// Documents listed at either end.
 const LISTED: usize = 3;
 /// Characters of a text that tell which one it is.
 const BEGINNING_CHARACTERS: usize = 48;
+
+/// Columns of the table before a document's words.
+const NUMBERS_COLUMNS: usize = 46;
 
 /// One document with something to score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,6 +36,14 @@ pub struct Row {
     perplexity: f64,
     /// How its text begins, on one line.
     begins: String,
+}
+
+impl Row {
+    /// The file that it is from, without folders, and how it begins.
+    fn words(&self) -> String {
+        let file = self.name.rsplit('/').next().unwrap_or_default();
+        if file.is_empty() { self.begins.clone() } else { format!("{file}: {}", self.begins) }
+    }
 }
 
 /// The scored documents of an evaluation, in order.
@@ -72,17 +82,18 @@ pub fn print(rows: &[Row]) {
     }
     let (lowest, highest) = sorted.split_at(sorted.len().div_ceil(2));
     let ends = [&lowest[..lowest.len().min(LISTED)], &highest[highest.len().saturating_sub(LISTED)..]];
+    let room = columns().saturating_sub(NUMBERS_COLUMNS).max(BEGINNING_CHARACTERS / 2);
     let cells = |row: &&Row| {
         vec![
             format!("  {}", row.document),
             words::count(row.tokens),
             format!("{:.4}", row.nats_per_token),
             format!("{:.4}", row.perplexity),
-            if row.name.is_empty() { row.begins.clone() } else { format!("{}: {}", row.name, row.begins) },
+            text::cut(&row.words(), room),
         ]
     };
     println!("\n{}", text::heading("Documents with the lowest and the highest perplexity"));
-    let mut table = table(
+    let mut table = table::table(
         &["  number", "tokens", "nats per token", "perplexity", "document"],
         ends.concat().iter().map(cells).collect(),
         0,
@@ -90,7 +101,7 @@ pub fn print(rows: &[Row]) {
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(comfy_table::CellAlignment::Left);
     }
-    print_table(&table);
+    table::print(&table);
 }
 
 /// The forms of a file of rows.

@@ -42,7 +42,7 @@ pub(super) fn kept(
         Change::None => {}
         Change::LessOne => values.iter_mut().for_each(|value| *value -= 1.0),
         Change::Logarithm => {
-            if let Some(rate) = values.iter().find(|rate| !(**rate < 0.0)) {
+            if let Some(rate) = values.iter().find(|rate| rate.is_nan() || **rate >= 0.0) {
                 return Err(Error::new(ErrorKind::BadValue, "a decay rate has no logarithm")
                     .within(&expected.name)
                     .expected_found("-e^A_log, below 0", rate));

@@ -32,8 +32,8 @@ pub struct FeedbackBlock {
     pub(super) columns: Range<usize>,
     /// Damped moments `[n, n]`, scaled so that their diagonal has the mean 1.
     pub(super) moments: Vec<f32>,
-    /// `[n, n]`, its lower half: row j holds, for each column before j, what is taken from j per unit that the column
-    /// errs.
+    /// `[n, n]`, its lower half: row j holds, for each column before j, what is taken from j per unit of the
+    /// column's error.
     factors: Vec<f32>,
 }
 
