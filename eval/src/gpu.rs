@@ -145,14 +145,7 @@ impl GpuBackend {
         }
         let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);
         let recorder = Recorder::new(&device, options.patch, options.timed)?;
-        Ok(Self {
-            device,
-            recorder,
-            pool: Pool::default(),
-            tiles: None,
-            limit,
-            throttle: Throttle::default(),
-        })
+        Ok(Self { device, recorder, pool: Pool::default(), tiles: None, limit, throttle: Throttle::new() })
     }
 
     /// The adapter that runs.

@@ -16,13 +16,18 @@ pub(super) fn scoped<T>(
 }
 
 /// Waits while too much is queued: no operation can.
-#[derive(Default)]
 pub(super) struct Throttle(VecDeque<Signal<()>>);
 
 /// How many breaths may pass before the device is done with what was queued at the first of them.
 const BREATHS: usize = 2;
 
 impl Throttle {
+    /// Nothing is queued.
+    pub fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    /// Waits, if it must.
     pub async fn breathe(&mut self, open: &OpenDevice) {
         let (sender, done) = signal();
         open.queue.on_submitted_work_done(move || sender.send(()));
