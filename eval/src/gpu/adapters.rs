@@ -184,7 +184,7 @@ pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
 }
 
 /// Bytes of the largest memory of a Vulkan device, else of what it shares with the CPU.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(not(any(target_vendor = "apple", target_arch = "wasm32")))]
 fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
     // SAFETY: nothing is made or ended through the handles, they are only asked for properties.
     let device = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
@@ -194,7 +194,7 @@ fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
     memory.memory_heaps_as_slice().iter().map(|heap| heap.size).max()
 }
 
-#[cfg(target_vendor = "apple")]
+#[cfg(any(target_vendor = "apple", target_arch = "wasm32"))]
 fn memory_bytes(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
