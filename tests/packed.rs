@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use bitgauge_core::Matrix;
 use bitgauge_core::format::{self, Form, Part, Parts};
 use bitgauge_core::inventory::{Inventory, Stored};
+use bitgauge_eval::{Backend, EvaluateOptions, Task, evaluate};
 use conformance::dense::{f32_tensor, write_model, write_random_model};
 use conformance::{Device, Tally, compare, fixtures, on_device, open_model};
-use native_eval::{
-    Backend, Calibration, EvaluateOptions, Fit, PackMix, PackSettings, Source, Task, evaluate, pack,
-};
+use native_eval::{Calibration, Fit, PackMix, PackSettings, Source, pack};
+use pollster::block_on;
 
 /// Bound on the mean loss, in nats.
 const MEAN_LOSS: f64 = 1e-5;
@@ -131,7 +131,8 @@ impl Task for MeanLoss<'_> {
         let mut random = fastrand::Rng::with_seed(2026);
         let mut id = || random.u32(..model.shape.vocab_size as u32);
         let documents: Vec<Vec<u32>> = [40, 1, 65, 7].map(|n| (0..n).map(|_| id()).collect()).into();
-        let evaluation = evaluate(backend, &model, &documents, &EvaluateOptions::default(), &mut |_, _| {});
+        let evaluation =
+            block_on(evaluate(backend, &model, &documents, &EvaluateOptions::default(), &mut |_, _| {}));
         evaluation.map(|e| e.cross_entropy_nats as f32).map_err(|e| e.to_string())
     }
 }

@@ -3,6 +3,8 @@
 
 mod artifact;
 mod matmul;
+#[cfg(test)]
+mod shared_queue;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,13 +15,12 @@ use bitgauge_core::model::{
     Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
 };
 use bitgauge_core::{Bitpacked, Dense, Error, Matrix, Values};
+use bitgauge_eval::weights::{Convention, LoadError, ModelBuilder};
+use bitgauge_eval::{Backend, BackendError, EvaluateOptions, KernelTime, Model, Shape, evaluate};
+
+use crate::load::load_timed;
 use half::f16;
 use pollster::block_on;
-
-use crate::backend::{Backend, BackendError, KernelTime};
-use crate::evaluate::{EvaluateOptions, evaluate};
-use crate::forward::{Model, Shape};
-use crate::weights::{Convention, LoadError, ModelBuilder, load_timed};
 
 pub use matmul::{MatmulOptions, MatmulResult, run_matmul};
 
@@ -249,7 +250,7 @@ pub fn run<B: Backend>(
 
     backend.kernel_times()?;
     let before = backend.peak_flop_per_second();
-    let evaluation = evaluate(backend, &model, &documents, &settings, progress)?;
+    let evaluation = block_on(evaluate(backend, &model, &documents, &settings, progress))?;
     let peak = before.map(|before| before.max(backend.peak_flop_per_second().unwrap_or(before)));
 
     let flop_per_second = options.flop() / evaluation.seconds;
@@ -369,7 +370,7 @@ fn peak_resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::CpuBackend;
+    use crate::threads::open_cpu;
 
     #[test]
     fn work_is_counted_as_published() {
@@ -385,7 +386,7 @@ mod tests {
         options.cut(2);
         (options.documents, options.tokens) = (2, 33);
         let mut steps = Vec::new();
-        let mut backend = CpuBackend::new(None).unwrap();
+        let mut backend = open_cpu(None).unwrap();
         let result = run(&options, &mut backend, &mut |done, total| steps.push((done, total))).unwrap();
         let guessing = 4096f64.ln();
         assert!((guessing..guessing + 1.0).contains(&result.mean_loss_nats), "{result:?}");

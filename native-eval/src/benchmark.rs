@@ -11,13 +11,14 @@ use bitgauge_core::contract::documents::{Corpus, Files, documents_sha256};
 use bitgauge_core::contract::python::Raised;
 use bitgauge_core::contract::{Environment, Halt, Limits, RuleSet, choose_documents};
 use bitgauge_core::{Error, ErrorKind};
+use bitgauge_eval::Backend;
+use bitgauge_eval::weights::LoadError;
 
-use crate::backend::Backend;
+use crate::load::{load, loaded_inventory};
 use crate::local_files::LocalFiles;
 use crate::score::{LogitLimits, NOT_FINITE, Score, ScoreError, ScoreSettings, score};
 use crate::source::Source;
 use crate::tokenizer::{ValidatorTokenizer, find_tokenizer, own_tokenizer};
-use crate::weights::{LoadError, load, loaded_inventory};
 
 /// Longest stub that is read.
 const STUB_BYTES: u64 = 16 << 20;

@@ -11,10 +11,9 @@ mod shard;
 
 use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_eval::EvaluateOptions;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::evaluate::EvaluateOptions;
 
 pub use file::{LossFile, Resumed};
 pub use merge::{Merged, merge};

@@ -1,15 +1,16 @@
 //! What happens when the system gives no more memory: an error and exit status 2 instead of an abort.
 //!
-//! Rust's own answer is to abort, and in stable Rust only an allocator can give another. Large buffers whose size an input
-//! decides are [asked for](ask), and their callers say what did not fit. Everything else, such as the many small
-//! requests of libraries, ends the process here. Nothing is lost by it: what is kept on disk is written in steps
-//! that may be cut off anywhere.
+//! Rust's own answer is to abort, and in stable Rust only an allocator can give another. Large buffers whose size an
+//! input decides are [asked for](bitgauge_eval::memory::ask), and their callers say what did not fit. Everything else,
+//! such as the many small requests of libraries, ends the process here. Nothing is lost by it: what is kept on disk is
+//! written in steps that may be cut off anywhere.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Cursor, Write};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
+
+use bitgauge_eval::memory::is_asking;
 
 /// The exit status of every error.
 const STATUS: i32 = 2;
@@ -23,19 +24,6 @@ const RESERVE: Layout = match Layout::from_size_align(RESERVE_BYTES, 16) {
 };
 
 static KEPT: AtomicPtr<u8> = AtomicPtr::new(null_mut());
-
-thread_local! {
-    /// Whether this thread asks for memory that it can do without.
-    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `request`, which knows what to do where there is no memory, as `Vec::try_reserve` does.
-pub(crate) fn ask<T>(request: impl FnOnce() -> T) -> T {
-    IS_ASKING.set(true);
-    let answer = request();
-    IS_ASKING.set(false);
-    answer
-}
 
 /// The system's allocator, which ends the process where that has nothing to give to who can't do without.
 pub struct EndingAllocator;
@@ -80,7 +68,7 @@ unsafe impl GlobalAlloc for EndingAllocator {
 }
 
 fn expect_some(given: *mut u8, size_bytes: usize) -> *mut u8 {
-    if given.is_null() && !IS_ASKING.get() { end(size_bytes) } else { given }
+    if given.is_null() && !is_asking() { end(size_bytes) } else { given }
 }
 
 /// Ends the process without asking for memory, and without running what other threads may hold locks of.

@@ -5,10 +5,8 @@
 //! right differ in the sixth digit of the perplexity. In f64 what remains is the other side's rounding.
 
 use bitgauge_core::Matrix;
+use bitgauge_eval::{Attention, Backend, BackendError, Batch, DeltaRule, NO_TARGET};
 use rayon::prelude::*;
-
-use crate::backend::{Attention, Backend, BackendError, DeltaRule};
-use crate::batch::{Batch, NO_TARGET};
 
 type Result<T> = std::result::Result<T, BackendError>;
 

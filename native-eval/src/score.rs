@@ -8,12 +8,8 @@ use std::ops::Range;
 
 use bitgauge_core::contract::direct::Scorer;
 use bitgauge_core::contract::python::{Exception, Raised};
+use bitgauge_eval::{Backend, BackendError, Batch, MAX_MEAN_NATS, Model};
 use pollster::block_on;
-
-use crate::backend::{Backend, BackendError};
-use crate::batch::Batch;
-use crate::evaluate::MAX_MEAN_NATS;
-use crate::forward::Model;
 
 /// What the validator says of a loss that is NaN or infinite.
 pub(crate) const NOT_FINITE: &str = "direct model evaluation produced non-finite cross entropy";

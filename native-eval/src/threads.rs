@@ -4,10 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use bitgauge_core::{Error, ErrorKind};
+use bitgauge_eval::memory::ask;
+use bitgauge_eval::{BackendError, CpuBackend};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
-
-use crate::backend::BackendError;
-use crate::memory::ask;
 
 /// Most threads that share the work on a CPU.
 pub const MAX_THREADS: usize = 1024;
@@ -35,11 +34,23 @@ pub fn start_threads() -> Result<(), BackendError> {
     Ok(())
 }
 
+/// The CPU with `threads` threads of its own, or with those of the whole process.
+///
+/// # Errors
+/// The system has no room for so many threads.
+pub fn open_cpu(threads: Option<usize>) -> Result<CpuBackend, BackendError> {
+    let pool = match threads {
+        Some(threads) => Some(own_threads(threads)?),
+        None => start_threads().map(|()| None)?,
+    };
+    Ok(CpuBackend::new(pool))
+}
+
 /// So many threads of their own.
 ///
 /// # Errors
 /// The system has no room for them.
-pub(crate) fn own_threads(threads: usize) -> Result<ThreadPool, BackendError> {
+fn own_threads(threads: usize) -> Result<ThreadPool, BackendError> {
     let threads = threads.min(MAX_THREADS);
     expect_room(threads)?;
     ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| not_started(threads, &error))

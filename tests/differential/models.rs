@@ -12,7 +12,9 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::Transformers;
 use bitgauge_core::report::{Outcome, Report};
 use bitgauge_core::scan::Scan;
-use native_eval::{CpuBackend, EvaluateOptions, Source, evaluate, load, loaded_inventory, own_tokenizer};
+use bitgauge_eval::{EvaluateOptions, evaluate};
+use native_eval::{Source, load, loaded_inventory, open_cpu, own_tokenizer};
+use pollster::block_on;
 use serde_json::Value;
 
 use super::folders::{self, Files, Folder, other};
@@ -138,12 +140,12 @@ fn measured(
     let mut source = open(folder, transformers).map_err(text)?;
     let artifact = source.artifact().clone();
     let inventory = loaded_inventory(&mut source, &artifact).map_err(text)?;
-    let mut backend = CpuBackend::new(Some(1)).map_err(|error| error.to_string())?;
+    let mut backend = open_cpu(Some(1)).map_err(|error| error.to_string())?;
     let model =
         load(&mut backend, &mut source, &inventory, &mut |_| {}).map_err(|error| error.to_string())?;
     let options =
         EvaluateOptions { max_tokens: 512, tokens_in_flight: None, documents_sha256: String::new() };
-    let result = evaluate(&mut backend, &model, documents, &options, &mut |_, _| {});
+    let result = block_on(evaluate(&mut backend, &model, documents, &options, &mut |_, _| {}));
     result.map(|found| (found.cross_entropy_nats, inventory.parameters())).map_err(|error| error.to_string())
 }
 

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 
 use bitgauge_core::format::decode_blocks;
 use bitgauge_core::inventory::Inventory;
+use bitgauge_eval::{Backend, Batch, Task};
 use blocks::Blocks;
 use conformance::{Device, GgmlType, Tally, compare, fixtures, on_device, open_model};
 use convert::{Fault, Target};
-use native_eval::{Backend, Batch, Calibration, Fit, PackMix, PackSettings, Source, Task, pack};
+use native_eval::{Calibration, Fit, PackMix, PackSettings, Source, pack};
 use pollster::block_on;
 
 /// Absolute bound on logits, that of the suite `models`: another order of DeltaNet's heads rounds

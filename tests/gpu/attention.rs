@@ -1,7 +1,7 @@
 //! Attention: several documents, grouped heads, widths that fill no quad, spans of queries.
 
+use bitgauge_eval::{Attention, Backend};
 use bitgauge_shaders::{Kernel, twins};
-use native_eval::{Attention, Backend};
 use pollster::block_on;
 
 use crate::data::{Random, batch};

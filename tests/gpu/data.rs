@@ -2,9 +2,9 @@
 
 use bitgauge_core::format::{Layout, bits};
 use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
+use bitgauge_eval::Batch;
 use bitgauge_shaders::Codec;
 use half::{bf16, f16};
-use native_eval::Batch;
 
 pub use bitgauge_shaders::trial::Random;
 

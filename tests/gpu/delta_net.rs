@@ -1,8 +1,8 @@
 //! The kernels of gated DeltaNet that look at other tokens: causal_conv, delta_rule (with delta_chunk), and the
 //! same through cooperative matrices.
 
+use bitgauge_eval::{Backend, DeltaRule};
 use bitgauge_shaders::{Heads, Kernel, KeyTiles, twins};
-use native_eval::{Backend, DeltaRule};
 use pollster::block_on;
 
 use crate::data::{Random, batch};
@@ -96,7 +96,7 @@ pub fn cooperative_cases() -> Vec<Case> {
 struct Kernels {
     name: &'static str,
     bound: f64,
-    faults: Vec<native_eval::ShaderPatch>,
+    faults: Vec<bitgauge_eval::ShaderPatch>,
 }
 
 fn delta_rule_case(shape: DeltaRule, lengths: &[usize], limit: Option<u64>, kernels: Kernels) -> Case {
@@ -151,7 +151,7 @@ fn wrong_key_head(
     shape: DeltaRule,
     longest: usize,
     [chunk, rule]: [Kernel; 2],
-) -> Option<native_eval::ShaderPatch> {
+) -> Option<bitgauge_eval::ShaderPatch> {
     let right = "head % p.key_heads, head / max(p.group, 1u), p.group > 0u";
     let wrong = "head % p.key_heads, head / max(p.group, 1u), p.group == 0u";
     // In the second kernel only a state that is not 0 is met with keys.

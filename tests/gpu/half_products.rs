@@ -1,8 +1,8 @@
 //! Products with f16 factors: the activations as tiles, the plain kernel, and the one for cooperative
 //! matrices, at awkward sizes and in every stored form.
 
+use bitgauge_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
 use bitgauge_shaders::{HeadTiles, Kernel, Staging, twins};
-use native_eval::{Attention, Backend, NO_TARGET, Precision, ShaderPatch};
 use pollster::block_on;
 
 use crate::data::{Form, Random, Rescue, batch, flip, matrix, with_targets};

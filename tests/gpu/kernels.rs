@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bitgauge_core::{Dense, Matrix, Values};
+use bitgauge_eval::{Backend, BackendError, Batch, GpuBackend, GpuBuffer, Precision, ShaderPatch};
 use bitgauge_shaders::{Kernel, compose};
-use native_eval::{Backend, BackendError, Batch, GpuBackend, GpuBuffer, Precision, ShaderPatch};
 
 use crate::{attention, delta_net, half_products, linear, operations, rotary, trials};
 

@@ -1,7 +1,7 @@
 //! The kernels that decode weights, at awkward sizes, in every stored form: embed, matmul, head_loss.
 
+use bitgauge_eval::{Backend, Batch, NO_TARGET, ShaderPatch};
 use bitgauge_shaders::{Kernel, twins};
-use native_eval::{Backend, Batch, NO_TARGET, ShaderPatch};
 use pollster::block_on;
 
 use crate::data::{Form, Random, Rescue, flip, matrix, with_targets};

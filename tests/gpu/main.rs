@@ -22,7 +22,7 @@ mod uploads;
 
 use std::collections::HashMap;
 
-use native_eval::{AdapterChoice, GpuBackend, GpuOptions, Precision, ShaderPatch, adapters};
+use bitgauge_eval::{AdapterChoice, GpuBackend, GpuOptions, Precision, ShaderPatch, adapters};
 
 use compare::compare;
 use kernels::Case;

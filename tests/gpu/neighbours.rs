@@ -1,7 +1,7 @@
 //! With f16 factors, what the kernels that look at other tokens give a document is the same to the bit, whatever
 //! documents lie in front of it in the batch.
 
-use native_eval::{
+use bitgauge_eval::{
     AdapterChoice, Attention, Backend, BackendError, DeltaRule, GpuBackend, GpuOptions, Precision,
 };
 use pollster::block_on;

@@ -1,9 +1,9 @@
 //! Operations hand their operands to the kernels in the right order: one case each of those whose kernels
 //! declare trials.
 
+use bitgauge_eval::{Backend, BackendError, GpuBackend, GpuBuffer};
 use bitgauge_shaders::trial::{EPS, Random};
 use bitgauge_shaders::{Kernel, twins};
-use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer};
 use pollster::block_on;
 
 use crate::kernels::{Case, flipped, poisoned, put};

@@ -2,10 +2,10 @@
 //! must say about itself.
 
 use bitgauge_core::{Dense, Matrix, Values};
-use bitgauge_shaders::Kernel;
-use native_eval::{
+use bitgauge_eval::{
     AdapterChoice, Attention, Backend, BackendError, Batch, GpuBackend, GpuOptions, ShaderPatch,
 };
+use bitgauge_shaders::Kernel;
 use pollster::block_on;
 
 use crate::data::with_targets;

@@ -1,7 +1,7 @@
 //! Rotary position embedding.
 
+use bitgauge_eval::Backend;
 use bitgauge_shaders::{Kernel, twins};
-use native_eval::Backend;
 use pollster::block_on;
 
 use crate::data::{Random, batch};

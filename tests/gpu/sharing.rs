@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Barrier;
 
-use bitgauge_shaders::Kernel;
-use conformance::{fixtures, open_model};
-use native_eval::{
+use bitgauge_eval::{
     AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions, Precision, ShaderPatch,
     devices_opened,
 };
+use bitgauge_shaders::Kernel;
+use conformance::{fixtures, open_model};
 use pollster::block_on;
 
 use crate::kernels::{patch, put};

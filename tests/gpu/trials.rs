@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
+use bitgauge_eval::{Backend, BackendError, GpuBackend, GpuBuffer, GpuVector, RowOperand};
 use bitgauge_shaders::Kernel;
 use bitgauge_shaders::trial::{Operand, Trial};
-use native_eval::{Backend, BackendError, GpuBackend, GpuBuffer, GpuVector, RowOperand};
 use pollster::block_on;
 
 use crate::kernels::{Case, SMALL_LIMIT, limit_name, patch, poisoned, put};

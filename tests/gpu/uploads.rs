@@ -1,7 +1,7 @@
 //! Weights that go through every staging buffer more than once.
 
 use bitgauge_core::{Dense, Matrix, Values};
-use native_eval::{AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions};
+use bitgauge_eval::{AdapterChoice, Backend, BackendError, Batch, GpuBackend, GpuOptions};
 use pollster::block_on;
 
 /// 88 MB in f32, more than all staging buffers together, and rows that no staging buffer's end falls between.

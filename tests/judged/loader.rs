@@ -7,11 +7,10 @@ use bitgauge_core::container::Root;
 use bitgauge_core::format::{LOADER, LOADER_CLASS};
 use bitgauge_core::model::{Architecture, Config, Transformers};
 use bitgauge_core::report::{Gate, Outcome, Report, Verdict};
+use bitgauge_eval::{EvaluateOptions, evaluate};
 use conformance::fixtures;
-use native_eval::{
-    CpuBackend, EvaluateOptions, LocalFiles, Source, evaluate, find_tokenizer, load, loaded_inventory,
-    own_tokenizer,
-};
+use native_eval::{LocalFiles, Source, find_tokenizer, load, loaded_inventory, open_cpu, own_tokenizer};
+use pollster::block_on;
 use serde_json::{Value, json};
 
 use crate::model::{Model, report};
@@ -75,10 +74,10 @@ impl Case {
         let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         let artifact = source.artifact().clone();
         let inventory = loaded_inventory(&mut source, &artifact).map_err(|error| error.to_string())?;
-        let mut backend = CpuBackend::new(None).map_err(|error| error.to_string())?;
+        let mut backend = open_cpu(None).map_err(|error| error.to_string())?;
         let model = load(&mut backend, &mut source, &inventory, &mut |_| {}).map_err(|e| e.to_string())?;
         let options = EvaluateOptions { max_tokens, tokens_in_flight: None, documents_sha256: String::new() };
-        let result = evaluate(&mut backend, &model, &ids, &options, &mut |_, _| {});
+        let result = block_on(evaluate(&mut backend, &model, &ids, &options, &mut |_, _| {}));
         let result = result.map_err(|error| error.to_string())?;
         Ok((result.cross_entropy_nats, result.scored_tokens, inventory.parameters()))
     }

@@ -13,10 +13,12 @@ use bitgauge_core::model::{Config, Manifest, Presence, Role};
 use bitgauge_core::report::{Gate, Outcome, Report};
 use bitgauge_core::scan::{Findings, Scan};
 use bitgauge_core::{ErrorKind, Result};
+use bitgauge_eval::{Backend, EvaluateOptions, Task, evaluate};
 use conformance::dense::{Tensors, f32_tensor, write_model};
 use conformance::{Device, compare, fixtures, on_device, open_model};
 use fastrand::Rng;
-use native_eval::{Backend, EvaluateOptions, Source, Task, evaluate};
+use native_eval::Source;
+use pollster::block_on;
 use serde_json::{Value, json};
 
 use crate::writer::{Way, write};
@@ -137,7 +139,8 @@ impl Task for MeanLoss<'_> {
         let mut random = Rng::with_seed(2026);
         let mut id = || random.u32(..model.shape.vocab_size as u32);
         let documents: Vec<Vec<u32>> = [40, 3, 17].map(|n| (0..n).map(|_| id()).collect()).into();
-        let evaluation = evaluate(backend, &model, &documents, &EvaluateOptions::default(), &mut |_, _| {});
+        let evaluation =
+            block_on(evaluate(backend, &model, &documents, &EvaluateOptions::default(), &mut |_, _| {}));
         evaluation.map(|e| e.cross_entropy_nats as f32).map_err(|e| e.to_string())
     }
 }

@@ -1,7 +1,9 @@
 //! A small model evaluated: what each document's loss is, and how far the run is.
 
+use bitgauge_eval::{EvaluateOptions, Queue, evaluate};
 use conformance::{fixtures, open_model};
-use native_eval::{CpuBackend, EvaluateOptions, Queue, evaluate};
+use native_eval::open_cpu;
+use pollster::block_on;
 
 /// Layers and vocabulary of the model.
 const LAYERS: u64 = 4;
@@ -15,13 +17,13 @@ fn documents() -> Vec<Vec<u32>> {
 type Evaluated = (Vec<(u64, f64)>, Vec<(u64, u64)>);
 
 fn evaluated(documents: &[Vec<u32>], tokens_in_flight: Option<usize>) -> Result<Evaluated, String> {
-    let mut backend = CpuBackend::new(Some(1)).expect("a thread");
+    let mut backend = open_cpu(Some(1)).expect("a thread");
     let model = open_model(&mut backend, &fixtures().join("models/qwen3_tied")).expect("a sound model");
     let options = EvaluateOptions { max_tokens: 12, tokens_in_flight, documents_sha256: String::new() };
     let mut steps = Vec::new();
     let progress = &mut |done, total| steps.push((done, total));
     let evaluation =
-        evaluate(&mut backend, &model, documents, &options, progress).map_err(|e| e.to_string())?;
+        block_on(evaluate(&mut backend, &model, documents, &options, progress)).map_err(|e| e.to_string())?;
     Ok((evaluation.documents.iter().map(|d| (d.tokens, d.nats)).collect(), steps))
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind};
-use native_eval::{EvaluateOptions, Finished, LossFile, Resumed, Run, Shard, Tally, merge};
+use bitgauge_eval::{EvaluateOptions, Finished, Tally};
+use native_eval::{LossFile, Resumed, Run, Shard, merge};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,6 +1,6 @@
 //! Perplexity from losses, and which documents a device takes next.
 
-use native_eval::{EvaluateOptions, Finished, Queue, Tally};
+use bitgauge_eval::{EvaluateOptions, Finished, Queue, Tally};
 
 fn finished(document: u64, tokens: u64, nats: f64, device: &str) -> Finished {
     Finished { document, tokens, nats, seconds: 0.25, device: device.into() }

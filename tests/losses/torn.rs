@@ -5,7 +5,8 @@ use std::path::Path;
 
 use bitgauge_core::ErrorKind;
 use bitgauge_core::report::Report;
-use native_eval::{EvaluateOptions, Finished, LossFile, Resumed, Run, Shard};
+use bitgauge_eval::{EvaluateOptions, Finished};
+use native_eval::{LossFile, Resumed, Run, Shard};
 
 const LENGTHS: [usize; 4] = [5, 1, 3, 4];
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use bitgauge_core::{Dense, Matrix, Values};
+use bitgauge_eval::{Backend, BackendError, Batch, DeltaRule, Task};
 use conformance::{Device, Tally, compare, golden_ops, on_device};
-use native_eval::{Backend, BackendError, Batch, DeltaRule, Task};
 use pollster::block_on;
 use safetensors::SafeTensors;
 

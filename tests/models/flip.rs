@@ -13,8 +13,9 @@ use bitgauge_core::container::TensorEntry;
 use bitgauge_core::format::Form;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::Presence;
+use bitgauge_eval::{Backend, Task};
 use conformance::copy_folder;
-use native_eval::{Backend, CpuBackend, Source, Task};
+use native_eval::{Source, open_cpu};
 
 use crate::Golden;
 use crate::noise::{Bound, Losses, Noise};
@@ -75,7 +76,7 @@ impl Copy {
 
     /// Of each matrix the first flips that count, beginning with ordinary weights. Fails if it has none.
     pub fn flips(&self, noise: &Noise, bound: Bound) -> Result<Vec<Flip<'_>>, String> {
-        let mut exact = CpuBackend::new(None).expect("threads");
+        let mut exact = open_cpu(None).expect("threads");
         let mut all = Vec::new();
         for matrix in &self.matrices {
             let before = all.len();

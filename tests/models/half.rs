@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use bitgauge_eval::{AdapterChoice, AdapterInfo, Backend, GpuBackend, GpuOptions, Precision, Task, adapters};
 use conformance::{Tally, compare};
-use native_eval::{AdapterChoice, AdapterInfo, Backend, GpuBackend, GpuOptions, Precision, Task, adapters};
 
 use super::flip::{Caught, Copy};
 use super::noise::{Bound, Losses, Noise};

@@ -1,8 +1,8 @@
 //! What products with f16 factors should give: another backend with both factors rounded beforehand.
 
 use bitgauge_core::{Dense, Matrix, Values};
+use bitgauge_eval::{Attention, Backend, BackendError, Batch, DeltaRule};
 use half::f16;
-use native_eval::{Attention, Backend, BackendError, Batch, DeltaRule};
 use pollster::block_on;
 
 type Result<T> = std::result::Result<T, BackendError>;

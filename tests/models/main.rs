@@ -13,9 +13,9 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use bitgauge_eval::{Backend, Batch, Model, NO_TARGET, Observer, Stage, Task};
 use conformance::{Device, Tally, compare, golden_models, on_device, open_model};
 use flip::{Caught, Copy};
-use native_eval::{Backend, Batch, Model, NO_TARGET, Observer, Stage, Task};
 use noise::{Bound, Noise};
 use pollster::block_on;
 use safetensors::SafeTensors;

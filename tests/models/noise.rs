@@ -6,7 +6,8 @@
 
 use std::path::Path;
 
-use native_eval::{Backend, CpuBackend, Task};
+use bitgauge_eval::{Backend, Task};
+use native_eval::open_cpu;
 
 use crate::half_twin::HalfTwin;
 use crate::{Golden, Run, open_model};
@@ -37,8 +38,7 @@ impl Noise {
         for way in 1..=ROUNDINGS {
             // Neither 1 nor a power of 2, which round like 1.
             let scale = 1.0 + way as f32 / (ROUNDINGS + 1) as f32;
-            let mut twin =
-                HalfTwin { inner: CpuBackend::new(None).expect("threads"), rounds_attention, scale };
+            let mut twin = HalfTwin { inner: open_cpu(None).expect("threads"), rounds_attention, scale };
             let [got, want] = Losses { folder, sequence }.run(&mut twin)?;
             squares.resize(want.len(), 0.0);
             for (square, error) in squares.iter_mut().zip(errors(&got, &want)) {

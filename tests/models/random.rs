@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use bitgauge_eval::{Backend, Batch, Task};
 use conformance::dense::{Tensors, f32_tensor, save, write_random_model};
 use conformance::{Tally, fixtures};
 use fastrand::Rng;
-use native_eval::{Backend, Batch, ReferenceBackend, Task};
+use native_eval::ReferenceBackend;
 use pollster::block_on;
 use safetensors::tensor::Dtype;
 

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::inventory::Inventory;
-use native_eval::{
-    AdapterChoice, Backend, CpuBackend, GpuBackend, GpuOptions, Model, ReferenceBackend, Source, Task, load,
-};
+use bitgauge_eval::{AdapterChoice, Backend, GpuBackend, GpuOptions, Model, Task};
+use native_eval::{ReferenceBackend, Source, load, open_cpu};
 
 /// The folder of fixtures: where the suites were built, or, on another machine, in the repository that
 /// they are run in.
@@ -80,7 +79,7 @@ impl Device {
 /// The task's own, or why there is no such device.
 pub fn on_device<T>(device: Device, task: impl Task<Output = Result<T, String>>) -> Result<T, String> {
     match device {
-        Device::Cpu => task.run(&mut CpuBackend::new(None).expect("threads")),
+        Device::Cpu => task.run(&mut open_cpu(None).expect("threads")),
         Device::Reference => task.run(&mut ReferenceBackend),
         Device::Gpu => {
             let backend = GpuBackend::new(&AdapterChoice::Best, GpuOptions::default());

@@ -46,6 +46,7 @@ fn the_map_of_modules_is_the_trees() {
         map_faults(&tree, &["native-eval/src/lib.rs", "native-eval/src/main.rs"], "`native-eval/`"),
         [""; 0]
     );
+    assert_eq!(map_faults(&tree, &["eval/src/lib.rs"], "`eval/`"), [""; 0]);
     let core_faults = |tree: &Tree| map_faults(tree, &["core/src/lib.rs"], "`core/`");
     assert_eq!(core_faults(&tree), [""; 0]);
     let renamed = tree.with("ARCHITECTURE.md", "| `accounting` |", "| `bookkeeping` |");

@@ -4,12 +4,11 @@ use std::time::Instant;
 
 use bitgauge_core::format::Layout;
 use bitgauge_core::{Bitpacked, Dense, Error, Matrix, Values};
+use bitgauge_eval::weights::LoadError;
+use bitgauge_eval::{Backend, BackendError, Batch};
 use half::f16;
 
 use super::{Random, SCALE_GROUP, failed};
-use crate::backend::{Backend, BackendError};
-use crate::batch::Batch;
-use crate::weights::LoadError;
 
 /// Products timed, after as many untimed ones as bring the device up to speed.
 const REPEATS: usize = 15;
@@ -172,12 +171,12 @@ fn median(times: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::CpuBackend;
+    use crate::threads::open_cpu;
 
     #[test]
     fn a_small_product_is_timed_and_right() {
         let options = MatmulOptions { tokens: 33, rows: 70, columns: 256, bases: 2, rescue_fraction: 0.2 };
-        let result = run_matmul(&options, &mut CpuBackend::new(None).unwrap()).unwrap();
+        let result = run_matmul(&options, &mut open_cpu(None).unwrap()).unwrap();
         assert!(result.seconds > 0.0 && result.best_seconds <= result.seconds, "{result:?}");
         assert!(result.largest_error < 1e-5, "{result:?}");
     }

@@ -16,8 +16,9 @@ use bitgauge_core::contract::Rules;
 use bitgauge_core::model::Transformers;
 use bitgauge_core::report::SourceUrl;
 use bitgauge_core::{Error, ErrorKind};
+use bitgauge_eval::Precision;
 use clap::{Parser, Subcommand, ValueEnum};
-use native_eval::{MAX_THREADS, Precision};
+use native_eval::MAX_THREADS;
 
 use super::print::{self, print};
 use super::{Exit, version};

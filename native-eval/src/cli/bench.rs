@@ -1,8 +1,8 @@
 //! `bitgauge bench`: how fast this device evaluates a model of a known shape.
 
 use bitgauge_core::report::words;
+use bitgauge_eval::{Backend, KernelTime, Task};
 use native_eval::bench::{self, BenchOptions as Job, BenchResult, MatmulOptions, MatmulResult};
-use native_eval::{Backend, KernelTime, Task};
 
 use super::args::{BenchOptions, Format, ProductSize};
 use super::print::println;

@@ -4,9 +4,9 @@ use bitgauge_core::container::TensorEntry;
 use bitgauge_core::contract::Halt;
 use bitgauge_core::contract::direct::{Measured, Revision, RunOutput};
 use bitgauge_core::model::Transformers;
+use bitgauge_eval::{Backend, Task};
 use native_eval::{
-    Backend, Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, Task,
-    start_threads,
+    Benchmark, LogitLimits, Opened, OutputFile, Prepared, ReferenceBackend, Source, start_threads,
 };
 
 use super::args::{BenchmarkOptions, DeviceChoice, DeviceName, DeviceOptions, Format};

@@ -1,8 +1,9 @@
 //! Opens the devices that a command runs on.
 
-use native_eval::{
+use bitgauge_eval::{
     AdapterChoice, AdapterInfo, Backend, BackendError, CpuBackend, GpuBackend, GpuOptions, Task, adapters,
 };
+use native_eval::open_cpu;
 
 use super::Failure;
 use super::args::{DeviceChoice, DeviceName, DeviceOptions};
@@ -75,7 +76,7 @@ pub fn open(options: &DeviceOptions) -> Result<Vec<Device>, Failure> {
 
 fn open_with(options: &DeviceOptions, gpu_options: &GpuOptions) -> Result<Vec<Device>, Failure> {
     let gpu_options = GpuOptions { precision: options.precision.into(), ..gpu_options.clone() };
-    let cpu = || CpuBackend::new(options.threads.map(usize::from)).map(Device::Cpu);
+    let cpu = || open_cpu(options.threads.map(usize::from)).map(Device::Cpu);
     let names = match &options.device {
         DeviceChoice::Named(names) => names.clone(),
         choice => {

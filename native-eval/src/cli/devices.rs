@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use bitgauge_core::report::words;
-use native_eval::{AdapterInfo, Backend, CpuBackend, Source, adapters, missing_gpu};
+use bitgauge_eval::{AdapterInfo, Backend, adapters};
+use native_eval::{Source, missing_gpu, open_cpu};
 use serde_json::json;
 
 use super::args::Format;
@@ -13,7 +14,7 @@ use super::{Exit, Failure, table};
 /// Lists the CPU backend and every adapter; of an artifact it says on which its weights fit.
 pub fn run(artifact: Option<&Path>, format: Format) -> Result<Exit, Failure> {
     let adapters = adapters();
-    let cpu = CpuBackend::new(None)?.describe();
+    let cpu = open_cpu(None)?.describe();
     let weights_bytes = artifact.map(weights_bytes).transpose()?;
     let cpu_bytes = available_bytes();
     match format {

@@ -12,10 +12,10 @@ use bitgauge_core::contract::documents::documents_sha256;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::Architecture;
 use bitgauge_core::report::{Report, words};
+use bitgauge_eval::{EvaluateOptions, Queue, Tally};
 use native_eval::documents::{self, Document, Documents, Pieces, TextSettings, TextTokenizer, Windows};
 use native_eval::{
-    EvaluateOptions, OutputFile, Queue, Run, Shard, Source, Tally, find_tokenizer, loaded_inventory,
-    own_tokenizer, tokenizer_files,
+    OutputFile, Run, Shard, Source, find_tokenizer, loaded_inventory, own_tokenizer, tokenizer_files,
 };
 
 use self::devices::{Prepare, Shared, common_precision};

@@ -121,8 +121,8 @@ impl Remote {
     pub(super) fn fetch_one(&self, Need { file, offset, len }: Need) -> Result<Vec<u8>> {
         let entry = &self.entries[file];
         let mut bytes = Vec::new();
-        let room =
-            usize::try_from(len).is_ok_and(|len| crate::memory::ask(|| bytes.try_reserve_exact(len)).is_ok());
+        let room = usize::try_from(len)
+            .is_ok_and(|len| bitgauge_eval::memory::ask(|| bytes.try_reserve_exact(len)).is_ok());
         if !room {
             return Err(Error::no_memory("a part of a file", len));
         }

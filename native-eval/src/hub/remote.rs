@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 
 use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_eval::memory::ask;
 
 use super::refusal::refusal;
 use crate::http::{self, Ask, Key, Reply};
-use crate::memory::ask;
 
 /// Bytes that the first request asks for: the headers of a model of 27 billion parameters take 200 KB.
 const BEGINNING_BYTES: u64 = 256 << 10;

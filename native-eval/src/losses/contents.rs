@@ -8,9 +8,9 @@ use std::io::Read;
 use std::path::Path;
 
 use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_eval::Finished;
 
 use super::{Run, VERSION};
-use crate::evaluate::Finished;
 
 /// Longest file that is read.
 const FILE_BYTES: u64 = 1 << 30;

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_eval::{Finished, Tally};
 
 use super::Run;
 use super::contents::{Contents, Losses, io_error, read};
-use crate::evaluate::{Finished, Tally};
 
 /// A file that finished documents are added to. No other process can open it meanwhile.
 #[derive(Debug)]

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use bitgauge_core::report::Report;
 use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_eval::{BackendError, Tally};
 
 use super::Run;
 use super::contents::{Contents, Losses, read};
-use crate::backend::BackendError;
-use crate::evaluate::Tally;
 use crate::input;
 
 /// Missing documents that a message names.

@@ -8,16 +8,14 @@ mod tests;
 use bitgauge_core::format::decode_values;
 use bitgauge_core::model::{Decoder, Role};
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};
+use bitgauge_eval::weights::{Convention, LoadError, ModelBuilder};
+use bitgauge_eval::{Backend, BackendError, Batch, Model, Stage};
 use pollster::block_on;
 
-use crate::backend::{Backend, BackendError};
-use crate::batch::Batch;
-use crate::cpu::CpuBackend;
-use crate::forward::{Model, Stage};
 use crate::pack::plan::{Plan, Planned};
 use crate::pack::progress::Progress;
 use crate::source::Source;
-use crate::weights::{Convention, LoadError, ModelBuilder};
+use crate::threads::open_cpu;
 pub(super) use moments::MomentStore;
 use recorder::{Recorder, placeholder};
 
@@ -135,7 +133,7 @@ pub(super) fn run(
         return Ok(());
     }
     let batches = batches(documents);
-    let mut recorder = Recorder::new(CpuBackend::new(None).map_err(failed)?, source, store);
+    let mut recorder = Recorder::new(open_cpu(None).map_err(failed)?, source, store);
     let model = model(&mut recorder, decoder, plan)?;
     let (mut done, total) = (0, (model.layers.len() * batches.len()) as u64);
     for batch in &batches {

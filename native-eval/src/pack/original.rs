@@ -9,9 +9,9 @@ use bitgauge_core::format::{Form, Layout, Part, Parts, decode, decode_blocks, de
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Decoder, ExpectedTensor};
 use bitgauge_core::{Bitpacked, Dense, Dtype, Error, ErrorKind, Result, RowSlot, Values};
+use bitgauge_eval::weights::{Convention, convention};
 
 use crate::source::Source;
-use crate::weights::{Convention, convention};
 use order::Order;
 pub(super) use vector::Kept;
 

@@ -7,6 +7,7 @@ use bitgauge_core::format::{Bits, Layout, Part};
 use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::model::{Architecture, Decoder, Presence};
 use bitgauge_core::{Dtype, Error, ErrorKind, Result};
+use bitgauge_eval::weights::{Convention, convention};
 
 use super::calibrate::MomentStore;
 use super::exact::{self, Exact};
@@ -16,8 +17,8 @@ use super::quantize::{RowErrors, Settings, choose_rescue_rows, row_errors};
 use super::safetensors::TensorSpec;
 use super::work::Work;
 use super::{PackSummary, blocks};
+use crate::load::heads_differ;
 use crate::source::Source;
-use crate::weights::{Convention, convention, heads_differ};
 
 /// What MLX calls the vision tower.
 const MLX_VISION: &str = "vision_tower.";

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use bitgauge_core::container::{FileId, ShardName};
 use bitgauge_core::{Error, ErrorKind, Result, limits};
+use bitgauge_eval::memory::ask;
 use tempfile::TempPath;
 
 use crate::hub::Remote;
 use crate::input::{io_error, not_regular, open_regular};
-use crate::memory::ask;
 
 /// The files that a [`FileId`] counts.
 pub(super) enum Storage {

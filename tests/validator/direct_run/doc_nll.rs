@@ -17,7 +17,7 @@ fn run(goldens: &Goldens, case: &Value) -> Result<(), String> {
     let input = field(case, "input")?;
     let ids = ids(input)?;
     let losses = with_model(goldens, text(input, "model")?, |backend, model| {
-        let mut batch = native_eval::Batch::default();
+        let mut batch = bitgauge_eval::Batch::default();
         batch.push(&ids);
         block_on(model.losses(backend, &batch, &mut ())).map_err(|e| e.to_string())
     })?;

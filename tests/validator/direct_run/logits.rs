@@ -1,8 +1,9 @@
 //! `logits.json`: all logits of a short input.
 
 use bitgauge_core::contract::python::{Value, to_float, to_int};
+use bitgauge_eval::{Batch, CpuBackend, Model};
 use conformance::{compare, open_model};
-use native_eval::{Batch, CpuBackend, Model};
+use native_eval::open_cpu;
 use num_traits::ToPrimitive;
 use pollster::block_on;
 
@@ -50,7 +51,7 @@ pub fn with_model<T>(
     name: &str,
     work: impl FnOnce(&mut CpuBackend, &Model<CpuBackend>) -> Result<T, String>,
 ) -> Result<T, String> {
-    let mut backend = CpuBackend::new(None).expect("threads");
+    let mut backend = open_cpu(None).expect("threads");
     let model = open_model(&mut backend, &goldens.folder().join("direct_run").join(name))?;
     work(&mut backend, &model)
 }

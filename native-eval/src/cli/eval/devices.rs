@@ -6,9 +6,9 @@ use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use bitgauge_core::inventory::Inventory;
-use native_eval::{
-    Backend, BackendError, EvaluateOptions, Queue, Source, Tally, Task, load, prepare, spawn_scoped, work,
-};
+use bitgauge_eval::weights::prepare;
+use bitgauge_eval::{Backend, BackendError, EvaluateOptions, Queue, Tally, Task, work};
+use native_eval::{Source, load, spawn_scoped};
 use pollster::block_on;
 
 use super::ledger::Ledger;

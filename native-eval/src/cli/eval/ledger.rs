@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::Error;
-use native_eval::{Finished, LossFile, Resumed, Run, Tally};
+use bitgauge_eval::{Finished, Tally};
+use native_eval::{LossFile, Resumed, Run};
 
 use crate::cli::print::{eprintln, note};
 use crate::cli::{Failure, interrupt, text};

@@ -1,10 +1,9 @@
 //! A backend that reads each weight when it is multiplied by, and records what it is multiplied with.
 
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Values};
+use bitgauge_eval::{Attention, Backend, BackendError, Batch, DeltaRule};
 
 use super::MomentStore;
-use crate::backend::{Attention, Backend, BackendError, DeltaRule};
-use crate::batch::Batch;
 use crate::pack::blocks::rows_of;
 use crate::pack::original::Original;
 use crate::source::Source;

@@ -3,9 +3,9 @@
 use bitgauge_core::format::{decode_blocks, decode_values};
 use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, Role};
 use bitgauge_core::{Dtype, Error, ErrorKind, Result};
+use bitgauge_eval::weights::Convention;
 
 use super::order::Order;
-use crate::weights::Convention;
 
 /// Bytes of a tensor that is kept.
 #[derive(Debug, Clone, PartialEq)]

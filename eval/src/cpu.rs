@@ -16,8 +16,6 @@ mod rows;
 mod tests;
 mod weights;
 
-use std::time::Instant;
-
 use bitgauge_core::{Error, ErrorKind, Matrix};
 use rayon::prelude::*;
 
@@ -26,7 +24,7 @@ pub use weights::Weights;
 
 use crate::backend::{Attention, Backend, DeltaRule, Result, whole_heads, wrong_shape};
 use crate::batch::Batch;
-use crate::threads::{own_threads, start_threads};
+use crate::clock::Moment;
 use aligned::Aligned;
 use isa::Isa;
 
@@ -79,17 +77,9 @@ fn agree(what: &str, expected: usize, found: usize) -> Result<()> {
 }
 
 impl CpuBackend {
-    /// The fastest kernels that this CPU has, on `threads` threads of its own, or on those of the whole process with
-    /// `None`.
-    ///
-    /// # Errors
-    /// The system has no room for so many threads.
-    pub fn new(threads: Option<usize>) -> Result<Self> {
-        let pool = match threads {
-            Some(threads) => Some(own_threads(threads)?),
-            None => start_threads().map(|()| None)?,
-        };
-        Ok(Self { isa: Isa::fastest(), pool })
+    /// The fastest kernels that this CPU has, on threads of their own, or on those of the whole process with `None`.
+    pub fn new(pool: Option<rayon::ThreadPool>) -> Self {
+        Self { isa: Isa::fastest(), pool }
     }
 
     /// Uses the kernels for `set` instead; fails where the CPU can't run them.
@@ -144,9 +134,9 @@ impl Backend for CpuBackend {
         const ROUNDS: usize = 1 << 23;
         let isa = self.isa;
         Some(self.run(|| {
-            let start = Instant::now();
+            let start = Moment::now();
             let flop: u64 = rayon::broadcast(|_| micro::fma_burst(isa, ROUNDS)).iter().sum();
-            flop as f64 / start.elapsed().as_secs_f64()
+            flop as f64 / start.seconds()
         }))
     }
 

@@ -8,10 +8,8 @@ use bitgauge_core::{Error, ErrorKind};
 
 use super::adapters::AdapterInfo;
 use super::open::{OpenDevice, describe, lock};
+use super::scopes::scoped;
 use crate::backend::{BackendError, Result};
-
-const FILTERS: [wgpu::ErrorFilter; 3] =
-    [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
 
 /// What calls to the device need, from any of the backend's threads.
 #[derive(Debug)]
@@ -47,15 +45,14 @@ impl Handle {
     /// Calls the device. An error that it reports of the call is kept for [`Handle::check`] of this backend,
     /// whatever others do meanwhile: error scopes belong to their thread.
     pub fn call<T>(&self, call: impl FnOnce(&wgpu::Device, &wgpu::Queue) -> T) -> T {
-        let OpenDevice { device, queue, .. } = &*self.open;
-        let scopes = FILTERS.map(|filter| device.push_error_scope(filter));
-        let result = call(device, queue);
-        for scope in scopes.into_iter().rev() {
-            if let Some(error) = pollster::block_on(scope.pop()) {
-                lock(&self.fault).get_or_insert_with(|| describe(&error));
-            }
-        }
-        result
+        scoped(&self.open, call, |error| {
+            lock(&self.fault).get_or_insert_with(|| describe(error));
+        })
+    }
+
+    /// The device.
+    pub fn open(&self) -> &OpenDevice {
+        &self.open
     }
 
     /// Fails if the device reported an error of this backend since the last call, or is lost.
@@ -98,12 +95,8 @@ impl Handle {
         self.allocate(size, usage, false)
     }
 
-    /// A buffer of `size` bytes, a multiple of 4, that the host can write to.
-    pub fn create_mapped(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Result<DeviceBuffer> {
-        self.allocate(size, usage, true)
-    }
-
-    fn allocate(
+    /// A buffer of `size` bytes, a multiple of 4; if `mapped_at_creation`, the host can write to it.
+    pub fn allocate(
         self: &Arc<Self>,
         size: u64,
         usage: wgpu::BufferUsages,

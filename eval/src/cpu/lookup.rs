@@ -14,7 +14,9 @@ use bitgauge_core::format::bits;
 use bitgauge_core::{Bitpacked, Matrix, RowSlot};
 use half::f16;
 
-use super::isa::{InstructionSet, Isa, vectorised};
+#[cfg(target_arch = "x86_64")]
+use super::isa::InstructionSet;
+use super::isa::{Isa, vectorised};
 use super::panel::StoredMatrix;
 use super::product::multiply_stored;
 
@@ -342,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_portable_lookup_multiplies() {
-        let portable = Isa::new(InstructionSet::Portable).unwrap();
+        let portable = Isa::new(crate::cpu::InstructionSet::Portable).unwrap();
         let mut random = Random::new(2);
         let Matrix::Bitpacked(packed) = matrix(&mut random, FORMS[8], 37, 150) else { panic!("not packed") };
         let x = random.vec(11 * 150, -1.0, 1.0);

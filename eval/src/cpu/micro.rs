@@ -5,7 +5,9 @@
 //! for every row broadcasts one activation and does NR multiply-adds. The two x86 kernels are one
 //! macro with different vectors, so a machine without AVX-512 still tests the same code.
 
-use super::isa::{InstructionSet, Isa};
+#[cfg(target_arch = "x86_64")]
+use super::isa::InstructionSet;
+use super::isa::Isa;
 
 /// Most input columns multiplied in one pass: a panel then takes 16 KiB of the L1 cache with AVX2, 32
 /// with AVX-512, where half of it measured the same.

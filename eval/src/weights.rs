@@ -1,28 +1,20 @@
-//! From an artifact to a model on a device, one weight at a time.
+//! From the stored bytes of weights to a model on a device, one weight at a time.
 
 mod builder;
-mod feed;
 
 use std::borrow::Cow;
-use std::time::Instant;
 
-use bitgauge_core::container::Artifact;
 use bitgauge_core::format::layouts::{self, Bytes, Piece};
 use bitgauge_core::format::{self, Form};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, LayerPart, Quantization, Role};
-use bitgauge_core::scan::{Digest, Sha256};
+use bitgauge_core::model::{Architecture, Decoder, ExpectedTensor, LayerPart, Presence, Quantization, Role};
 use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Matrix, Values};
 use half::f16;
 
 use crate::backend::{Backend, BackendError};
-use crate::forward::{Model, Shape};
-use crate::source::Source;
-pub(crate) use builder::{Convention, ModelBuilder};
-use feed::Feed;
+use crate::forward::Shape;
 
-/// Values that are compared at a time.
-const VALUES_AT_ONCE: usize = 4096;
+pub use builder::{Convention, ModelBuilder};
 
 /// Why a model could not be loaded.
 #[derive(Debug)]
@@ -58,132 +50,40 @@ impl From<BackendError> for LoadError {
     }
 }
 
-/// Where the time of loading goes, in seconds.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LoadTimes {
-    /// Reading, all threads together.
-    pub reading: f64,
-    /// Decoding, all threads together.
-    pub decoding: f64,
-    /// What the device's thread waited for weights.
-    pub idle: f64,
-    /// What it took to hand weights to the device.
-    pub uploading: f64,
-}
-
-/// Loads every weight that the forward pass needs and waits until the device is ready to run. Weights are read
-/// and decoded on several threads, ahead of the device; few are in memory at once. `progress` is told
-/// the stored bytes of each weight done.
-///
-/// # Errors
-/// An artifact without a known architecture, with missing or misshapen weights or invalid payload;
-/// a device that runs out of memory.
-pub fn load<B: Backend>(
-    backend: &mut B,
-    source: &mut Source,
-    inventory: &Inventory,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Model<B>, LoadError> {
-    let (model, _) = load_timed(backend, source, inventory, progress)?;
-    backend.ready()?;
-    Ok(model)
-}
-
 /// Tells the device what a model will ask for, so that it can get ready while something else is done.
 ///
 /// # Errors
-/// Those of [`load`] that show in the headers.
+/// An artifact without a known architecture, or with missing or misshapen weights.
 pub fn prepare<B: Backend>(backend: &mut B, inventory: &Inventory) -> Result<(), LoadError> {
     let shape = Shape::from(decoder(inventory)?);
     Ok(backend.prepare(shape.attention, shape.delta_rule)?)
 }
 
-/// [`load`] without waiting for the device.
-pub(crate) fn load_timed<B: Backend>(
-    backend: &mut B,
-    source: &Source,
-    inventory: &Inventory,
-    progress: &mut dyn FnMut(u64),
-) -> Result<(Model<B>, LoadTimes), LoadError> {
-    prepare(backend, inventory)?;
-    let rounds_inputs = rounds_inputs(inventory)?;
-    let mut builder = ModelBuilder::<B>::new(decoder(inventory)?, convention(inventory));
-    let feed = Feed::new(inventory, source, backend.rounds_weights());
-    let mut times = LoadTimes::default();
-    // The first in storage order of several failures, whichever came up first.
-    let mut failure: Option<(usize, LoadError)> = None;
-    std::thread::scope(|scope| {
-        let weights = feed.start(scope, source)?;
-        let mut since = Instant::now();
-        for fed in weights {
-            times.idle += lap(&mut since);
-            let result = match fed.matrix {
-                Ok(matrix) if failure.is_none() => builder.put(backend, fed.expected, matrix),
-                other => other.map(drop).map_err(LoadError::from),
-            };
-            times.uploading += lap(&mut since);
-            match result {
-                Ok(()) => progress(fed.stored_bytes),
-                Err(error) => {
-                    feed.stop();
-                    if failure.as_ref().is_none_or(|(index, _)| fed.index < *index) {
-                        failure = Some((fed.index, error));
-                    }
-                }
-            }
-        }
-        Ok::<_, BackendError>(())
-    })?;
-    [times.reading, times.decoding] = feed.times();
-    match failure {
-        None => {
-            let mut model = builder.finish(backend)?;
-            model.shape.rounds_inputs = rounds_inputs;
-            Ok((model, times))
-        }
-        Some((_, error)) => Err(error),
-    }
-}
-
-/// Seconds since `since`, which becomes now.
-fn lap(since: &mut Instant) -> f64 {
-    let now = Instant::now();
-    (now - std::mem::replace(since, now)).as_secs_f64()
-}
-
-/// Whether a dense model that says its head is its embedding holds two matrices whose values differ: transformers 5
-/// then keeps both. One of them is in memory at a time.
-///
-/// # Errors
-/// Weights that can't be read.
-pub fn heads_differ(source: &mut Source, inventory: &Inventory) -> Result<bool, Error> {
-    let mut bytes = Vec::new();
-    let mut hash = |index: usize| {
-        let tensor = &inventory.artifact.tensors[index];
-        source.read_tensor_into(tensor, &mut bytes)?;
-        let values = format::decode_values(&tensor.name, tensor.dtype, &bytes)?;
-        let (mut hash, mut piece) = (Sha256::new(), [0.0; VALUES_AT_ONCE]);
-        for start in (0..values.len()).step_by(VALUES_AT_ONCE) {
-            let piece = &mut piece[..VALUES_AT_ONCE.min(values.len() - start)];
-            values.read(start, piece);
-            // -0 is 0.
-            piece.iter().for_each(|value| hash.update((value + 0.0).to_le_bytes()));
-        }
-        Ok::<_, Error>(hash.finalize())
+/// The weights that the forward pass needs, in storage order.
+pub fn wanted<'a>(inventory: &'a Inventory<'_>) -> Vec<(&'a Weight, &'a ExpectedTensor)> {
+    let expected = |weight: &'a Weight| {
+        let expected = weight.expected.as_ref()?;
+        (expected.presence != Presence::TiedCopy).then_some((weight, expected))
     };
-    match inventory.tied_pair {
-        Some([embedding, head]) => Ok(hash(embedding)? != hash(head)?),
-        None => Ok(false),
-    }
+    inventory.weights.iter().filter_map(expected).collect()
 }
 
-/// What an artifact holds to the source's version of transformers, with a head of its own where [`heads_differ`].
+/// Decodes the stored bytes of one weight, each tensor with its number in the artifact. A vector comes as a matrix of one
+/// row. `rounds` where products take no more of a weight than f16 holds.
 ///
 /// # Errors
-/// Those of [`Inventory::of_version`] and [`heads_differ`].
-pub fn loaded_inventory<'a>(source: &mut Source, artifact: &'a Artifact) -> Result<Inventory<'a>, Error> {
-    let inventory = Inventory::of_version(artifact, source.transformers())?;
-    Ok(if heads_differ(source, &inventory)? { inventory.untied() } else { inventory })
+/// Bytes that are not what their format allows.
+pub fn decode_wanted(
+    inventory: &Inventory,
+    (weight, expected): (&Weight, &ExpectedTensor),
+    stored: &[(usize, Vec<u8>)],
+    rounds: bool,
+) -> Result<Matrix, Error> {
+    let matrix = decode(inventory, weight, stored, turned_heads(inventory, expected.role))?;
+    let is_block = matches!(weight.stored, Stored::Plain { dtype: Dtype::Block(_), .. });
+    let is_looked_up = expected.role == Role::Embedding;
+    let may_round = rounds && is_block && !is_looked_up;
+    Ok(if may_round && expected.matrix().is_some() { rounded(matrix) } else { matrix })
 }
 
 /// The model, or why it can't be evaluated.
@@ -232,7 +132,7 @@ fn rounds_inputs(inventory: &Inventory) -> Result<bool, Error> {
 }
 
 /// Whose conventions the stored values follow.
-pub(crate) fn convention(inventory: &Inventory) -> Convention {
+pub fn convention(inventory: &Inventory) -> Convention {
     match inventory.config.as_ref().map(|config| &config.quantization) {
         Some(Quantization::Gguf) => Convention::LlamaCpp,
         Some(Quantization::Coded(config)) if config.scheme.is_mlx => Convention::Mlx,
@@ -263,24 +163,7 @@ fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
     (0..rows).flat_map(|row| &bytes[source(row) * row_bytes..][..row_bytes]).copied().collect()
 }
 
-/// Reads the stored bytes of one weight, of all tensors that hold it, into the first of `stored`, whose buffers are used
-/// again. Gives how many.
-fn read(
-    source: &mut Source,
-    inventory: &Inventory,
-    weight: &Weight,
-    stored: &mut Vec<(usize, Vec<u8>)>,
-) -> Result<usize, Error> {
-    let wanted = weight.form.tensors();
-    stored.resize_with(stored.len().max(wanted.len()), Default::default);
-    for (&index, (of, bytes)) in wanted.iter().zip(stored) {
-        *of = index;
-        source.read_tensor_into(&inventory.artifact.tensors[index], bytes)?;
-    }
-    Ok(wanted.len())
-}
-
-/// Decodes what [`read`] gave. A vector comes as a matrix of one row. `turned` is that of
+/// Decodes the bytes of a weight's tensors. A vector comes as a matrix of one row. `turned` is that of
 /// [`turned_heads`].
 fn decode(
     inventory: &Inventory,
@@ -343,12 +226,13 @@ fn bytes_of(stored: &[(usize, Vec<u8>)], index: Option<usize>) -> &[u8] {
     stored.iter().find(|(of, _)| Some(*of) == index).map_or(&[], |(_, bytes)| bytes)
 }
 
-fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
+/// Bytes of a weight in the artifact.
+pub fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
     weight.form.tensors().iter().map(|&index| inventory.artifact.tensors[index].bytes).sum()
 }
 
 /// Bytes that a weight takes at most on its way, as stored or as decoded.
-fn most_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
+pub fn most_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
     let decoded = match weight.stored {
         Stored::Plain { dtype: Dtype::Block(_), .. } => size_of::<f32>() as u64 * weight.stored.parameters(),
         _ => 0,

@@ -60,15 +60,25 @@ impl OpenDevice {
         if let Some(device) = open.iter().find_map(usable) {
             return Ok(device);
         }
-        let opened = Self::open(adapter, features, products.experimental_features());
+        let opened = pollster::block_on(Self::open(adapter, features, products.experimental_features()));
         let device = Arc::new(opened.map_err(|error| refusal(&info(adapter), &error, open.len()))?);
         OPENED.fetch_add(1, Ordering::Relaxed);
         open.push(Entry { adapter: adapter.clone(), features, device: Arc::downgrade(&device) });
         Ok(device)
     }
 
+    /// A device of one's own on this adapter.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub async fn request(adapter: &wgpu::Adapter, products: Products) -> Result<Arc<Self>> {
+        let features = products.features() | (wgpu::Features::TIMESTAMP_QUERY & adapter.features());
+        let opened = Self::open(adapter, features, products.experimental_features()).await;
+        Ok(Arc::new(opened.map_err(|error| refusal(&info(adapter), &error, 0))?))
+    }
+
     /// Opens the adapter with its own limits.
-    fn open(
+    async fn open(
         adapter: &wgpu::Adapter,
         required_features: wgpu::Features,
         experimental_features: wgpu::ExperimentalFeatures,
@@ -81,8 +91,7 @@ impl OpenDevice {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| error.to_string())?;
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| error.to_string())?;
         let (lost, stray) = (Fault::default(), Fault::default());
         let reported = Arc::clone(&stray);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -109,15 +118,13 @@ impl OpenDevice {
     }
 }
 
+/// How wgpu 30 words VK_ERROR_INITIALIZATION_FAILED, which NVIDIA's driver gives, and VK_ERROR_TOO_MANY_OBJECTS, which the
+/// specification asks for.
+const AT_THE_LIMIT: [&str; 2] = ["Parent device is lost", "Not enough memory left."];
+
 /// What to tell of an adapter that can't be opened while so many devices are open.
 fn refusal(adapter: &AdapterInfo, error: &str, open: usize) -> BackendError {
-    // How wgpu 30 words VK_ERROR_INITIALIZATION_FAILED, which NVIDIA's driver gives, and
-    // VK_ERROR_TOO_MANY_OBJECTS, which the specification asks for.
-    let could_be_the_limit =
-        [wgpu::wgc::device::DeviceError::Lost, wgpu::wgc::device::DeviceError::OutOfMemory]
-            .iter()
-            .any(|known| known.to_string() == error);
-    if !could_be_the_limit {
+    if !AT_THE_LIMIT.contains(&error) {
         let what = format!("{adapter} can't be opened: {error}");
         return Error::new(ErrorKind::Unsupported, what).into();
     }
@@ -179,7 +186,12 @@ mod tests {
     /// What wgpu says of the driver's refusals, in our words; and other errors in its own.
     #[test]
     fn refusals_say_what_is_wrong() {
-        for error in ["Parent device is lost", "Not enough memory left."] {
+        use wgpu::wgc::device::DeviceError;
+        assert_eq!(
+            AT_THE_LIMIT,
+            [DeviceError::Lost, DeviceError::OutOfMemory].map(|error| error.to_string())
+        );
+        for error in AT_THE_LIMIT {
             let many = refusal(&an_adapter(), error, 63).to_string();
             assert!(many.starts_with(
                 "NVIDIA H200 (vulkan, NVIDIA 580.159.04) can't be opened: too many devices are open\n"

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
+use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, LayerType, Role};
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 
-use super::LoadError;
+use super::{LoadError, convention, decoder, rounds_inputs};
 use crate::backend::{Attention, Backend, DeltaRule};
 use crate::forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Projection, Shape};
 
 /// In what form the values of norms, decays and heads come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Convention {
+pub enum Convention {
     /// As transformers stores them.
     Checkpoint,
     /// As MLX does: norms whole.
@@ -21,9 +22,10 @@ pub(crate) enum Convention {
 }
 
 /// A model whose weights come one by one, in any order.
-pub(crate) struct ModelBuilder<'a, B: Backend> {
+pub struct ModelBuilder<'a, B: Backend> {
     decoder: &'a Decoder,
     convention: Convention,
+    rounds_inputs: bool,
     embedding: Option<B::Matrix>,
     head: Option<B::Matrix>,
     final_norm: Option<B::Vector>,
@@ -63,18 +65,35 @@ impl From<&Decoder> for Shape {
 }
 
 impl<'a, B: Backend> ModelBuilder<'a, B> {
+    /// The model of an artifact, without weights.
+    ///
+    /// # Errors
+    /// An artifact without a known architecture, or with missing or misshapen weights.
+    pub fn of(inventory: &'a Inventory<'_>) -> std::result::Result<Self, LoadError> {
+        let rounds_inputs = rounds_inputs(inventory)?;
+        Ok(Self { rounds_inputs, ..Self::new(decoder(inventory)?, convention(inventory)) })
+    }
+
     /// A model without weights.
-    pub(crate) fn new(decoder: &'a Decoder, convention: Convention) -> Self {
+    pub fn new(decoder: &'a Decoder, convention: Convention) -> Self {
         let layer = |_| LayerBuilder { matrices: HashMap::new(), vectors: HashMap::new() };
         let layers = decoder.layers.iter().map(layer).collect();
-        Self { decoder, convention, embedding: None, head: None, final_norm: None, layers }
+        Self {
+            decoder,
+            convention,
+            rounds_inputs: false,
+            embedding: None,
+            head: None,
+            final_norm: None,
+            layers,
+        }
     }
 
     /// Takes one weight to the device. A tensor that is not 2-D comes as a matrix of any shape.
     ///
     /// # Errors
     /// A vector that is not finite; a device that runs out of memory.
-    pub(crate) fn put(
+    pub fn put(
         &mut self,
         backend: &mut B,
         expected: &ExpectedTensor,
@@ -134,9 +153,13 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
     }
 
     /// The complete model.
-    pub(crate) fn finish(self, backend: &mut B) -> Result<Model<B>, LoadError> {
+    ///
+    /// # Errors
+    /// A weight that did not come; a device that runs out of memory.
+    pub fn finish(self, backend: &mut B) -> Result<Model<B>, LoadError> {
         let layers = self.layers.into_iter().zip(&self.decoder.layers);
         let mut shape = Shape::from(self.decoder);
+        shape.rounds_inputs = self.rounds_inputs;
         if let Some(rule) = &mut shape.delta_rule {
             rule.interleaved = self.convention == Convention::LlamaCpp;
         }

@@ -4,7 +4,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use bitgauge_core::{Error, ErrorKind};
 use bitgauge_shaders::{Access, Codec, Kernel, compose};
@@ -16,6 +15,7 @@ use super::handle::{DeviceBuffer, Handle};
 use super::products::Products;
 use super::timing::{Cost, Timing};
 use crate::backend::Result;
+use crate::clock::Moment;
 
 /// Bytes between two uniform blocks: the strictest alignment that WebGPU lets a device ask for.
 const UNIFORM_STRIDE: u64 = 256;
@@ -67,7 +67,7 @@ struct Pipeline {
     layout: wgpu::BindGroupLayout,
     /// How long building it took, and when it was done.
     seconds: f64,
-    done: Instant,
+    done: Moment,
 }
 
 /// Records dispatches and submits them.
@@ -75,7 +75,7 @@ pub(super) struct Recorder {
     pipelines: HashMap<Kernel, Pipeline>,
     in_the_making: HashMap<Kernel, JoinHandle<Pipeline>>,
     /// When the first pipeline was asked for.
-    begun: Option<Instant>,
+    begun: Option<Moment>,
     weight_layouts: HashMap<Codec, wgpu::BindGroupLayout>,
     uniforms: DeviceBuffer,
     uniform_bytes: Vec<u8>,
@@ -272,7 +272,7 @@ impl Recorder {
     /// Each pipeline's kernel, the seconds it was built for, and those from the first being asked for until it
     /// was done; the last first.
     pub fn building_times(&self) -> Vec<(Kernel, [f64; 2])> {
-        let since = |at: Instant| self.begun.map_or(0.0, |begun| (at - begun).as_secs_f64());
+        let since = |at: Moment| self.begun.map_or(0.0, |begun| begun.seconds_until(at));
         let mut times: Vec<_> =
             self.pipelines.iter().map(|(kernel, p)| (*kernel, [p.seconds, since(p.done)])).collect();
         times.sort_by(|(_, a), (_, b)| b[1].total_cmp(&a[1]));
@@ -280,7 +280,7 @@ impl Recorder {
     }
 
     fn plan(&mut self, handle: &Handle, kernel: Kernel) -> Result<PipelinePlan> {
-        self.begun.get_or_insert_with(Instant::now);
+        self.begun.get_or_insert_with(Moment::now);
         let mut source = compose(kernel);
         if let Some(patch) = self.patch.as_ref().filter(|patch| patch.kernel == kernel) {
             source = patch.apply(&source)?;
@@ -301,7 +301,7 @@ struct PipelinePlan {
 
 impl PipelinePlan {
     fn build(self, device: &wgpu::Device) -> Pipeline {
-        let start = Instant::now();
+        let start = Moment::now();
         let Self { kernel, source, layout, weights } = self;
         let label = kernel.label();
         let descriptor = wgpu::ShaderModuleDescriptor {
@@ -336,7 +336,7 @@ impl PipelinePlan {
             },
             cache: None,
         });
-        Pipeline { pipeline, layout, seconds: start.elapsed().as_secs_f64(), done: Instant::now() }
+        Pipeline { pipeline, layout, seconds: start.seconds(), done: Moment::now() }
     }
 }
 

@@ -7,12 +7,13 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use bitgauge_core::container::Compression;
-use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{ExpectedTensor, Presence, Role};
-use bitgauge_core::{Dtype, Error, Matrix};
+use bitgauge_core::inventory::{Inventory, Weight};
+use bitgauge_core::model::ExpectedTensor;
+use bitgauge_core::{Error, Matrix};
+use bitgauge_eval::BackendError;
+use bitgauge_eval::weights::{decode_wanted, most_bytes, stored_bytes, wanted};
 
-use super::{decode, most_bytes, read, rounded, stored_bytes, turned_heads};
-use crate::backend::BackendError;
+use super::read;
 use crate::source::Source;
 use crate::threads::spawn_scoped;
 
@@ -71,15 +72,11 @@ impl Drop for Share<'_> {
 
 impl<'a> Feed<'a> {
     pub fn new(inventory: &'a Inventory<'a>, source: &Source, rounds_weights: bool) -> Self {
-        let expected = |weight: &'a Weight| {
-            let expected = weight.expected.as_ref()?;
-            (expected.presence != Presence::TiedCopy).then_some((weight, expected))
-        };
         let artifact = inventory.artifact;
         let mut members = artifact.tensors.iter().map(|tensor| &artifact.members[tensor.member]);
         let is_deflated = members.any(|member| member.compression != Compression::Stored);
         let is_in_order = is_deflated || artifact.compressed.is_some();
-        let mut wanted: Vec<_> = inventory.weights.iter().filter_map(expected).collect();
+        let mut wanted = wanted(inventory);
         if !is_in_order {
             wanted.sort_by_key(|(weight, _)| stored_bytes(inventory, weight) < LARGE_BYTES);
         }
@@ -143,12 +140,7 @@ impl<'a> Feed<'a> {
             add(&self.reading, start);
             let start = Instant::now();
             let matrix = result.and_then(|parts| {
-                let turned = turned_heads(self.inventory, expected.role);
-                let matrix = decode(self.inventory, weight, &stored[..parts], turned)?;
-                let is_block = matches!(weight.stored, Stored::Plain { dtype: Dtype::Block(_), .. });
-                let is_looked_up = expected.role == Role::Embedding;
-                let may_round = self.rounds_weights && is_block && !is_looked_up;
-                Ok(if may_round && expected.matrix().is_some() { rounded(matrix) } else { matrix })
+                decode_wanted(self.inventory, (weight, expected), &stored[..parts], self.rounds_weights)
             });
             for (_, bytes) in stored.iter_mut().filter(|(_, bytes)| bytes.capacity() > KEPT_BYTES) {
                 *bytes = Vec::new();

@@ -14,8 +14,7 @@ const SIZES: [usize; 9] = [1, 31, 32, 33, 63, 64, 65, 127, 257];
 /// One backend per kernel that this CPU has; names the others.
 fn backends() -> Vec<CpuBackend> {
     let new = |set: InstructionSet| {
-        CpuBackend::new(Some(2))
-            .unwrap()
+        CpuBackend::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().ok())
             .with_instruction_set(set)
             .map_err(|error| eprintln!("SKIPPED {}: {error}", set.name()))
             .ok()

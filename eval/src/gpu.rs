@@ -15,20 +15,21 @@ mod device;
 mod handle;
 mod linear;
 mod memory;
-mod missing;
 mod open;
 mod products;
 mod recorder;
 mod rows;
+#[cfg_attr(target_arch = "wasm32", path = "web/scopes.rs")]
+mod scopes;
 mod signal;
 mod timing;
+#[cfg_attr(target_arch = "wasm32", path = "web/uploads.rs")]
 mod uploads;
 mod weights;
 
 pub use adapters::{AdapterChoice, AdapterClass, AdapterInfo, adapters};
 pub use batch::GpuBatch;
 pub use memory::GpuBuffer;
-pub use missing::missing_gpu;
 pub use open::devices_opened;
 pub use products::Precision;
 pub use rows::RowOperand;
@@ -50,6 +51,7 @@ use memory::{Pool, over_limit};
 use products::Products;
 use recorder::{BufferRange, Recorder};
 use rows::RowOperand::{Rows, Vector};
+use scopes::Throttle;
 use timing::Timing;
 
 /// Tokens in flight where memory allows.
@@ -103,6 +105,7 @@ pub struct GpuBackend {
     pool: Pool,
     tiles: Option<Tiles>,
     limit: u64,
+    throttle: Throttle,
 }
 
 /// A short f32 vector on the device.
@@ -121,7 +124,19 @@ impl GpuVector {
 impl GpuBackend {
     /// Opens an adapter. Fails where there is none, or where its driver refuses.
     pub fn new(choice: &AdapterChoice, options: GpuOptions) -> Result<Self> {
-        let device = Device::open(choice, options.precision)?;
+        Self::on(Device::open(choice, options.precision)?, options)
+    }
+
+    /// Opens the adapter that the system takes for the fastest, without waiting on this thread: in a browser, where one can't
+    /// be chosen.
+    ///
+    /// # Errors
+    /// There is none, or its driver refuses.
+    pub async fn request(options: GpuOptions) -> Result<Self> {
+        Self::on(Device::request(options.precision).await?, options)
+    }
+
+    fn on(device: Device, options: GpuOptions) -> Result<Self> {
         let limit = options.max_binding_bytes.unwrap_or(u64::MAX);
         if limit < MIN_BINDING_BYTES {
             return Err(Error::new(ErrorKind::BadValue, "the binding limit is too low")
@@ -130,7 +145,7 @@ impl GpuBackend {
         }
         let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);
         let recorder = Recorder::new(&device, options.patch, options.timed)?;
-        Ok(Self { device, recorder, pool: Pool::default(), tiles: None, limit })
+        Ok(Self { device, recorder, pool: Pool::default(), tiles: None, limit, throttle: Throttle::new() })
     }
 
     /// The adapter that runs.
@@ -226,8 +241,8 @@ impl Backend for GpuBackend {
     fn preparation(&self) -> Vec<(String, f64)> {
         let [copying, waiting] = self.device.upload_times();
         let mut parts = vec![
-            ("copying into staging buffers".to_owned(), copying.as_secs_f64()),
-            ("waiting for the device to empty one".to_owned(), waiting.as_secs_f64()),
+            ("copying into staging buffers".to_owned(), copying),
+            ("waiting for the device to empty one".to_owned(), waiting),
         ];
         for (kernel, [seconds, done]) in self.recorder.building_times() {
             parts.push((format!("compiling {}, done after {done:.2} s", kernel.label()), seconds));
@@ -407,5 +422,10 @@ impl Backend for GpuBackend {
             );
         }
         Ok(values)
+    }
+
+    async fn breathe(&mut self) -> Result<()> {
+        self.throttle.breathe(self.device.handle.open()).await;
+        self.device.handle.check()
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::adapters::adapters;
+use bitgauge_eval::adapters;
 
 /// Folders in which Vulkan's loader looks for drivers.
 const DRIVER_FOLDERS: [&str; 4] = [

@@ -3,21 +3,19 @@
 mod queue;
 mod tally;
 
-use std::time::Instant;
-
 use bitgauge_core::report::Evaluation;
 use bitgauge_core::{Error, ErrorKind};
-use pollster::block_on;
 
 use crate::backend::{Backend, BackendError};
 use crate::batch::Batch;
+use crate::clock::Moment;
 use crate::forward::{Model, Observer, Stage};
 
 pub use queue::Queue;
 pub use tally::{Finished, Tally};
 
 /// The validator's cap on the exponent of a perplexity.
-pub(crate) const MAX_MEAN_NATS: f64 = 700.0;
+pub const MAX_MEAN_NATS: f64 = 700.0;
 
 /// Settings of an evaluation.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +34,7 @@ pub struct EvaluateOptions {
 /// # Errors
 /// A token id outside the vocabulary, no scored token at all, a device failure, or a loss that is
 /// not finite, naming the layer where the values went wrong.
-pub fn evaluate<B: Backend>(
+pub async fn evaluate<B: Backend>(
     backend: &mut B,
     model: &Model<B>,
     documents: &[Vec<u32>],
@@ -45,13 +43,13 @@ pub fn evaluate<B: Backend>(
 ) -> Result<Evaluation, BackendError> {
     let queue = Queue::new(documents, 0..documents.len(), 1);
     let mut tally = Tally::of(documents);
-    let start = Instant::now();
+    let start = Moment::now();
     let finished = &mut |batch: Vec<Finished>| {
         tally.extend(batch);
         Ok::<_, BackendError>(())
     };
-    block_on(work(backend, model, &queue, options.tokens_in_flight, finished, progress))?;
-    tally.evaluation(options, backend.precision(), start.elapsed().as_secs_f64())
+    work(backend, model, &queue, options.tokens_in_flight, finished, progress).await?;
+    tally.evaluation(options, backend.precision(), start.seconds())
 }
 
 /// Evaluates what a queue hands out until it is empty, as one of the devices that share it. `finished`
@@ -73,7 +71,7 @@ pub async fn work<B: Backend, E: From<BackendError>>(
     check_ids(queue, model.shape.vocab_size)?;
     let device = backend.describe();
     while let Some(group) = queue.take(in_flight) {
-        let (batch, start) = (Batch::of(group.iter().map(|&i| queue.document(i))), Instant::now());
+        let (batch, start) = (Batch::of(group.iter().map(|&i| queue.document(i))), Moment::now());
         let advance = &mut |stage: Stage| {
             if let Stage::Layer(_) = stage {
                 let done = queue.advance(batch.tokens() as u64);
@@ -84,7 +82,7 @@ pub async fn work<B: Backend, E: From<BackendError>>(
         if losses.iter().any(|loss| !loss.is_finite()) {
             return Err(find_first_non_finite(backend, model, &batch).await?.into());
         }
-        let seconds_per_token = start.elapsed().as_secs_f64() / batch.tokens() as f64;
+        let seconds_per_token = start.seconds() / batch.tokens() as f64;
         let documents = group.iter().zip(batch.documents()).map(|(&document, tokens)| {
             let scored = &losses[tokens.start + queue.context(document)..tokens.end - 1];
             Finished {
@@ -144,51 +142,4 @@ async fn find_first_non_finite<B: Backend>(
     };
     let what = format!("the loss is not finite: values became infinite or NaN {place}");
     Ok(Error::new(ErrorKind::BadValue, what).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Barrier, Mutex};
-
-    use super::*;
-    use crate::bench::{BenchOptions, Random};
-    use crate::cpu::CpuBackend;
-
-    /// Both devices of two get documents, and the figures are those of one device, to the bit.
-    #[test]
-    fn devices_share_a_queue() {
-        let mut options = BenchOptions::published("qwen3-0.6b").unwrap();
-        (options.model.vocabulary, options.model.intermediate) = (3000, 256);
-        options.cut(1);
-        let documents: Vec<Vec<u32>> = (2..9).map(|length| (0..length * 3).collect()).collect();
-        let settings = EvaluateOptions::default();
-        let mut backend = CpuBackend::new(Some(1)).unwrap();
-        let model = options.random_model(&mut backend, &mut Random::new()).unwrap();
-        let alone = evaluate(&mut backend, &model, &documents, &settings, &mut |_, _| {}).unwrap();
-
-        let queue = Queue::new(&documents, 0..documents.len(), 2);
-        let (tally, both) = (Mutex::new(Tally::new(documents.len())), Barrier::new(2));
-        let batches = std::thread::scope(|scope| {
-            let device = || {
-                let mut backend = CpuBackend::new(Some(1)).unwrap();
-                let model = options.random_model(&mut backend, &mut Random::new()).unwrap();
-                let mut batches = 0;
-                let finished = &mut |batch: Vec<Finished>| {
-                    if batches == 0 {
-                        both.wait();
-                    }
-                    batches += 1;
-                    tally.lock().unwrap().extend(batch);
-                    Ok::<_, BackendError>(())
-                };
-                block_on(work(&mut backend, &model, &queue, None, finished, &mut |_, _| {})).unwrap();
-                batches
-            };
-            [scope.spawn(device), scope.spawn(device)].map(|thread| thread.join().unwrap())
-        });
-        assert!(batches.iter().all(|&batches| batches > 0), "{batches:?}");
-        let shared = tally.into_inner().unwrap().evaluation(&settings, "f32", 1.0).unwrap();
-        assert_eq!(shared.documents, alone.documents);
-        assert_eq!(shared.cross_entropy_nats.to_bits(), alone.cross_entropy_nats.to_bits());
-    }
 }

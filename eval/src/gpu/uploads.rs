@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
 
 use super::handle::{DeviceBuffer, Handle};
 use crate::backend::Result;
+use crate::clock::Moment;
 
 /// Bytes of one staging buffer.
 pub(super) const STAGING_BYTES: u64 = 16 << 20;
@@ -20,9 +20,9 @@ pub(super) struct Uploads {
     filling: Option<Filling>,
     /// What the device copies out of, first submitted first.
     submitted: VecDeque<Submitted>,
-    /// Time spent on copying into staging buffers, and on waiting for the device to be done with one.
-    pub copying: Duration,
-    pub waiting: Duration,
+    /// Seconds spent on copying into staging buffers, and on waiting for the device to be done with one.
+    pub copying: f64,
+    pub waiting: f64,
 }
 
 /// A mapped buffer, and where what it holds so far shall go.
@@ -64,7 +64,7 @@ impl Uploads {
             let room = usize::try_from(STAGING_BYTES - filling.used).unwrap_or(usize::MAX);
             let (now, later) = bytes.split_at(bytes.len().min(room));
             let (from, length) = (filling.used, now.len() as u64);
-            let start = Instant::now();
+            let start = Moment::now();
             let mut view = filling
                 .stored
                 .buffer
@@ -73,7 +73,7 @@ impl Uploads {
                 .map_err(|error| handle.error(&format!("staging: {error}")))?;
             view.copy_from_slice(now);
             drop(view);
-            self.copying += start.elapsed();
+            self.copying += start.seconds();
             filling.copies.push(Copy { from, to: to.buffer.clone(), offset, bytes: length });
             filling.used = (from + length).next_multiple_of(wgpu::MAP_ALIGNMENT);
             let is_full = filling.used == STAGING_BYTES;
@@ -116,14 +116,14 @@ impl Uploads {
         let is_full = self.submitted.len() >= STAGING_COUNT;
         let Some(Submitted { stored, submission, mapped }) = self.submitted.pop_front_if(|_| is_full) else {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-            return handle.create_mapped(STAGING_BYTES, usage);
+            return handle.allocate(STAGING_BYTES, usage, true);
         };
-        let start = Instant::now();
+        let start = Moment::now();
         handle.wait(Some(submission))?;
         let failed =
             |error: &dyn std::fmt::Display| handle.error(&format!("mapping a staging buffer: {error}"));
         mapped.recv().map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        self.waiting += start.elapsed();
+        self.waiting += start.seconds();
         Ok(stored)
     }
 }

@@ -1,9 +1,8 @@
 //! A backend's device: opening it, and the bytes that go in and out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::adapters::{AdapterChoice, choose, info};
+use super::adapters::{AdapterChoice, choose, info, request};
 use super::handle::{DeviceBuffer, Handle};
 use super::open::OpenDevice;
 use super::products::{Precision, Products};
@@ -33,6 +32,15 @@ impl Device {
         Ok(Self { handle, products, uploads: Uploads::default() })
     }
 
+    /// Opens the fastest adapter's device, for this backend alone.
+    pub async fn request(precision: Precision) -> Result<Self> {
+        let adapter = request().await?;
+        let info = info(&adapter);
+        let products = Products::choose(precision, &info)?;
+        let handle = Handle::new(OpenDevice::request(&adapter, products).await?, info);
+        Ok(Self { handle, products, uploads: Uploads::default() })
+    }
+
     /// Writes bytes, a multiple of 4, to a buffer that no recorded dispatch uses.
     pub fn write(&mut self, stored: &DeviceBuffer, offset: u64, bytes: &[u8]) -> Result<()> {
         if bytes.len() < STAGED_BYTES {
@@ -54,8 +62,8 @@ impl Device {
         self.uploads.clear();
     }
 
-    /// Time spent on copying into staging buffers, and on waiting for one.
-    pub fn upload_times(&self) -> [Duration; 2] {
+    /// Seconds spent on copying into staging buffers, and on waiting for one.
+    pub fn upload_times(&self) -> [f64; 2] {
         [self.uploads.copying, self.uploads.waiting]
     }
 

@@ -119,6 +119,22 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<&'static wgpu::Adapter> {
     })
 }
 
+/// The adapter that the system takes for the fastest.
+pub(super) async fn request() -> Result<wgpu::Adapter> {
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    let adapter = INSTANCE.request_adapter(&options).await.map_err(|error| {
+        Error::new(ErrorKind::Missing, "no GPU adapter").expected_found("one that can be used here", error)
+    })?;
+    if !is_able(&adapter) {
+        let what = "the GPU lacks what the kernels need";
+        return Err(Error::new(ErrorKind::Unsupported, what).within(adapter.get_info().name).into());
+    }
+    Ok(adapter)
+}
+
 /// The drivers, loaded once: some of them find no more adapters after they were loaded and unloaded some dozens of times.
 static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
     wgpu::Instance::new(wgpu::InstanceDescriptor {
@@ -130,19 +146,22 @@ static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
 /// The adapters, listed once: backends on the same one share a device.
 static ADAPTERS: LazyLock<Vec<wgpu::Adapter>> = LazyLock::new(|| {
     let mut found = pollster::block_on(INSTANCE.enumerate_adapters(wgpu::Backends::PRIMARY));
-    found.retain(|adapter| {
-        let flags = adapter.get_downlevel_capabilities().flags;
-        let needed = wgpu::DownlevelFlags::COMPUTE_SHADERS | wgpu::DownlevelFlags::SHADER_F16_IN_F32;
-        let limits = adapter.limits();
-        // Six storage buffers at most in each of two bind groups, eight in all; alignment 256 is
-        // what rows of activations are padded to.
-        flags.contains(needed)
-            && limits.max_storage_buffers_per_shader_stage >= 8
-            && limits.min_storage_buffer_offset_alignment <= 256
-    });
+    found.retain(is_able);
     found.sort_by_key(|adapter| AdapterClass::from(adapter.get_info().device_type));
     found
 });
+
+/// Whether an adapter can run the kernels.
+fn is_able(adapter: &wgpu::Adapter) -> bool {
+    let flags = adapter.get_downlevel_capabilities().flags;
+    let needed = wgpu::DownlevelFlags::COMPUTE_SHADERS | wgpu::DownlevelFlags::SHADER_F16_IN_F32;
+    let limits = adapter.limits();
+    // Six storage buffers at most in each of two bind groups, eight in all; alignment 256 is what rows of activations
+    // are padded to.
+    flags.contains(needed)
+        && limits.max_storage_buffers_per_shader_stage >= 8
+        && limits.min_storage_buffer_offset_alignment <= 256
+}
 
 /// What people and reports are told about an adapter.
 pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
@@ -165,7 +184,7 @@ pub(super) fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
 }
 
 /// Bytes of the largest memory of a Vulkan device, else of what it shares with the CPU.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(not(any(target_vendor = "apple", target_arch = "wasm32")))]
 fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
     // SAFETY: nothing is made or ended through the handles, they are only asked for properties.
     let device = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
@@ -175,7 +194,7 @@ fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
     memory.memory_heaps_as_slice().iter().map(|heap| heap.size).max()
 }
 
-#[cfg(target_vendor = "apple")]
+#[cfg(any(target_vendor = "apple", target_arch = "wasm32"))]
 fn memory_bytes(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
