@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::container::{ContainerKind, names};
+use crate::container::{ContainerKind, Member, names};
 use crate::format::layouts::Count;
 use crate::format::{Form, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
 use crate::inventory::{Inventory, Stored, Weight};
@@ -16,6 +16,9 @@ const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"]
 const GENERATION: &str = "generation_config.json";
 /// Where an adapter of the peft library is described.
 const ADAPTER: &str = "adapter_config.json";
+
+/// How the names begin of the files that transformers takes for a checkpoint of many processes, instead of the weights.
+const DISTRIBUTED: &str = "shard-";
 
 /// What hqq saves a model's weights to.
 const HQQ: &str = "qmodel.pt";
@@ -104,6 +107,10 @@ pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<
     if !own_loader && inventory.artifact.find_beside_config(GENERATION).is_some() {
         doubts
             .push(format!("transformers reads {GENERATION}, which was not looked at; the weights need none"));
+    }
+    let begins = |member: &Member| names::base(&member.name).starts_with(DISTRIBUTED);
+    if !own_loader && inventory.artifact.members.iter().any(begins) {
+        doubts.push(format!("transformers may take {DISTRIBUTED}… for the weights"));
     }
     if inventory.artifact.find_beside_config(ADAPTER).is_some() {
         doubts.push(format!("with {ADAPTER} it depends on what is installed which model transformers loads"));

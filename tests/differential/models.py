@@ -31,10 +31,12 @@ import tempfile
 
 from changes import make_model
 from folders import FIXTURES, Folder
+from lines import make_line, make_tokenizer_line
 from texts import TEXTS, make_tokenizer, sound
 
 SEED = 14
 MODELS, TOKENIZERS = 700, 240
+LINES, TOKENIZER_LINES = 260, 100
 HERE = pathlib.Path(__file__).parent
 RECORDED = HERE / "models.xz"
 IDS = [[(7 * i * i + 3 * i + 5) % 40 for i in range(24)], [11, 2, 39, 2, 2, 17, 30, 8, 0]]
@@ -55,7 +57,13 @@ def given():
 def folders(seed):
     yield from given()
     rng, seen = random.Random(seed), set()
-    for make, count in [(make_model, MODELS), (make_tokenizer, TOKENIZERS)]:
+    kinds = [
+        (make_model, MODELS),
+        (make_tokenizer, TOKENIZERS),
+        (make_line, LINES),
+        (make_tokenizer_line, TOKENIZER_LINES),
+    ]
+    for make, count in kinds:
         made = 0
         while made < count:
             family, what, files = make(random.Random(rng.getrandbits(64)))

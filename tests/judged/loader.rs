@@ -13,7 +13,7 @@ use native_eval::{LocalFiles, Source, find_tokenizer, load, loaded_inventory, op
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use crate::model::{Model, report};
+use crate::model::{Model, open, report};
 
 /// Furthest that a mean loss may lie from transformers', in nats.
 const NATS: f64 = 2e-6;
@@ -211,6 +211,12 @@ fn what_is_not_modelled_is_inconclusive() {
         json!({"torchscript": true}),
         json!({"cache_implementation": []}),
         json!({"text_config": {}}),
+        json!({"is_causal": false}),
+        json!({"self": 1}),
+        json!({"configuration_files": ["config.4.0.0.json"]}),
+        json!({"kv_sharing_modes": ["store", "reuse"]}),
+        json!({"fusion_config": {"x": true}}),
+        json!({"attention_chunk_size": "x"}),
         json!({"layer_types": ["full_attention", "sliding_attention"]}),
     ];
     for fields in open {
@@ -227,6 +233,12 @@ fn what_is_not_modelled_is_inconclusive() {
     let generation =
         |model: Model| gate(&model.file("generation_config.json", b"[]").report(), "loadable").outcome;
     assert_eq!([generation(Model::dense()), generation(Model::bitpack())], [Outcome::NotRun, Outcome::Pass]);
+    // A checkpoint of many processes is loaded instead of the weights.
+    let shard = |model: Model| {
+        let shard = model.file("shard-00001-model-00001-of-00001.safetensors", b"\x08\0\0\0\0\0\0\0{}      ");
+        gate(&shard.report(), "loadable").outcome
+    };
+    assert_eq!([shard(Model::dense()), shard(Model::bitpack())], [Outcome::NotRun, Outcome::Pass]);
     let adapter = Model::bitpack().file("adapter_config.json", b"{}").report();
     assert_eq!(gate(&adapter, "loadable").outcome, Outcome::NotRun);
 }
@@ -247,6 +259,21 @@ fn what_transformers_takes_passes_the_gate() {
     for fields in taken {
         let report = changed(&fields);
         assert_eq!(gate(&report, "loadable").outcome, Outcome::Pass, "{fields}");
+    }
+}
+
+/// Python's `json` refuses longer integers, wherever they stand.
+#[test]
+fn integers_are_as_long_as_python_reads_them() {
+    for (digits, is_read) in [(4_300, true), (4_301, false)] {
+        let config = format!(r#"{{"model_type": "other", "note": -{}}}"#, "1".repeat(digits));
+        assert_eq!(Config::parse(config.as_bytes()).is_ok(), is_read, "{digits}");
+        let index = format!(
+            r#"{{"metadata": {{"n": {}}}, "weight_map": {{"w": "model.safetensors"}}}}"#,
+            "1".repeat(digits)
+        );
+        let artifact = Model::bitpack().file("model.safetensors.index.json", index.as_bytes());
+        assert_eq!(open(&artifact.files(), Root::Folder).is_ok(), is_read, "{digits}");
     }
 }
 
@@ -278,6 +305,43 @@ fn a_llama_3_file_without_the_key_begins_its_texts() {
         (tokenizer.encode("a", 8).expect("a text"), tokenizer.encode("b", 8).expect("a text"));
     assert_eq!((first.len(), second.len()), (2, 2));
     assert_eq!(first[0], second[0]);
+}
+
+/// What transformers 5.24 raises at, or takes another class of tokenizer for.
+#[test]
+fn settings_that_collide_with_transformers_are_refused() {
+    let cases = cases();
+    let case =
+        cases.iter().find(|case| case.name() == "tokenizer-config/control-fast-class").expect("the case");
+    let is_taken = |file: &str, name: &str, value: Value| {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (stored, mut bytes) in case.files() {
+            if stored == file {
+                let mut settings: Value = serde_json::from_slice(&bytes).expect("settings");
+                settings[name] = value.clone();
+                bytes = settings.to_string().into_bytes();
+            }
+            fs::write(folder.path().join(stored), bytes).expect("a file");
+        }
+        own_tokenizer(&mut Source::open(folder.path()).expect("a folder")).is_ok()
+    };
+    let (settings, config) = ("tokenizer_config.json", "config.json");
+    for (name, value) in [
+        ("self", json!(1)),
+        ("model", json!("x")),
+        ("get_vocab", Value::Null),
+        ("_json_padding", json!({"strategy": "BatchLongest"})),
+        ("model_input_names", json!(1)),
+        ("gguf_file", json!("x.gguf")),
+    ] {
+        assert!(!is_taken(settings, name, value), "{name}");
+    }
+    assert!(
+        is_taken(settings, "model_max_length", json!(100)) && is_taken(settings, "gguf_file", Value::Null)
+    );
+    assert!(!is_taken(config, "model_name", json!("qwen2")));
+    assert!(!is_taken(config, "_name_or_path", json!("deepseek-ai/DeepSeek-Coder-x")));
+    assert!(is_taken(config, "_name_or_path", json!("Qwen/Qwen3-8B")));
 }
 
 #[test]

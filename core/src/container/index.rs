@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::json::{self, Pairs};
 use super::names;
+use crate::json::MAX_INT_DIGITS;
 use crate::{Error, ErrorKind, Result, memory};
 
 /// Bytes that parsing and comparing take at most for each byte of the file.
@@ -33,6 +34,10 @@ impl ShardIndex {
     pub(super) fn parse(text: &[u8]) -> Result<Self> {
         memory::require(text.len() as u64 * PARSED_FACTOR, "the shard index")?;
         let what = "the shard index is damaged";
+        if text.split(|byte| !byte.is_ascii_digit()).any(|run| run.len() > MAX_INT_DIGITS) {
+            return Err(Error::new(ErrorKind::Malformed, what)
+                .expected_found("integers that Python reads", "more digits"));
+        }
         let file: File = serde_json::from_str(json::utf8(what, text, 0)?).map_err(|error| {
             let expected = "an object whose weight_map names the shard of each tensor";
             json::error(what, expected, text, 0, &error)

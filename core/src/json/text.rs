@@ -9,6 +9,8 @@ use super::decimal;
 
 /// Deepest nesting, which is what serde_json reads.
 const MAX_DEPTH: usize = 127;
+/// Most digits of an integer that Python reads.
+pub const MAX_INT_DIGITS: usize = 4_300;
 
 /// Reads a JSON text (RFC 8259). The last of two equal keys wins.
 ///
@@ -22,7 +24,7 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
 /// floats; NaN and whole numbers beyond 64 bits become `[null]`, which no field of a model takes.
 ///
 /// # Errors
-/// As [`parse`].
+/// As [`parse`]; an integer of more than [`MAX_INT_DIGITS`] digits.
 pub fn parse_python(text: &[u8]) -> Result<Value, String> {
     read(text, true)
 }
@@ -171,6 +173,9 @@ impl Parser<'_> {
         }
         // ASCII, so it is text.
         let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
+        if self.python && is_whole && text.trim_start_matches('-').len() > MAX_INT_DIGITS {
+            return Err("no more than 4,300 digits");
+        }
         if is_whole && let Ok(number) = text.parse::<u64>() {
             return Ok(number.into());
         }

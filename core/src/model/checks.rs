@@ -163,15 +163,11 @@ const ELSEWHERE: [&str; 12] = [
     "watermarking_config",
 ];
 
-/// Attributes of transformers' class that a field of the same name would hide.
-const ATTRIBUTES: &str = "allow_global_per_layer_attribute_access attribute_map base_config_key base_model_ep_plan \
-    base_model_fsdp_plan base_model_pp_plan base_model_tp_plan convert_rope_params_to_dict default_config_fields \
-    default_rope_type default_theta dict_dtype_to_str extra_config_files extra_files from_dict from_json_file \
-    from_pretrained get_config_dict get_mtp_config get_text_config ignore_keys_at_rope_validation is_custom_code \
-    is_heterogeneous is_remote_code nested_rope_parameter_keys per_layer_attributes push_to_hub \
-    register_for_auto_class save_pretrained serialize_explicit_per_layer_config standardize_rope_params sub_configs \
-    sub_configs_defaults to_dict to_diff_dict to_json_file to_json_string update update_from_string use_return_dict \
-    validate validate_architecture validate_layer_type validate_output_attentions validate_rope validate_token_ids";
+/// How the fields begin that hide an attribute or an argument of transformers' class, or that other code of it looks for:
+/// whether attention is causal, another configuration's file, layers that share their cache.
+const ATTRIBUTES: &str = "allow_global_ attention_chunk attribute_map base_ configuration_files convert_ default_ dict_ extra_ from_ \
+    fusion_ get_ gradient_check ignore_keys is_c is_h is_r kv_sharing nested_ per_layer_attributes push_ register_ save_ \
+    self serialize_ standardize_ sub_configs to_ update use_return_dict validate";
 
 /// Fields that begin with an underscore and that published files have.
 const PRIVATE: [&str; 3] = ["_name_or_path", "_commit_hash", "_attn_implementation_autoset"];
@@ -258,7 +254,7 @@ impl Loading {
                     kinds == 0 && !value.is_null()
                 }
                 _ if name.starts_with('_') => !PRIVATE.contains(&name),
-                _ => ATTRIBUTES.split(' ').any(|attribute| attribute == name),
+                _ => ATTRIBUTES.split(' ').any(|begin| name.starts_with(begin)),
             };
             self.doubt(is_hidden, || format!("`{}`", fields.name(name)));
         }

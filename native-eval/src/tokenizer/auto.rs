@@ -29,6 +29,28 @@ const QWEN_END: &str = "<|endoftext|>";
 /// Classes that take tokenizer.json as it is, without `Fast` at the end.
 const AS_IT_IS: [&str; 4] = ["PreTrainedTokenizer", "TokenizersBackend", "PythonBackend", "Qwen3Tokenizer"];
 
+/// Settings of the names of methods and arguments of transformers' classes, at which it raises, `null` or not.
+const METHODS: &str = " add_special_tokens add_tokens all_special_ids apply_chat_template batch_decode \
+    clean_up_tokenization cls convert_added_tokens convert_ids_to_tokens convert_to_native_format convert_tokens_to_ids \
+    convert_tokens_to_string decode encode encode_message_with_chat_template from_pretrained get_added_vocab \
+    get_chat_template get_response_parser get_special_tokens_mask get_vocab model num_special_tokens_to_add pad \
+    parse_response push_to_hub register_for_auto_class save_chat_templates save_pretrained save_vocabulary self \
+    set_truncation_and_padding tokenize train_new_from_iterator update_post_processor ";
+/// Settings that stand for a part of tokenizer.json, or for another file.
+const PARTS: &str = " chat_control_tokens fast_tokenizer_files gguf_file merges model_specific_special_tokens normalizer \
+    post_processor tokenizer_object tokenizer_padding tokenizer_truncation trust_remote_code vocab ";
+/// Where the weights of the models came from whose tokenizers transformers takes as they are, whatever the kind of model.
+const AS_IT_IS_FROM: [&str; 8] = [
+    "allenai/dolma2-tokenizer",
+    "deepseek-ai/deepseek-coder-",
+    "deepseek-ai/deepseek-r1-distill-llama-",
+    "google/umt5-small",
+    "naver-clova-ix/donut-",
+    "salesforce/blip2-",
+    "salesforce/instructblip-",
+    "stepfun-ai/step-3.7-",
+];
+
 /// The small files beside tokenizer.json, as far as they are there.
 #[derive(Default)]
 pub(super) struct Beside {
@@ -68,8 +90,17 @@ impl Beside {
         if let Some(found) = no_object.into_iter().find(|value| !value.is_object()) {
             return Err(refused("the files of settings", "an object", found));
         }
-        let settings = self.settings.as_ref().and_then(Value::as_object);
-        for (name, value) in settings.into_iter().flatten() {
+        let of_model = |name: &str| self.model.as_ref().and_then(|model| model.get(name));
+        if let Some(name) = of_model("model_name") {
+            return Err(refused("config.json's model_name", "no second name of the model", name));
+        }
+        let from = of_model("_name_or_path").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        if AS_IT_IS_FROM.iter().any(|begin| from.starts_with(begin)) {
+            return Err(refused("config.json's _name_or_path", "no model of another kind", &from.into()));
+        }
+        let objects = [self.settings.as_ref(), self.special_map()].into_iter().flatten();
+        for (name, value) in objects.filter_map(Value::as_object).flatten() {
+            let is_one_of = |names: &str| names.contains(&format!(" {name} "));
             let is_side = matches!(value.as_str(), Some("left" | "right"));
             let wanted = match name.as_str() {
                 "truncation_side" | "padding_side" if !is_side => "left or right",
@@ -79,6 +110,11 @@ impl Beside {
                 "auto_map" if value.get("AutoTokenizer").is_some_and(|code| !code.is_null()) => {
                     "no code of its own, which the validator does not run"
                 }
+                "model_input_names" | "init_inputs" if !value.is_array() => "a list",
+                _ if name.starts_with('_') && name != "_commit_hash" || is_one_of(METHODS) => {
+                    "no name that transformers' class has"
+                }
+                _ if !value.is_null() && is_one_of(PARTS) => "nothing in place of a part of tokenizer.json",
                 _ => continue,
             };
             return Err(refused(name, wanted, value));
