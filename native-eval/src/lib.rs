@@ -30,7 +30,7 @@ pub use benchmark::{Benchmark, Opened, Prepared};
 pub use coordinator::{Best, CoordinatorTask};
 pub use hub::{Access, Retention, is_address, read_json};
 pub use layout_file::read_layout;
-pub use load::{LoadTimes, heads_differ, load, loaded_inventory};
+pub use load::{LoadTimes, Loader, Loading, heads_differ, load, loaded_inventory};
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
