@@ -37,8 +37,8 @@ pub use memory::EndingAllocator;
 pub use missing::missing_gpu;
 pub use output_file::{OutputFile, outlive_file_limits};
 pub use pack::{
-    Calibration, Fit, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, check_pack_target, outlook,
-    pack, pack_smallest,
+    Calibration, Fit, LibraryForm, PackMix, PackOutlook, PackSettings, PackStep, PackSummary,
+    check_pack_target, outlook, pack, pack_for_library, pack_smallest, pack_smallest_for_library,
 };
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};
