@@ -54,7 +54,8 @@ pub(super) fn read(
     let index = if single.is_some() { None } else { artifact.find_beside_config(INDEX) };
     let weights = single.map_or_else(|| loose_weights(&artifact), |single| vec![single]);
 
-    read_ahead(window, &artifact.members, config.into_iter().chain(index), &weights)?;
+    let first_reads: Vec<usize> = config.into_iter().chain(index).chain(weights.iter().copied()).collect();
+    read_ahead(window, &artifact.members, &first_reads)?;
     if let Some(config) = config {
         let bytes = member::whole(window, &artifact.members[config], limits::CONFIG_BYTES)?;
         artifact.config = Some(bytes.into_owned());
@@ -134,18 +135,13 @@ fn loose_weights(artifact: &Artifact) -> Vec<usize> {
     (0..artifact.members.len()).filter(|i| is_weights(&artifact.members[*i])).collect()
 }
 
-/// Asks at once for these texts, each as a whole where it is not very long, and for the beginnings of the weights.
-fn read_ahead(
-    window: &Window,
-    members: &[Member],
-    texts: impl IntoIterator<Item = usize>,
-    weights: &[usize],
-) -> Result<(), Pause> {
-    let hint =
-        (HINTS_BYTES / (weights.len() as u64).max(1)).clamp(safetensors::LENGTH_BYTES, READ_AHEAD_BYTES);
-    let texts = texts.into_iter().map(|i| (i, limits::CONFIG_BYTES));
-    let reads = texts.chain(weights.iter().map(|i| (*i, hint)));
-    window.want(reads.map(|(i, bytes)| member::stored_range(&members[i], bytes)))
+/// Asks at once for the beginnings of these members; for all of a text, unless it is very long.
+fn read_ahead(window: &Window, members: &[Member], which: &[usize]) -> Result<(), Pause> {
+    let hint = (HINTS_BYTES / (which.len() as u64).max(1)).clamp(safetensors::LENGTH_BYTES, READ_AHEAD_BYTES);
+    window.want(which.iter().map(|i| {
+        let is_weights = members[*i].name.ends_with(EXTENSION);
+        member::stored_range(&members[*i], if is_weights { hint } else { limits::CONFIG_BYTES })
+    }))
 }
 
 /// Reads the headers of these members and appends their tensors.
@@ -213,6 +209,6 @@ fn read_shards(window: &Window, artifact: &mut Artifact, index: usize) -> Result
     let weights = Vec::from_iter(weights);
     artifact.index_faults = index.faults(EXTENSION);
     artifact.index = Some(text.into());
-    read_ahead(window, &artifact.members, None, &weights)?;
+    read_ahead(window, &artifact.members, &weights)?;
     read_headers(window, artifact, &weights)
 }
