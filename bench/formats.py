@@ -6,8 +6,8 @@
 
 Writes what FOLDER lacks: random but valid weights as bitpack, as GGUF Q4_K and as an MLX folder of 1 bit (about 1.3, 4.7
 and 1.4 GB for qwen3-8b). Then `bitgauge bench --artifact` and `bitgauge inspect` of each, in turns, and the medians' ratios to
-the packed artifact: tokens/s of evaluation, bytes/s of loading by what the matrices stand for, bytes/s of `inspect`.
-Needs nothing beside Python. The first round warms the files and the kernels and does not count.
+the packed artifact: tokens/s of evaluation, time of loading and bytes/s of it, bytes/s of `inspect`. A ratio over 1 is
+faster than the packed artifact. Needs nothing beside Python; the table is printed anew after each round. The first round warms the files and the kernels and does not count.
 """
 import argparse
 import array
@@ -17,6 +17,7 @@ import pathlib
 import statistics
 import struct
 import subprocess
+import sys
 import time
 
 # Hidden, MLP width, layers, query heads, tied; 8 key/value heads of 128 channels and this vocabulary.
@@ -153,7 +154,7 @@ def timed_bench(options, path):
                "--documents", options.documents, "--tokens", options.tokens, "--device", options.device]
     command += ["--layers", options.layers] if options.layers else []
     result = json.loads(subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, check=True).stdout)
-    return result["tokens_per_second"], result["load"]["seconds"], result["mean_loss_nats"], result["device"]
+    return result["tokens_per_second"], result["load"]["seconds"], result["device"]
 
 
 def timed_inspect(options, path):
@@ -179,28 +180,38 @@ def main():
     # The packed one is written by the first `bench`.
     forms = {"bitpack": options.folder / f"{name}-bitpack", "GGUF Q4_K": options.folder / f"{name}-q4_k.gguf",
              "MLX 1 bit": options.folder / f"{name}-mlx"}
+    begin = time.monotonic()
     for form, write in ("GGUF Q4_K", write_gguf), ("MLX 1 bit", write_mlx):
         if not forms[form].exists():
             write(forms[form], options.shape, options.layers)
+            print(f"{time.monotonic() - begin:6.1f} s: {form} is written", file=sys.stderr, flush=True)
     found = {form: {"tokens/s": [], "load s": [], "inspect B/s": []} for form in forms}
     for count in range(options.rounds + 1):
         for form, path in forms.items():
-            speed, load, loss, device = timed_bench(options, path)
+            speed, load, device = timed_bench(options, path)
+            inspected = timed_inspect(options, path)
+            print(f"{time.monotonic() - begin:6.1f} s, round {count}: {form}: {speed:.1f} tokens/s, load {load:.2f} s, "
+                  f"inspect {inspected / 1e9:.2f} GB/s", file=sys.stderr, flush=True)
             if count > 0:
-                found[form]["tokens/s"].append(speed)
-                found[form]["load s"].append(load)
-        for form, path in forms.items():
-            speed = timed_inspect(options, path)
-            if count > 0:
-                found[form]["inspect B/s"].append(speed)
-    print(f"{name}, {options.documents} x {options.tokens} tokens, {options.rounds} rounds in turns; {device}")
-    print(f"{'':12}{'bytes':>15}{'tokens/s':>12}{'ratio':>7}{'load s':>9}{'ratio':>7}{'inspect GB/s':>14}{'ratio':>7}")
+                for what, value in ("tokens/s", speed), ("load s", load), ("inspect B/s", inspected):
+                    found[form][what].append(value)
+        if count > 0:
+            show(f"{name}, {options.documents} x {options.tokens} tokens, {count} rounds in turns; {device}", forms, found)
+
+
+def show(title, forms, found):
+    """The medians so far, so that a run that is cut off leaves a table, too."""
+    print(title)
+    print(f"{'':10}{'bytes':>15}{'tokens/s':>11}{'ratio':>7}{'load s':>9}{'ratio':>7}{'GB/s':>7}{'ratio':>7}"
+          f"{'inspect GB/s':>14}{'ratio':>7}")
     middle = {form: {what: statistics.median(values) for what, values in of.items()} for form, of in found.items()}
+    sizes = {form: size_of(path) for form, path in forms.items()}
     base = middle["bitpack"]
     for form, of in middle.items():
-        print(f"{form:12}{size_of(forms[form]):>15,}{of['tokens/s']:>12.1f}{of['tokens/s'] / base['tokens/s']:>7.2f}"
-              f"{of['load s']:>9.2f}{base['load s'] / of['load s']:>7.2f}{of['inspect B/s'] / 1e9:>14.2f}"
-              f"{of['inspect B/s'] / base['inspect B/s']:>7.2f}")
+        rate, base_rate = sizes[form] / of["load s"], sizes["bitpack"] / base["load s"]
+        print(f"{form:10}{sizes[form]:>15,}{of['tokens/s']:>11.1f}{of['tokens/s'] / base['tokens/s']:>7.2f}"
+              f"{of['load s']:>9.2f}{base['load s'] / of['load s']:>7.2f}{rate / 1e9:>7.2f}{rate / base_rate:>7.2f}"
+              f"{of['inspect B/s'] / 1e9:>14.2f}{of['inspect B/s'] / base['inspect B/s']:>7.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -201,6 +201,10 @@ pub trait Backend {
     }
     /// Takes a weight matrix `[N, K]`.
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<Self::Matrix>;
+    /// The same of a matrix that other devices take, too.
+    fn upload_shared(&mut self, matrix: &Matrix) -> Result<Self::Matrix> {
+        self.upload_matrix(matrix.clone())
+    }
     /// Whether products take weights as f16, however they are stored. What f16 does not hold of a weight is then of use only
     /// where rows are looked up.
     fn rounds_weights(&self) -> bool {

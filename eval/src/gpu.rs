@@ -251,7 +251,11 @@ impl Backend for GpuBackend {
     }
 
     fn upload_matrix(&mut self, matrix: Matrix) -> Result<GpuMatrix> {
-        weights::upload(&mut self.device, &mut self.recorder, &matrix, self.limit)
+        self.upload_shared(&matrix)
+    }
+
+    fn upload_shared(&mut self, matrix: &Matrix) -> Result<GpuMatrix> {
+        weights::upload(&mut self.device, &mut self.recorder, matrix, self.limit)
     }
 
     fn rounds_weights(&self) -> bool {

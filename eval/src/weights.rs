@@ -10,6 +10,7 @@ use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, ExpectedTensor, LayerPart, Presence, Quantization, Role};
 use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Matrix, Values};
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use crate::backend::{Backend, BackendError};
 use crate::forward::Shape;
@@ -212,10 +213,11 @@ fn decode(
 fn rounded(matrix: Matrix) -> Matrix {
     match matrix {
         Matrix::Dense(Dense { rows, cols, values: Values::F32(values) })
-            if values.iter().all(|value| value.abs() <= f16::MAX.to_f32()) =>
+            if values.iter().fold(0.0_f32, |most, value| most.max(value.abs())) <= f16::MAX.to_f32() =>
         {
-            let values = Values::F16(values.iter().map(|value| f16::from_f32(*value)).collect());
-            Matrix::Dense(Dense { rows, cols, values })
+            let mut halves = vec![f16::ZERO; values.len()];
+            halves.convert_from_f32_slice(&values);
+            Matrix::Dense(Dense { rows, cols, values: Values::F16(halves) })
         }
         other => other,
     }

@@ -30,15 +30,15 @@ pub use benchmark::{Benchmark, Opened, Prepared};
 pub use coordinator::{Best, CoordinatorTask};
 pub use hub::{Access, Retention, is_address, read_json};
 pub use layout_file::read_layout;
-pub use load::{LoadTimes, heads_differ, load, loaded_inventory};
+pub use load::{LoadTimes, Loader, Loading, heads_differ, load, loaded_inventory};
 pub use local_files::LocalFiles;
 pub use losses::{LossFile, Merged, Resumed, Run, Shard, merge};
 pub use memory::EndingAllocator;
 pub use missing::missing_gpu;
 pub use output_file::{OutputFile, outlive_file_limits};
 pub use pack::{
-    Calibration, Fit, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, check_pack_target, outlook,
-    pack, pack_smallest,
+    Calibration, Fit, LibraryForm, PackMix, PackOutlook, PackSettings, PackStep, PackSummary,
+    check_pack_target, outlook, pack, pack_for_library, pack_smallest, pack_smallest_for_library,
 };
 pub use reference::ReferenceBackend;
 pub use score::{LogitLimits, Score, ScoreError, ScoreSettings, score};

@@ -1,7 +1,12 @@
-//! From an artifact to a model on a device: its weights are read on several threads.
+//! From an artifact to a model on a device, or on several: its weights are read once, on several threads.
 
 mod feed;
+#[cfg(test)]
+mod tests;
 
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread::Scope;
 use std::time::Instant;
 
 use bitgauge_core::container::Artifact;
@@ -12,7 +17,7 @@ use bitgauge_eval::weights::{LoadError, ModelBuilder, prepare};
 use bitgauge_eval::{Backend, BackendError, Model};
 
 use crate::source::Source;
-use feed::Feed;
+use feed::{Fed, Feed};
 
 /// Values that are compared at a time.
 const VALUES_AT_ONCE: usize = 4096;
@@ -30,8 +35,129 @@ pub struct LoadTimes {
     pub uploading: f64,
 }
 
-/// Loads every weight that the forward pass needs and waits until the device is ready to run. Weights are read
-/// and decoded on several threads, ahead of the device; few are in memory at once. `progress` is told
+/// Reads and decodes the weights that the forward pass needs, once for all devices that take them. That is done on
+/// several threads, ahead of the devices; few weights are in memory at once.
+pub struct Loader<'a> {
+    inventory: &'a Inventory<'a>,
+    source: &'a Source,
+    feed: Feed<'a>,
+}
+
+/// The weights as they come to one device.
+pub struct Loading<'f> {
+    inventory: &'f Inventory<'f>,
+    feed: &'f Feed<'f>,
+    weights: Receiver<Arc<Fed<'f>>>,
+    has_left: bool,
+}
+
+impl<'a> Loader<'a> {
+    /// For devices that [round weights](Backend::rounds_weights), or not.
+    pub fn new(inventory: &'a Inventory<'a>, source: &'a Source, rounds_weights: bool) -> Self {
+        Self { inventory, source, feed: Feed::new(inventory, source, rounds_weights) }
+    }
+
+    /// Begins to read for so many devices. Reading waits for the slowest that has not been dropped.
+    ///
+    /// # Errors
+    /// There is no room for a thread.
+    pub fn start<'f>(
+        &'f self,
+        scope: &'f Scope<'f, '_>,
+        devices: usize,
+    ) -> Result<Vec<Loading<'f>>, BackendError> {
+        let receivers = self.feed.start(scope, self.source, devices)?;
+        let loading =
+            |weights| Loading { inventory: self.inventory, feed: &self.feed, weights, has_left: false };
+        Ok(receivers.into_iter().map(loading).collect())
+    }
+}
+
+impl Loading<'_> {
+    /// Takes every weight to the device and waits until it is ready to run. `progress` is told the stored bytes of each
+    /// weight done.
+    ///
+    /// # Errors
+    /// Those of [`load`].
+    pub fn finish<B: Backend>(
+        mut self,
+        backend: &mut B,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Model<B>, LoadError> {
+        let (model, _) = self.build(backend, progress)?;
+        backend.ready()?;
+        Ok(model)
+    }
+
+    /// [`Loading::finish`] without waiting for the device.
+    fn build<B: Backend>(
+        &mut self,
+        backend: &mut B,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Model<B>, LoadTimes), LoadError> {
+        prepare(backend, self.inventory)?;
+        let mut builder = ModelBuilder::<B>::of(self.inventory)?;
+        let mut times = LoadTimes::default();
+        // The first in storage order of several failures, whichever came up first.
+        let mut failure: Option<(usize, LoadError)> = None;
+        let mut since = Instant::now();
+        while let Ok(fed) = self.weights.recv() {
+            times.idle += lap(&mut since);
+            let (index, stored_bytes) = (fed.index, fed.stored_bytes);
+            let result = put(&mut builder, backend, fed, failure.is_none());
+            times.uploading += lap(&mut since);
+            match result {
+                Ok(()) => progress(stored_bytes),
+                Err(error) => {
+                    self.leave();
+                    if failure.as_ref().is_none_or(|(first, _)| index < *first) {
+                        failure = Some((index, error));
+                    }
+                }
+            }
+        }
+        [times.reading, times.decoding] = self.feed.times();
+        match failure {
+            None => Ok((builder.finish(backend)?, times)),
+            Some((_, error)) => Err(error),
+        }
+    }
+
+    /// Wants no further weight.
+    fn leave(&mut self) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.feed.leave();
+        }
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Takes one weight to the device, if it is `wanted`; the last device that has it need not copy it.
+fn put<B: Backend>(
+    builder: &mut ModelBuilder<'_, B>,
+    backend: &mut B,
+    fed: Arc<Fed<'_>>,
+    wanted: bool,
+) -> Result<(), LoadError> {
+    match Arc::try_unwrap(fed) {
+        Ok(last) => match last.matrix? {
+            matrix if wanted => builder.put(backend, last.expected, matrix),
+            _ => Ok(()),
+        },
+        Err(shared) => match &shared.matrix {
+            Ok(matrix) if wanted => builder.put_shared(backend, shared.expected, matrix),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.clone().into()),
+        },
+    }
+}
+
+/// Loads every weight that the forward pass needs to one device and waits until it is ready to run. `progress` is told
 /// the stored bytes of each weight done.
 ///
 /// # Errors
@@ -55,39 +181,13 @@ pub(crate) fn load_timed<B: Backend>(
     inventory: &Inventory,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Model<B>, LoadTimes), LoadError> {
+    // The device gets ready while reading begins.
     prepare(backend, inventory)?;
-    let mut builder = ModelBuilder::<B>::of(inventory)?;
-    let feed = Feed::new(inventory, source, backend.rounds_weights());
-    let mut times = LoadTimes::default();
-    // The first in storage order of several failures, whichever came up first.
-    let mut failure: Option<(usize, LoadError)> = None;
+    let loader = Loader::new(inventory, source, backend.rounds_weights());
     std::thread::scope(|scope| {
-        let weights = feed.start(scope, source)?;
-        let mut since = Instant::now();
-        for fed in weights {
-            times.idle += lap(&mut since);
-            let result = match fed.matrix {
-                Ok(matrix) if failure.is_none() => builder.put(backend, fed.expected, matrix),
-                other => other.map(drop).map_err(LoadError::from),
-            };
-            times.uploading += lap(&mut since);
-            match result {
-                Ok(()) => progress(fed.stored_bytes),
-                Err(error) => {
-                    feed.stop();
-                    if failure.as_ref().is_none_or(|(index, _)| fed.index < *index) {
-                        failure = Some((fed.index, error));
-                    }
-                }
-            }
-        }
-        Ok::<_, BackendError>(())
-    })?;
-    [times.reading, times.decoding] = feed.times();
-    match failure {
-        None => Ok((builder.finish(backend)?, times)),
-        Some((_, error)) => Err(error),
-    }
+        // As many come as were asked for.
+        loader.start(scope, 1)?.swap_remove(0).build(backend, progress)
+    })
 }
 
 /// Seconds since `since`, which becomes now.

@@ -15,6 +15,7 @@ mod calibrate;
 mod config;
 mod exact;
 mod files;
+mod library;
 mod mix;
 mod model;
 mod original;
@@ -49,6 +50,7 @@ use work::Work;
 pub use calibrate::Calibration;
 pub(crate) use config::add_packing;
 pub(crate) use files::SmallFile;
+pub use library::{LibraryForm, pack_for_library, pack_smallest_for_library};
 pub use outlook::{PackOutlook, outlook};
 pub(crate) use plan::part_name;
 pub use progress::PackStep;
@@ -104,6 +106,8 @@ pub struct PackSummary {
     pub bits_per_parameter: f64,
     /// Columns per scale of a binary row; 0 is one scale per row.
     pub scale_group: usize,
+    /// Whether it comes with code of ours that loads it.
+    pub is_loaded_by_code: bool,
     /// Weights that were packed.
     pub packed: u64,
     /// Those of them that hold few enough values to be packed as they are.
@@ -163,11 +167,7 @@ pub fn pack_smallest(
     settings: &PackSettings,
     progress: Tell,
 ) -> Result<(PathBuf, PackSummary)> {
-    let [zip, xz] = [".zip", ".tar.xz"].map(|ending| {
-        let mut name = out.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    });
+    let [zip, xz] = zip_and_xz(out);
     let inputs: Vec<PathBuf> = source.path().map(Path::to_owned).into_iter().collect();
     let target = Target::check(&xz, settings.force, &inputs)?;
     let mut summary = pack(source, &zip, settings, progress)?;
@@ -180,6 +180,15 @@ pub fn pack_smallest(
     summary.bits_per_parameter = 8.0 * summary.bytes as f64 / summary.parameters as f64;
     std::fs::remove_file(&other).map_err(|error| write_error(&other, &error))?;
     Ok((kept, summary))
+}
+
+/// The two archives of which one is kept.
+fn zip_and_xz(out: &Path) -> [PathBuf; 2] {
+    [".zip", ".tar.xz"].map(|ending| {
+        let mut name = out.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    })
 }
 
 /// Checks that [`pack`] can write to `out`, before there is anything to write.

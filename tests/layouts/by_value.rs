@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Config, Manifest, Presence};
 use bitgauge_core::report::Outcome;
+use bitgauge_core::scan::Findings;
+use bitgauge_core::{ErrorKind, Result};
 use conformance::dense::{Tensors, write_model};
 use half::f16;
 use safetensors::tensor::Dtype;
 use serde_json::json;
 
-use crate::models::{config, full_report, gate, report};
+use crate::models::{config, full_report, gate, open, report, scanned as scan};
 
 /// A matrix among the layers, 384 x 128.
 const MATRIX: &str = "model.layers.1.mlp.up_proj.weight";
@@ -42,6 +45,11 @@ fn write_dense(to: &Path, third: Option<f32>) {
     write_model(to, &text, &tensors).expect("a model");
 }
 
+fn scanned(path: &Path) -> Result<Findings> {
+    let artifact = open(path);
+    scan(path, &Inventory::of(&artifact)?)
+}
+
 #[test]
 fn dense_weights_of_two_values_count_as_binary() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -57,6 +65,13 @@ fn dense_weights_of_two_values_count_as_binary() {
     // One other value makes a matrix what it is stored as.
     let (outcome, got, _) = count(Some(0.5));
     assert_eq!((outcome, got), (Outcome::Fail, VECTORS + 384 * 128));
+    // A number that is none is a fault of the file, not a third value.
+    for third in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        write_dense(folder.path(), Some(third));
+        let error = scanned(folder.path()).expect_err("a fault");
+        assert_eq!((error.kind, error.offset), (ErrorKind::BadValue, Some(2 * 300)), "{error}");
+        assert!(error.place.ends_with(MATRIX), "{error}");
+    }
     // Nobody knows before the weights are read.
     write_dense(folder.path(), None);
     assert_eq!(gate(&report(folder.path()), "non_binary").outcome, Outcome::NotRun);

@@ -220,7 +220,7 @@ pub fn full_report(path: &Path) -> Report {
 }
 
 /// What a pass over all bytes finds.
-fn scanned(path: &Path, inventory: &Inventory<'_>) -> Result<Findings> {
+pub fn scanned(path: &Path, inventory: &Inventory<'_>) -> Result<Findings> {
     let mut source = Source::open(path)?;
     let mut scan = Scan::new(inventory);
     for file in 0..source.file_count() {
@@ -230,7 +230,7 @@ fn scanned(path: &Path, inventory: &Inventory<'_>) -> Result<Findings> {
     scan.finish()
 }
 
-fn open(path: &Path) -> Artifact {
+pub fn open(path: &Path) -> Artifact {
     Source::open(path).expect("a model").artifact().clone()
 }
 
@@ -315,6 +315,8 @@ fn a_scale_that_is_not_finite_is_found_in_the_pass() {
         (Way::Mxfp4, ".scales"),
         (Way::Nvfp4, ".scales"),
         (Way::Fp8, "model.norm.weight"),
+        (Way::Fp8, "mlp.up_proj.weight"),
+        (Way::Fp8, "embed_tokens.weight"),
     ] {
         write_pair(way, &packed, &dense, same);
         let artifact = open(&packed);

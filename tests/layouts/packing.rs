@@ -18,7 +18,7 @@ use crate::writer::Way;
 /// Bound on mean losses of the same values, in nats.
 const MEAN_LOSS: f64 = 1e-6;
 
-fn packed(from: &Path, to: &Path, calibration: Calibration) -> PackSummary {
+pub fn packed(from: &Path, to: &Path, calibration: Calibration) -> PackSummary {
     let mix = PackMix::Uniform { scale_group: 128, rescue_fraction: 0.1, bases: 1 };
     let settings = PackSettings { mix, fit: Fit::LeastSquares, calibration, force: true };
     let mut source = Source::open(from).expect("a model");
@@ -31,7 +31,7 @@ fn weights(folder: &Path) -> Vec<u8> {
 }
 
 /// Every packed matrix's values.
-fn values(folder: &Path) -> BTreeMap<String, Vec<f32>> {
+pub fn values(folder: &Path) -> BTreeMap<String, Vec<f32>> {
     let mut source = Source::open(folder).expect("a packed model");
     let artifact = source.artifact().clone();
     let inventory = Inventory::of(&artifact).expect("an inventory");
@@ -117,7 +117,7 @@ fn few_values_are_kept_as_they_are() {
     }
 }
 
-fn dense_values(folder: &Path) -> BTreeMap<String, Vec<f32>> {
+pub fn dense_values(folder: &Path) -> BTreeMap<String, Vec<f32>> {
     let mut source = Source::open(folder).expect("a dense model");
     let artifact = source.artifact().clone();
     let read = |tensor: &bitgauge_core::container::TensorEntry| {

@@ -333,6 +333,23 @@ def write_bitpack(source, out):
     return transformers_nats(out), EXACT
 
 
+def write_for_library(form, ending, bound, dtype=torch.float32):
+    """A form that transformers loads by itself, from bitgauge; it must count the parameters that bitgauge says."""
+
+    def write(source, out):
+        archive = out.with_name(f"library{ending}")
+        bitgauge("pack", source, archive, "--as", form, "--budget", "ternary")
+        shutil.unpack_archive(archive, out)
+        report = bitgauge("inspect", archive)
+        model = AutoModelForCausalLM.from_pretrained(out, dtype=dtype).eval()
+        counted = sum(parameter.numel() for parameter in model.parameters())
+        if counted != report["model"]["parameters"]:
+            raise RuntimeError(f"{counted} parameters, bitgauge says {report['model']['parameters']}")
+        return nats(lambda ids: model(input_ids=ids).logits), bound
+
+    return write
+
+
 def families():
     import gguf
 
@@ -349,6 +366,9 @@ def families():
         "compressed-tensors 2": (write_compressed_tensors(2), few),
         "BitNet bitlinear": (write_bitnet("bitlinear"), few),
         "BitNet autobitlinear": (write_bitnet("autobitlinear"), few),
+        "pack --as bitnet-f32": (write_for_library("bitnet-f32", ".zip", 1e-3), few),
+        "pack --as bitnet": (write_for_library("bitnet", ".zip", HALF, torch.float16), few),
+        "pack --as dense": (write_for_library("dense", ".tar.xz", EXACT), few),
         "bitsandbytes nf4": (write_bitsandbytes(load_in_4bit=True, bnb_4bit_quant_type="nf4"), False),
         "bitsandbytes nf4 nested": (
             write_bitsandbytes(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True), False),

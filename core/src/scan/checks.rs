@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::container::Artifact;
+use crate::container::{Artifact, TensorEntry};
 use crate::format::layouts::{Piece, Run, Scale};
 use crate::format::{Elements, FiniteCheck, Form, PayloadCheck, TwoValues};
 use crate::inventory::{Inventory, Stored, Weight};
@@ -22,7 +22,8 @@ pub(super) struct TensorCheck {
 pub(super) enum Check {
     Payload(Box<PayloadCheck>),
     Finite(FiniteCheck),
-    Values(TwoValues),
+    /// And whether they are finite, where they are floats.
+    Values(TwoValues, Option<FiniteCheck>),
 }
 
 impl Check {
@@ -30,9 +31,9 @@ impl Check {
         match self {
             Self::Payload(check) => check.push(bytes),
             Self::Finite(check) => check.push(bytes),
-            Self::Values(check) => {
+            Self::Values(check, finite) => {
                 check.push(bytes);
-                Ok(())
+                finite.as_mut().map_or(Ok(()), |finite| finite.push(bytes))
             }
         }
     }
@@ -58,7 +59,8 @@ pub(super) fn tensor_checks(inventory: &Inventory) -> Vec<VecDeque<TensorCheck>>
             }
             (_, form) => {
                 if let Some((index, elements)) = values_of(stored, form) {
-                    add(index, Check::Values(TwoValues::new(elements)));
+                    let TensorEntry { name, dtype, .. } = &artifact.tensors[index];
+                    add(index, Check::Values(TwoValues::new(elements), FiniteCheck::new(name, *dtype)));
                 }
                 for (index, dtype) in floats_of(artifact, stored, form) {
                     if let Some(check) = FiniteCheck::new(&artifact.tensors[index].name, dtype) {
@@ -96,7 +98,7 @@ fn values_of(weight: &Weight, form: &Form) -> Option<(usize, Elements)> {
 }
 
 /// The tensors whose floats must be finite, and what floats they are: all of a weight in another writer's format but its
-/// codes, and what is no matrix.
+/// codes, and what is no matrix. Those of a matrix are looked at with its values.
 fn floats_of(artifact: &Artifact, weight: &Weight, form: &Form) -> Vec<(usize, Dtype)> {
     let mut floats = Vec::new();
     let Some(expected) = &weight.expected else { return floats };

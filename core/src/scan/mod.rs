@@ -372,8 +372,8 @@ impl MemberScan<'_> {
             if let Some(done) = self.checks.pop_front() {
                 match done.check {
                     Check::Payload(check) => self.statistics.push((done.weight, check.finish()?)),
-                    Check::Values(check) if check.holds() => self.two_valued.push(done.weight),
-                    Check::Finite(_) | Check::Values(_) => {}
+                    Check::Values(check, _) if check.holds() => self.two_valued.push(done.weight),
+                    Check::Finite(_) | Check::Values(..) => {}
                 }
             }
         }

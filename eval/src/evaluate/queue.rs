@@ -1,5 +1,6 @@
-//! Documents that wait to be evaluated, handed out in order to one device or several.
+//! Documents that wait to be evaluated, handed out in order to one device, the longest first to several.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,11 +28,15 @@ struct Waiting {
 pub(super) struct StopOnDrop<'q>(&'q Queue<'q>);
 
 impl<'a> Queue<'a> {
-    /// A queue of the documents of these numbers, for so many devices.
+    /// A queue of the documents of these numbers, for so many devices. Several get the longest first: a long one that came
+    /// last would keep all devices but one waiting.
     pub fn new(documents: &'a [Vec<u32>], wanted: impl IntoIterator<Item = usize>, devices: usize) -> Self {
-        let wanted: VecDeque<_> = wanted.into_iter().filter(|&i| documents[i].len() >= 2).collect();
+        let mut wanted: Vec<_> = wanted.into_iter().filter(|&i| documents[i].len() >= 2).collect();
+        if devices > 1 {
+            wanted.sort_by_key(|&i| Reverse(documents[i].len()));
+        }
         let tokens = wanted.iter().map(|&i| documents[i].len()).sum();
-        let waiting = Mutex::new(Waiting { documents: wanted, tokens });
+        let waiting = Mutex::new(Waiting { documents: wanted.into(), tokens });
         Self { documents, context: &[], devices, tokens: tokens as u64, done: AtomicU64::new(0), waiting }
     }
 
@@ -156,9 +161,14 @@ mod tests {
     fn a_device_takes_no_more_than_its_share_of_what_waits() {
         let documents = documents();
         let queue = Queue::new(&documents, [0, 1, 4, 5], 2);
-        assert_eq!(groups(&queue, 100), [vec![0], vec![1], vec![4], vec![5]]);
-        let queue = Queue::new(&documents, [5, 4, 1, 0], 2);
-        assert_eq!(groups(&queue, 100), [vec![5, 4], vec![1], vec![0]]);
+        assert_eq!(groups(&queue, 100), [vec![1], vec![0], vec![4], vec![5]]);
+    }
+
+    #[test]
+    fn several_devices_get_the_longest_documents_first() {
+        let documents = documents();
+        assert_eq!(groups(&Queue::new(&documents, 0..6, 2), 1), [[2], [1], [0], [4], [5]]);
+        assert_eq!(groups(&Queue::new(&documents, 0..6, 1), 1), [[0], [1], [2], [4], [5]]);
     }
 
     #[test]

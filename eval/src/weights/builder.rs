@@ -1,5 +1,6 @@
 //! Collects the weights of a model by their roles.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bitgauge_core::inventory::Inventory;
@@ -7,7 +8,7 @@ use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, LayerType, Role};
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 
 use super::{LoadError, convention, decoder, rounds_inputs};
-use crate::backend::{Attention, Backend, DeltaRule};
+use crate::backend::{Attention, Backend, BackendError, DeltaRule};
 use crate::forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Projection, Shape};
 
 /// In what form the values of norms, decays and heads come.
@@ -99,20 +100,42 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         expected: &ExpectedTensor,
         matrix: Matrix,
     ) -> std::result::Result<(), LoadError> {
+        self.place(backend, expected, Cow::Owned(matrix))
+    }
+
+    /// The same of a weight that other devices take, too.
+    ///
+    /// # Errors
+    /// Those of [`ModelBuilder::put`].
+    pub fn put_shared(
+        &mut self,
+        backend: &mut B,
+        expected: &ExpectedTensor,
+        matrix: &Matrix,
+    ) -> std::result::Result<(), LoadError> {
+        self.place(backend, expected, Cow::Borrowed(matrix))
+    }
+
+    fn place(
+        &mut self,
+        backend: &mut B,
+        expected: &ExpectedTensor,
+        matrix: Cow<'_, Matrix>,
+    ) -> std::result::Result<(), LoadError> {
         match expected.role {
-            Role::Embedding => self.embedding = Some(backend.upload_matrix(matrix)?),
-            Role::Head => self.head = Some(backend.upload_matrix(matrix)?),
+            Role::Embedding => self.embedding = Some(upload(backend, matrix)?),
+            Role::Head => self.head = Some(upload(backend, matrix)?),
             Role::FinalNorm => {
-                let mut values = finite(expected, matrix)?;
+                let mut values = finite(expected, &matrix)?;
                 self.uncentre(&mut values);
                 self.final_norm = Some(backend.upload_vector(&values)?);
             }
             Role::Layer { layer, part } if expected.matrix().is_some() => {
-                let matrix = backend.upload_matrix(matrix)?;
+                let matrix = upload(backend, matrix)?;
                 self.layers[layer as usize].matrices.insert(part, matrix);
             }
             Role::Layer { layer, part } => {
-                let values = self.layer_vector(part, expected, finite(expected, matrix)?);
+                let values = self.layer_vector(part, expected, finite(expected, &matrix)?);
                 if part == LayerPart::DecayLog && values.iter().any(|rate| *rate > 0.0) {
                     return Err(growing(expected).into());
                 }
@@ -222,9 +245,19 @@ impl<B: Backend> LayerBuilder<B> {
     }
 }
 
+fn upload<B: Backend>(
+    backend: &mut B,
+    matrix: Cow<'_, Matrix>,
+) -> std::result::Result<B::Matrix, BackendError> {
+    match matrix {
+        Cow::Owned(matrix) => backend.upload_matrix(matrix),
+        Cow::Borrowed(matrix) => backend.upload_shared(matrix),
+    }
+}
+
 /// The values of a vector. One that is not finite would make everything after it so, or be lost in a
 /// kernel that clamps it.
-fn finite(expected: &ExpectedTensor, matrix: Matrix) -> std::result::Result<Vec<f32>, LoadError> {
+fn finite(expected: &ExpectedTensor, matrix: &Matrix) -> std::result::Result<Vec<f32>, LoadError> {
     let values = matrix.to_f32();
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),

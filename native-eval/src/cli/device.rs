@@ -32,6 +32,22 @@ impl Device {
         }
     }
 
+    /// Whether products take weights as f16.
+    pub fn rounds_weights(&self) -> bool {
+        match self {
+            Self::Cpu(backend) => backend.rounds_weights(),
+            Self::Gpu(backend) => backend.rounds_weights(),
+        }
+    }
+
+    /// Most bytes of its own memory that were taken at once, where it has any.
+    pub fn most_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Cpu(backend) => backend.device_bytes(),
+            Self::Gpu(backend) => backend.device_bytes(),
+        }
+    }
+
     /// For people.
     pub fn describe(&self) -> String {
         match self {

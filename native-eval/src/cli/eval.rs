@@ -198,6 +198,11 @@ impl Job<'_> {
         if queue.tokens() > 0 {
             let shared = Shared::new(&queue, &mut ledger);
             seconds = shared.evaluate(&mut devices, source, &inventory, &options)?;
+            for device in &devices {
+                if let Some(bytes) = device.most_bytes() {
+                    detail!("memory: at most {} on {}", words::bytes(bytes), device.describe());
+                }
+            }
         }
         let (tally, kept) = ledger.finish();
         let tally = tally.joined(&pieces.owners, self.documents.len());

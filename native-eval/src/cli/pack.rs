@@ -8,11 +8,12 @@ use bitgauge_core::report::words;
 use bitgauge_core::scan::{Digest, Sha256, hex};
 use native_eval::documents::{TextSettings, read};
 use native_eval::{
-    Calibration, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, Source, check_pack_target,
-    find_tokenizer, outlook, own_tokenizer, pack, pack_smallest, start_threads, tokenizer_files,
+    Calibration, LibraryForm, PackMix, PackOutlook, PackSettings, PackStep, PackSummary, Source,
+    check_pack_target, find_tokenizer, outlook, own_tokenizer, pack, pack_for_library, pack_smallest,
+    pack_smallest_for_library, start_threads, tokenizer_files,
 };
 
-use super::args::{ArchiveName, FitName, Format, PackOptions, ScaleGroup};
+use super::args::{ArchiveName, FitName, Format, PackName, PackOptions, ScaleGroup};
 use super::print::{note, println};
 use super::{Exit, Failure, contract, inspect, interrupt, progress, text};
 
@@ -33,6 +34,9 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
         options.remote.access(true),
     )?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
+    if options.library_form.is_some() {
+        return pack_plain(&mut source, options, &wanted, format);
+    }
     let mix = match options.budget {
         Some(pack) => PackMix::Budget { pack: pack.into(), scale_group },
         None => PackMix::Uniform {
@@ -64,16 +68,42 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
         let summary = pack(&mut source, &wanted, &settings, &mut tell)?;
         (wanted, summary)
     };
-    let out = out_path.display();
     bytes.finish();
-    interrupt::keep(format!("{out} is complete"));
+    interrupt::keep(format!("{} is complete", out_path.display()));
+    print_packed(&out_path, &summary, format)
+}
+
+/// Packs into a form that transformers loads by itself.
+fn pack_plain(
+    source: &mut Source,
+    options: &PackOptions,
+    out: &Path,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let form = options.library_form.map_or(LibraryForm::Bitnet, LibraryForm::from);
+    let pack = options.budget.unwrap_or(PackName::Binary).into();
+    let bar = progress::bytes("packing", 0);
+    start_threads()?;
+    let tell = &mut |_, done, all| bar.set(done, all);
+    let (out, summary) = if options.archive == Some(ArchiveName::Best) {
+        pack_smallest_for_library(source, out, (form, pack), options.force, tell)?
+    } else {
+        (out.to_owned(), pack_for_library(source, out, (form, pack), options.force, tell)?)
+    };
+    bar.finish();
+    print_packed(&out, &summary, format)
+}
+
+/// Prints what was packed.
+fn print_packed(out_path: &Path, summary: &PackSummary, format: Format) -> Result<Exit, Failure> {
+    let out = out_path.display();
     match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
+        Format::Json => println!("{}", serde_json::to_string_pretty(summary)?),
         Format::Quiet => println!("{out}"),
         Format::Human => {
             println!("{}  {}", text::heading(&out.to_string()), words::bytes(summary.bytes));
-            print_summary(&summary);
-            print_next(&out_path)?;
+            print_summary(summary);
+            print_next(out_path)?;
         }
     }
     Ok(Exit::Done)
@@ -200,15 +230,15 @@ fn print_summary(summary: &PackSummary) {
         println!("  note: {note}");
     }
     if let Some(budget) = summary.budget_bytes {
-        let per = match summary.scale_group {
-            0 => "row".to_owned(),
-            columns => format!("{columns} columns"),
-        };
-        let share = 100.0 * summary.rescue_parameters as f64 / summary.parameters as f64;
-        println!(
-            "  {} under the budget of {}\n  one scale per {per}, {share:.2} % of the parameters in 4 bits",
-            words::bytes(budget - summary.bytes),
-            words::bytes(budget)
-        );
+        let spare = words::bytes(budget - summary.bytes);
+        println!("  {spare} under the budget of {}", words::bytes(budget));
+        if summary.is_loaded_by_code {
+            let per = match summary.scale_group {
+                0 => "row".to_owned(),
+                columns => format!("{columns} columns"),
+            };
+            let share = 100.0 * summary.rescue_parameters as f64 / summary.parameters as f64;
+            println!("  one scale per {per}, {share:.2} % of the parameters in 4 bits");
+        }
     }
 }

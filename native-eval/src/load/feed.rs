@@ -1,8 +1,8 @@
-//! Reads and decodes weights on several threads, ahead of the device.
+//! Reads and decodes weights on several threads, ahead of the devices.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -45,10 +45,11 @@ pub(super) struct Feed<'a> {
 struct State {
     next: usize,
     bytes_on_the_way: u64,
-    stopped: bool,
+    /// Devices that still take weights.
+    devices: usize,
 }
 
-/// A weight, and its number in the order of loading.
+/// A weight, and its number in the order of loading. All devices get the same one.
 pub(super) struct Fed<'f> {
     pub index: usize,
     pub expected: &'f ExpectedTensor,
@@ -57,7 +58,7 @@ pub(super) struct Fed<'f> {
     _share: Share<'f>,
 }
 
-/// A weight's share of [`BYTES_ON_THE_WAY`], given back when it is dropped.
+/// A weight's share of [`BYTES_ON_THE_WAY`], given back when the last device has dropped it.
 struct Share<'f> {
     feed: &'f Feed<'f>,
     bytes: u64,
@@ -92,7 +93,8 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Starts the threads, as many as the system has room for. Weights come as they are ready.
+    /// Starts the threads, as many as the system has room for. Weights come as they are ready, each of them to every
+    /// device.
     ///
     /// # Errors
     /// There is no room for one.
@@ -100,24 +102,28 @@ impl<'a> Feed<'a> {
         &'f self,
         scope: &'f Scope<'f, '_>,
         source: &Source,
-    ) -> Result<Receiver<Fed<'f>>, BackendError> {
+        devices: usize,
+    ) -> Result<Vec<Receiver<Arc<Fed<'f>>>>, BackendError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(READERS);
-        let (sender, receiver) = channel();
+        self.state().devices = devices;
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..devices).map(|_| channel()).unzip();
         for number in 0..threads {
-            let (mut own, sender) = (source.again(), sender.clone());
-            match spawn_scoped(scope, move || self.feed(&mut own, &sender)) {
+            let (mut own, senders) = (source.again(), senders.clone());
+            match spawn_scoped(scope, move || self.feed(&mut own, &senders)) {
                 Err(error) if number == 0 => return Err(error),
                 // Those that there are do it all.
                 Err(_) => break,
                 Ok(_) => {}
             }
         }
-        Ok(receiver)
+        Ok(receivers)
     }
 
-    /// No further weight is read.
-    pub fn stop(&self) {
-        self.state().stopped = true;
+    /// A device wants no further weight. After the last, none is read.
+    pub fn leave(&self) {
+        let mut state = self.state();
+        state.devices = state.devices.saturating_sub(1);
+        drop(state);
         self.room.notify_all();
     }
 
@@ -127,7 +133,7 @@ impl<'a> Feed<'a> {
             .map(|time| Duration::from_nanos(time.load(Ordering::Relaxed)).as_secs_f64())
     }
 
-    fn feed<'f>(&'f self, own: &mut Source, sender: &Sender<Fed<'f>>) {
+    fn feed<'f>(&'f self, own: &mut Source, senders: &[Sender<Arc<Fed<'f>>>]) {
         let mut stored = Vec::new();
         loop {
             let mut shared = self.in_order.as_ref().map(lock);
@@ -147,9 +153,10 @@ impl<'a> Feed<'a> {
             }
             add(&self.decoding, start);
             let stored_bytes = stored_bytes(self.inventory, weight);
-            let fed = Fed { index, expected, stored_bytes, matrix, _share: share };
-            // The receiver is gone only after a panic.
-            if sender.send(fed).is_err() {
+            let fed = Arc::new(Fed { index, expected, stored_bytes, matrix, _share: share });
+            // A receiver is gone only after a panic, or when there was no room for its thread.
+            let sent = senders.iter().filter(|sender| sender.send(Arc::clone(&fed)).is_ok()).count();
+            if sent == 0 {
                 return;
             }
         }
@@ -160,7 +167,7 @@ impl<'a> Feed<'a> {
         let mut state = self.state();
         loop {
             let index = state.next;
-            let &(weight, _) = self.wanted.get(index).filter(|_| !state.stopped)?;
+            let &(weight, _) = self.wanted.get(index).filter(|_| state.devices > 0)?;
             let bytes = most_bytes(self.inventory, weight);
             if state.bytes_on_the_way == 0 || state.bytes_on_the_way + bytes <= BYTES_ON_THE_WAY {
                 state.next += 1;

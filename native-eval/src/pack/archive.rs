@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use bitgauge_core::{Error, ErrorKind, Result};
-use lzma_rust2::{XzOptions, XzWriter};
+use lzma_rust2::{FilterType, XzOptions, XzWriter};
 use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, DateTime, System};
 
@@ -44,6 +44,10 @@ pub(super) enum Archive {
     Tar,
     /// A tar compressed by xz.
     TarXz,
+    /// A zip whose weights are deflated.
+    DeflatedZip,
+    /// A tar of numbers compressed by xz, each first taken from the one so many bytes before it, if that is not 0.
+    DeltaXz(u32),
 }
 
 impl Form {
@@ -77,7 +81,7 @@ impl Form {
     pub(super) fn bytes(self, files: &[SmallFile], weights_bytes: u64) -> io::Result<u64> {
         match self {
             Self::Folder => Ok(weights_bytes + files.iter().map(|file| file.bytes.len() as u64).sum::<u64>()),
-            Self::Archive(Archive::TarXz) => {
+            Self::Archive(Archive::TarXz | Archive::DeltaXz(_)) => {
                 let tar = Self::Archive(Archive::Tar);
                 let growth = tar.padded(weights_bytes) / XZ_GROWTH + XZ_GROWTH_BYTES;
                 Ok(tar.bytes(files, weights_bytes)? + growth)
@@ -89,16 +93,26 @@ impl Form {
         }
     }
 
+    /// The same with compressed weights, where it is an archive that can have such: `distance` is that of
+    /// [`Archive::DeltaXz`].
+    pub(super) fn compressed(self, distance: u32) -> Self {
+        match self {
+            Self::Archive(Archive::Zip) => Self::Archive(Archive::DeflatedZip),
+            Self::Archive(Archive::TarXz) => Self::Archive(Archive::DeltaXz(distance)),
+            other => other,
+        }
+    }
+
     /// Bytes that weights of this length take up, padding included. What else there is has the same length for all
     /// lengths of weights, but for the step to zip64.
     pub(super) fn padded(self, weights_bytes: u64) -> u64 {
         match self {
             Self::Archive(Archive::Tar) => weights_bytes.next_multiple_of(TAR_BLOCK),
-            Self::Archive(Archive::TarXz) => {
+            Self::Archive(Archive::TarXz | Archive::DeltaXz(_)) => {
                 let tar = weights_bytes.next_multiple_of(TAR_BLOCK);
                 tar + tar / XZ_GROWTH
             }
-            Self::Archive(Archive::Zip) | Self::Folder => weights_bytes,
+            Self::Archive(Archive::Zip | Archive::DeflatedZip) | Self::Folder => weights_bytes,
         }
     }
 }
@@ -120,14 +134,31 @@ impl Archive {
     ) -> io::Result<W> {
         let weights = io::BufReader::with_capacity(1 << 20, weights);
         match self {
-            Self::Zip => write_zip(sink, files, weights, weights_bytes),
+            Self::Zip => write_zip(sink, files, weights, (weights_bytes, CompressionMethod::Stored)),
+            Self::DeflatedZip => {
+                write_zip(sink, files, weights, (weights_bytes, CompressionMethod::Deflated))
+            }
             Self::Tar => write_tar(sink, files, weights, weights_bytes),
             Self::TarXz => {
                 let xz = XzWriter::new(sink, XzOptions::with_preset(XZ_PRESET))?;
                 write_tar(xz, files, weights, weights_bytes)?.finish()
             }
+            Self::DeltaXz(distance) => {
+                let xz = XzWriter::new(sink, numbers_options(distance))?;
+                write_tar(xz, files, weights, weights_bytes)?.finish()
+            }
         }
     }
+}
+
+/// How xz compresses numbers that look random but for a few bits: no bit of a byte says much about the next.
+fn numbers_options(distance: u32) -> XzOptions {
+    let mut options = XzOptions::with_preset(XZ_PRESET);
+    (options.lzma_options.lc, options.lzma_options.lp, options.lzma_options.pb) = (0, 0, 0);
+    if distance > 0 {
+        options.prepend_pre_filter(FilterType::Delta, distance);
+    }
+    options
 }
 
 /// Writes a ustar: every member with mode 644, of user 0 and time 0. A size of 8 GiB or more, too long for octal
@@ -164,7 +195,7 @@ fn write_zip<W: Write + Seek>(
     sink: W,
     files: &[SmallFile],
     mut weights: impl Read,
-    weights_bytes: u64,
+    (weights_bytes, method): (u64, CompressionMethod),
 ) -> io::Result<W> {
     let mut archive = ZipWriter::new(sink);
     let options = SimpleFileOptions::default()
@@ -177,10 +208,11 @@ fn write_zip<W: Write + Seek>(
         archive.start_file(file.name.as_str(), small)?;
         archive.write_all(&file.bytes)?;
     }
-    let large = options
-        .compression_method(CompressionMethod::Stored)
-        .with_alignment(WEIGHTS_ALIGNMENT)
-        .large_file(weights_bytes >= ZIP64_BYTES);
+    let large = options.compression_method(method).large_file(weights_bytes >= ZIP64_BYTES);
+    let large = match method {
+        CompressionMethod::Stored => large.with_alignment(WEIGHTS_ALIGNMENT),
+        _ => large.compression_level(Some(DEFLATE_LEVEL)),
+    };
     archive.start_file(WEIGHTS, large)?;
     io::copy(&mut weights, &mut archive)?;
     Ok(archive.finish()?)

@@ -89,6 +89,37 @@ fn llama3(fields: &Map<String, Value>) -> Result<Value> {
     })
 }
 
+/// The config.json of a form that transformers loads by itself: that of dense weights, with BitNet's settings if `is_bitnet`.
+///
+/// # Errors
+/// Those of [`dense`]; a model with code of its own.
+pub(super) fn for_library(artifact: &Artifact, is_bitnet: bool) -> Result<Vec<u8>> {
+    let text = dense(artifact)?;
+    let mut fields: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| {
+        Error::new(ErrorKind::Malformed, "not valid JSON")
+            .within("config.json")
+            .expected_found("a JSON object", error)
+    })?;
+    if let Some(found) = fields.get("auto_map") {
+        return Err(Error::new(ErrorKind::Unsupported, "the field `auto_map` is there already")
+            .within("config.json")
+            .expected_found("no such field", found)
+            .hint(
+                "a model with code of its own can't be packed; if transformers knows it, remove the field",
+            ));
+    }
+    if is_bitnet {
+        fields.insert(
+            "quantization_config".into(),
+            json!({
+                "quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "offline",
+                "modules_to_not_convert": ["lm_head"],
+            }),
+        );
+    }
+    Ok(serde_json::to_vec_pretty(&fields).unwrap_or_default())
+}
+
 /// Adds `auto_map` and `quantization_config` as the last fields. Everything before them stays byte for
 /// byte.
 ///

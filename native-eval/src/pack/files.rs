@@ -36,10 +36,15 @@ pub(crate) struct SmallFile {
 /// Every file but the weights, sorted by name: config.json, the code that transformers loads the model
 /// with, the tokenizer's files. Whatever is added here is written and accounted for.
 pub(super) fn beside_weights(source: &mut Source, config: Vec<u8>) -> Result<Vec<SmallFile>> {
-    let mut files = vec![
-        SmallFile { name: "config.json".into(), bytes: config },
-        SmallFile { name: LOADER_FILE.into(), bytes: LOADER.into() },
-    ];
+    let mut files = beside_plain_weights(source, config)?;
+    files.push(SmallFile { name: LOADER_FILE.into(), bytes: LOADER.into() });
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+/// The same without that code.
+pub(super) fn beside_plain_weights(source: &mut Source, config: Vec<u8>) -> Result<Vec<SmallFile>> {
+    let mut files = vec![SmallFile { name: "config.json".into(), bytes: config }];
     files.extend(gguf_tokenizer(source.artifact()));
     for name in TOKENIZER_FILES {
         if files.iter().any(|file| file.name == name) {

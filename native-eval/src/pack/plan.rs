@@ -233,7 +233,8 @@ impl Plan {
     /// Everything that the plan settles.
     pub(super) fn summary(&self) -> PackSummary {
         let (dropped, parameters, notes) = (self.dropped.clone(), self.parameters, self.notes.clone());
-        let mut summary = PackSummary { dropped, parameters, notes, ..PackSummary::default() };
+        let mut summary =
+            PackSummary { dropped, parameters, notes, is_loaded_by_code: true, ..PackSummary::default() };
         for planned in &self.tensors {
             let add_layout = |summary: &mut PackSummary, layout: &Layout| {
                 summary.packed += 1;

@@ -54,20 +54,45 @@ impl Stage {
     /// which must be those that were `planned`, if they were; of a compressed archive at most those.
     pub(crate) fn publish(self, target: &Target, files: &[SmallFile], planned: Option<u64>) -> Result<u64> {
         let failed = |error| write_error(target.path(), &error);
-        let complete = match target.form() {
-            Form::Archive(archive) => self.archive(archive, files),
-            Form::Folder => self.fill_folder(files),
-        };
-        let (complete, size_bytes) = complete.map_err(failed)?;
+        let (complete, size_bytes) = self.complete(target, files)?;
         let is_compressed = target.form() == Form::Archive(Archive::TarXz);
         let is_wrong = |&planned: &u64| planned < size_bytes || planned > size_bytes && !is_compressed;
         if let Some(planned) = planned.filter(is_wrong) {
             let wrong = format!("the artifact has {size_bytes} bytes instead of {planned}");
             return Err(failed(io::Error::other(wrong)));
         }
-        target.check_again()?;
-        self.put_in_place(&complete, target.path()).map_err(failed)?;
+        self.put(target, &complete)?;
         Ok(size_bytes)
+    }
+
+    /// The same for an artifact whose bytes are known once it is written. One of more bytes than `most` is not moved, and
+    /// gives its bytes as what went wrong.
+    pub(super) fn publish_within(
+        self,
+        target: &Target,
+        files: &[SmallFile],
+        most: u64,
+    ) -> Result<Result<u64, u64>> {
+        let (complete, size_bytes) = self.complete(target, files)?;
+        if size_bytes > most {
+            return Ok(Err(size_bytes));
+        }
+        self.put(target, &complete)?;
+        Ok(Ok(size_bytes))
+    }
+
+    /// Makes the artifact; gives where it is, and its bytes.
+    fn complete(&self, target: &Target, files: &[SmallFile]) -> Result<(PathBuf, u64)> {
+        let complete = match target.form() {
+            Form::Archive(archive) => self.archive(archive, files),
+            Form::Folder => self.fill_folder(files),
+        };
+        complete.map_err(|error| write_error(target.path(), &error))
+    }
+
+    fn put(&self, target: &Target, complete: &Path) -> Result<()> {
+        target.check_again()?;
+        self.put_in_place(complete, target.path()).map_err(|error| write_error(target.path(), &error))
     }
 
     /// Renames what is complete to `out`. A file takes a file's place at once. With a folder there are two steps, and

@@ -88,6 +88,11 @@ impl Target {
         self.form
     }
 
+    /// The same for weights that can be compressed: see [`Form::compressed`].
+    pub(super) fn compressed(self, distance: u32) -> Self {
+        Self { form: self.form.compressed(distance), ..self }
+    }
+
     /// The folder beside it in which a pack works.
     pub(super) fn work(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();

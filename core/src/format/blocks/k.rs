@@ -1,5 +1,7 @@
 //! The K types: 256 values, whose 8 or 16 groups have scales of few bits of their own below the block's.
 
+use std::array;
+
 use super::half;
 
 /// The two bits of a value among 64 bytes: 128 values in 32 bytes, the first 32 in the lowest bits.
@@ -7,9 +9,17 @@ fn two_bits(codes: &[u8], value: usize) -> u8 {
     codes[value / 128 * 32 + value % 32] >> (value % 128 / 32 * 2) & 3
 }
 
-/// The four bits of a value among 128 bytes: 64 values in 32 bytes, the first 32 in the low halves.
-fn four_bits(codes: &[u8], value: usize) -> u8 {
-    codes[value / 64 * 32 + value % 32] >> (value % 64 / 32 * 4) & 0xf
+/// The values of a run: they lie in the same bits of 32 bytes.
+const RUN: usize = 32;
+
+/// The four bits of a run of values among 128 bytes: 64 values in 32 bytes, the first 32 in the low halves.
+fn four_bits(codes: &[u8], run: usize) -> [u8; RUN] {
+    run_of(codes, run / 2).map(|byte| byte >> (run % 2 * 4) & 0xf)
+}
+
+/// The 32 bytes of this number.
+fn run_of(bytes: &[u8], number: usize) -> [u8; RUN] {
+    bytes.as_chunks::<RUN>().0[number]
 }
 
 /// 16 bytes of scales (low half) and minima (high half), codes, scale, scale of the minima.
@@ -55,31 +65,36 @@ fn scale_and_minimum(packed: &[u8], group: usize) -> [f32; 2] {
 /// Scale, scale of the minima, 12 bytes of both, codes.
 pub(super) fn q4_k(block: &[u8], values: &mut [f32]) {
     let codes = &block[16..144];
-    with_minima(block, values, |value| four_bits(codes, value));
+    with_minima(block, values, |run| four_bits(codes, run));
 }
 
 /// Scale, scale of the minima, 12 bytes of both, 32 bytes of high bits, low bits.
 pub(super) fn q5_k(block: &[u8], values: &mut [f32]) {
-    let (high, codes) = (&block[16..48], &block[48..176]);
-    with_minima(block, values, |value| four_bits(codes, value) | (high[value % 32] >> (value / 32) & 1) << 4);
+    let (high, codes) = (run_of(&block[16..48], 0), &block[48..176]);
+    with_minima(block, values, |run| {
+        let low = four_bits(codes, run);
+        array::from_fn(|i| low[i] | (high[i] >> run & 1) << 4)
+    });
 }
 
-fn with_minima(block: &[u8], values: &mut [f32], code: impl Fn(usize) -> u8) {
+fn with_minima(block: &[u8], values: &mut [f32], codes: impl Fn(usize) -> [u8; RUN]) {
     let (scale, minimum) = (half(block), half(&block[2..]));
-    for (group, values) in values.chunks_exact_mut(32).enumerate() {
+    for (group, values) in values.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
         let [own_scale, own_minimum] = scale_and_minimum(&block[4..16], group);
         let (scale, minimum) = (scale * own_scale, minimum * own_minimum);
-        for (i, value) in values.iter_mut().enumerate() {
-            *value = scale * f32::from(code(32 * group + i)) - minimum;
-        }
+        *values = codes(group).map(|code| scale * f32::from(code) - minimum);
     }
 }
 
 /// 128 bytes of low bits, 64 of high ones, 16 signed scales, scale; codes are stored 32 too high.
 pub(super) fn q6_k(block: &[u8], values: &mut [f32]) {
     let (low, high, scales, scale) = (&block[..128], &block[128..192], &block[192..208], half(&block[208..]));
-    for (at, value) in values.iter_mut().enumerate() {
-        let code = low[at / 128 * 64 + at % 64] >> (at % 128 / 64 * 4) & 0xf | two_bits(high, at) << 4;
-        *value = scale * f32::from(scales[at / 16] as i8) * (f32::from(code) - 32.0);
+    for (run, values) in values.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+        let (low, high) = (run_of(low, run / 4 * 2 + run % 2), run_of(high, run / 4));
+        let scales = [0, 1].map(|half| scale * f32::from(scales[2 * run + half] as i8));
+        *values = array::from_fn(|i| {
+            let code = low[i] >> (run % 4 / 2 * 4) & 0xf | (high[i] >> (run % 4 * 2) & 3) << 4;
+            scales[i / 16] * (f32::from(code) - 32.0)
+        });
     }
 }

@@ -125,7 +125,7 @@ impl Stored<'_> {
         let blocks = self.blocks().zip(values.chunks_exact_mut(self.block.values() as usize));
         for (i, (block, values)) in blocks.enumerate() {
             decode(block, values);
-            self.check(i, values.iter().copied())?;
+            self.check(i, values)?;
         }
         Ok(values)
     }
@@ -136,7 +136,7 @@ impl Stored<'_> {
         let mut wide = vec![0.0; self.block.values() as usize];
         for (i, block) in self.blocks().enumerate() {
             decode(block, &mut wide);
-            self.check(i, wide.iter().copied())?;
+            self.check(i, &wide)?;
             values.extend(wide.iter().map(|value| f16::from_f32(*value)));
             let start = values.len() - wide.len();
             if values[start..].iter().zip(&wide).any(|(short, wide)| short.to_f32() != *wide) {
@@ -147,8 +147,12 @@ impl Stored<'_> {
     }
 
     /// What block `i` holds is finite.
-    fn check(&self, i: usize, mut values: impl Iterator<Item = f32>) -> Result<()> {
-        match values.find(|value| !value.is_finite()) {
+    fn check(&self, i: usize, values: &[f32]) -> Result<()> {
+        // Without an early end, which would keep them from being looked at together.
+        if values.iter().fold(true, |all, value| all & value.is_finite()) {
+            return Ok(());
+        }
+        match values.iter().find(|value| !value.is_finite()) {
             None => Ok(()),
             Some(found) => Err(Error::new(ErrorKind::BadValue, "a scale is not a finite number")
                 .within(self.name)

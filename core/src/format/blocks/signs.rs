@@ -23,7 +23,7 @@ fn scale_at(block: &[u8], at: usize) -> f16 {
 /// Scale, then a sign of each column, in the order of a packed matrix.
 pub(super) fn binary(stored: &Stored, [rows, cols]: [u64; 2]) -> Result<Matrix> {
     let scales = || stored.blocks().map(|block| scale_at(block, 0));
-    scales().enumerate().try_for_each(|(i, scale)| stored.check(i, [scale.to_f32()].into_iter()))?;
+    scales().enumerate().try_for_each(|(i, scale)| stored.check(i, &[scale.to_f32()]))?;
     let words = |block| <[u8]>::as_chunks::<4>(block).0.iter().map(|word| u32::from_le_bytes(*word));
     Ok(Matrix::Bitpacked(Bitpacked {
         sign: stored.blocks().flat_map(|block| words(&block[2..])).collect(),
@@ -44,7 +44,7 @@ pub(super) fn ternary(stored: &Stored, [rows, cols]: [u64; 2], read: Read) -> Re
     let (first_signs, second_signs) = packed.sign.split_at_mut(signs);
     for (i, block) in stored.blocks().enumerate() {
         let scale = read(block, codes);
-        stored.check(i, [scale.to_f32()].into_iter())?;
+        stored.check(i, &[scale.to_f32()])?;
         let half = f16::from_f32(0.5 * scale.to_f32());
         if half.to_f32() + half.to_f32() != scale.to_f32() || codes.contains(&TWO) {
             return Ok(None);

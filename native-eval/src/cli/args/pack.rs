@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use native_eval::Fit;
+use native_eval::{Fit, LibraryForm};
 
 use super::{PackName, RemoteOptions};
 
@@ -21,6 +21,10 @@ pub struct PackOptions {
     /// matrices get a second basis by what lowers the error most per bit.
     #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
     pub budget: Option<PackName>,
+    /// A form that transformers loads without remote code, if it fits the size budget (binary unless --budget says): the
+    /// matrices' signs, in compressed archives. See docs/packing.md.
+    #[arg(long = "as", value_enum, value_name = "FORM", conflicts_with_all = ["rescue_fraction", "bases", "scale_group", "fit", "calibration", "dry_run"])]
+    pub library_form: Option<LibraryFormName>,
     /// Columns per scale, or 0 for one scale per row. Default: 128; with --budget whichever leaves
     /// less error.
     #[arg(long, value_name = "128|0", value_enum)]
@@ -84,6 +88,27 @@ impl ArchiveName {
             }
         };
         if name.ends_with(ending) { out.to_owned() } else { PathBuf::from(format!("{name}{ending}")) }
+    }
+}
+
+/// Forms that transformers loads by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LibraryFormName {
+    /// BitNet's `autobitlinear` for runs in fp16: codes of two bits for the layers' matrices; the embedding and the head stay.
+    Bitnet,
+    /// The same for runs in fp32.
+    BitnetF32,
+    /// Plain F16, each row one number and its opposite; the ending should be .tar.xz.
+    Dense,
+}
+
+impl From<LibraryFormName> for LibraryForm {
+    fn from(name: LibraryFormName) -> Self {
+        match name {
+            LibraryFormName::Bitnet => Self::Bitnet,
+            LibraryFormName::BitnetF32 => Self::BitnetF32,
+            LibraryFormName::Dense => Self::Dense,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The devices of one evaluation: each loads the weights and takes documents until none is left.
+//! The devices of one evaluation: weights are read once for all of them, and each takes documents until none is left.
 
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Instant;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_eval::weights::prepare;
 use bitgauge_eval::{Backend, BackendError, EvaluateOptions, Queue, Tally, Task, work};
-use native_eval::{Source, load, spawn_scoped};
+use native_eval::{Loader, Loading, Source, spawn_scoped};
 use pollster::block_on;
 
 use super::ledger::Ledger;
@@ -51,7 +51,7 @@ impl<'a> Shared<'a> {
     }
 
     /// Evaluates what is in the queue, each device on a thread of its own with its own copy of the
-    /// weights. Gives the seconds from the first batch to the last loss.
+    /// weights, which are read once. Gives the seconds from the first batch to the last loss.
     ///
     /// # Errors
     /// Those of a device, and of reading the artifact.
@@ -64,10 +64,17 @@ impl<'a> Shared<'a> {
     ) -> Result<f64, Failure> {
         let bytes: u64 = inventory.artifact.tensors.iter().map(|tensor| tensor.bytes).sum();
         self.loading.set_total(bytes * devices.len() as u64);
+        // Devices of one precision differ in this only if one of them takes more than the others need.
+        let rounds_weights = devices.iter().all(Device::rounds_weights);
+        let loader = Loader::new(inventory, source, rounds_weights);
         let results: Vec<Result<Instant, Failure>> = std::thread::scope(|scope| {
             let mut threads = Vec::new();
-            for device in devices {
-                let task = LoadAndEvaluate { shared: self, source: source.again(), inventory, options };
+            let loadings = match loader.start(scope, devices.len()) {
+                Ok(loadings) => loadings,
+                Err(error) => return vec![Err(error.into())],
+            };
+            for (device, loading) in devices.iter_mut().zip(loadings) {
+                let task = LoadAndEvaluate { shared: self, source: source.again(), loading, options };
                 let thread = spawn_scoped(scope, move || device.run(task));
                 threads.push(thread.inspect_err(|_| self.queue.stop()));
             }
@@ -99,16 +106,16 @@ impl Task for Prepare<'_> {
 struct LoadAndEvaluate<'a, 's> {
     shared: &'a Shared<'s>,
     source: Source,
-    inventory: &'a Inventory<'a>,
+    loading: Loading<'a>,
     options: &'a EvaluateOptions,
 }
 
 impl Task for LoadAndEvaluate<'_, '_> {
     type Output = Result<Instant, Failure>;
 
-    fn run<B: Backend>(mut self, backend: &mut B) -> Self::Output {
+    fn run<B: Backend>(self, backend: &mut B) -> Self::Output {
         let Shared { queue, ledger, loading, evaluating } = self.shared;
-        let model = load(backend, &mut self.source, self.inventory, &mut |bytes| loading.add(bytes));
+        let model = self.loading.finish(backend, &mut |bytes| loading.add(bytes));
         // What was loaded is what was inspected, so every loss from here on is of that artifact.
         self.source.expect_unchanged().inspect_err(|_| queue.stop())?;
         let model = model.inspect_err(|_| queue.stop())?;

@@ -31,6 +31,8 @@ pub(crate) struct MomentStore {
     sets: Sets,
     /// Part of the mean moment that is added to each.
     damping: f64,
+    /// Whether the inputs of all weights count alike.
+    is_levelled: bool,
     /// How often each token is expected, 1 on average.
     tokens: Vec<f32>,
     /// The set used last.
@@ -40,7 +42,14 @@ pub(crate) struct MomentStore {
 impl MomentStore {
     /// An empty store. The folder is made when something is put into it.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, sets: Sets::default(), damping: 1.0, tokens: Vec::new(), feedback: None }
+        Self {
+            folder,
+            sets: Sets::default(),
+            damping: 1.0,
+            is_levelled: false,
+            tokens: Vec::new(),
+            feedback: None,
+        }
     }
 
     /// Whether all moments are here from before. If they are not, begins anew.
@@ -121,6 +130,11 @@ impl MomentStore {
         (self.tokens, self.damping) = (tokens, damping);
     }
 
+    /// Lets the inputs of all weights count alike, whatever their size: [`MomentStore::importance`] is 1 on average.
+    pub(crate) fn level(&mut self) {
+        self.is_levelled = true;
+    }
+
     /// Says that a weight has one row per token.
     pub(super) fn has_token_rows(&mut self, weight: &str) {
         self.sets.token_rows.insert(weight.to_owned());
@@ -133,7 +147,13 @@ impl MomentStore {
 
     /// How much each column of a weight counts, if that is known.
     pub(crate) fn importance(&self, weight: &str) -> Result<Option<Vec<f32>>> {
-        self.set_of(weight).map(|set| Ok(self.read(set)?.importance())).transpose()
+        let Some(set) = self.set_of(weight) else { return Ok(None) };
+        let mut importance = self.read(set)?.importance();
+        let mean = importance.iter().copied().map(f64::from).sum::<f64>() / importance.len().max(1) as f64;
+        if self.is_levelled && mean > 0.0 {
+            importance.iter_mut().for_each(|moment| *moment = (f64::from(*moment) / mean) as f32);
+        }
+        Ok(Some(importance))
     }
 
     /// The error feedback of a weight, if the moments of its inputs are known.

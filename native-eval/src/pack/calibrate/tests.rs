@@ -45,6 +45,26 @@ fn expected(documents: &[Vec<u32>]) -> Vec<f64> {
     sums
 }
 
+/// Levelled, every weight's inputs count 1 on average, in the same proportions.
+#[test]
+fn inputs_of_all_weights_can_count_alike() {
+    let model = Model::new();
+    let mut store = store(&model, &Calibration::RandomTokens).unwrap();
+    let names = ["self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj"];
+    let of = |store: &MomentStore| {
+        names.map(|name| store.importance(&format!("model.layers.0.{name}.weight")).unwrap().unwrap())
+    };
+    let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+    let before = of(&store);
+    assert!(before.iter().all(|values| (mean(values) - 1.0).abs() > 1e-2), "{:?}", before.map(|v| mean(&v)));
+    store.level();
+    for (before, after) in before.iter().zip(of(&store)) {
+        assert!((mean(&after) - 1.0).abs() < 1e-4, "{}", mean(&after));
+        let part = |at: usize| (after[at] / after[0] - before[at] / before[0]).abs();
+        assert!((0..after.len()).all(|at| part(at) < 1e-3 * before[at] / before[0]));
+    }
+}
+
 #[test]
 fn the_moments_are_those_of_the_inputs() {
     let model = Model::new();
