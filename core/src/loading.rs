@@ -34,10 +34,11 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
     let mut faults = Vec::new();
     match artifact.kind {
         ContainerKind::Safetensors => {
-            faults.push("a bare safetensors file is no submission: it has no config.json".to_owned());
+            faults.push("a bare safetensors file is not a submission: it has no config.json".to_owned());
         }
-        ContainerKind::Gguf => faults
-            .push("a GGUF file is no submission: transformers loads folders and archives of them".to_owned()),
+        ContainerKind::Gguf => faults.push(
+            "a GGUF file is not a submission: transformers loads folders and archives of them".to_owned(),
+        ),
         ContainerKind::Folder | ContainerKind::Zip | ContainerKind::Tar if artifact.gguf.is_some() => {
             faults.push(
                 "there is no config.json: transformers does not load a folder of GGUF files".to_owned(),

@@ -1,7 +1,7 @@
 //! Artifacts on other hosts: any file by https, and files and repositories of the Hugging Face hub.
 //!
 //! A repository is judged as the folder that a clone of it would be: the hub lists its files, their headers are read by
-//! ranges. Nothing is sent but requests; the token in HF_TOKEN is shown to the hub's own host alone.
+//! ranges. Nothing is sent but requests; the user's token is shown to the hub's own host alone.
 
 mod artifact;
 mod cache;
@@ -9,6 +9,7 @@ mod keep;
 mod listing;
 mod refusal;
 mod remote;
+mod token;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -66,14 +67,12 @@ struct Hub {
 }
 
 impl Hub {
-    /// HF_ENDPOINT and HF_TOKEN, as huggingface_hub reads them.
+    /// The endpoint (HF_ENDPOINT) and the user's token, as huggingface_hub finds them.
     fn of_environment() -> Self {
-        let variable = |name: &str| std::env::var(name).ok().map(|text| text.trim().to_owned());
-        let endpoint = variable("HF_ENDPOINT").filter(|endpoint| !endpoint.is_empty());
+        let endpoint = std::env::var("HF_ENDPOINT").ok().map(|endpoint| endpoint.trim().to_owned());
+        let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
         let endpoint = endpoint.unwrap_or_else(|| HUB.to_owned()).trim_end_matches('/').to_owned();
-        let token = variable("HF_TOKEN").filter(|token| token.bytes().all(|b| b.is_ascii_graphic()));
-        let token = token.filter(|token| !token.is_empty());
-        let key = token.map(|token| Arc::new(Key::new(&endpoint, token)));
+        let key = token::find().map(|token| Arc::new(Key::new(&endpoint, token)));
         Self { endpoint, key }
     }
 }

@@ -23,11 +23,19 @@ export async function check({ context, record }) {
   await context.close();
 }
 
-// How the page is looked at.
+// How the page is looked at: three of the six pairs of scheme and width in each run, all with BITGAUGE_LOOKS=all.
+const [phone, tablet] = [{ width: 390, height: 844 }, { width: 768, height: 1024 }];
 export const looks = [
   ["light", { colorScheme: "light" }],
   ["dark", { colorScheme: "dark" }],
-  ["narrow", { colorScheme: "light", viewport: { width: 390, height: 844 } }],
+  ["narrow", { colorScheme: "light", viewport: phone }],
+  ...(process.env.BITGAUGE_LOOKS === "all"
+    ? [
+        ["narrow-dark", { colorScheme: "dark", viewport: phone }],
+        ["middle", { colorScheme: "light", viewport: tablet }],
+        ["middle-dark", { colorScheme: "dark", viewport: tablet }],
+      ]
+    : []),
 ];
 
 // Keeps a screenshot, and holds the page to all of axe's rules and to its own width.

@@ -1,5 +1,5 @@
-// A hub as the real one behaves to a browser: listings and small files from itself, large ones by a 302 to another origin,
-// 401 for repositories that it does not show, cross-origin reads allowed. `seen` holds what each of the two was asked.
+// A hub as the real one behaves to a browser: listings and texts from itself (as a whole by `raw`, by a 307 from `resolve`),
+// all else by a 302 to another origin, 401 for repositories that it does not show, cross-origin reads allowed. `seen` holds what each of the two was asked.
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { join, relative } from "node:path";
@@ -8,18 +8,16 @@ const open = {
   "access-control-allow-origin": "*",
   "access-control-expose-headers": "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,ETag,Link,Accept-Ranges,Content-Range",
 };
-// Files from here on lie in the store for large files.
-const storedBytes = 10_000;
-// Files of a listing's page, as few as show that there are several.
-export const pageFiles = 20;
+// What lies in the store for large files: weights and archives, not texts.
+const isStored = (path) => !/\.(json|md|txt|py)$/.test(path);
 
 const listen = async (server) => {
   await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
   return `http://127.0.0.1:${server.address().port}`;
 };
 
-// Serves `repositories`, folders by `owner/name`. `latencyMs` is what each answer waits.
-export async function serveHub(repositories, latencyMs = 0) {
+// Serves `repositories`, folders by `owner/name`. `latencyMs` is what each answer waits; a page of a listing has `pageFiles`.
+export async function serveHub(repositories, latencyMs = 0, pageFiles = 1000) {
   const seen = { hub: [], store: [] };
   const late = (answer) => (request, response) => setTimeout(() => answer(request, response), latencyMs);
   const store = createServer(late((request, response) => {
@@ -31,7 +29,10 @@ export async function serveHub(repositories, latencyMs = 0) {
     const url = new URL(request.url, "http://x");
     const note = (bytes) => seen.hub.push({ path: url.pathname, bytes, headers: request.headers, method: request.method });
     const listing = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/([^/]+)\/?(.*)$/.exec(url.pathname);
-    const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
+    const verb = /^\/[^/]+\/[^/]+\/(resolve|raw)\//.exec(url.pathname)?.[1];
+    const file = /^\/([^/]+\/[^/]+)\/(?:resolve|raw)\/([^/]+)\/(.+)$/.exec(url.pathname);
+    const kept = /^\/api\/resolve-cache\/(.+)$/.exec(url.pathname);
+    if (kept) return note(send(decodeURIComponent(kept[1]), request, response).bytes);
     const [, repository, revision, inside] = (listing ?? file ?? []).map(decodeURIComponent);
     const folder = repositories[repository];
     const refuse = (status) => (note(0), response.writeHead(status, open).end('{"error":"no"}'));
@@ -52,11 +53,11 @@ export async function serveHub(repositories, latencyMs = 0) {
     }
     const path = join(folder, inside);
     if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return refuse(404);
-    if (statSync(path).size >= storedBytes) {
-      note(0);
-      return response.writeHead(302, { ...open, location: `${storeOrigin}/?file=${encodeURIComponent(path)}` }).end();
-    }
-    note(send(path, request, response).bytes);
+    // No ranges of it.
+    if (verb === "raw") return note(send(path, { ...request, headers: {} }, response).bytes);
+    const location = isStored(path) ? `${storeOrigin}/?file=` : "/api/resolve-cache/";
+    note(0);
+    response.writeHead(isStored(path) ? 302 : 307, { ...open, location: location + encodeURIComponent(path) }).end();
   }));
   const origin = await listen(hub);
   const close = () => (hub.close(), store.close());
@@ -71,7 +72,7 @@ function entries(root, inside) {
     const { size } = statSync(path);
     const named = { oid: "0".repeat(40), path: relative(root, path) };
     if (entry.isDirectory()) return { type: "directory", size: 0, ...named };
-    const lfs = size >= storedBytes ? { lfs: { oid: "ab".repeat(32), size, pointerSize: 134 } } : {};
+    const lfs = isStored(path) ? { lfs: { oid: "ab".repeat(32), size, pointerSize: 134 } } : {};
     return { type: "file", size, ...named, ...lfs };
   });
 }

@@ -35,8 +35,14 @@ impl User {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bitgauge"));
-        command.args(arguments).env("NO_COLOR", "1").env("HF_ENDPOINT", &self.hub);
-        command.env("HF_HUB_CACHE", self.home.path()).env_remove("HF_TOKEN").env_remove("HF_HUB_OFFLINE");
+        command.args(arguments).env("NO_COLOR", "1");
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_str().is_some_and(|name| name.starts_with("HF_") || name.starts_with("HUGGING")) {
+                command.env_remove(variable);
+            }
+        }
+        command.env("HF_ENDPOINT", &self.hub).env("HF_HUB_CACHE", self.home.path());
+        command.env("HOME", self.home.path()).env_remove("XDG_CACHE_HOME");
         command.current_dir(self.home.path());
         command
     }
@@ -227,18 +233,57 @@ fn the_token_stays_with_the_hub() {
     let (hub, artifact, _) = with_zip();
     hub.fault(Faults { private: true, ..Faults::default() });
     let user = User::of(&hub);
-    let run = |token: &str, arguments: &[&str]| {
-        user.command(arguments).env("HF_TOKEN", token).output().expect("bitgauge starts")
-    };
-    let output = run(TOKEN, &["--format", "json", "inspect", FILE]);
-    assert_eq!(json(&output), local(&artifact.path, "model.zip", &[]));
-    let seen = hub.take_seen();
+    let wanted = local(&artifact.path, "model.zip", &[]);
     let key = format!("Bearer {TOKEN}");
-    assert!(seen.iter().any(|seen| seen.is_storage), "{seen:#?}");
-    for seen in seen {
-        assert_eq!(seen.authorization.as_ref(), (!seen.is_storage).then_some(&key), "{}", seen.path);
+    let file = |name: &str| {
+        let file = user.home.path().join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(&file, format!("{TOKEN}\n")).expect("a token");
+        file
+    };
+    let run = |variables: &[(&str, &str)], address: &str| {
+        let mut command = user.command(&["--format", "json", "inspect", address]);
+        command.envs(variables.iter().copied()).output().expect("bitgauge starts")
+    };
+    let (home, named) = (user.home.path().join("home"), file("of/the/user"));
+    let places = [
+        vec![("HF_TOKEN", TOKEN)],
+        vec![("HUGGING_FACE_HUB_TOKEN", TOKEN)],
+        vec![("HF_TOKEN_PATH", path(&named))],
+        vec![("HF_TOKEN_PATH", "~/of/the/user")],
+        vec![("HF_HOME", path(&home))],
+        vec![],
+    ];
+    // What stands below must serve before there are files for what comes after.
+    for (variables, file_name) in
+        places.iter().zip([None, None, None, None, Some("home/token"), Some(".cache/huggingface/token")])
+    {
+        if let Some(name) = file_name {
+            assert_eq!(run(variables, FILE).status.code(), Some(2), "{variables:?} without the file");
+            file(name);
+            hub.take_seen();
+        }
+        assert_eq!(json(&run(variables, FILE)), wanted, "{variables:?}");
+        let seen = hub.take_seen();
+        assert!(seen.iter().any(|seen| seen.is_storage), "{seen:#?}");
+        for seen in seen {
+            assert_eq!(seen.authorization.as_ref(), (!seen.is_storage).then_some(&key), "{}", seen.path);
+        }
     }
-    assert_eq!(run("hf_wrong", &["inspect", FILE]).status.code(), Some(2));
+    // The variable comes first, and nothing is shown where the user does not want it.
+    for variables in [[("HF_TOKEN", "hf_wrong")], [("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]] {
+        assert_eq!(run(&variables, FILE).status.code(), Some(2), "{variables:?}");
+    }
+    assert!(hub.take_seen().iter().all(|seen| seen.authorization.as_ref() != Some(&key)));
+
+    // Another hub, named by its address, is another host.
+    let other = Hub::start(vec![("model.zip", Content::large(fs::read(&artifact.path).expect("the demo")))]);
+    for verb in ["blob", "resolve"] {
+        let address = format!("{}/owner/model/{verb}/main/model.zip", other.address);
+        assert_eq!(json(&run(&[("HF_TOKEN", TOKEN)], &address)), wanted, "{address}");
+    }
+    let seen = other.take_seen();
+    assert!(!seen.is_empty() && seen.iter().all(|seen| seen.authorization.is_none()), "{seen:#?}");
 }
 
 #[test]

@@ -144,7 +144,11 @@ fn extra_fields_hold_what_they_say() {
     {
         assert!(with(extra).is_ok(), "{extra:?}: {:?}", with(extra).err());
     }
-    let error = refused(with(b"\x99\x99\x03\0ab"), ErrorKind::Malformed, "longer than its header says");
+    let error = refused(
+        with(b"\x99\x99\x03\0ab"),
+        ErrorKind::Malformed,
+        "claims more bytes than its header has left",
+    );
     assert_eq!((error.expected.as_str(), error.found.as_str()), ("3 bytes", "2"));
 }
 

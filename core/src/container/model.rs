@@ -135,10 +135,13 @@ fn loose_weights(artifact: &Artifact) -> Vec<usize> {
     (0..artifact.members.len()).filter(|i| is_weights(&artifact.members[*i])).collect()
 }
 
-/// Asks for the beginnings of these members at once.
+/// Asks at once for the beginnings of these members; for all of a text, unless it is very long.
 fn read_ahead(window: &Window, members: &[Member], which: &[usize]) -> Result<(), Pause> {
     let hint = (HINTS_BYTES / (which.len() as u64).max(1)).clamp(safetensors::LENGTH_BYTES, READ_AHEAD_BYTES);
-    window.want(which.iter().map(|i| member::stored_range(&members[*i], hint)))
+    window.want(which.iter().map(|i| {
+        let is_weights = members[*i].name.ends_with(EXTENSION);
+        member::stored_range(&members[*i], if is_weights { hint } else { limits::CONFIG_BYTES })
+    }))
 }
 
 /// Reads the headers of these members and appends their tensors.

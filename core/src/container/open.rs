@@ -153,7 +153,7 @@ fn file(window: &Window) -> Result<(ContainerKind, Vec<Member>), Pause> {
         Error::new(ErrorKind::Truncated, "the file is too short to be an artifact")
             .expected_found("more than 8 bytes", len)
     } else {
-        Error::new(ErrorKind::Unsupported, "the file is no artifact that can be read")
+        Error::new(ErrorKind::Unsupported, "the file is not an artifact that can be read")
             .expected_found(
                 "a model folder, a zip or tar of one, a safetensors or a GGUF file",
                 describe(first),

@@ -89,7 +89,8 @@ impl PayloadCheck {
                 // Bits of this byte that still belong to columns: none beyond byte `cols / 8`.
                 let used = if start + i as u64 == cols / 8 { cols % 8 } else { 0 };
                 if byte >> used != 0 {
-                    let wanted = format!("bits {used} to 7 of the byte 0: row ends at column {cols}");
+                    let wanted =
+                        format!("zero in bits {used} to 7 of this byte: the row ends at column {cols}");
                     let what = "a padding bit of a sign plane is set";
                     return Err(self.value_error(what, i as u64, wanted, format!("{byte:#04x}")));
                 }

@@ -2,13 +2,14 @@
 
 use super::{HubAddress, ListedFile};
 use crate::container::ShardName;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, limits};
 
 /// What archives end in.
 const ARCHIVES: [&str; 7] = [".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".lzma"];
 /// What other files end in that an address without a word for them may name.
 const FILES: [&str; 4] = [".safetensors", ".gguf", ".json", ".bin"];
 const CONFIG: &str = "config.json";
+const INDEX: &str = ".index.json";
 
 /// The files that are the artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,14 @@ impl Chosen {
     /// The path of a file in the artifact.
     pub fn inner<'f>(&self, file: &'f ListedFile) -> &'f str {
         file.path.get(self.folder_bytes..).unwrap_or_default()
+    }
+}
+
+impl ListedFile {
+    /// Whether it is one of the texts that are read to judge a model, and the hub gives it at once and as a whole.
+    pub fn is_short_text(&self) -> bool {
+        let is_read = base(&self.path) == CONFIG || self.path.ends_with(INDEX);
+        is_read && self.sha256.is_none() && self.bytes <= limits::CONFIG_BYTES
     }
 }
 
@@ -70,7 +79,7 @@ impl HubAddress {
 /// Whether a file at this path is only a part of a model.
 pub(super) fn has_neighbours(path: &str) -> bool {
     let name = base(path);
-    let is_part = ends_in(name, &[".safetensors", ".index.json"]) || name == CONFIG;
+    let is_part = ends_in(name, &[".safetensors", INDEX]) || name == CONFIG;
     is_part || ShardName::parse(name).is_some_and(|shard| shard.count > 1)
 }
 

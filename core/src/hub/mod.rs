@@ -156,14 +156,23 @@ impl HubAddress {
         self.is_file && !choose::has_neighbours(&self.path)
     }
 
-    /// Where the bytes of a file of the repository are.
+    /// Where the bytes of a file of the repository are, or lead to.
     pub fn file_url(&self, path: &str) -> String {
+        self.url_of("resolve", path)
+    }
+
+    /// Where a text of the repository is that does not lie in the hub's store for large files. There is no range of it.
+    pub fn text_url(&self, path: &str) -> String {
+        self.url_of("raw", path)
+    }
+
+    fn url_of(&self, word: &str, path: &str) -> String {
         let kind = match self.kind {
             RepositoryKind::Model => String::new(),
             kind => format!("{}/", kind.name()),
         };
         let (repository, revision) = (&self.repository, percent_encoded(&self.revision, ""));
-        format!("{}/{kind}{repository}/resolve/{revision}/{}", self.endpoint, percent_encoded(path, "/"))
+        format!("{}/{kind}{repository}/{word}/{revision}/{}", self.endpoint, percent_encoded(path, "/"))
     }
 
     /// What the hub answers with the files in the folder and below it, as JSON. Long answers come in pages: the header

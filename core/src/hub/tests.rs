@@ -151,3 +151,20 @@ fn a_repository_is_a_folder_an_only_archive_or_a_set_of_shards() {
     chosen("hf://o/m/x-00002-of-00002.gguf", &sets, "m", true, &sets[..2]);
     assert!(read("hf://o/m/b").choose(vec![]).is_err());
 }
+
+#[test]
+fn short_texts_are_asked_for_as_a_whole() {
+    let address = read("hf://o/m@v 1");
+    assert_eq!(address.text_url("a/config.json"), "https://huggingface.co/o/m/raw/v%201/a/config.json");
+    let file = |path: &str, bytes, sha256: Option<&str>| ListedFile {
+        path: path.to_owned(),
+        bytes,
+        sha256: sha256.map(str::to_owned),
+    };
+    assert!(file("config.json", 4 << 20, None).is_short_text());
+    assert!(file("a/model.safetensors.index.json", 1, None).is_short_text());
+    assert!(!file("config.json", (4 << 20) + 1, None).is_short_text());
+    assert!(!file("config.json", 1, Some("ab")).is_short_text());
+    assert!(!file("tokenizer.json", 1, None).is_short_text());
+    assert!(!file("model.safetensors", 1, None).is_short_text());
+}

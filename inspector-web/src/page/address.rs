@@ -185,10 +185,11 @@ fn fetch(session: Session, target: Target) {
         }
         match listed.and_then(|(files, taken)| Ok((place.choose(files)?, taken))) {
             Ok((chosen, taken)) => {
-                let file = |file: &ListedFile| RemoteFile {
-                    path: chosen.inner(file).to_owned(),
-                    url: place.file_url(&file.path),
-                    bytes: Some(file.bytes),
+                let file = |file: &ListedFile| {
+                    // The hub leads from a text's address to another of its own.
+                    let path = &file.path;
+                    let url = if file.is_short_text() { place.text_url(path) } else { place.file_url(path) };
+                    RemoteFile { path: chosen.inner(file).to_owned(), url, bytes: Some(file.bytes) }
                 };
                 let files = chosen.files.iter().map(file).collect();
                 session.fetch(chosen.name.clone(), chosen.is_folder, files, taken);

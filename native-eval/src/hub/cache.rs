@@ -1,5 +1,6 @@
 //! The Hugging Face cache: `models--OWNER--REPO/{blobs,refs,snapshots}`, as huggingface_hub lays it out.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,18 +13,35 @@ const COMMIT_DIGITS: usize = 40;
 
 /// Where repositories are kept: HF_HUB_CACHE, else below HF_HOME, else below the user's folder for caches.
 pub fn root() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let of_hub = || variable("HF_HOME").map(|home| home.join("hub"));
-    let of_user = || variable("XDG_CACHE_HOME").map(|caches| caches.join("huggingface/hub"));
-    let of_home = || {
-        let home = variable("HOME").or_else(|| variable("USERPROFILE"))?;
-        Some(home.join(".cache/huggingface/hub"))
-    };
-    variable("HF_HUB_CACHE")
-        .or_else(|| variable("HUGGINGFACE_HUB_CACHE"))
-        .or_else(of_hub)
-        .or_else(of_user)
-        .or_else(of_home)
+    let named = variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE"));
+    named.map(expand_user).or_else(|| home().map(|home| home.join("hub")))
+}
+
+/// Where tools of Hugging Face keep what is the user's: HF_HOME, else a folder among the user's caches.
+pub fn home() -> Option<PathBuf> {
+    let named = variable("HF_HOME").map(expand_user);
+    let of_caches = || variable("XDG_CACHE_HOME").map(|caches| PathBuf::from(caches).join("huggingface"));
+    let of_user = || user().map(|user| user.join(".cache/huggingface"));
+    named.or_else(of_caches).or_else(of_user)
+}
+
+/// An environment variable that says something.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The user's folder.
+fn user() -> Option<PathBuf> {
+    variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from)
+}
+
+/// A path whose `~` at the beginning is the user's folder, since no shell has read it.
+pub fn expand_user(path: OsString) -> PathBuf {
+    let path = PathBuf::from(path);
+    match (path.strip_prefix("~"), user()) {
+        (Ok(rest), Some(user)) => user.join(rest),
+        _ => path,
+    }
 }
 
 /// Whether a `/`-separated path stays below where it begins.

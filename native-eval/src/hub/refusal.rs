@@ -6,7 +6,8 @@ use crate::http::Reply;
 
 /// The header in which the hub says more.
 const CODE: &str = "x-error-code";
-const TOKEN: &str = "HF_TOKEN";
+/// How the hub is told who asks.
+const LOG_IN: &str = "set HF_TOKEN or run `hf auth login`";
 
 /// The error for an answer that is none of the file. `has_key` tells whether the host was shown a token.
 pub(super) fn refusal(reply: &Reply, has_key: bool) -> Error {
@@ -21,24 +22,20 @@ fn words(status: u16, code: Option<&str>, retry_after: Option<&str>, has_key: bo
             ErrorKind::Missing,
             "the host does not give the file to everyone",
             if has_key {
-                format!("accept the model's conditions on its page, with the account whose token {TOKEN} is")
+                "accept the model's conditions on its page, with the account of your token".into()
             } else {
-                format!(
-                    "accept the model's conditions on its page, and set {TOKEN} to a token of that account"
-                )
+                format!("accept the model's conditions on its page; then {LOG_IN} with that account")
             },
         ),
         (401, _) => (
             ErrorKind::Missing,
             "the host wants to know who asks",
             if has_key {
-                format!(
-                    "the token in {TOKEN} is not good for it; the hub says so of names that it does not have, too"
-                )
+                "check the name: the hub says so where there is none; else the token lacks the right (HF_TOKEN, else \
+                 the one of `hf auth login`)"
+                    .into()
             } else {
-                format!(
-                    "check the name: the hub says so where there is none; for a private model set {TOKEN}"
-                )
+                format!("check the name: the hub says so where there is none; for a private model {LOG_IN}")
             },
         ),
         (404, Some("RevisionNotFound")) => (
@@ -59,8 +56,8 @@ fn words(status: u16, code: Option<&str>, retry_after: Option<&str>, has_key: bo
             ErrorKind::Unsupported,
             "the host takes no more requests for now",
             match retry_after {
-                Some(seconds) => format!("try again in {seconds} s; {TOKEN} raises the hub's limits"),
-                None => format!("try again in some minutes; {TOKEN} raises the hub's limits"),
+                Some(seconds) => format!("try again in {seconds} s; HF_TOKEN raises the hub's limits"),
+                None => format!("try again in some minutes; HF_TOKEN raises the hub's limits"),
             },
         ),
         (500.., _) => (ErrorKind::Unsupported, "the host has a fault of its own", "try again later".into()),

@@ -10,8 +10,8 @@ use bitgauge_eval::memory::ask;
 use super::refusal::refusal;
 use crate::http::{self, Ask, Key, Reply};
 
-/// Bytes that the first request asks for: the headers of a model of 27 billion parameters take 200 KB.
-const BEGINNING_BYTES: u64 = 256 << 10;
+/// Bytes that the first request asks for: the headers of a packed model of 27 billion parameters take 350 KB.
+const BEGINNING_BYTES: u64 = 384 << 10;
 /// Bytes handed on at once.
 const PIECE_BYTES: usize = 1 << 20;
 /// How often a connection may break without a byte between.

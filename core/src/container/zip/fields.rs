@@ -29,8 +29,11 @@ fn find_extra(extra: &[u8], id: u16) -> Result<Option<&[u8]>> {
     while rest.len() >= 4 {
         let len = usize::from(u16_at(rest, 2));
         let Some(body) = rest.get(4..4 + len) else {
-            return Err(Error::new(ErrorKind::Malformed, "an extra field is longer than its header says")
-                .expected_found(format!("{len} bytes"), rest.len() - 4));
+            return Err(Error::new(
+                ErrorKind::Malformed,
+                "an extra field claims more bytes than its header has left",
+            )
+            .expected_found(format!("{len} bytes"), rest.len() - 4));
         };
         if u16_at(rest, 0) == id && found.replace(body).is_some() {
             return Err(Error::new(ErrorKind::Malformed, "an extra field occurs twice")
