@@ -161,9 +161,12 @@ fn short(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What wasm-opt is told: to make the module small, without the sections that no browser reads, and what rustc already
-/// uses, since older releases of it do not assume so.
-const WASM_OPT: [&str; 12] = [
+/// What wasm-opt is told: to make the module small, with loops and branches found anew, without the sections that no
+/// browser reads, and what rustc already uses, since older releases of it do not assume so.
+const WASM_OPT: [&str; 15] = [
+    "--flatten",
+    "--rereloop",
+    "-Oz",
     "-Oz",
     "--one-caller-inline-max-function-size=0",
     "--converge",
