@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         eprintln!("usage: inspector-bundle WASM WORKER_WASM FORMATS_WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
         return ExitCode::from(2);
     };
-    let modules = [("inspector", wasm), ("worker", worker), ("formats", formats)]
+    let modules = [("inspector", wasm), ("worker", worker), (FORMATS, formats)]
         .map(|(name, path)| (name, Path::new(path)));
     match bundle(modules, Path::new(source), Path::new(dist), tools.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,7 +85,9 @@ fn module(name: &str, wasm: &Path, dist: &Path, tools: Option<&Path>) -> Result<
     bindgen.generate(dist)?;
     let (script, compiled) = (dist.join(format!("{name}.js")), dist.join(format!("{name}_bg.wasm")));
     if let Some(tools) = tools {
-        run(Command::new(tools.join("wasm-opt")).args(WASM_OPT).arg(&compiled).arg("-o").arg(&compiled))?;
+        let first = if name == FORMATS { &SMALLER[..] } else { &[] };
+        let mut wasm_opt = Command::new(tools.join("wasm-opt"));
+        run(wasm_opt.args(first).args(WASM_OPT).arg(&compiled).arg("-o").arg(&compiled))?;
         minify(tools, &script)?;
     }
     Ok(Module { js: with_hash(&script)?, wasm: with_hash(&compiled)? })
@@ -161,12 +163,16 @@ fn short(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What wasm-opt is told: to make the module small, with loops and branches found anew, without the sections that no
-/// browser reads, and what rustc already uses, since older releases of it do not assume so.
-const WASM_OPT: [&str; 15] = [
-    "--flatten",
-    "--rereloop",
-    "-Oz",
+/// The module that reads rarer formats.
+const FORMATS: &str = "formats";
+
+/// What wasm-opt does first with [`FORMATS`]: it finds loops and branches anew. That makes a module 0.8 % smaller; the
+/// worker, which every byte goes through, takes a tenth longer with it.
+const SMALLER: [&str; 3] = ["--flatten", "--rereloop", "-Oz"];
+
+/// What wasm-opt is told: to make the module small, without the sections that no browser reads, and what rustc already
+/// uses, since older releases of it do not assume so.
+const WASM_OPT: [&str; 12] = [
     "-Oz",
     "--one-caller-inline-max-function-size=0",
     "--converge",
