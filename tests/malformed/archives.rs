@@ -249,6 +249,6 @@ fn extra_fields() {
     assert_eq!(open(b"up\x0a\0\x01\0\0\0\0a.bin").unwrap().members.len(), 1);
     // Info-ZIP's Unicode path, which Python passes over: the name is the header's.
     assert_eq!(open(b"up\x0a\0\x01\0\0\0\0b.bin").unwrap().members[0].name, "a.bin");
-    assert_fault(open(b"\x55\x54\x03\0??"), Malformed, "longer than its header");
+    assert_fault(open(b"\x55\x54\x03\0??"), Malformed, "claims more bytes than its header");
     assert_fault(open(b"\x01\0\0\0\x01\0\0\0"), Malformed, "occurs twice");
 }

@@ -106,7 +106,7 @@ fn lengths_of_the_header() {
     assert_fault(open(b"\x1f\x8b\x08 gzip it"), BadLayout, "no gzip member");
     assert_fault(open(b"BZh91AY&SY and so on"), Malformed, "bzip2 file is damaged");
     assert_fault(open(b"\xfd7zXZ\0 and so on"), Malformed, "xz file is damaged");
-    let error = assert_fault(open(b"{\"a\": \"model report\"}"), Unsupported, "no artifact");
+    let error = assert_fault(open(b"{\"a\": \"model report\"}"), Unsupported, "not an artifact");
     assert_eq!(error.found, "JSON text");
 }
 

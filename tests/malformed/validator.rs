@@ -149,11 +149,11 @@ fn what_pythons_readers_may_take_is_never_rejected() {
     // The two formats older than xz.
     let lzma = [&[0x5d, 0, 0, 0x80, 0][..], &[0xff; 8], &noise(4, 900)].concat();
     not_judged(&lzma, ".lzma file is damaged");
-    not_judged(&[b"LZIP\x01", &noise(4, 900)[..]].concat(), "no artifact that can be read");
+    not_judged(&[b"LZIP\x01", &noise(4, 900)[..]].concat(), "not an artifact that can be read");
     // A header whose checksum Python reads, and this reader does not.
     let plain = tar(&[("config.json", b"{}")]);
     let spelled = patched(&plain, &[(148, b"0o"), (257, b"v7v7v7v7")]);
-    not_judged(&spelled, "no artifact that can be read");
+    not_judged(&spelled, "not an artifact that can be read");
 }
 
 #[test]

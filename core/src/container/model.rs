@@ -135,12 +135,13 @@ fn loose_weights(artifact: &Artifact) -> Vec<usize> {
     (0..artifact.members.len()).filter(|i| is_weights(&artifact.members[*i])).collect()
 }
 
-/// Asks at once for the beginnings of these members; for all of a text, unless it is very long.
+/// Asks at once for the beginnings of these members; for all of a text, unless it is longer than config.json may be.
 fn read_ahead(window: &Window, members: &[Member], which: &[usize]) -> Result<(), Pause> {
     let hint = (HINTS_BYTES / (which.len() as u64).max(1)).clamp(safetensors::LENGTH_BYTES, READ_AHEAD_BYTES);
     window.want(which.iter().map(|i| {
-        let is_weights = members[*i].name.ends_with(EXTENSION);
-        member::stored_range(&members[*i], if is_weights { hint } else { limits::CONFIG_BYTES })
+        let member = &members[*i];
+        let is_text = !member.name.ends_with(EXTENSION) && member.bytes <= limits::CONFIG_BYTES;
+        member::stored_range(member, if is_text { member.stored_bytes } else { hint })
     }))
 }
 

@@ -57,7 +57,7 @@ fn words(status: u16, code: Option<&str>, retry_after: Option<&str>, has_key: bo
             "the host takes no more requests for now",
             match retry_after {
                 Some(seconds) => format!("try again in {seconds} s; HF_TOKEN raises the hub's limits"),
-                None => format!("try again in some minutes; HF_TOKEN raises the hub's limits"),
+                None => "try again in some minutes; HF_TOKEN raises the hub's limits".into(),
             },
         ),
         (500.., _) => (ErrorKind::Unsupported, "the host has a fault of its own", "try again later".into()),
