@@ -17,7 +17,7 @@ const GENERATION: &str = "generation_config.json";
 /// Where an adapter of the peft library is described.
 const ADAPTER: &str = "adapter_config.json";
 
-/// How the names begin of the files that transformers takes for a checkpoint of many processes, instead of the weights.
+/// How the names begin of files that transformers may read as a checkpoint of many processes.
 const DISTRIBUTED: &str = "shard-";
 
 /// What hqq saves a model's weights to.

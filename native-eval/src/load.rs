@@ -181,8 +181,6 @@ pub(crate) fn load_timed<B: Backend>(
     inventory: &Inventory,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Model<B>, LoadTimes), LoadError> {
-    // The device gets ready while reading begins.
-    prepare(backend, inventory)?;
     let loader = Loader::new(inventory, source, backend.rounds_weights());
     std::thread::scope(|scope| {
         // As many come as were asked for.

@@ -146,7 +146,7 @@ def ask_once(family, files):
                 answer = (ask_tokenizer if family.startswith("tokenizer") else ask_model)(folder)
             # What Rust panics with is no Exception.
             except BaseException as error:
-                answer = {"error": type(error).__name__, "says": str(error).replace(place, "")[:160]}
+                answer = {"error": type(error).__name__, "says": str(error).replace(place, "").replace(sys.prefix, "")[:160]}
             os.write(write, json.dumps(answer).encode())
             shutil.rmtree(place, ignore_errors=True)
         os._exit(0)

@@ -7,6 +7,7 @@ use bitgauge_core::ErrorKind;
 use bitgauge_core::contract::Rules;
 use bitgauge_core::report::Outcome;
 use conformance::{Device, compare, on_device};
+use half::f16;
 use native_eval::{LibraryForm, PackSummary, Source, pack_for_library, pack_smallest_for_library};
 use serde_json::{Value, json};
 
@@ -42,7 +43,8 @@ fn codes_are_those_of_another_writer() {
     write_pair_of(&wide(), Way::BitNet(true), &coded, &dense, same);
     let out = folder.path().join("out.zip");
     let summary = pack_as(&dense, &out, LibraryForm::BitnetF32, Rules::Ternary).expect("room");
-    assert_eq!((summary.packed, summary.exact), (14, 14));
+    assert_eq!((summary.packed, summary.exact, summary.rounded), (14, 14, 0));
+    assert!(!summary.notes.iter().any(|note| note.contains("became signs")), "{:?}", summary.notes);
     assert!(summary.bytes < summary.budget_bytes.expect("a budget"));
     compare("mean loss", &[loss(&out)], &[loss(&coded)], 1e-7).expect("the same model");
     assert!(compare("mean loss", &[loss(&out)], &[loss(&dense)], 1e-6).is_err(), "rounding went unnoticed");
@@ -60,6 +62,26 @@ fn codes_are_those_of_another_writer() {
     );
 }
 
+/// A scale that F16 does not hold is rounded to it, and that is said.
+#[test]
+fn scales_beyond_f16_are_said_to_be_rounded() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [coded, dense] = ["coded", "dense"].map(|name| folder.path().join(name));
+    let scaled = |name: &str, _: usize, value: f32| if name.contains(".1.") { value * 1.1 } else { value };
+    write_pair_of(&wide(), Way::BitNet(true), &coded, &dense, scaled);
+    let is_rounded = |values: &Vec<f32>| values.iter().any(|value| f16::from_f32(*value).to_f32() != *value);
+    let of_layers = dense_values(&dense).into_iter().filter(|(name, _)| name.contains("_proj"));
+    let rounded = of_layers.filter(|(_, values)| is_rounded(values)).count() as u64;
+    assert_eq!(rounded, 7, "those of the second layer");
+    for (form, wanted) in
+        [(LibraryForm::Bitnet, rounded), (LibraryForm::Dense, rounded), (LibraryForm::BitnetF32, 0)]
+    {
+        let out = folder.path().join(format!("{form:?}.tar.xz"));
+        let summary = pack_as(&dense, &out, form, Rules::Ternary).expect("room");
+        assert_eq!(summary.rounded, wanted, "{form:?}");
+    }
+}
+
 /// Weights of many values become their signs times the mean magnitude of their matrix.
 #[test]
 fn many_values_become_signs() {
@@ -69,6 +91,7 @@ fn many_values_become_signs() {
     write_pair_of(&wide(), Way::Mlx(4, 32), &coded, &dense, same);
     let summary = pack_as(&dense, &out, LibraryForm::Bitnet, Rules::Binary).expect("room");
     assert_eq!((summary.packed, summary.exact), (14, 0));
+    assert!(summary.notes[0].starts_with("14 weights became signs"), "{:?}", summary.notes);
     assert_eq!(full_report(&out).verdict, bitgauge_core::report::Verdict::Eligible);
 
     packed(&out, &again, native_eval::Calibration::None);

@@ -36,7 +36,7 @@ impl ShardIndex {
         let what = "the shard index is damaged";
         if text.split(|byte| !byte.is_ascii_digit()).any(|run| run.len() > MAX_INT_DIGITS) {
             return Err(Error::new(ErrorKind::Malformed, what)
-                .expected_found("integers that Python reads", "more digits"));
+                .expected_found("integers of at most 4,300 digits, which Python reads", "more digits"));
         }
         let file: File = serde_json::from_str(json::utf8(what, text, 0)?).map_err(|error| {
             let expected = "an object whose weight_map names the shard of each tensor";

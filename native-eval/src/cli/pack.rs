@@ -34,8 +34,8 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
         options.remote.access(true),
     )?;
     let scale_group = options.scale_group.map(ScaleGroup::columns);
-    if options.library_form.is_some() {
-        return pack_plain(&mut source, options, &wanted, format);
+    if let Some(form) = options.library_form {
+        return pack_plain(&mut source, options, (form.into(), &wanted), format);
     }
     let mix = match options.budget {
         Some(pack) => PackMix::Budget { pack: pack.into(), scale_group },
@@ -77,10 +77,12 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
 fn pack_plain(
     source: &mut Source,
     options: &PackOptions,
-    out: &Path,
+    (form, out): (LibraryForm, &Path),
     format: Format,
 ) -> Result<Exit, Failure> {
-    let form = options.library_form.map_or(LibraryForm::Bitnet, LibraryForm::from);
+    interrupt::keep(
+        "nothing is kept; the folder .bitgauge-pack-… that is left beside the target can be removed",
+    );
     let pack = options.budget.unwrap_or(PackName::Binary).into();
     let bar = progress::bytes("packing", 0);
     start_threads()?;
@@ -91,6 +93,7 @@ fn pack_plain(
         (out.to_owned(), pack_for_library(source, out, (form, pack), options.force, tell)?)
     };
     bar.finish();
+    interrupt::keep(format!("{} is complete", out.display()));
     print_packed(&out, &summary, format)
 }
 
@@ -214,9 +217,10 @@ impl std::io::Write for HashWriter<'_> {
 
 fn print_summary(summary: &PackSummary) {
     println!(
-        "  {} packed, {} kept as stored, {:.4} bits per parameter",
+        "  {} packed, {} kept as {}, {:.4} bits per parameter",
         words::plural(summary.packed, "weight"),
         words::plural(summary.kept, "tensor"),
+        if summary.is_loaded_by_code { "stored" } else { "numbers" },
         summary.bits_per_parameter
     );
     if summary.exact > 0 {

@@ -44,7 +44,7 @@ pub(super) fn dense(artifact: &Artifact) -> Result<Vec<u8>> {
             rope_scaling(&mut fields)?;
         }
     }
-    Ok(serde_json::to_vec_pretty(&fields).unwrap_or_default())
+    Ok(format!("{:#}", Value::Object(fields)).into_bytes())
 }
 
 /// Says the scaling of rotary frequencies as transformers reads it, which forgets a base that stands outside.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bitgauge_core::contract::Rules;
 use bitgauge_core::format::decode_values;
 use bitgauge_core::model::{Presence, Role};
+use bitgauge_core::report::words;
 use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Result};
 use half::f16;
 
@@ -107,12 +108,16 @@ pub fn pack_smallest_for_library(
     let [zip, xz] = zip_and_xz(out);
     let inputs: Vec<PathBuf> = source.path().map(Path::to_owned).into_iter().collect();
     Target::check(&zip, force, &inputs)?;
-    let packed = pack_for_library(source, &xz, what, force, progress)?;
-    match pack_for_library(source, &zip, what, force, progress) {
-        Ok(smaller) if smaller.bytes <= packed.bytes => remove(&xz).map(|()| (zip, smaller)),
-        Ok(_) => remove(&zip).map(|()| (xz, packed)),
-        Err(error) if error.kind == ErrorKind::TooLarge => Ok((xz, packed)),
-        Err(error) => Err(error),
+    let mut packed = |path: &Path| match pack_for_library(source, path, what, force, progress) {
+        Err(error) if error.kind == ErrorKind::TooLarge => Ok(Err(error)),
+        other => other.map(Ok),
+    };
+    match (packed(&xz)?, packed(&zip)?) {
+        (Ok(larger), Ok(smaller)) if smaller.bytes <= larger.bytes => remove(&xz).map(|()| (zip, smaller)),
+        (Ok(smaller), Ok(_)) => remove(&zip).map(|()| (xz, smaller)),
+        (Ok(only), Err(_)) => Ok((xz, only)),
+        (Err(_), Ok(only)) => Ok((zip, only)),
+        (Err(error), Err(_)) => Err(error),
     }
 }
 
@@ -179,36 +184,33 @@ fn write(
             let codes = Codes::of(source, original, &magnitudes, pack)?;
             writer.write(name, 0, &codes.bytes).map_err(failed)?;
             let scale = plain_bytes(&[codes.scale], form.plain(), name)?;
-            writer.write(&format!("{name}{SCALE}"), 0, &scale).map_err(failed)?;
-            summary.packed += 1;
-            summary.exact += u64::from(magnitudes.is_exact());
-            summary.binary_parameters += elements;
+            writer.write(&format!("{name}{SCALE}"), 0, &scale.bytes).map_err(failed)?;
+            add_packed(&mut summary, elements, magnitudes.is_exact().then_some(scale.is_rounded));
         } else if matches!(planned.action, Action::Keep(_)) {
             let kept = original.kept(source, (&plan.model.0, plan.model.1))?;
             let values = decode_values(name, kept.dtype, &kept.bytes)?.to_f32();
-            let bytes = plain_bytes(&values, form.plain(), name)?;
+            let bytes = plain_bytes(&values, form.plain(), name)?.bytes;
             writer.write(name, 0, &bytes).map_err(failed)?;
             summary.kept += 1;
             summary.kept_bytes += bytes.len() as u64;
         } else {
-            let is_rounded = form == LibraryForm::Dense && Exact::of(source, original)?.is_none();
-            let mut at = 0;
+            let has_signs = form == LibraryForm::Dense && Exact::of(source, original)?.is_none();
+            let (mut at, mut is_rounded) = (0, false);
             let bytes_of = |block: Dense, _: usize| {
                 let mut values = block.values.to_f32();
-                if is_rounded {
+                if has_signs {
                     values.chunks_exact_mut(block.cols).for_each(codes::to_signs);
                 }
                 plain_bytes(&values, form.plain(), name)
             };
-            blocks::for_each(source, original, bytes_of, |bytes| {
-                writer.write(name, at, &bytes).map_err(|error| write_error(path, &error))?;
-                at += bytes.len() as u64;
+            blocks::for_each(source, original, bytes_of, |plain| {
+                writer.write(name, at, &plain.bytes).map_err(|error| write_error(path, &error))?;
+                at += plain.bytes.len() as u64;
+                is_rounded |= plain.is_rounded;
                 Ok(())
             })?;
             if form == LibraryForm::Dense {
-                summary.packed += 1;
-                summary.exact += u64::from(!is_rounded);
-                summary.binary_parameters += elements;
+                add_packed(&mut summary, elements, (!has_signs).then_some(is_rounded));
             } else {
                 summary.kept += 1;
                 summary.kept_bytes += at;
@@ -217,7 +219,25 @@ fn write(
         progress.add_bytes(planned.unreported);
     }
     writer.finish().map_err(failed)?;
+    let signs = summary.packed - summary.exact;
+    if signs > 0 {
+        summary.notes.insert(
+            0,
+            format!(
+                "{} became signs times a mean magnitude, without GPTQ: a model that was not trained so loses much by it",
+                words::plural(signs, "weight")
+            ),
+        );
+    }
     Ok(summary)
+}
+
+/// Counts a packed weight; `rounded` is whether numbers of it were, if it holds the same values otherwise.
+fn add_packed(summary: &mut PackSummary, elements: u64, rounded: Option<bool>) {
+    summary.packed += 1;
+    summary.exact += u64::from(rounded.is_some());
+    summary.rounded += u64::from(rounded == Some(true));
+    summary.binary_parameters += elements;
 }
 
 fn notes(form: LibraryForm) -> Vec<String> {
@@ -256,19 +276,27 @@ fn specs(plan: &Plan, form: LibraryForm) -> Vec<TensorSpec> {
     specs
 }
 
+/// Numbers of a type that may hold less than f32.
+struct Plain {
+    bytes: Vec<u8>,
+    /// Whether one of them is not what it was.
+    is_rounded: bool,
+}
+
 /// Values as F16 or F32.
 ///
 /// # Errors
 /// A value that is not finite there.
-fn plain_bytes(values: &[f32], dtype: Dtype, name: &str) -> Result<Vec<u8>> {
+fn plain_bytes(values: &[f32], dtype: Dtype, name: &str) -> Result<Plain> {
     let held = |value: &f32| if dtype == Dtype::F16 { f16::from_f32(*value).to_f32() } else { *value };
     if let Some(value) = values.iter().find(|value| !held(value).is_finite()) {
         return Err(Error::new(ErrorKind::BadValue, "a weight is not a finite number in the form asked for")
             .within(name)
             .expected_found(format!("numbers that {} holds", dtype.name()), value));
     }
-    Ok(match dtype {
+    let bytes = match dtype {
         Dtype::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
         _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-    })
+    };
+    Ok(Plain { bytes, is_rounded: values.iter().any(|value| held(value) != *value) })
 }

@@ -64,7 +64,7 @@ impl<'a> Shared<'a> {
     ) -> Result<f64, Failure> {
         let bytes: u64 = inventory.artifact.tensors.iter().map(|tensor| tensor.bytes).sum();
         self.loading.set_total(bytes * devices.len() as u64);
-        // Devices of one precision differ in this only if one of them takes more than the others need.
+        // Rounded only where no device takes more of a weight.
         let rounds_weights = devices.iter().all(Device::rounds_weights);
         let loader = Loader::new(inventory, source, rounds_weights);
         let results: Vec<Result<Instant, Failure>> = std::thread::scope(|scope| {
