@@ -29,5 +29,5 @@ pub mod scan;
 mod tensor;
 
 pub use error::{Error, ErrorKind, Rejection, Result};
-pub use format::{Bitpacked, Matrix, RowSlot};
+pub use format::{Bitpacked, Blocks, Matrix, RowSlot};
 pub use tensor::{BlockType, Dense, Dtype, RESCUE_GROUP, Values};

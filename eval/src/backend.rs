@@ -146,6 +146,25 @@ impl DeltaRule {
     }
 }
 
+/// In what forms a backend takes weights, or all of several: the default takes what any does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WeightForms {
+    /// Products take weights as f16, however they are stored. What f16 does not hold of a weight is then of use only where
+    /// rows are looked up.
+    pub rounded: bool,
+    /// Matrices of ggml's types may come as they are stored, where [`keep_blocks`](bitgauge_core::format::keep_blocks)
+    /// takes them.
+    pub blocks: bool,
+}
+
+impl WeightForms {
+    /// What this and the other take.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { rounded: self.rounded && other.rounded, blocks: self.blocks && other.blocks }
+    }
+}
+
 /// What the forward pass needs of a device. What each operation computes is defined by its twin in
 /// `bitgauge_shaders::twins`, to which every backend's kernels are held.
 #[allow(
@@ -205,10 +224,9 @@ pub trait Backend {
     fn upload_shared(&mut self, matrix: &Matrix) -> Result<Self::Matrix> {
         self.upload_matrix(matrix.clone())
     }
-    /// Whether products take weights as f16, however they are stored. What f16 does not hold of a weight is then of use only
-    /// where rows are looked up.
-    fn rounds_weights(&self) -> bool {
-        false
+    /// In what forms it takes weights.
+    fn weight_forms(&self) -> WeightForms {
+        WeightForms::default()
     }
     /// Takes a vector.
     fn upload_vector(&mut self, values: &[f32]) -> Result<Self::Vector>;

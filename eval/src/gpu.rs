@@ -42,7 +42,9 @@ use bitgauge_shaders::kernels::{
     swiglu,
 };
 
-use crate::backend::{Attention, Backend, DeltaRule, KernelTime, Result, whole_heads, wrong_shape};
+use crate::backend::{
+    Attention, Backend, DeltaRule, KernelTime, Result, WeightForms, whole_heads, wrong_shape,
+};
 use crate::batch::Batch;
 use coop::Tiles;
 use device::Device;
@@ -258,8 +260,8 @@ impl Backend for GpuBackend {
         weights::upload(&mut self.device, &mut self.recorder, matrix, self.limit)
     }
 
-    fn rounds_weights(&self) -> bool {
-        self.device.products != Products::F32
+    fn weight_forms(&self) -> WeightForms {
+        WeightForms { rounded: self.device.products != Products::F32, blocks: true }
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<GpuVector> {

@@ -14,7 +14,7 @@ mod gpu;
 pub mod memory;
 pub mod weights;
 
-pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, Task};
+pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, Task, WeightForms};
 pub use batch::{Batch, NO_TARGET};
 pub use clock::Moment;
 pub use cpu::{CpuBackend, CpuBuffer, InstructionSet, Weights};

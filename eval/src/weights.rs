@@ -8,11 +8,9 @@ use bitgauge_core::format::layouts::{self, Bytes, Piece};
 use bitgauge_core::format::{self, Form};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Architecture, Decoder, ExpectedTensor, LayerPart, Presence, Quantization, Role};
-use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Matrix, Values};
-use half::f16;
-use half::slice::HalfFloatSliceExt;
+use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Matrix};
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, WeightForms};
 use crate::forward::Shape;
 
 pub use builder::{Convention, ModelBuilder};
@@ -70,7 +68,7 @@ pub fn wanted<'a>(inventory: &'a Inventory<'_>) -> Vec<(&'a Weight, &'a Expected
 }
 
 /// Decodes the stored bytes of one weight, each tensor with its number in the artifact. A vector comes as a matrix of one
-/// row. `rounds` where products take no more of a weight than f16 holds.
+/// row. `forms` are those that every device which gets it takes.
 ///
 /// # Errors
 /// Bytes that are not what their format allows.
@@ -78,13 +76,16 @@ pub fn decode_wanted(
     inventory: &Inventory,
     (weight, expected): (&Weight, &ExpectedTensor),
     stored: &[(usize, Vec<u8>)],
-    rounds: bool,
+    forms: WeightForms,
 ) -> Result<Matrix, Error> {
-    let matrix = decode(inventory, weight, stored, turned_heads(inventory, expected.role))?;
-    let is_block = matches!(weight.stored, Stored::Plain { dtype: Dtype::Block(_), .. });
-    let is_looked_up = expected.role == Role::Embedding;
-    let may_round = rounds && is_block && !is_looked_up;
-    Ok(if may_round && expected.matrix().is_some() { rounded(matrix) } else { matrix })
+    decode(inventory, weight, stored, turned_heads(inventory, expected.role), forms_of(expected, forms))
+}
+
+/// The forms in which one weight may come: rows that are looked up keep all of their values, and a vector comes as numbers.
+fn forms_of(expected: &ExpectedTensor, forms: WeightForms) -> WeightForms {
+    let is_matrix = expected.matrix().is_some();
+    let rounded = forms.rounded && expected.role != Role::Embedding;
+    WeightForms { rounded: rounded && is_matrix, blocks: forms.blocks && is_matrix }
 }
 
 /// The model, or why it can't be evaluated.
@@ -165,12 +166,13 @@ fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
 }
 
 /// Decodes the bytes of a weight's tensors. A vector comes as a matrix of one row. `turned` is that of
-/// [`turned_heads`].
+/// [`turned_heads`]; ggml's types come in the most compact of `forms`.
 fn decode(
     inventory: &Inventory,
     weight: &Weight,
     stored: &[(usize, Vec<u8>)],
     turned: Option<usize>,
+    forms: WeightForms,
 ) -> Result<Matrix, Error> {
     match (&weight.form, &weight.stored) {
         (Form::Bitpacked { parts: indices }, Stored::Bitpacked(layout)) => {
@@ -188,8 +190,10 @@ fn decode(
             }
             let cols = shape.last().copied().unwrap_or(1).max(1);
             if let Dtype::Block(block) = dtype {
-                let rows = shape.iter().product::<u64>() / cols;
-                return format::decode_blocks(name, *block, [rows, cols], &bytes);
+                let shape = [shape.iter().product::<u64>() / cols, cols];
+                let kept = forms.blocks.then(|| format::keep_blocks(*block, shape, &bytes)).flatten();
+                let read = if forms.rounded { format::round_blocks } else { format::decode_blocks };
+                return kept.map_or_else(|| read(name, *block, shape, &bytes), Ok);
             }
             let values = format::decode_values(name, *dtype, &bytes)?;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
@@ -208,21 +212,6 @@ fn decode(
     }
 }
 
-/// A matrix of values that take f32, as f16: half the bytes where products take no more. Values beyond f16's range keep
-/// it as it is.
-fn rounded(matrix: Matrix) -> Matrix {
-    match matrix {
-        Matrix::Dense(Dense { rows, cols, values: Values::F32(values) })
-            if values.iter().fold(0.0_f32, |most, value| most.max(value.abs())) <= f16::MAX.to_f32() =>
-        {
-            let mut halves = vec![f16::ZERO; values.len()];
-            halves.convert_from_f32_slice(&values);
-            Matrix::Dense(Dense { rows, cols, values: Values::F16(halves) })
-        }
-        other => other,
-    }
-}
-
 /// The bytes of a tensor among those that were read.
 fn bytes_of(stored: &[(usize, Vec<u8>)], index: Option<usize>) -> &[u8] {
     stored.iter().find(|(of, _)| Some(*of) == index).map_or(&[], |(_, bytes)| bytes)
@@ -233,11 +222,18 @@ pub fn stored_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
     weight.form.tensors().iter().map(|&index| inventory.artifact.tensors[index].bytes).sum()
 }
 
-/// Bytes that a weight takes at most on its way, as stored or as decoded.
-pub fn most_bytes(inventory: &Inventory, weight: &Weight) -> u64 {
-    let decoded = match weight.stored {
-        Stored::Plain { dtype: Dtype::Block(_), .. } => size_of::<f32>() as u64 * weight.stored.parameters(),
+/// Bytes that a weight takes at most on its way, as stored or as decoded, where devices take these forms.
+pub fn most_bytes(
+    inventory: &Inventory,
+    (weight, expected): (&Weight, &ExpectedTensor),
+    forms: WeightForms,
+) -> u64 {
+    let forms = forms_of(expected, forms);
+    let decoded_bytes = match weight.stored {
+        Stored::Plain { dtype: Dtype::Block(block), .. } if forms.blocks && format::is_kept(block) => 0,
+        Stored::Plain { dtype: Dtype::Block(_), .. } if forms.rounded => size_of::<u16>(),
+        Stored::Plain { dtype: Dtype::Block(_), .. } => size_of::<f32>(),
         _ => 0,
     };
-    stored_bytes(inventory, weight).max(decoded)
+    stored_bytes(inventory, weight).max(decoded_bytes as u64 * weight.stored.parameters())
 }

@@ -14,7 +14,7 @@ use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::scan::{Digest, Sha256};
 use bitgauge_core::{Error, format};
 use bitgauge_eval::weights::{LoadError, ModelBuilder, prepare};
-use bitgauge_eval::{Backend, BackendError, Model};
+use bitgauge_eval::{Backend, BackendError, Model, WeightForms};
 
 use crate::source::Source;
 use feed::{Fed, Feed};
@@ -52,9 +52,9 @@ pub struct Loading<'f> {
 }
 
 impl<'a> Loader<'a> {
-    /// For devices that [round weights](Backend::rounds_weights), or not.
-    pub fn new(inventory: &'a Inventory<'a>, source: &'a Source, rounds_weights: bool) -> Self {
-        Self { inventory, source, feed: Feed::new(inventory, source, rounds_weights) }
+    /// For devices that [take these forms](Backend::weight_forms).
+    pub fn new(inventory: &'a Inventory<'a>, source: &'a Source, forms: WeightForms) -> Self {
+        Self { inventory, source, feed: Feed::new(inventory, source, forms) }
     }
 
     /// Begins to read for so many devices. Reading waits for the slowest that has not been dropped.
@@ -181,7 +181,7 @@ pub(crate) fn load_timed<B: Backend>(
     inventory: &Inventory,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Model<B>, LoadTimes), LoadError> {
-    let loader = Loader::new(inventory, source, backend.rounds_weights());
+    let loader = Loader::new(inventory, source, backend.weight_forms());
     std::thread::scope(|scope| {
         // As many come as were asked for.
         loader.start(scope, 1)?.swap_remove(0).build(backend, progress)

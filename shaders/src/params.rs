@@ -81,6 +81,9 @@ params! {
     /// Of the dense codecs: `f32.wgsl`, `f16.wgsl`, `bf16.wgsl`.
     DenseWeight { row_quads: u32 }
     ///
+    /// Of ggml's block types: `q4_k.wgsl`, `q6_k.wgsl`.
+    BlocksWeight { row_words: u32 }
+    ///
     /// Of `bits.wgsl`.
     BitsWeight {
         bases: u32,

@@ -1,6 +1,6 @@
 //! What kernels come in several of: how weights are stored and staged, how heads lie.
 
-use crate::params::{Access, BitsWeight, DenseWeight, Layout, Params};
+use crate::params::{Access, BitsWeight, BlocksWeight, DenseWeight, Layout, Params};
 use crate::parts::Part;
 
 /// One of the ways in which a kernel is composed.
@@ -22,11 +22,18 @@ pub enum Codec {
     F16,
     /// The upper halves of 32-bit floats.
     Bf16,
+    /// ggml's Q4_K.
+    Q4K,
+    /// ggml's Q5_K.
+    Q5K,
+    /// ggml's Q6_K, each block padded to whole words.
+    Q6K,
 }
 
 impl Codec {
     /// Every codec.
-    pub const ALL: [Self; 4] = [Self::Bits, Self::F32, Self::F16, Self::Bf16];
+    pub const ALL: [Self; 7] =
+        [Self::Bits, Self::F32, Self::F16, Self::Bf16, Self::Q4K, Self::Q5K, Self::Q6K];
     /// Marks a rescue row among the slots of [`Codec::Bits`].
     pub const RESCUE: u32 = 1 << 31;
 
@@ -38,6 +45,13 @@ impl Codec {
             Self::F32 => Part::new(include_str!("../wgsl/codecs/f32.wgsl")),
             Self::F16 => Part::new(include_str!("../wgsl/codecs/f16.wgsl")),
             Self::Bf16 => Part::new(include_str!("../wgsl/codecs/bf16.wgsl")),
+            Self::Q4K => Part::new(include_str!("../wgsl/codecs/q4_k.wgsl"))
+                .with("BLOCK_WORDS", 36)
+                .with("HIGH_WORDS", 0),
+            Self::Q5K => Part::new(include_str!("../wgsl/codecs/q4_k.wgsl"))
+                .with("BLOCK_WORDS", 44)
+                .with("HIGH_WORDS", 8),
+            Self::Q6K => Part::new(include_str!("../wgsl/codecs/q6_k.wgsl")),
         }
     }
 
@@ -46,7 +60,7 @@ impl Codec {
         use Access::{Read, Uniform};
         match self {
             Self::Bits => &[Uniform, Read, Read, Read, Read, Read],
-            Self::F32 | Self::F16 | Self::Bf16 => &[Uniform, Read],
+            Self::F32 | Self::F16 | Self::Bf16 | Self::Q4K | Self::Q5K | Self::Q6K => &[Uniform, Read],
         }
     }
 
@@ -55,6 +69,7 @@ impl Codec {
         let layout = match self {
             Self::Bits => BitsWeight::LAYOUT,
             Self::F32 | Self::F16 | Self::Bf16 => DenseWeight::LAYOUT,
+            Self::Q4K | Self::Q5K | Self::Q6K => BlocksWeight::LAYOUT,
         };
         Layout { name: "Weight", ..layout }
     }
@@ -71,6 +86,9 @@ impl Variant for Codec {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
         }
         .into()
     }
@@ -79,25 +97,25 @@ impl Variant for Codec {
 /// How weights are brought into workgroup memory for cooperative matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Staging {
-    /// Four columns at a time, whatever the codec.
-    Decoded(Codec),
+    /// As the tiles of f16 that [`crate::kernels::weight_tiles`] makes of any codec.
+    Tiles,
     /// Sign planes of so many bases, 1 to 4, whose scales span [`crate::kernels::matmul_coop::COLUMN_BLOCK`] columns or a
     /// multiple. Rescue rows are left to another product.
     Signs(u8),
 }
 
 impl Staging {
-    /// How the weights are stored.
-    pub fn codec(self) -> Codec {
+    /// How the weights in group 1 are stored, where they are there.
+    pub fn codec(self) -> Option<Codec> {
         match self {
-            Self::Decoded(codec) => codec,
-            Self::Signs(_) => Codec::Bits,
+            Self::Tiles => None,
+            Self::Signs(_) => Some(Codec::Bits),
         }
     }
 
     pub(crate) fn part(self) -> Part {
         match self {
-            Self::Decoded(_) => Part::new(include_str!("../wgsl/parts/stage_decoded.wgsl")),
+            Self::Tiles => Part::new(include_str!("../wgsl/parts/stage_tiles.wgsl")).repeating("Q", 16),
             Self::Signs(bases) => Part::new(include_str!("../wgsl/parts/stage_signs.wgsl"))
                 .repeating("B", bases)
                 .repeating("Q", 8),
@@ -107,12 +125,12 @@ impl Staging {
 
 impl Variant for Staging {
     fn all() -> Vec<Self> {
-        Codec::ALL.into_iter().map(Self::Decoded).chain((1..=4).map(Self::Signs)).collect()
+        std::iter::once(Self::Tiles).chain((1..=4).map(Self::Signs)).collect()
     }
 
     fn label(self) -> String {
         match self {
-            Self::Decoded(codec) => codec.label(),
+            Self::Tiles => "tiles".into(),
             Self::Signs(bases) => format!("{bases} x signs"),
         }
     }

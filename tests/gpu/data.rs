@@ -1,7 +1,8 @@
 //! Seeded test data: activations, weight matrices in every stored form, documents.
 
+use bitgauge_core::format::keep_blocks;
 use bitgauge_core::format::{Layout, bits};
-use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
+use bitgauge_core::{Bitpacked, BlockType, Dense, Matrix, RowSlot, Values};
 use bitgauge_eval::Batch;
 use bitgauge_shaders::Codec;
 use half::{bf16, f16};
@@ -19,16 +20,23 @@ pub enum Rescue {
 /// How a test matrix is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    Bits { bases: usize, scale_group: usize, rescue: Rescue },
+    Bits {
+        bases: usize,
+        scale_group: usize,
+        rescue: Rescue,
+    },
     F32,
     F16,
     Bf16,
+    /// One of ggml's types that are kept as they are; columns are whole blocks.
+    Blocks(BlockType),
 }
 
 impl Form {
     /// Every number of bases with both scale layouts and each kind of rescue, and the dense types.
     pub fn all() -> Vec<Self> {
         let mut forms = vec![Self::F32, Self::F16, Self::Bf16];
+        forms.extend([BlockType::Q4K, BlockType::Q5K, BlockType::Q6K].map(Self::Blocks));
         for bases in 1..=4 {
             for scale_group in [0, 128] {
                 for rescue in [Rescue::None, Rescue::Some, Rescue::All] {
@@ -46,6 +54,17 @@ impl Form {
             Self::F32 => Codec::F32,
             Self::F16 => Codec::F16,
             Self::Bf16 => Codec::Bf16,
+            Self::Blocks(BlockType::Q4K) => Codec::Q4K,
+            Self::Blocks(BlockType::Q5K) => Codec::Q5K,
+            Self::Blocks(_) => Codec::Q6K,
+        }
+    }
+
+    /// So many columns, or as many more as whole blocks have.
+    pub fn columns(self, cols: usize) -> usize {
+        match self {
+            Self::Blocks(block) => cols.next_multiple_of(block.values() as usize),
+            _ => cols,
         }
     }
 }
@@ -61,11 +80,31 @@ pub fn matrix(form: Form, rows: usize, cols: usize, scale: f32, seed: u64) -> Ma
         Form::Bits { bases, scale_group, rescue } => {
             return Matrix::Bitpacked(packed((rows, cols), bases, scale_group, rescue, scale, &mut random));
         }
+        Form::Blocks(block) => return blocks(block, rows, cols, scale, &mut random),
         Form::F32 => Values::F32(values),
         Form::F16 => Values::F16(values.into_iter().map(f16::from_f32).collect()),
         Form::Bf16 => Values::BF16(values.into_iter().map(bf16::from_f32).collect()),
     };
     Matrix::Dense(Dense { rows, cols, values })
+}
+
+/// Random blocks, with scales that make values of about `scale`.
+fn blocks(block: BlockType, rows: usize, cols: usize, scale: f32, random: &mut Random) -> Matrix {
+    let count = rows * cols / block.values() as usize;
+    let mut bytes: Vec<u8> = (0..count * block.bytes() as usize).map(|_| random.word() as u8).collect();
+    // Where the halves of scales stand, and the largest integer that multiplies each.
+    let halves: &[(usize, f32)] = match block {
+        BlockType::Q4K => &[(0, 63.0 * 15.0), (2, 63.0)],
+        BlockType::Q5K => &[(0, 63.0 * 31.0), (2, 63.0)],
+        _ => &[(208, 128.0 * 32.0)],
+    };
+    for block in bytes.chunks_exact_mut(block.bytes() as usize) {
+        for (at, most) in halves {
+            let value = f16::from_f32(random.signed() * 2.0 * scale / most);
+            block[*at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    keep_blocks(block, [rows as u64, cols as u64], &bytes).expect("sound blocks")
 }
 
 fn packed(
@@ -109,6 +148,14 @@ pub fn flip(matrix: &Matrix, row: usize) -> Matrix {
             Values::F16(v) => v[row * dense.cols] = -v[row * dense.cols],
             Values::BF16(v) => v[row * dense.cols] = -v[row * dense.cols],
         },
+        Matrix::Blocks(blocks) => {
+            let (at, bit) = match blocks.block {
+                BlockType::Q4K => (16, 8),
+                BlockType::Q5K => (16, 1),
+                _ => (128, 2),
+            };
+            blocks.bytes[row * (blocks.cols / 256) * blocks.block.bytes() as usize + at] ^= bit;
+        }
         Matrix::Bitpacked(packed) => match packed.slots()[row] {
             RowSlot::Binary(m) => {
                 let word = m as usize * packed.cols().div_ceil(bits::WORD_COLUMNS);

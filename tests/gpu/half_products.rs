@@ -8,22 +8,23 @@ use pollster::block_on;
 use crate::data::{Form, Random, Rescue, batch, flip, matrix, with_targets};
 use crate::delta_net;
 use crate::kernels::{Case, flipped, limit_name, patch, poisoned, put};
-use crate::linear::{decoding_faults, pairs};
+use crate::linear::{codec_fault, decoding_faults, pairs};
 
 /// A limit that cuts the larger cases into several spans and parts of whole matrices.
 const LIMIT: u64 = 65_536;
 
 /// Every case, with the precision that it runs in.
 pub fn cases() -> Vec<(Precision, Case)> {
-    let plain = Form::all().into_iter().map(|form| (33, 65, 70, form)).map(|(t, k, n, form)| {
-        let fault = patch(Kernel::MatmulF16(form.codec()), "sums).a += ", "sums).a -= ");
-        (Precision::F16Plain, product((t, k, n), form, None, faults(fault, form)))
-    });
+    let plain =
+        Form::all().into_iter().map(|form| (33, form.columns(65), 70, form)).map(|(t, k, n, form)| {
+            let fault = patch(Kernel::MatmulF16(form.codec()), "sums).a += ", "sums).a -= ");
+            (Precision::F16Plain, product((t, k, n), form, None, faults(fault, form)))
+        });
     let larger = [(1, 32, 1), (257, 257, 129)].map(|size| {
         let fault = patch(Kernel::MatmulF16(Form::F16.codec()), "sums).a += ", "sums).a -= ");
         (Precision::F16Plain, product(size, Form::F16, None, vec![fault]))
     });
-    let conversions = to_f16().into_iter().map(|case| (Precision::F32, case));
+    let conversions = to_f16().into_iter().chain(weight_tiles()).map(|case| (Precision::F32, case));
     let cooperative = [matmul_coop(), head_loss(), attention_coop(), delta_net::cooperative_cases()];
     let cooperative = cooperative.into_iter().flatten();
     let cooperative = cooperative.map(|case| (Precision::F16, case));
@@ -36,7 +37,8 @@ fn matmul_coop() -> Vec<Case> {
     sizes.push(((257, 257, 300), Some(LIMIT)));
     pairs(&Form::all(), &sizes)
         .into_iter()
-        .map(|(form, (size, limit))| {
+        .map(|(form, ((t, k, n), limit))| {
+            let size = (t, form.columns(k), n);
             // The second half of each block is multiplied by the first half's columns.
             let fault = patch(
                 Kernel::MatmulCoop(staging(form)),
@@ -52,7 +54,7 @@ fn matmul_coop() -> Vec<Case> {
 fn staging(form: Form) -> Staging {
     match form {
         Form::Bits { bases, rescue: Rescue::None | Rescue::Some, .. } => Staging::Signs(bases as u8),
-        _ => Staging::Decoded(form.codec()),
+        _ => Staging::Tiles,
     }
 }
 
@@ -60,6 +62,9 @@ fn staging(form: Form) -> Staging {
 fn faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
     match fault.kernel {
         Kernel::MatmulCoop(Staging::Signs(_)) => vec![patch_shift(form), fault],
+        Kernel::MatmulCoop(Staging::Tiles) => {
+            vec![codec_fault(Kernel::WeightTiles(form.codec()), form), fault]
+        }
         _ => decoding_faults(fault, form),
     }
 }
@@ -223,6 +228,28 @@ fn to_f16() -> Vec<Case> {
                 let x = put(backend, &flipped(&x, flips), k)?;
                 let tiles = block_on(backend.read_f16_tiles(&x))?;
                 Ok(tiles.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect())
+            }),
+        }
+    });
+    cases.collect()
+}
+
+fn weight_tiles() -> Vec<Case> {
+    let sizes = [(1, 1), (16, 128), (33, 65), (70, 257)];
+    let cases = pairs(&Form::all(), &sizes).into_iter().map(|(form, (n, k))| {
+        let w = matrix(form, n, form.columns(k), 0.05, 181);
+        let kernel = Kernel::WeightTiles(form.codec());
+        let halves = |values: Vec<half::f16>| values.into_iter().map(half::f16::to_f32).collect();
+        Case {
+            name: format!("weight_tiles, {form:?}, [{n}, {k}]"),
+            bound: kernel.bound(),
+            limit: None,
+            patches: vec![patch(kernel, "vec2<f32>(near.y, far.y)", "vec2<f32>(far.y, near.y)")],
+            want: halves(twins::weight_tiles(&w)),
+            run: Box::new(move |backend, flips| {
+                let w = backend.upload_matrix(if flips { flip(&w, n / 2) } else { w.clone() })?;
+                let tiles = block_on(backend.read_weight_tiles(&w, 32))?;
+                Ok(halves(tiles.into_iter().map(half::f16::from_bits).collect()))
             }),
         }
     });

@@ -1,5 +1,6 @@
 //! The kernels that decode weights, at awkward sizes, in every stored form: embed, matmul, head_loss.
 
+use bitgauge_core::BlockType;
 use bitgauge_eval::{Backend, Batch, NO_TARGET, ShaderPatch};
 use bitgauge_shaders::{Kernel, twins};
 use pollster::block_on;
@@ -16,6 +17,7 @@ fn embed() -> Vec<Case> {
     let sizes = [(1, 33), (31, 64), (65, 127), (257, 160)];
     let mut cases = Vec::new();
     for (form, (rows, cols)) in pairs(&Form::all(), &sizes) {
+        let cols = form.columns(cols);
         for limit in [None, Some(SMALL_LIMIT)] {
             let table = matrix(form, rows, cols, 0.1, 11);
             let mut random = Random(12);
@@ -66,6 +68,7 @@ fn matmul() -> Vec<Case> {
     sizes.extend(split.iter().map(|size| (*size, Some(SMALL_LIMIT))));
     let mut cases = Vec::new();
     for (form, ((t, k, n), limit)) in pairs(&Form::all(), &sizes) {
+        let k = form.columns(k);
         let w = matrix(form, n, k, 0.05, 41);
         let x = Random(42).values(t * k);
         let mut want = vec![0.0; t * n];
@@ -101,6 +104,7 @@ fn head_loss() -> Vec<Case> {
     sizes.push(((3, 32, 16_500), None));
     let mut cases = Vec::new();
     for (form, ((t, h, vocabulary), limit)) in pairs(&Form::all(), &sizes) {
+        let h = form.columns(h);
         let head = matrix(form, vocabulary, h, 0.1, 91);
         let mut random = Random(92);
         let x = random.values(t * h);
@@ -130,8 +134,13 @@ fn head_loss() -> Vec<Case> {
 
 /// Faults of a kernel that decodes weights: one in the kernel, one in the codec.
 pub fn decoding_faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
-    let kernel = fault.kernel;
-    let codec = match form {
+    let codec = codec_fault(fault.kernel, form);
+    vec![fault, codec]
+}
+
+/// A fault of a kernel in how it takes weights apart.
+pub fn codec_fault(kernel: Kernel, form: Form) -> ShaderPatch {
+    match form {
         Form::Bits { rescue: Rescue::All, .. } => patch(kernel, "vec4<u32>(28u, 24u,", "vec4<u32>(24u, 28u,"),
         Form::Bits { .. } => patch(kernel, "vec4<u32>(1u, 2u, 4u, 8u)", "vec4<u32>(2u, 4u, 8u, 1u)"),
         Form::F32 => patch(kernel, "return values[place + k / 4u];", "return values[place + k / 4u].yxzw;"),
@@ -141,8 +150,11 @@ pub fn decoding_faults(fault: ShaderPatch, form: Form) -> Vec<ShaderPatch> {
         Form::Bf16 => {
             patch(kernel, "vec4<u32>(halves.x << 16u, halves.x,", "vec4<u32>(halves.x, halves.x << 16u,")
         }
-    };
-    vec![fault, codec]
+        Form::Blocks(BlockType::Q6K) => {
+            patch(kernel, "(24u - group % 4u * 8u)", "(16u + group % 4u * 8u) % 32u")
+        }
+        Form::Blocks(_) => patch(kernel, "vec2<f32>(lows | (high &", "vec2<f32>(lows & (high |"),
+    }
 }
 
 pub fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {

@@ -7,7 +7,7 @@ use half::f16;
 use super::bits;
 use super::layout::Layout;
 use super::part::Part;
-use crate::tensor::{Dense, RESCUE_GROUP};
+use crate::tensor::{BlockType, Dense, RESCUE_GROUP};
 
 /// A bitpacked matrix `[N, K]`: `M = N - R` binary rows of sign planes and `R` rescue rows of 4-bit codes (FORMAT.md).
 /// [`super::decode`] guarantees that all lengths are those of the layout.
@@ -136,12 +136,57 @@ impl Bitpacked {
     }
 }
 
+/// Most values of a block.
+const BLOCK_VALUES: usize = 256;
+
+/// A matrix of one of ggml's block types as it is stored. [`super::keep_blocks`] guarantees rows of whole blocks, and values
+/// that are finite.
+#[derive(Debug, Clone)]
+pub struct Blocks {
+    /// The type.
+    pub block: BlockType,
+    /// Number of output rows, N.
+    pub rows: usize,
+    /// Number of input columns, K.
+    pub cols: usize,
+    /// The blocks, row after row.
+    pub bytes: Vec<u8>,
+    /// Writes the values of one block.
+    pub(super) decode: fn(block: &[u8], values: &mut [f32]),
+}
+
+impl PartialEq for Blocks {
+    fn eq(&self, other: &Self) -> bool {
+        (self.block, self.rows, self.cols) == (other.block, other.rows, other.cols)
+            && self.bytes == other.bytes
+    }
+}
+
+impl Blocks {
+    /// Writes columns `start .. start + out.len()` of a row.
+    pub fn read(&self, row: usize, start: usize, out: &mut [f32]) {
+        let (length, bytes) = (self.block.values() as usize, self.block.bytes() as usize);
+        let mut values = [0.0; BLOCK_VALUES];
+        let mut done = 0;
+        while done < out.len() {
+            let column = start + done;
+            let number = (row * self.cols + column) / length;
+            (self.decode)(&self.bytes[number * bytes..][..bytes], &mut values[..length]);
+            let found = &values[column % length..length];
+            let count = found.len().min(out.len() - done);
+            out[done..][..count].copy_from_slice(&found[..count]);
+            done += count;
+        }
+    }
+}
+
 /// A weight matrix in whichever form the artifact stores it.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the variants are documented on their types")]
 pub enum Matrix {
     Dense(Dense),
     Bitpacked(Bitpacked),
+    Blocks(Blocks),
 }
 
 impl Matrix {
@@ -150,6 +195,7 @@ impl Matrix {
         match self {
             Self::Dense(dense) => dense.rows,
             Self::Bitpacked(packed) => packed.rows(),
+            Self::Blocks(blocks) => blocks.rows,
         }
     }
 
@@ -158,6 +204,7 @@ impl Matrix {
         match self {
             Self::Dense(dense) => dense.cols,
             Self::Bitpacked(packed) => packed.cols(),
+            Self::Blocks(blocks) => blocks.cols,
         }
     }
 
@@ -169,6 +216,13 @@ impl Matrix {
                 let mut out = vec![0.0; packed.rows() * packed.cols()];
                 for (row, slot) in out.chunks_exact_mut(packed.cols()).zip(packed.slots()) {
                     packed.read_row(slot, row);
+                }
+                out
+            }
+            Self::Blocks(blocks) => {
+                let mut out = vec![0.0; blocks.rows * blocks.cols];
+                for (number, row) in out.chunks_exact_mut(blocks.cols).enumerate() {
+                    blocks.read(number, 0, row);
                 }
                 out
             }

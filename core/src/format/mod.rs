@@ -19,7 +19,7 @@ mod part;
 mod statistics;
 mod values;
 
-pub use blocks::decode_blocks;
+pub use blocks::{decode_blocks, is_kept, keep_blocks, round_blocks};
 pub use check::PayloadCheck;
 pub use decode::{decode, decode_dense, decode_values};
 pub use encode::encode;
@@ -27,7 +27,7 @@ pub use finite::FiniteCheck;
 pub use group::{Doubled, Form, Grouping, StoredWeight, group};
 pub use layout::{Bits, Layout, QuantConfig};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
-pub use matrix::{Bitpacked, Matrix, RowSlot};
+pub use matrix::{Bitpacked, Blocks, Matrix, RowSlot};
 pub use part::{Part, Parts};
 pub use statistics::Statistics;
 pub use values::{Elements, TwoValues};

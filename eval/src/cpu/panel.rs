@@ -18,7 +18,7 @@ impl StoredMatrix {
     pub fn new(matrix: Matrix) -> Self {
         let slots = match &matrix {
             Matrix::Bitpacked(packed) => packed.slots(),
-            Matrix::Dense(_) => Vec::new(),
+            Matrix::Dense(_) | Matrix::Blocks(_) => Vec::new(),
         };
         Self { matrix, slots }
     }
@@ -28,6 +28,7 @@ impl StoredMatrix {
         match &self.matrix {
             Matrix::Dense(dense) => dense.values.read(row * dense.cols, out),
             Matrix::Bitpacked(packed) => packed.read_row(self.slots[row], out),
+            Matrix::Blocks(blocks) => blocks.read(row, 0, out),
         }
     }
 
@@ -42,6 +43,12 @@ impl StoredMatrix {
             Matrix::Dense(dense) => {
                 for (j, row) in rows.enumerate() {
                     dense.values.read(row * dense.cols + cols.start, line);
+                    scatter(nr, line, j, panel);
+                }
+            }
+            Matrix::Blocks(blocks) => {
+                for (j, row) in rows.enumerate() {
+                    blocks.read(row, cols.start, line);
                     scatter(nr, line, j, panel);
                 }
             }

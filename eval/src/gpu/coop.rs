@@ -8,12 +8,13 @@ use bitgauge_shaders::kernels::matmul::Matmul;
 use bitgauge_shaders::kernels::matmul_coop::{self, COLUMN_BLOCK};
 use bitgauge_shaders::kernels::scatter::Scatter;
 use bitgauge_shaders::kernels::to_f16::{self, ToF16};
+use bitgauge_shaders::kernels::weight_tiles::{self, WeightTiles};
 use bitgauge_shaders::params::Params;
-use bitgauge_shaders::{Kernel, Staging};
+use bitgauge_shaders::{Codec, Kernel, Staging};
 
 use super::handle::DeviceBuffer;
 use super::linear::Columns;
-use super::memory::{ROW_BLOCK, spans};
+use super::memory::{ROW_BLOCK, over_limit, spans};
 use super::products::Products;
 use super::recorder::{BufferRange, Dispatch};
 use super::weights::MatrixPart;
@@ -29,18 +30,30 @@ pub(super) struct Tiles {
     values: GpuBuffer,
 }
 
-/// One dispatch of matmul_coop.wgsl.
+/// A product with some weights.
 struct Product<'a> {
-    kernel: Kernel,
     x: BufferRange<'a>,
     tokens: usize,
     cols: usize,
-    /// The weights, and which of their rows.
-    group: &'a wgpu::BindGroup,
+    weights: Stored<'a>,
+    /// Which of their rows.
     rows: ops::Range<usize>,
     /// Where the products go: rows, and the quad of the first column.
     out: (&'a GpuBuffer, ops::Range<usize>, usize),
 }
+
+/// Weights, and how they are brought to cooperative matrices.
+#[derive(Clone, Copy)]
+struct Stored<'a> {
+    codec: Codec,
+    staging: Staging,
+    group: &'a wgpu::BindGroup,
+}
+
+/// Most bytes of weights that are f16 at once.
+const TILE_BYTES: u64 = 128 << 20;
+/// Rows of weights that a workgroup takes.
+const PRODUCT_ROWS: usize = 64;
 
 impl GpuBackend {
     /// Whether these tokens can go through cooperative matrices: spans must begin at a tile, and
@@ -67,30 +80,28 @@ impl GpuBackend {
         let tiles = self.tiles(x)?;
         let rows = &columns.part_rows;
         let all = Product {
-            kernel: Kernel::MatmulCoop(part.staging),
             x: tiles.values.block_range(tokens),
             tokens: tokens.len(),
             cols: w.cols,
-            group: &part.group,
+            weights: Stored { codec: w.codec, staging: part.staging, group: &part.group },
             rows: rows.clone(),
             out: (out, out_rows.clone(), columns.quad),
         };
-        self.record_product(all)?;
+        self.record_product(&all)?;
         if let Some(rescue) = &part.rescue {
             let number = |row: usize| rescue.numbers.partition_point(|&number| (number as usize) < row);
             let own = number(rows.start)..number(rows.end);
             if !own.is_empty() {
                 let products = self.pool.take(&self.device.handle, tokens.len(), own.len())?;
                 let rescued = Product {
-                    kernel: Kernel::MatmulCoop(Staging::Decoded(w.codec)),
                     x: tiles.values.block_range(tokens),
                     tokens: tokens.len(),
                     cols: w.cols,
-                    group: &rescue.group,
+                    weights: Stored { codec: w.codec, staging: Staging::Tiles, group: &rescue.group },
                     rows: own.clone(),
                     out: (&products, 0..tokens.len(), 0),
                 };
-                self.record_product(rescued)?;
+                self.record_product(&rescued)?;
                 let dispatch = Dispatch {
                     kernel: Kernel::Scatter,
                     params: Scatter {
@@ -114,26 +125,106 @@ impl GpuBackend {
         Ok(())
     }
 
-    fn record_product(&mut self, product: Product<'_>) -> Result<()> {
-        let (out, out_rows, out_quad) = product.out;
+    fn record_product(&mut self, product: &Product<'_>) -> Result<()> {
+        let (rows, out_quad) = (&product.rows, product.out.2);
+        let Stored { codec, staging: Staging::Tiles, group } = product.weights else {
+            return self.record_rows(product, rows.clone(), out_quad, None);
+        };
+        let step = self.tile_rows(product.cols)?;
+        for start in rows.clone().step_by(step) {
+            let some = start..rows.end.min(start + step);
+            let tiles = self.weight_tiles(codec, group, some.clone(), product.cols)?;
+            let quad = out_quad + (start - rows.start) / 4;
+            self.record_rows(product, 0..some.len(), quad, Some(&tiles))?;
+        }
+        Ok(())
+    }
+
+    /// Products with some rows: of the tiles, where there are any.
+    fn record_rows(
+        &mut self,
+        product: &Product<'_>,
+        rows: ops::Range<usize>,
+        out_quad: usize,
+        tiles: Option<&GpuBuffer>,
+    ) -> Result<()> {
+        let (out, out_rows, _) = &product.out;
+        let inputs = [product.x, out.block_range(out_rows)];
+        let tile_range = tiles.map(|tiles| tiles.block_range(&(0..tiles.rows)));
+        let ranges: Vec<_> = inputs.into_iter().chain(tile_range).collect();
         let dispatch = Dispatch {
-            kernel: product.kernel,
+            kernel: Kernel::MatmulCoop(product.weights.staging),
             params: Matmul {
                 tokens: product.tokens as u32,
                 columns: product.cols as u32,
                 x_stride: tiles_across(product.cols) as u32,
-                first_row: product.rows.start as u32,
-                rows: product.rows.len() as u32,
+                first_row: rows.start as u32,
+                rows: rows.len() as u32,
                 out_quad: out_quad as u32,
                 out_stride: out.stride_quads() as u32,
             }
             .bytes(),
-            ranges: &[product.x, out.block_range(&out_rows)],
-            weights: Some(product.group),
-            grid: matmul_coop::grid(product.tokens, product.rows.len()),
-            flops: 2 * (product.tokens * product.rows.len()) as u64 * product.cols as u64,
+            ranges: &ranges,
+            weights: tiles.is_none().then_some(product.weights.group),
+            grid: matmul_coop::grid(product.tokens, rows.len()),
+            flops: 2 * (product.tokens * rows.len()) as u64 * product.cols as u64,
         };
         self.recorder.record(&mut self.device, dispatch)
+    }
+
+    /// Rows of weights that are f16 at once: whole tiles, of whole workgroups where they fit.
+    fn tile_rows(&self, cols: usize) -> Result<usize> {
+        let row_bytes = tiles_across(cols) as u64 * 16 * 2;
+        let most = (self.limit.min(TILE_BYTES) / row_bytes) as usize;
+        let multiple = if most < PRODUCT_ROWS { weight_tiles::TILE as usize } else { PRODUCT_ROWS };
+        match most / multiple * multiple {
+            0 => Err(over_limit("16 rows of weights as f16", 16 * row_bytes, self.limit)),
+            rows => Ok(rows),
+        }
+    }
+
+    /// Some rows of weights as weight_tiles.wgsl leaves them: rows of f16, two to an f32.
+    fn weight_tiles(
+        &mut self,
+        codec: Codec,
+        group: &wgpu::BindGroup,
+        rows: ops::Range<usize>,
+        cols: usize,
+    ) -> Result<GpuBuffer> {
+        let across = tiles_across(cols) * 16;
+        let tiles = self.pool.take(&self.device.handle, rows.len(), across / 2)?;
+        let dispatch = Dispatch {
+            kernel: Kernel::WeightTiles(codec),
+            params: WeightTiles {
+                first_row: rows.start as u32,
+                rows: rows.len() as u32,
+                columns: cols as u32,
+                blocks_across: (across / COLUMN_BLOCK as usize) as u32,
+            }
+            .bytes(),
+            ranges: &[tiles.block_range(&(0..rows.len()))],
+            weights: Some(group),
+            grid: weight_tiles::grid(rows.len(), cols),
+            flops: (rows.len() * cols) as u64,
+        };
+        self.recorder.record(&mut self.device, dispatch)?;
+        Ok(tiles)
+    }
+
+    /// Weights as weight_tiles.wgsl leaves them, so many rows at a time, as bits of f16; for tests.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub async fn read_weight_tiles(&mut self, w: &GpuMatrix, at_once: usize) -> Result<Vec<u16>> {
+        let mut all = Vec::new();
+        for part in &w.parts {
+            for start in (0..part.rows).step_by(at_once) {
+                let rows = start..part.rows.min(start + at_once);
+                let tiles = self.weight_tiles(w.codec, &part.group, rows, w.cols)?;
+                all.extend(self.read_halves(&tiles).await?);
+            }
+        }
+        Ok(all)
     }
 
     /// The activations as to_f16.wgsl leaves them, as bits of f16; for tests.
@@ -142,9 +233,13 @@ impl GpuBackend {
     /// A device failure.
     pub async fn read_f16_tiles(&mut self, x: &GpuBuffer) -> Result<Vec<u16>> {
         let tiles = self.tiles(x)?;
+        self.read_halves(&tiles.values).await
+    }
+
+    async fn read_halves(&mut self, tiles: &GpuBuffer) -> Result<Vec<u16>> {
         self.recorder.flush(&mut self.device)?;
-        let bytes = tiles.values.block_range(&(0..x.rows)).bytes;
-        let bytes = self.device.download(&tiles.values.stored, bytes).await?;
+        let bytes = tiles.block_range(&(0..tiles.rows)).bytes;
+        let bytes = self.device.download(&tiles.stored, bytes).await?;
         Ok(bytes.as_chunks::<2>().0.iter().map(|half| u16::from_ne_bytes(*half)).collect())
     }
 

@@ -27,6 +27,7 @@ const SUBMISSIONS_IN_FLIGHT: usize = 4;
 pub(super) const MAX_WORKGROUPS: usize = 65_535;
 
 /// A range of a buffer that a kernel reads or writes.
+#[derive(Clone, Copy)]
 pub(super) struct BufferRange<'a> {
     pub buffer: &'a DeviceBuffer,
     pub offset: u64,

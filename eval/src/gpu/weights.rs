@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops;
 
 use bitgauge_core::format::{Layout, Part};
-use bitgauge_core::{Bitpacked, Dense, Matrix, RowSlot, Values};
+use bitgauge_core::{Bitpacked, BlockType, Blocks, Dense, Matrix, RowSlot, Values};
 use bitgauge_shaders::kernels::matmul_coop::COLUMN_BLOCK;
-use bitgauge_shaders::params::{BitsWeight, DenseWeight, Params};
+use bitgauge_shaders::params::{BitsWeight, BlocksWeight, DenseWeight, Params};
 use bitgauge_shaders::{Codec, Kernel, Staging};
 use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
@@ -75,12 +75,13 @@ pub(super) fn upload(
     let (codec, row_bytes) = match matrix {
         Matrix::Bitpacked(packed) => (Codec::Bits, longest_row(packed)?),
         Matrix::Dense(dense) => dense_codec(dense),
+        Matrix::Blocks(blocks) => blocks_codec(blocks)?,
     };
     let slots = match matrix {
         Matrix::Bitpacked(packed) => packed.slots(),
-        Matrix::Dense(_) => Vec::new(),
+        Matrix::Dense(_) | Matrix::Blocks(_) => Vec::new(),
     };
-    recorder.prepare(device, kernels(device.products, staging(matrix), matrix))?;
+    recorder.prepare(device, kernels(device.products, staging(matrix), codec, matrix))?;
     let mut parts = Vec::new();
     let multiple = match device.products {
         Products::Cooperative => COOPERATIVE_PART_ROWS,
@@ -90,6 +91,7 @@ pub(super) fn upload(
         let buffers = match matrix {
             Matrix::Bitpacked(packed) => bits_part(device, packed, &slots[rows.clone()])?,
             Matrix::Dense(dense) => dense_part(device, dense, rows.clone(), row_bytes)?,
+            Matrix::Blocks(blocks) => blocks_part(device, blocks, rows.clone(), row_bytes)?,
         };
         let layout = recorder.weight_layout(&device.handle, codec);
         let group =
@@ -97,7 +99,7 @@ pub(super) fn upload(
         let staging = staging(matrix);
         let rescue = match staging {
             Staging::Signs(_) => rescue_rows(device, layout, &slots[rows.clone()], &buffers)?,
-            Staging::Decoded(_) => None,
+            Staging::Tiles => None,
         };
         parts.push(MatrixPart {
             first_row: rows.start,
@@ -113,17 +115,22 @@ pub(super) fn upload(
 }
 
 /// The kernels that will multiply by a matrix.
-fn kernels(products: Products, staging: Staging, matrix: &Matrix) -> Vec<Kernel> {
-    let codec = staging.codec();
+fn kernels(products: Products, staging: Staging, codec: Codec, matrix: &Matrix) -> Vec<Kernel> {
     let mut kernels = vec![Kernel::Embed(codec)];
     match products {
         Products::F32 => kernels.push(Kernel::Matmul(codec)),
         Products::F16 => kernels.push(Kernel::MatmulF16(codec)),
         Products::Cooperative => kernels.extend([Kernel::MatmulCoop(staging), Kernel::ToF16]),
     }
+    if products != Products::Cooperative {
+        return kernels;
+    }
     let has_rescue_rows = matches!(matrix, Matrix::Bitpacked(packed) if !packed.rescue_rows.is_empty());
-    if products == Products::Cooperative && has_rescue_rows {
-        kernels.extend([Kernel::MatmulCoop(Staging::Decoded(codec)), Kernel::Scatter]);
+    if has_rescue_rows {
+        kernels.extend([Kernel::MatmulCoop(Staging::Tiles), Kernel::Scatter]);
+    }
+    if has_rescue_rows || staging == Staging::Tiles {
+        kernels.push(Kernel::WeightTiles(codec));
     }
     kernels
 }
@@ -138,8 +145,7 @@ fn staging(matrix: &Matrix) -> Staging {
         {
             Staging::Signs(packed.bases() as u8)
         }
-        Matrix::Bitpacked(_) => Staging::Decoded(Codec::Bits),
-        Matrix::Dense(dense) => Staging::Decoded(dense_codec(dense).0),
+        Matrix::Bitpacked(_) | Matrix::Dense(_) | Matrix::Blocks(_) => Staging::Tiles,
     }
 }
 
@@ -186,6 +192,47 @@ fn dense_codec(dense: &Dense) -> (Codec, u64) {
         Values::F16(_) => (Codec::F16, 8 * quads),
         Values::BF16(_) => (Codec::Bf16, 8 * quads),
     }
+}
+
+/// The codec, and the bytes of a row whose blocks are padded to whole words.
+fn blocks_codec(blocks: &Blocks) -> Result<(Codec, u64)> {
+    let codec = match blocks.block {
+        BlockType::Q4K => Codec::Q4K,
+        BlockType::Q5K => Codec::Q5K,
+        BlockType::Q6K => Codec::Q6K,
+        other => return Err(wrong_shape("weights: their type", "Q4_K, Q5_K or Q6_K", other.name())),
+    };
+    let block_bytes = blocks.block.bytes().next_multiple_of(4);
+    Ok((codec, blocks.cols as u64 / blocks.block.values() * block_bytes))
+}
+
+/// The uniform block and the blocks of some rows.
+fn blocks_part(
+    device: &mut Device,
+    blocks: &Blocks,
+    rows: ops::Range<usize>,
+    row_bytes: u64,
+) -> Result<Vec<DeviceBuffer>> {
+    let params = BlocksWeight { row_words: (row_bytes / 4) as u32 };
+    let uniform = device.upload(&params.bytes(), wgpu::BufferUsages::UNIFORM)?;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+    let values = device.handle.create(rows.len() as u64 * row_bytes, usage)?;
+    let stored_row = blocks.bytes.len() / blocks.rows.max(1);
+    let stored = &blocks.bytes[rows.start * stored_row..rows.end * stored_row];
+    let (bytes, padded) = (blocks.block.bytes() as usize, blocks.block.bytes().next_multiple_of(4) as usize);
+    if bytes == padded {
+        device.write(&values, 0, stored)?;
+        return Ok(vec![uniform, values]);
+    }
+    let step = CONVERTED_BYTES / padded;
+    for (number, piece) in stored.chunks(step * bytes).enumerate() {
+        let mut words = vec![0; piece.len() / bytes * padded];
+        for (word, block) in words.chunks_exact_mut(padded).zip(piece.chunks_exact(bytes)) {
+            word[..bytes].copy_from_slice(block);
+        }
+        device.write(&values, (number * step * padded) as u64, &words)?;
+    }
+    Ok(vec![uniform, values])
 }
 
 /// The uniform block and the values of some rows, each row padded to whole quads.

@@ -1,7 +1,8 @@
 //! Opens the devices that a command runs on.
 
 use bitgauge_eval::{
-    AdapterChoice, AdapterInfo, Backend, BackendError, CpuBackend, GpuBackend, GpuOptions, Task, adapters,
+    AdapterChoice, AdapterInfo, Backend, BackendError, CpuBackend, GpuBackend, GpuOptions, Task, WeightForms,
+    adapters,
 };
 use native_eval::open_cpu;
 
@@ -32,11 +33,11 @@ impl Device {
         }
     }
 
-    /// Whether products take weights as f16.
-    pub fn rounds_weights(&self) -> bool {
+    /// In what forms it takes weights.
+    pub fn weight_forms(&self) -> WeightForms {
         match self {
-            Self::Cpu(backend) => backend.rounds_weights(),
-            Self::Gpu(backend) => backend.rounds_weights(),
+            Self::Cpu(backend) => backend.weight_forms(),
+            Self::Gpu(backend) => backend.weight_forms(),
         }
     }
 

@@ -10,8 +10,8 @@ use bitgauge_core::container::Compression;
 use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::model::ExpectedTensor;
 use bitgauge_core::{Error, Matrix};
-use bitgauge_eval::BackendError;
 use bitgauge_eval::weights::{decode_wanted, most_bytes, stored_bytes, wanted};
+use bitgauge_eval::{BackendError, WeightForms};
 
 use super::read;
 use crate::source::Source;
@@ -33,8 +33,8 @@ pub(super) struct Feed<'a> {
     /// Where one reader must read everything: a deflated member is cheap to read only from front to back, and
     /// a compressed tar is unpacked by whoever reads it.
     in_order: Option<Mutex<Source>>,
-    /// Whether products take no more of a weight than f16 holds.
-    rounds_weights: bool,
+    /// What every device takes.
+    forms: WeightForms,
     state: Mutex<State>,
     room: Condvar,
     reading: AtomicU64,
@@ -72,7 +72,7 @@ impl Drop for Share<'_> {
 }
 
 impl<'a> Feed<'a> {
-    pub fn new(inventory: &'a Inventory<'a>, source: &Source, rounds_weights: bool) -> Self {
+    pub fn new(inventory: &'a Inventory<'a>, source: &Source, forms: WeightForms) -> Self {
         let artifact = inventory.artifact;
         let mut members = artifact.tensors.iter().map(|tensor| &artifact.members[tensor.member]);
         let is_deflated = members.any(|member| member.compression != Compression::Stored);
@@ -85,7 +85,7 @@ impl<'a> Feed<'a> {
             inventory,
             wanted,
             in_order: is_in_order.then(|| Mutex::new(source.again())),
-            rounds_weights,
+            forms,
             state: Mutex::default(),
             room: Condvar::new(),
             reading: AtomicU64::new(0),
@@ -146,7 +146,7 @@ impl<'a> Feed<'a> {
             add(&self.reading, start);
             let start = Instant::now();
             let matrix = result.and_then(|parts| {
-                decode_wanted(self.inventory, (weight, expected), &stored[..parts], self.rounds_weights)
+                decode_wanted(self.inventory, (weight, expected), &stored[..parts], self.forms)
             });
             for (_, bytes) in stored.iter_mut().filter(|(_, bytes)| bytes.capacity() > KEPT_BYTES) {
                 *bytes = Vec::new();
@@ -167,8 +167,8 @@ impl<'a> Feed<'a> {
         let mut state = self.state();
         loop {
             let index = state.next;
-            let &(weight, _) = self.wanted.get(index).filter(|_| state.devices > 0)?;
-            let bytes = most_bytes(self.inventory, weight);
+            let &wanted = self.wanted.get(index).filter(|_| state.devices > 0)?;
+            let bytes = most_bytes(self.inventory, wanted, self.forms);
             if state.bytes_on_the_way == 0 || state.bytes_on_the_way + bytes <= BYTES_ON_THE_WAY {
                 state.next += 1;
                 state.bytes_on_the_way += bytes;

@@ -24,7 +24,7 @@ fn loss(backend: &mut CpuBackend, model: &Model<CpuBackend>) -> u64 {
 fn on_several(bytes: &[u8], devices: usize, dropped: usize) -> Vec<Result<(u64, u64), LoadError>> {
     let (source, artifact) = demo(bytes);
     let inventory = Inventory::of(&artifact).unwrap();
-    let loader = Loader::new(&inventory, &source, false);
+    let loader = Loader::new(&inventory, &source, WeightForms::default());
     std::thread::scope(|scope| {
         let mut loadings = loader.start(scope, devices + dropped).unwrap();
         loadings.truncate(devices);

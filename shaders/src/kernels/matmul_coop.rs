@@ -18,13 +18,17 @@ const TILE_ROWS: u32 = 64;
 pub const COLUMN_BLOCK: u32 = 128;
 
 pub(super) fn declare(staging: Staging) -> Declaration {
-    let bindings = &[Uniform, Read, Write];
+    let bindings: &[Access] = match staging {
+        Staging::Tiles => &[Uniform, Read, Write, Read],
+        Staging::Signs(_) => &[Uniform, Read, Write],
+    };
     let tile = Part::new("").with("TILE_TOKENS", TILE_TOKENS).with("TILE_ROWS", TILE_ROWS);
     let shared = tile.with("COLUMN_BLOCK", COLUMN_BLOCK);
+    let codec = staging.codec().map(Codec::part);
     Declaration {
-        codec: Some(staging.codec()),
+        codec: staging.codec(),
         is_cooperative: true,
-        parts: vec![Part::new(ENABLE), staging.codec().part(), staging.part(), shared],
+        parts: [Part::new(ENABLE)].into_iter().chain(codec).chain([staging.part(), shared]).collect(),
         repeats: vec![("I", 4), ("J", 4)],
         ..Declaration::new::<Matmul>(bindings)
     }

@@ -30,6 +30,7 @@ pub mod sigmoid_gate;
 pub mod split_heads;
 pub mod swiglu;
 pub mod to_f16;
+pub mod weight_tiles;
 
 pub(crate) mod declaration;
 
@@ -139,6 +140,7 @@ kernels! {
     split_heads: SplitHeads,
     swiglu: Swiglu,
     to_f16: ToF16,
+    weight_tiles: WeightTiles(codec: Codec),
 }
 
 impl Kernel {

@@ -1,6 +1,6 @@
 // out = x · wᵀ for one part of w's rows through cooperative matrices: f16 factors, f32 sums. A
 // workgroup of two subgroups of 32 computes 128 tokens x 64 rows, a subgroup 64 x 64 of them as
-// 4 x 4 matrices of 16 x 16. Each invocation decodes one row's next 64 columns into workgroup
+// 4 x 4 matrices of 16 x 16. Each invocation brings one row's next 64 columns into workgroup
 // memory, where both subgroups take them from; x comes straight from the tiles of to_f16.wgsl.
 //
 // x is [tokens / 16, x_stride, 16, 16] f16, tokens rounded up; out is [tokens, 4 * out_stride] f32,
@@ -14,7 +14,7 @@ struct Matmul {
     columns: u32,
     // Tiles from 16 tokens to the next 16.
     x_stride: u32,
-    // Rows first_row .. first_row + rows of the weights in group 1.
+    // Rows first_row .. first_row + rows of the weights.
     first_row: u32,
     rows: u32,
     // Quad of out where those rows begin.

@@ -11,8 +11,9 @@ mod signs;
 mod simple;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
-use super::matrix::Matrix;
+use super::matrix::{Blocks, Matrix};
 use crate::tensor::{BlockType, Dense, Values};
 use crate::{Error, ErrorKind, Result};
 
@@ -74,23 +75,76 @@ fn form(block: BlockType) -> Form {
 /// # Errors
 /// A type that is known by its size alone, a length that is not `rows * cols`, rows that are not whole blocks, a value
 /// that is not finite.
-pub fn decode_blocks(name: &str, block: BlockType, [rows, cols]: [u64; 2], bytes: &[u8]) -> Result<Matrix> {
+pub fn decode_blocks(name: &str, block: BlockType, shape: [u64; 2], bytes: &[u8]) -> Result<Matrix> {
+    decode_by(&Stored { name, block, bytes }, shape, |stored, decode| stored.wide(decode))
+}
+
+/// The same where no more of a value is of use than the nearest f16: what is not packed becomes f16, unless a value is beyond
+/// its range.
+///
+/// # Errors
+/// Those of [`decode_blocks`].
+pub fn round_blocks(name: &str, block: BlockType, shape: [u64; 2], bytes: &[u8]) -> Result<Matrix> {
+    decode_by(&Stored { name, block, bytes }, shape, |stored, decode| stored.rounded(decode))
+}
+
+/// A weight as it is stored, if its type is one that devices read as it is. None for other types, and for faults, which
+/// [`decode_blocks`] names.
+pub fn keep_blocks(block: BlockType, [rows, cols]: [u64; 2], bytes: &[u8]) -> Option<Matrix> {
+    let (decode, scales) = kept(block)?;
+    let mut blocks = bytes.chunks_exact(block.bytes() as usize);
+    let is_finite = |block: &[u8]| scales.iter().all(|at| half(&block[*at..]).is_finite());
+    let is_sound = is_whole(block, [rows, cols], bytes) && blocks.all(is_finite);
+    // Both are at most the slice's length.
+    let (rows, cols) = (rows as usize, cols as usize);
+    is_sound.then(|| Matrix::Blocks(Blocks { block, rows, cols, bytes: bytes.to_vec(), decode }))
+}
+
+/// How a block decodes, and where its scales stand: f16, which small integers multiply.
+type Kept = (Decode, &'static [usize]);
+
+/// What there is to know of a type that devices read as it is.
+fn kept(block: BlockType) -> Option<Kept> {
+    match block {
+        BlockType::Q4K => Some((k::q4_k, &[0, 2])),
+        BlockType::Q5K => Some((k::q5_k, &[0, 2])),
+        BlockType::Q6K => Some((k::q6_k, &[208])),
+        _ => None,
+    }
+}
+
+/// Whether [`keep_blocks`] takes this type.
+pub fn is_kept(block: BlockType) -> bool {
+    kept(block).is_some()
+}
+
+/// Whether these are rows of whole blocks.
+fn is_whole(block: BlockType, [rows, cols]: [u64; 2], bytes: &[u8]) -> bool {
     let blocks = cols / block.values();
     let wanted = rows.checked_mul(blocks).and_then(|blocks| blocks.checked_mul(block.bytes()));
-    if wanted != Some(bytes.len() as u64) || !cols.is_multiple_of(block.values()) {
+    wanted == Some(bytes.len() as u64) && cols.is_multiple_of(block.values())
+}
+
+/// Reads a weight; `long` reads values that take f32.
+fn decode_by(
+    stored: &Stored<'_>,
+    [rows, cols]: [u64; 2],
+    long: fn(&Stored<'_>, Decode) -> Result<Values>,
+) -> Result<Matrix> {
+    let &Stored { name, block, bytes } = stored;
+    if !is_whole(block, [rows, cols], bytes) {
         return Err(Error::new(ErrorKind::WrongShape, "a weight has the wrong number of blocks")
             .within(name)
             .expected_found(format!("{rows} rows of {cols} columns"), format!("{} bytes", bytes.len())));
     }
-    let stored = Stored { name, block, bytes };
     let values = match form(block) {
-        Form::Signs => return signs::binary(&stored, [rows, cols]),
-        Form::Ternary(read, decode) => match signs::ternary(&stored, [rows, cols], read)? {
+        Form::Signs => return signs::binary(stored, [rows, cols]),
+        Form::Ternary(read, decode) => match signs::ternary(stored, [rows, cols], read)? {
             Some(matrix) => return Ok(matrix),
             None => stored.short(decode)?,
         },
         Form::Short(decode) => stored.short(decode)?,
-        Form::Long(decode) => Values::F32(stored.values(decode)?),
+        Form::Long(decode) => long(stored, decode)?,
         Form::Unread => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -130,6 +184,25 @@ impl Stored<'_> {
         Ok(values)
     }
 
+    fn wide(&self, decode: Decode) -> Result<Values> {
+        self.values(decode).map(Values::F32)
+    }
+
+    /// The nearest f16 of each value; f32 where one is beyond their range.
+    fn rounded(&self, decode: Decode) -> Result<Values> {
+        let mut halves = vec![f16::ZERO; self.len()];
+        let mut wide = vec![0.0; self.block.values() as usize];
+        for (i, (block, halves)) in self.blocks().zip(halves.chunks_exact_mut(wide.len())).enumerate() {
+            decode(block, &mut wide);
+            self.check(i, &wide)?;
+            if wide.iter().fold(0.0_f32, |most, value| most.max(value.abs())) > f16::MAX.to_f32() {
+                return self.wide(decode);
+            }
+            halves.convert_from_f32_slice(&wide);
+        }
+        Ok(Values::F16(halves))
+    }
+
     /// The values as f16; as f32 where one of them is none.
     fn short(&self, decode: Decode) -> Result<Values> {
         let mut values = Vec::with_capacity(self.len());
@@ -140,7 +213,7 @@ impl Stored<'_> {
             values.extend(wide.iter().map(|value| f16::from_f32(*value)));
             let start = values.len() - wide.len();
             if values[start..].iter().zip(&wide).any(|(short, wide)| short.to_f32() != *wide) {
-                return self.values(decode).map(Values::F32);
+                return self.wide(decode);
             }
         }
         Ok(Values::F16(values))
@@ -228,6 +301,46 @@ mod tests {
             assert!(matches!(&tiny, Matrix::Dense(_)));
             assert_eq!(tiny.to_f32()[1], f16::from_bits(1).to_f32());
         }
+    }
+
+    /// Types that devices read as they are keep their bytes, unless a scale is not finite; what is read of them in pieces
+    /// is what they decode to, and rounding gives the nearest f16.
+    #[test]
+    fn kept_and_rounded_blocks_hold_the_decoded_values() {
+        for (block, scales) in
+            [(BlockType::Q4K, &[0, 2][..]), (BlockType::Q5K, &[0, 2]), (BlockType::Q6K, &[208])]
+        {
+            let bytes = block.bytes() as usize;
+            let mut stored: Vec<u8> = (0..4 * bytes).map(|at| (at * 97 % 251) as u8).collect();
+            stored
+                .chunks_exact_mut(bytes)
+                .for_each(|block| scales.iter().for_each(|at| block[at + 1] = 0x12));
+            let wide = decode_blocks("w", block, [2, 512], &stored).unwrap().to_f32();
+            let Some(Matrix::Blocks(kept)) = keep_blocks(block, [2, 512], &stored) else {
+                panic!("{block:?}")
+            };
+            assert_eq!(Matrix::Blocks(kept.clone()).to_f32(), wide);
+            let mut piece = [0.0; 300];
+            kept.read(1, 200, &mut piece);
+            assert_eq!(piece, wide[712..1012]);
+            let rounded = round_blocks("w", block, [2, 512], &stored).unwrap();
+            assert!(matches!(&rounded, Matrix::Dense(Dense { values: Values::F16(_), .. })));
+            let nearest: Vec<f32> = wide.iter().map(|value| f16::from_f32(*value).to_f32()).collect();
+            assert_eq!(rounded.to_f32(), nearest);
+            assert_ne!(nearest, wide);
+
+            assert!(keep_blocks(block, [2, 512], &stored[1..]).is_none());
+            for at in scales {
+                let mut infinite = stored.clone();
+                infinite[3 * bytes + at + 1] = 0x7c;
+                infinite[3 * bytes + at] = 0;
+                assert!(keep_blocks(block, [2, 512], &infinite).is_none());
+            }
+            stored.chunks_exact_mut(bytes).for_each(|block| block[scales[0] + 1] = 0x7b);
+            let large = round_blocks("w", block, [2, 512], &stored).unwrap();
+            assert!(matches!(large, Matrix::Dense(Dense { values: Values::F32(_), .. })));
+        }
+        assert!(keep_blocks(BlockType::Q8_0, [1, 32], &[0; 34]).is_none());
     }
 
     #[test]

@@ -100,6 +100,7 @@ pub fn mutate(mut matrix: Matrix) -> Matrix {
     match &mut matrix {
         Matrix::Bitpacked(p) if !p.sign.is_empty() => p.sign[0] ^= 1,
         Matrix::Bitpacked(p) => p.rescue_code[0] ^= 1,
+        Matrix::Blocks(blocks) => blocks.bytes[16] ^= 8,
         Matrix::Dense(d) => match &mut d.values {
             Values::F32(v) => v[0] = -v[0],
             Values::F16(v) => v[0] = -v[0],

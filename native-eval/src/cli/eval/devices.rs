@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bitgauge_core::inventory::Inventory;
 use bitgauge_eval::weights::prepare;
-use bitgauge_eval::{Backend, BackendError, EvaluateOptions, Queue, Tally, Task, work};
+use bitgauge_eval::{Backend, BackendError, EvaluateOptions, Queue, Tally, Task, WeightForms, work};
 use native_eval::{Loader, Loading, Source, spawn_scoped};
 use pollster::block_on;
 
@@ -64,9 +64,9 @@ impl<'a> Shared<'a> {
     ) -> Result<f64, Failure> {
         let bytes: u64 = inventory.artifact.tensors.iter().map(|tensor| tensor.bytes).sum();
         self.loading.set_total(bytes * devices.len() as u64);
-        // Rounded only where no device takes more of a weight.
-        let rounds_weights = devices.iter().all(Device::rounds_weights);
-        let loader = Loader::new(inventory, source, rounds_weights);
+        // In forms that every device takes.
+        let forms = devices.iter().map(Device::weight_forms).reduce(WeightForms::and).unwrap_or_default();
+        let loader = Loader::new(inventory, source, forms);
         let results: Vec<Result<Instant, Failure>> = std::thread::scope(|scope| {
             let mut threads = Vec::new();
             let loadings = match loader.start(scope, devices.len()) {

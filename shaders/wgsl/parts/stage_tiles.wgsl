@@ -1,0 +1,24 @@
+// Staging of weights that weight_tiles.wgsl has brought to f16: they are copied.
+//
+// A line with Q stands for sixteen, with 0 to 15 in its place.
+
+@group(0) @binding(3) var<storage, read> w: array<vec4<f16>>;
+
+// Nothing is held back.
+alias Held = u32;
+
+fn hold(place: u32, k: u32) -> Held {
+    return 0u;
+}
+
+// The first quad of a row; its next one is 16 quads on. Rows are as wide as those of x.
+fn locate(row: u32) -> u32 {
+    return row / 16u * p.x_stride * 64u + row % 16u;
+}
+
+// Columns k .. k + 64 of the row at `place`, from quad `slot` of w_tile on.
+fn stage(slot: u32, place: u32, k: u32, half: u32, held: Held) {
+    let first = place + k * 4u;
+    let quad_Q = w[first + Q * 16u];
+    w_tile[slot + Q] = quad_Q;
+}
