@@ -17,7 +17,12 @@ pub(super) fn declare(codec: Codec) -> Declaration {
     let shared = Part::new("").with("TILE", TILE).with("COLUMN_BLOCK", COLUMN_BLOCK);
     let bindings = &[Uniform, Write];
     let parts = vec![codec.part(), shared];
-    Declaration { codec: Some(codec), parts, ..Declaration::new::<WeightTiles>(bindings) }
+    Declaration {
+        codec: Some(codec),
+        parts,
+        repeats: vec![("Q", 4)],
+        ..Declaration::new::<WeightTiles>(bindings)
+    }
 }
 
 /// The workgroups for so many rows and columns.

@@ -4,21 +4,29 @@
 
 @group(0) @binding(3) var<storage, read> w: array<vec4<f16>>;
 
-// Nothing is held back.
-alias Held = u32;
-
-fn hold(place: u32, k: u32) -> Held {
-    return 0u;
-}
-
 // The first quad of a row; its next one is 16 quads on. Rows are as wide as those of x.
 fn locate(row: u32) -> u32 {
     return row / 16u * p.x_stride * 64u + row % 16u;
 }
 
-// Columns k .. k + 64 of the row at `place`, from quad `slot` of w_tile on.
-fn stage(slot: u32, place: u32, k: u32, half: u32, held: Held) {
+// 64 columns of a row.
+struct Held {
+    quad_Q: vec4<f16>,
+}
+
+// Columns k .. k + 64 of the row at `place`: the first half of a block. Holding the second, too, is slower.
+fn hold(place: u32, k: u32) -> Held {
     let first = place + k * 4u;
-    let quad_Q = w[first + Q * 16u];
-    w_tile[slot + Q] = quad_Q;
+    var held: Held;
+    held.quad_Q = w[first + Q * 16u];
+    return held;
+}
+
+// Columns k .. k + 64 of the row at `place`, from quad `slot` of w_tile on: the first half of a block is what is held.
+fn stage(slot: u32, place: u32, k: u32, half: u32, held: Held) {
+    var quads = held;
+    if half == 1u {
+        quads = hold(place, k);
+    }
+    w_tile[slot + Q] = quads.quad_Q;
 }
