@@ -58,7 +58,11 @@ fn every_gate_counts_and_limits() {
         assert!(!gate.title.is_empty() && !gate.rule.is_empty(), "{id}");
         assert_eq!(gate.hint.is_some(), !passes, "{id}");
     }
-    assert!(gate(&report, "artifact_size").rule.starts_with("8 x bytes <= 35,437,500,000 bits: 27,000,000,000 reference"));
+    assert!(
+        gate(&report, "artifact_size")
+            .rule
+            .starts_with("8 x bytes <= 35,437,500,000 bits: 27,000,000,000 reference")
+    );
     assert!(gate(&report, "model_budget").rule.starts_with("8 x bytes <= 29,351 bits: 22,362 parameters"));
     let details = &gate(&report, "non_binary").details;
     assert_eq!(details, &["0 in rescue rows, 1,782 in unpacked tensors"]);

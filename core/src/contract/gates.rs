@@ -244,7 +244,8 @@ fn non_binary(evidence: &Evidence, limits: &Limits) -> Gate {
             "whether unpacked weights hold two values, and count as binary, shows only when they are read";
         return not_run(id, title, Unit::Parameters, why).rule(rule);
     }
-    let mut details = vec![format!("{} in rescue rows, {} in unpacked tensors", count(rescue), count(unpacked))];
+    let mut details =
+        vec![format!("{} in rescue rows, {} in unpacked tensors", count(rescue), count(unpacked))];
     if two_valued > 0 {
         details.push(format!(
             "{} of those hold two values in every group of 128 columns, and count as binary: the gate stands on \

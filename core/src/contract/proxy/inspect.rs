@@ -137,7 +137,12 @@ fn compressed_size(totals: Option<&Totals>, limits: &Limits) -> Gate {
     gate(id, title, Unit::Bytes, totals, |totals| {
         (&totals.compressed_size_bytes, wanted, totals.is_over_bits(limits))
     })
-    .details(totals.map(|totals| format!("{} bits", count(saturated(&totals.compressed_bits)))).into_iter().collect())
+    .details(
+        totals
+            .map(|totals| format!("{} bits", count(saturated(&totals.compressed_bits))))
+            .into_iter()
+            .collect(),
+    )
     .rule(format!(
         "at most {} bits, counted at the size of {} parameters",
         count(saturated(&max_bits.into())),
