@@ -73,9 +73,10 @@ pub fn inspect(name: &str, bytes: &[u8], rules: Rules) -> Result<Report, Error> 
 fn notes() -> Vec<String> {
     vec![
         format!(
-            "A proxy's artifact describes {} small matrices of {PROXY_PARAMETERS} weights. The gates count what \
+            "A proxy's artifact describes {} small matrices of {} weights. The gates count what \
              they would be at the reference model's size; the weights are listed as they are.",
-            LAYERS.len()
+            LAYERS.len(),
+            count(PROXY_PARAMETERS as u64)
         ),
         "Under the competition's own config a proxy run can't finish: its second metric is none, and the validator \
          ends with a TypeError after the last gate."
