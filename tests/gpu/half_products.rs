@@ -236,7 +236,10 @@ fn to_f16() -> Vec<Case> {
 
 fn weight_tiles() -> Vec<Case> {
     let sizes = [(16, 128), (33, 65), (70, 257)];
-    let cases = pairs(&Form::all(), &sizes).into_iter().map(|(form, (n, k))| {
+    // How bits decode is held by the other kernels: two bases, and rescue rows, are enough here.
+    let is_tried = |form: &Form| !matches!(form, Form::Bits { bases: 1 | 3.., .. });
+    let forms: Vec<_> = Form::all().into_iter().filter(is_tried).collect();
+    let cases = pairs(&forms, &sizes).into_iter().map(|(form, (n, k))| {
         let w = matrix(form, n, form.columns(k), 0.05, 181);
         let kernel = Kernel::WeightTiles(form.codec());
         let halves = |values: Vec<half::f16>| values.into_iter().map(half::f16::to_f32).collect();
