@@ -5,6 +5,7 @@ use super::rule_set::{Limits, PARAMETER_COUNT_MULTIPLIER, REFERENCE_PARAMETERS};
 use crate::accounting::Accounting;
 use crate::inventory::Inventory;
 use crate::loading;
+use crate::report::words::count;
 use crate::report::{Gate, Outcome, Unit};
 use crate::scan::Findings;
 
@@ -94,8 +95,10 @@ fn artifact_size(evidence: &Evidence, limits: &Limits) -> Gate {
     let got = evidence.inventory.artifact.size_bytes;
     at_most("artifact_size", "size under the reference budget", Unit::Bytes, got, limit / 8)
         .rule(format!(
-            "8 x bytes <= {limit} bits: {REFERENCE_PARAMETERS} reference parameters x {} bits; \
+            "8 x bytes <= {} bits: {} reference parameters x {} bits; \
              the archive as it lies on disk, or the sum of a folder's files",
+            count(limit),
+            count(REFERENCE_PARAMETERS),
             limits.bits_per_parameter()
         ))
         .hint("use fewer bases, fewer rescue rows or one scale per row")
@@ -193,8 +196,9 @@ fn parameter_count(evidence: &Evidence) -> Gate {
         None => not_run(id, title, Unit::Parameters, "the loaded model's parameters are not known"),
     };
     gate.rule(format!(
-        "at most {PARAMETER_COUNT_MULTIPLIER} x {REFERENCE_PARAMETERS}; \
-         logical parameters of the loaded model, a tied head counted once"
+        "at most {PARAMETER_COUNT_MULTIPLIER} x {}; \
+         logical parameters of the loaded model, a tied head counted once",
+        count(REFERENCE_PARAMETERS)
     ))
 }
 
@@ -212,7 +216,9 @@ fn model_budget(evidence: &Evidence, limits: &Limits) -> Gate {
     };
     at_most(id, title, Unit::Bytes, got, limit / 8)
         .rule(format!(
-            "8 x bytes <= {limit} bits: {parameters} parameters x {} bits",
+            "8 x bytes <= {} bits: {} parameters x {} bits",
+            count(limit),
+            count(parameters),
             limits.bits_per_parameter()
         ))
         .hint(hint)
@@ -229,19 +235,22 @@ fn non_binary(evidence: &Evidence, limits: &Limits) -> Gate {
         evidence.findings.map_or(0, |findings| evidence.inventory.two_valued(&findings.two_valued));
     let limit = limits.max_non_native(parameters);
     let rule = format!(
-        "at most 10 % of {parameters} parameters in rescue rows or unpacked tensors; a rule of the task's text, which the \
-         validator's direct run does not check"
+        "at most 10 % of {} parameters in rescue rows or unpacked tensors; a rule of the task's text, which the \
+         validator's direct run does not check",
+        count(parameters)
     );
     if evidence.findings.is_none() && rescue <= limit && rescue + unpacked > limit {
         let why =
             "whether unpacked weights hold two values, and count as binary, shows only when they are read";
         return not_run(id, title, Unit::Parameters, why).rule(rule);
     }
-    let mut details = vec![format!("{rescue} in rescue rows, {unpacked} in unpacked tensors")];
+    let mut details =
+        vec![format!("{} in rescue rows, {} in unpacked tensors", count(rescue), count(unpacked))];
     if two_valued > 0 {
         details.push(format!(
-            "{two_valued} of those hold two values in every group of 128 columns, and count as binary: the gate stands on \
-             the values, not on how they are stored"
+            "{} of those hold two values in every group of 128 columns, and count as binary: the gate stands on \
+             the values, not on how they are stored",
+            count(two_valued)
         ));
     }
     at_most(id, title, Unit::Parameters, rescue + unpacked - two_valued, limit)

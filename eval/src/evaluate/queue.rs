@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Batches of a fewer part of the tokens in flight leave a device idle.
+const LEAST_OF_A_BATCH: usize = 4;
+
 /// Documents of token ids, and which of them wait. Those of fewer than two tokens have nothing to score
 /// and are never handed out.
 pub struct Queue<'a> {
@@ -21,6 +24,28 @@ pub struct Queue<'a> {
 struct Waiting {
     documents: VecDeque<usize>,
     tokens: usize,
+    round: Round,
+}
+
+/// What is left of a round, in which each device gets as many tokens.
+#[derive(Clone, Copy, Default)]
+struct Round {
+    batches: usize,
+    /// Tokens of each batch.
+    share: usize,
+}
+
+impl Round {
+    /// The next of the fewest rounds that these devices can make of so many tokens. Several devices get two smaller
+    /// batches each in the last one, so that none waits long for another's end, unless those were too small to fill a
+    /// device.
+    fn next(tokens: usize, in_flight: usize, devices: usize) -> Self {
+        let rounds = tokens.div_ceil(in_flight.saturating_mul(devices)).max(1);
+        let whole = Self { batches: devices, share: tokens.div_ceil(rounds * devices) };
+        let halves = Self { batches: 2 * devices, share: whole.share.div_ceil(2) };
+        let are_filling = halves.share >= in_flight / LEAST_OF_A_BATCH;
+        if devices > 1 && rounds == 1 && are_filling { halves } else { whole }
+    }
 }
 
 /// Empties the queue unless its device came to the end of it: after a failure of one device the others
@@ -36,7 +61,7 @@ impl<'a> Queue<'a> {
             wanted.sort_by_key(|&i| Reverse(documents[i].len()));
         }
         let tokens = wanted.iter().map(|&i| documents[i].len()).sum();
-        let waiting = Mutex::new(Waiting { documents: wanted.into(), tokens });
+        let waiting = Mutex::new(Waiting { documents: wanted.into(), tokens, round: Round::default() });
         Self { documents, context: &[], devices, tokens: tokens as u64, done: AtomicU64::new(0), waiting }
     }
 
@@ -52,17 +77,20 @@ impl<'a> Queue<'a> {
 
     /// Takes the next documents, at least one, of at most `in_flight` tokens: an equal share for each of the fewest
     /// batches that the devices can make of what waits. One device takes the document that completes its share, several
-    /// leave it to the next. `None` at the end.
+    /// take it where that comes nearer to the share. `None` at the end.
     pub fn take(&self, in_flight: usize) -> Option<Vec<usize>> {
-        let mut waiting = self.waiting();
-        let devices = self.devices.max(1);
-        let rounds = waiting.tokens.div_ceil(in_flight.max(1).saturating_mul(devices)).max(1);
-        let share = waiting.tokens.div_ceil(rounds * devices);
-        let most = if devices == 1 { in_flight } else { share };
+        let (in_flight, devices) = (in_flight.max(1), self.devices.max(1));
+        let waiting = &mut *self.waiting();
+        if waiting.round.batches == 0 {
+            waiting.round = Round::next(waiting.tokens, in_flight, devices);
+        }
+        waiting.round.batches -= 1;
+        let share = waiting.round.share;
         let (mut taken, mut tokens) = (Vec::new(), 0);
         while let Some(&next) = waiting.documents.front() {
             let length = self.documents[next].len();
-            if !taken.is_empty() && (tokens >= share || tokens + length > most) {
+            let is_enough = if devices == 1 { tokens >= share } else { tokens + length / 2 > share };
+            if !taken.is_empty() && (is_enough || tokens + length > in_flight) {
                 break;
             }
             tokens += length;
@@ -153,15 +181,36 @@ mod tests {
         assert_eq!(sizes(7_552, 1), [8, 8]);
         assert_eq!(sizes(8_192, 1), [16]);
         assert_eq!(sizes(3_000, 1), [5, 5, 3, 3]);
-        assert_eq!(sizes(3_000, 2), [4, 3, 4, 2, 1, 1, 1]);
+        assert_eq!(sizes(3_000, 2), [4, 4, 2, 2, 2, 2]);
         assert_eq!(sizes(1, 1), [1; 16]);
     }
 
+    /// What is too little to fill a device is one batch for each; else each gets about two.
     #[test]
     fn a_device_takes_no_more_than_its_share_of_what_waits() {
         let documents = documents();
-        let queue = Queue::new(&documents, [0, 1, 4, 5], 2);
-        assert_eq!(groups(&queue, 100), [vec![1], vec![0], vec![4], vec![5]]);
+        let queue = || Queue::new(&documents, [0, 1, 4, 5], 2);
+        assert_eq!(groups(&queue(), 100), [vec![1, 0], vec![4, 5]]);
+        assert_eq!(groups(&queue(), 12), [vec![1], vec![0], vec![4, 5]]);
+    }
+
+    /// Two devices of the same speed end together, and neither gets a batch too small to fill it.
+    #[test]
+    fn devices_end_together_without_small_batches() {
+        for (length, count) in [(512, 256), (512, 250), (700, 300), (2_000, 90), (64, 2_000)] {
+            let documents = vec![vec![0; length]; count];
+            let queue = Queue::new(&documents, 0..count, 2);
+            let mut busy = [0; 2];
+            while let Some(batch) = queue.take(8_192) {
+                let tokens = batch.len() * length;
+                // A last one of what rounding leaves may be small.
+                assert!(tokens >= 2_000 || queue.is_empty(), "{length}: {tokens} of {count} documents");
+                let next = usize::from(busy[1] < busy[0]);
+                busy[next] += tokens;
+            }
+            let apart = busy[0].abs_diff(busy[1]);
+            assert!(apart * 100 <= length * count * 3, "{length}, {count} documents: {busy:?}");
+        }
     }
 
     #[test]

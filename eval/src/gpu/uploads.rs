@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
+use rayon::prelude::*;
+
 use super::handle::{DeviceBuffer, Handle};
 use crate::backend::Result;
 use crate::clock::Moment;
@@ -13,6 +15,9 @@ use crate::clock::Moment;
 pub(super) const STAGING_BYTES: u64 = 16 << 20;
 /// Most staging buffers.
 const STAGING_COUNT: usize = 4;
+
+/// Bytes that one thread copies at a time.
+const BYTES_OF_A_THREAD: usize = 1 << 20;
 
 /// The staging buffers of a device.
 #[derive(Default)]
@@ -71,7 +76,7 @@ impl Uploads {
                 .slice(from..from + length)
                 .get_mapped_range_mut()
                 .map_err(|error| handle.error(&format!("staging: {error}")))?;
-            view.copy_from_slice(now);
+            copy(view.slice(..), now);
             drop(view);
             self.copying += start.seconds();
             filling.copies.push(Copy { from, to: to.buffer.clone(), offset, bytes: length });
@@ -126,4 +131,15 @@ impl Uploads {
         self.waiting += start.seconds();
         Ok(stored)
     }
+}
+
+/// Fills a staging buffer, on several threads: one thread writes slower to such memory than a GPU copies out of it.
+fn copy(to: wgpu::WriteOnly<'_, [u8]>, bytes: &[u8]) {
+    let (pieces, mut rest) = to.into_chunks::<BYTES_OF_A_THREAD>();
+    let (whole, last) = bytes.as_chunks::<BYTES_OF_A_THREAD>();
+    let pieces: Vec<_> = pieces.into_iter().zip(whole).collect();
+    pieces
+        .into_par_iter()
+        .for_each(|(piece, bytes)| wgpu::WriteOnly::<[u8]>::from(piece).copy_from_slice(bytes));
+    rest.copy_from_slice(last);
 }

@@ -14,6 +14,7 @@ use crate::contract::documents::sha256_hex;
 use crate::contract::gates::{at_most, not_run};
 use crate::contract::python::{Raised, ceil_bytes};
 use crate::contract::{Halt, Limits, PROXY_PARAMETERS, RuleSet, Rules};
+use crate::report::words::count;
 use crate::report::{ArtifactSummary, Gate, Outcome, Report, SCHEMA_VERSION, Unit, Verdict, WeightSummary};
 use crate::{Error, ErrorKind, limits};
 
@@ -72,9 +73,10 @@ pub fn inspect(name: &str, bytes: &[u8], rules: Rules) -> Result<Report, Error> 
 fn notes() -> Vec<String> {
     vec![
         format!(
-            "A proxy's artifact describes {} small matrices of {PROXY_PARAMETERS} weights. The gates count what \
+            "A proxy's artifact describes {} small matrices of {} weights. The gates count what \
              they would be at the reference model's size; the weights are listed as they are.",
-            LAYERS.len()
+            LAYERS.len(),
+            count(PROXY_PARAMETERS as u64)
         ),
         "Under the competition's own config a proxy run can't finish: its second metric is none, and the validator \
          ends with a TypeError after the last gate."
@@ -115,7 +117,7 @@ fn rescue_fraction(totals: Option<&Totals>, limits: &Limits) -> Gate {
     gate(id, title, Unit::Parameters, totals, |totals| {
         (&totals.proxy_rescue_count, wanted, totals.is_over_fraction(limits))
     })
-    .rule(format!("at most 10 % of the {PROXY_PARAMETERS} weights in rescue codes"))
+    .rule(format!("at most 10 % of the {} weights in rescue codes", count(PROXY_PARAMETERS as u64)))
     .hint("lower high_precision_fraction")
 }
 
@@ -125,7 +127,7 @@ fn parameter_count(totals: Option<&Totals>, limits: &Limits) -> Gate {
     gate(id, title, Unit::Parameters, totals, |totals| {
         (&totals.parameter_count, wanted, totals.is_over_parameters(limits))
     })
-    .rule(format!("at most {wanted}, counted at the size of {} parameters", limits.parameter_count))
+    .rule(format!("at most {}, counted at the size of {} parameters", count(wanted), size(limits)))
     .hint("use fewer bases and fewer extra entries")
 }
 
@@ -136,8 +138,17 @@ fn compressed_size(totals: Option<&Totals>, limits: &Limits) -> Gate {
     gate(id, title, Unit::Bytes, totals, |totals| {
         (&totals.compressed_size_bytes, wanted, totals.is_over_bits(limits))
     })
-    .details(totals.map(|totals| format!("{} bits", totals.compressed_bits)).into_iter().collect())
-    .rule(format!("at most {max_bits} bits, counted at the size of {} parameters", limits.parameter_count))
+    .details(
+        totals
+            .map(|totals| format!("{} bits", count(saturated(&totals.compressed_bits))))
+            .into_iter()
+            .collect(),
+    )
+    .rule(format!(
+        "at most {} bits, counted at the size of {} parameters",
+        count(saturated(&max_bits.into())),
+        size(limits)
+    ))
     .hint("use fewer bases, or lower high_precision_fraction: with one basis 0.098 fits")
 }
 
@@ -154,6 +165,11 @@ fn gate<'a>(
     };
     let outcome = if is_over { Outcome::Fail } else { Outcome::Pass };
     Gate { outcome, ..at_most(id, title, unit, saturated(got), wanted) }
+}
+
+/// The parameters that these limits are for, for people.
+fn size(limits: &Limits) -> String {
+    count(saturated(&limits.parameter_count.into()))
 }
 
 fn saturated(count: &BigInt) -> u64 {
