@@ -218,6 +218,7 @@ fn what_is_not_modelled_is_inconclusive() {
         json!({"fusion_config": {"x": true}}),
         json!({"mlp_layer_types": ["x"]}),
         json!({"mtp_layer_types": 1}),
+        json!({"number_of_conv_states": null}),
         json!({"attention_chunk_size": "x"}),
         json!({"layer_types": ["full_attention", "sliding_attention"]}),
     ];
