@@ -190,7 +190,7 @@ impl<'a> Inventory<'a> {
         };
         inventory.match_weights(grouping)?;
         if transformers == Transformers::V4 {
-            inventory.doubt_earlier();
+            inventory.check_earlier();
         }
         inventory.tied_pair = inventory.find_tied_pair();
         inventory.opaque = inventory.find_opacity();

@@ -2,6 +2,7 @@
 
 mod auto;
 mod earlier;
+mod large;
 mod of_file;
 mod special;
 
@@ -113,7 +114,10 @@ fn finish(
         Transformers::V4 => beside.apply_earlier(file),
     })?;
     let pad_id = match &tokenizer {
-        TextTokenizer::File(tokenizer, _) => beside.pad_token(tokenizer, transformers).unwrap_or(0),
+        TextTokenizer::File(tokenizer, _) => {
+            beside.check_large(tokenizer)?;
+            beside.pad_token(tokenizer, transformers).unwrap_or(0)
+        }
         TextTokenizer::Bytes => 0,
     };
     Ok(ValidatorTokenizer { id: id.to_owned(), pad_id, tokenizer })

@@ -175,6 +175,8 @@ def write(seed, target):
     import transformers
 
     torch.set_num_threads(1)
+    # Weights that are left out and not made up either are NaN then, not what lay in that memory: 4.57.6 has such.
+    torch.use_deterministic_algorithms(True)
     transformers.logging.set_verbosity_error()
     sys.stderr = open(os.devnull, "w")
     version = transformers.__version__

@@ -58,7 +58,7 @@ fn kept(pairs: &[(&str, String)]) -> Vec<(String, String)> {
     let header = json!({"__metadata__": metadata}).to_string();
     let mut artifact = open_weights(safetensors(&header, b"")).expect("a sound header");
     let [member] = &mut artifact.members[..] else { panic!("one file") };
-    let entries = member.header.take().expect("a header").metadata;
+    let entries = member.header.take().expect("a header").metadata.unwrap_or_default();
     entries.into_iter().map(|entry| (entry.key, entry.value)).collect()
 }
 

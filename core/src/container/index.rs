@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::json::{self, Pairs};
 use super::names;
-use crate::json::MAX_INT_DIGITS;
+use crate::json::{MAX_DEPTH, MAX_INT_DIGITS};
 use crate::{Error, ErrorKind, Result, memory};
 
 /// Bytes that parsing and comparing take at most for each byte of the file.
@@ -37,6 +37,10 @@ impl ShardIndex {
         if text.split(|byte| !byte.is_ascii_digit()).any(|run| run.len() > MAX_INT_DIGITS) {
             return Err(Error::new(ErrorKind::Malformed, what)
                 .expected_found("integers of at most 4,300 digits, which Python reads", "more digits"));
+        }
+        if depth(text) > MAX_DEPTH {
+            return Err(Error::new(ErrorKind::Malformed, what)
+                .expected_found("at most 127 levels, since Python does not read many", "more levels"));
         }
         let file: File = serde_json::from_str(json::utf8(what, text, 0)?).map_err(|error| {
             let expected = "an object whose weight_map names the shard of each tensor";
@@ -75,6 +79,25 @@ impl ShardIndex {
         faults.extend(other.map(|shard| format!("transformers takes the shard {shard} for a pickle")));
         faults
     }
+}
+
+/// How deep the objects and lists of a JSON text lie in each other.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut is_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// The first few names, and how many more there are.

@@ -91,8 +91,8 @@ pub struct Member {
 pub struct MemberHeader {
     /// Bytes of a safetensors header, its 8-byte length included; of a GGUF file all that is not tensors.
     pub bytes: u64,
-    /// The `__metadata__` of a safetensors header in its order, what is over the caps left out.
-    pub metadata: Vec<MetadataEntry>,
+    /// The `__metadata__` of a safetensors header in its order, what is over the caps left out; none if it has none.
+    pub metadata: Option<Vec<MetadataEntry>>,
 }
 
 fields! {

@@ -70,7 +70,7 @@ struct Info<'t> {
 }
 
 /// The tensors of a header, and its metadata.
-struct Entries<'t>(Vec<(String, Info<'t>)>, Vec<MetadataEntry>);
+struct Entries<'t>(Vec<(String, Info<'t>)>, Option<Vec<MetadataEntry>>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -84,12 +84,11 @@ impl<'de> Deserialize<'de> for Entries<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let (mut tensors, mut metadata) = (Vec::new(), Vec::new());
+                let (mut tensors, mut metadata) = (Vec::new(), None);
                 let mut seen = 0;
                 while let Some(key) = map.next_key::<String>()? {
                     if key == METADATA {
-                        let pairs = map.next_value::<Option<Pairs<String>>>()?;
-                        metadata = pairs.map_or_else(Vec::new, |pairs| capped(pairs.0));
+                        metadata = map.next_value::<Option<Pairs<String>>>()?.map(|pairs| capped(pairs.0));
                         seen += 1;
                     } else if tensors.len() > limits::TENSORS_COUNT {
                         // Too many: the caller says so, and these need not be kept.
@@ -127,7 +126,11 @@ fn capped(pairs: Vec<(String, String)>) -> Vec<MetadataEntry> {
 }
 
 /// Parses the header `text` of a file with `data_bytes` bytes behind it.
-fn parse(text: &[u8], data_bytes: u64, member: usize) -> Result<(Vec<TensorEntry>, Vec<MetadataEntry>)> {
+fn parse(
+    text: &[u8],
+    data_bytes: u64,
+    member: usize,
+) -> Result<(Vec<TensorEntry>, Option<Vec<MetadataEntry>>)> {
     if text.first() != Some(&b'{') {
         return Err(Error::new(ErrorKind::Malformed, "the safetensors header is no JSON object")
             .at(LENGTH_BYTES)

@@ -61,7 +61,11 @@ fn artifact_summary(name: &str, artifact: &Artifact, findings: Option<&Findings>
                 bytes: member.bytes,
                 stored_bytes: member.stored_bytes,
                 sha256: member_hash(index),
-                metadata: member.header.as_ref().map_or_else(Vec::new, |header| header.metadata.clone()),
+                metadata: member
+                    .header
+                    .as_ref()
+                    .and_then(|header| header.metadata.clone())
+                    .unwrap_or_default(),
             })
             .collect(),
     }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-pub use text::{MAX_INT_DIGITS, parse, parse_python};
+pub use text::{MAX_DEPTH, MAX_INT_DIGITS, parse, parse_python};
 
 /// A value that can be read from JSON; errors are one line, with the path in front.
 pub trait FromJson: Sized {

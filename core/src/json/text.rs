@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::decimal;
 
 /// Deepest nesting, which is what serde_json reads.
-const MAX_DEPTH: usize = 127;
+pub const MAX_DEPTH: usize = 127;
 /// Most digits of an integer that Python reads.
 pub const MAX_INT_DIGITS: usize = 4_300;
 

@@ -164,10 +164,10 @@ const ELSEWHERE: [&str; 12] = [
 ];
 
 /// How the fields begin that hide an attribute or an argument of transformers' class, or that other code of it looks for:
-/// whether attention is causal, another configuration's file, layers that share their cache.
+/// whether attention is causal, another configuration's file, kinds of layers, layers that share their cache.
 const ATTRIBUTES: &str = "allow_global_ attention_chunk attribute_map base_ configuration_files convert_ default_ dict_ extra_ from_ \
-    fusion_ get_ gradient_check ignore_keys is_c is_h is_r kv_sharing nested_ per_layer_attributes push_ register_ save_ \
-    self serialize_ standardize_ sub_configs to_ update use_return_dict validate";
+    fusion_ get_ gradient_check ignore_keys is_c is_h is_r kv_sharing mlp_layer mtp_layer nested_ number_of_ \
+    per_layer_attributes push_ register_ save_ self serialize_ standardize_ sub_configs to_ update use_return_dict validate";
 
 /// Fields that begin with an underscore and that published files have.
 const PRIVATE: [&str; 3] = ["_name_or_path", "_commit_hash", "_attn_implementation_autoset"];

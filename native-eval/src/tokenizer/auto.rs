@@ -306,7 +306,7 @@ pub(super) fn malformed(place: &str) -> Error {
         .expected_found("tokens by their ids", "something else")
 }
 
-fn refused(name: &str, wanted: &str, found: &Value) -> Error {
+pub(super) fn refused(name: &str, wanted: &str, found: &Value) -> Error {
     Error::new(ErrorKind::Unsupported, "transformers does not take the tokenizer's settings")
         .within(name)
         .expected_found(wanted, format!("{found:.60}"))

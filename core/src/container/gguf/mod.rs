@@ -67,7 +67,7 @@ pub(super) fn read(window: &Window, artifact: &mut Artifact, files: &[usize]) ->
         let held: u64 =
             tensors.iter().filter(|tensor| tensor.member == *file).map(|tensor| tensor.bytes).sum();
         let bytes = artifact.members[*file].bytes - held;
-        artifact.members[*file].header = Some(MemberHeader { bytes, metadata: Vec::new() });
+        artifact.members[*file].header = Some(MemberHeader { bytes, metadata: None });
     }
     artifact.tensors = names::translate(tensors, config.family, config.layers);
     artifact.config = Some(config.json);
