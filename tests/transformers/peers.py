@@ -154,7 +154,9 @@ def write_gptq(bits, group=64, **options):
         settings = QuantizeConfig(bits=bits, group_size=group, **options)
         model = GPTQModel.load(str(source), settings, device="cpu", backend=BACKEND.TORCH)
         samples = [{"input_ids": ids_of(text)[0].tolist(), "attention_mask": [1] * len(text)} for text in DOCUMENTS * 12]
-        model.quantize(samples, batch_size=1)
+        # It logs to a folder of the place where it is called.
+        with contextlib.chdir(out.parent):
+            model.quantize(samples, batch_size=1)
         model.save(str(out))
         return transformers_nats(out), HALF
 
