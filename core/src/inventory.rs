@@ -242,16 +242,13 @@ impl<'a> Inventory<'a> {
         if self.config.as_ref().and_then(Config::coded).is_none_or(is_counted) {
             return 0;
         }
-        self.biases_of_coded().filter_map(|bias| bias.expected.as_ref()).map(ExpectedTensor::elements).sum()
+        self.biases_of_linear().filter_map(|bias| bias.expected.as_ref()).map(ExpectedTensor::elements).sum()
     }
 
-    /// The biases beside packed modules.
-    fn biases_of_coded(&self) -> impl Iterator<Item = &Weight> {
-        let coded = self.weights.iter().filter(|weight| matches!(weight.form, Form::Coded { .. }));
-        let modules: HashSet<&str> = coded.filter_map(|weight| weight.name.strip_suffix("weight")).collect();
-        self.weights.iter().filter(move |weight| {
-            weight.name.strip_suffix("bias").is_some_and(|module| modules.contains(module))
-        })
+    /// The biases of linear layers, which are packed in a coded model unless config.json names exceptions.
+    fn biases_of_linear(&self) -> impl Iterator<Item = &Weight> {
+        let is_bias = |weight: &&Weight| weight.expected.is_some() && weight.name.ends_with("_proj.bias");
+        self.weights.iter().filter(is_bias)
     }
 
     /// A bias that transformers multiplies by its module's scale, which is modelled nowhere here.
@@ -260,7 +257,7 @@ impl<'a> Inventory<'a> {
     /// There is one.
     pub fn expect_no_scaled_bias(&self) -> Result<()> {
         let scales = |config: &CodedConfig| config.scheme.scales_biases;
-        let bias = self.biases_of_coded().next();
+        let bias = self.biases_of_linear().next();
         match bias.filter(|_| self.config.as_ref().and_then(Config::coded).is_some_and(scales)) {
             None => Ok(()),
             Some(bias) => Err(Error::new(

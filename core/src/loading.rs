@@ -135,10 +135,7 @@ fn contradiction(inventory: &Inventory) -> Option<String> {
             && coded.may_contradict(module, is_dense)
     };
     let weight = inventory.weights.iter().find(is_other)?;
-    Some(format!(
-        "transformers may not take {} for what it is: config.json has another list of modules",
-        weight.name
-    ))
+    Some(["config.json may disagree on ", &weight.name].concat())
 }
 
 /// What the first version of the loader can't load: a packed weight whose parts lie in several files.

@@ -174,7 +174,11 @@ fn known(method: Option<&str>, fields: &Fields<'_>) -> Option<CodedConfig> {
 
 /// The modules that a list of config.json names, as the decoder alone has them; the head where there is no list.
 fn left_dense(fields: &Fields<'_>, name: &str) -> Option<Vec<String>> {
-    let name_of = |value: &Value| Some(value.as_str()?.replacen("model.language_model.", "model.", 1));
+    let name_of = |value: &Value| {
+        let name = value.as_str()?;
+        let of_decoder = name.strip_prefix("model.language_model.");
+        Some(of_decoder.map_or_else(|| name.to_owned(), |rest| ["model.", rest].concat()))
+    };
     match fields.get(name) {
         None | Some(Value::Null) => Some(vec![HEAD.to_owned()]),
         Some(list) => list.as_array()?.iter().map(name_of).collect(),

@@ -229,19 +229,14 @@ impl Coded {
     pub fn fault(&self) -> Option<&'static str> {
         self.packing().fault.or_else(|| {
             let is_uneven = |&(side, tiles): &(u64, u64)| !side.is_multiple_of(tiles);
-            self.tiles()
-                .iter()
-                .any(is_uneven)
-                .then_some("transformers 5.24 unpacks such weights only in tiles of equal height and width")
+            self.tiles().iter().any(is_uneven).then_some("transformers 5.24 can't cut it into equal tiles")
         })
     }
 
     /// Why it is open what transformers makes of it.
     pub fn doubt(&self) -> Option<&'static str> {
         let is_recut = |&(side, tiles): &(u64, u64)| tiles > 1 && side != tiles * self.group;
-        self.tiles().iter().any(is_recut).then_some(
-            "transformers 5.24 unpacks such weights in tiles of equal size, smaller than config.json says: other values",
-        )
+        self.tiles().iter().any(is_recut).then_some("transformers 5.24 cuts it into smaller tiles")
     }
 
     /// Both sides where transformers unpacks tiles, and how many tiles lie along each.
