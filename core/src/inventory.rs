@@ -5,7 +5,7 @@ mod earlier;
 use std::collections::HashSet;
 
 use crate::container::{Artifact, ContainerKind};
-use crate::format::layouts::{self, Coded};
+use crate::format::layouts::{self, Coded, Count};
 use crate::format::{self, Form, Grouping, Layout};
 use crate::model::{
     Architecture, CodedConfig, Config, ExpectedTensor, Manifest, Presence, Quantization, Role, Transformers,
@@ -231,7 +231,42 @@ impl<'a> Inventory<'a> {
     pub fn parameters(&self) -> Option<u64> {
         let all = self.logical_parameters()?;
         // Packed tensors may be counted as what they are, or not at all.
-        Some(self.coded().fold(all, |all, coded| all.saturating_sub(coded.parameters()) + coded.counted()))
+        let packed =
+            self.coded().fold(all, |all, coded| all.saturating_sub(coded.parameters()) + coded.counted());
+        Some(packed.saturating_sub(self.biases_of_buffers()))
+    }
+
+    /// Elements of the biases beside packed modules of which nothing is counted: they are buffers, too.
+    fn biases_of_buffers(&self) -> u64 {
+        let is_counted = |config: &CodedConfig| config.scheme.count != Count::Nothing;
+        if self.config.as_ref().and_then(Config::coded).is_none_or(is_counted) {
+            return 0;
+        }
+        self.biases_of_linear().filter_map(|bias| bias.expected.as_ref()).map(ExpectedTensor::elements).sum()
+    }
+
+    /// The biases of linear layers, which are packed in a coded model unless config.json names exceptions.
+    fn biases_of_linear(&self) -> impl Iterator<Item = &Weight> {
+        let is_bias = |weight: &&Weight| weight.expected.is_some() && weight.name.ends_with("_proj.bias");
+        self.weights.iter().filter(is_bias)
+    }
+
+    /// A bias that transformers multiplies by its module's scale, which is modelled nowhere here.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn expect_no_scaled_bias(&self) -> Result<()> {
+        let scales = |config: &CodedConfig| config.scheme.scales_biases;
+        let bias = self.biases_of_linear().next();
+        match bias.filter(|_| self.config.as_ref().and_then(Config::coded).is_some_and(scales)) {
+            None => Ok(()),
+            Some(bias) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "transformers multiplies the bias of an `autobitlinear` layer by the scale of its weight",
+            )
+            .within(&bias.name)
+            .expected_found("linear layers without biases", "one with a bias")),
+        }
     }
 
     /// Parameters of the architecture, when it is known.

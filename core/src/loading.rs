@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 
 use crate::container::{ContainerKind, Member, names};
-use crate::format::layouts::Count;
+use crate::format::layouts::{Coded, Count};
 use crate::format::{Form, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
 use crate::inventory::{Inventory, Stored, Weight};
+use crate::model::{Presence, Role};
 use crate::scan::Findings;
 use crate::tensor::Dtype;
 
@@ -69,7 +70,7 @@ pub(crate) fn faults(inventory: &Inventory) -> Vec<String> {
         faults.push("transformers 5.24 can't load the weights of hqq".to_owned());
     }
     if let Some(coded) = config.coded() {
-        let of_weights = inventory.coded().find_map(|coded| coded.packing().fault);
+        let of_weights = inventory.coded().find_map(Coded::fault);
         faults.extend(coded.scheme.fault.or(of_weights).map(str::to_owned));
     }
     let is_bitpack = config.bitpacked().is_some();
@@ -92,6 +93,8 @@ pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<
     let Some(config) = &inventory.config else { return Vec::new() };
     let mut doubts = config.loading.doubts.clone();
     doubts.extend(config.coded().and_then(|coded| coded.scheme.doubt).map(str::to_owned));
+    doubts.extend(inventory.coded().find_map(Coded::doubt).map(str::to_owned));
+    doubts.extend(contradiction(inventory));
     let unknown = |code: &str| format!("{code} runs when the model is loaded; what it does was not judged");
     doubts.extend(config.config_code.as_deref().map(unknown));
     let own_loader = config.bitpacked().is_some_and(|_| config.model_code.as_deref() == Some(LOADER_CLASS));
@@ -122,6 +125,22 @@ pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<
         doubts.push(format!("with {ADAPTER} it depends on what is installed which model transformers loads"));
     }
     doubts
+}
+
+/// A linear layer that is packed where transformers may expect a dense one, or the other way round.
+fn contradiction(inventory: &Inventory) -> Option<String> {
+    let coded = inventory.config.as_ref()?.coded()?;
+    let is_other = |weight: &&Weight| {
+        let Some(expected) = &weight.expected else { return false };
+        let is_dense = !matches!(weight.form, Form::Coded { .. });
+        let module = expected.name.strip_suffix(".weight").unwrap_or_default();
+        expected.matrix().is_some()
+            && expected.presence == Presence::Required
+            && expected.role != Role::Embedding
+            && coded.may_contradict(module, is_dense)
+    };
+    let weight = inventory.weights.iter().find(is_other)?;
+    Some(["config.json may disagree on ", &weight.name].concat())
 }
 
 /// What the first version of the loader can't load: a packed weight whose parts lie in several files.

@@ -120,6 +120,7 @@ fn rounds_inputs(inventory: &Inventory) -> Result<bool, Error> {
     if coded.is_none_or(|coded| !coded.scheme.rounds_inputs) {
         return Ok(false);
     }
+    inventory.expect_no_scaled_bias()?;
     let is_linear = |weight: &&Weight| {
         let expected = weight.expected.as_ref();
         expected.is_some_and(|e| matches!(e.role, Role::Layer { .. }) && e.matrix().is_some())

@@ -5,4 +5,5 @@ mod library;
 mod models;
 mod packing;
 mod samples;
+mod verdicts;
 mod writer;

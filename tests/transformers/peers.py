@@ -17,7 +17,7 @@ import tempfile
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
 
 DOCUMENTS = [
     "Binary weights keep a sign and share a scale.",
@@ -32,6 +32,11 @@ SETTINGS = dict(
     hidden_size=256, intermediate_size=512, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
     head_dim=128, vocab_size=384, rms_norm_eps=1e-6, rope_theta=10000.0, tie_word_embeddings=False,
     max_position_embeddings=512,
+)
+# The other shape: biases, no head, a family without norms of queries and keys, widths of one and a half groups.
+LLAMA = dict(
+    hidden_size=192, intermediate_size=384, num_attention_heads=3, num_key_value_heads=1, head_dim=64,
+    attention_bias=True, mlp_bias=True, tie_word_embeddings=True,
 )
 
 
@@ -74,20 +79,23 @@ def bitgauge_nats(path, work):
     return sum(document["nats"] for document in found) / sum(len(text.encode()) - 1 for text in DOCUMENTS)
 
 
-def dense(folder, few=False):
-    """A random model; with `few`, matrices of plus and minus one number in every 128 columns."""
+def dense(folder, few=False, is_llama=False):
+    """A random model; with `few`, matrices of plus and minus one number in every 128 (llama: 64) columns."""
     torch.manual_seed(7)
-    model = Qwen3ForCausalLM(Qwen3Config(**SETTINGS)).to(torch.float32)
+    config = LlamaConfig(**SETTINGS | LLAMA) if is_llama else Qwen3Config(**SETTINGS)
+    model = AutoModelForCausalLM.from_config(config).to(torch.float32)
     for name, parameter in model.named_parameters():
         if parameter.dim() == 2:
             values = torch.randn_like(parameter) * 0.08
             if few:
-                groups = values.view(values.shape[0], -1, 128)
+                groups = values.view(values.shape[0], -1, 64 if is_llama else 128)
                 size = groups.abs().mean(-1, keepdim=True).half().float()
                 values = (torch.where(groups < 0, -1.0, 1.0) * size).view(values.shape)
             parameter.data = values
         elif "norm" in name:
             parameter.data = 1.0 + 0.1 * torch.randn_like(parameter)
+        else:
+            parameter.data = 0.3 * torch.randn_like(parameter)
     model.save_pretrained(folder)
     return folder
 
@@ -136,17 +144,19 @@ def write_mlx(bits, group, mode="affine"):
     return write
 
 
-def write_gptq(bits, **options):
+def write_gptq(bits, group=64, **options):
     def write(source, out):
         # With one worker, its default on two cores, 7.7.0 stops.
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
         from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
 
         give_tokenizer(source)
-        settings = QuantizeConfig(bits=bits, group_size=64, **options)
+        settings = QuantizeConfig(bits=bits, group_size=group, **options)
         model = GPTQModel.load(str(source), settings, device="cpu", backend=BACKEND.TORCH)
         samples = [{"input_ids": ids_of(text)[0].tolist(), "attention_mask": [1] * len(text)} for text in DOCUMENTS * 12]
-        model.quantize(samples, batch_size=1)
+        # It logs to a folder of the place where it is called.
+        with contextlib.chdir(out.parent):
+            model.quantize(samples, batch_size=1)
         model.save(str(out))
         return transformers_nats(out), HALF
 
@@ -172,7 +182,7 @@ def write_awq(source, out):
     return write_gptq(4, quant_method="awq", format="gemm", desc_act=False)(source, out)
 
 
-def write_compressed_tensors(bits):
+def write_compressed_tensors(bits, group=128):
     def write(source, out):
         from compressed_tensors.compressors import ModelCompressor
         from compressed_tensors.quantization import (
@@ -183,7 +193,7 @@ def write_compressed_tensors(bits):
         )
 
         model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-        weights = {"num_bits": bits, "type": "int", "symmetric": True, "strategy": "group", "group_size": 128}
+        weights = {"num_bits": bits, "type": "int", "symmetric": True, "strategy": "group", "group_size": group}
         scheme = QuantizationScheme(targets=["Linear"], weights=weights)
         config = QuantizationConfig(
             config_groups={"group_0": scheme}, ignore=["lm_head"], format="pack-quantized",
@@ -192,7 +202,7 @@ def write_compressed_tensors(bits):
         apply_quantization_config(model, config)
         for module in model.modules():
             if getattr(module, "weight_scale", None) is not None:
-                groups = module.weight.view(module.weight.shape[0], -1, 128)
+                groups = module.weight.view(module.weight.shape[0], -1, group)
                 largest = groups.abs().amax(-1) / max(1, 2 ** (bits - 1) - 1)
                 module.weight_scale.data = largest.half().to(module.weight_scale.dtype)
         compressor = ModelCompressor.from_pretrained_model(model, quantization_format="pack-quantized")
@@ -247,14 +257,14 @@ def write_bitsandbytes(**options):
     return write
 
 
-def write_torchao(bits):
+def write_torchao(bits, group=128):
     def write(source, out):
         from torchao.quantization import IntxWeightOnlyConfig
         from torchao.quantization.granularity import PerGroup
         from transformers import TorchAoConfig
 
         settings = TorchAoConfig(
-            IntxWeightOnlyConfig(weight_dtype=getattr(torch, f"int{bits}"), granularity=PerGroup(128), version=2)
+            IntxWeightOnlyConfig(weight_dtype=getattr(torch, f"int{bits}"), granularity=PerGroup(group), version=2)
         )
         model = AutoModelForCausalLM.from_pretrained(
             source, quantization_config=settings, dtype=torch.float32, device_map="cpu"
@@ -355,7 +365,7 @@ def families():
 
     kinds = gguf.GGMLQuantizationType
     few = True
-    return {
+    of_qwen = {
         "dense": (write_dense, False), "dense ±s": (write_dense, few), "bitpack": (write_bitpack, False),
         "MLX 1 bit": (write_mlx(1, 128), few), "MLX 2 bits": (write_mlx(2, 64), False),
         "MLX 4 bits": (write_mlx(4, 64), False), "MLX 8 bits": (write_mlx(8, 64), False),
@@ -380,44 +390,81 @@ def families():
         "GGUF Q4_0": (write_gguf(kinds.Q4_0), False), "GGUF TQ1_0": (write_gguf(kinds.TQ1_0), few),
         "GGUF TQ2_0": (write_gguf(kinds.TQ2_0), few),
     }
+    of_llama = {
+        "llama MLX 1 bit": (write_mlx(1, 64), few), "llama MLX 3 bits": (write_mlx(3, 32), False),
+        "llama MLX 5 bits": (write_mlx(5, 64), False), "llama MLX 6 bits": (write_mlx(6, 32), False),
+        "llama MLX mxfp8": (write_mlx(8, 32, "mxfp8"), False),
+        "llama GPTQ 8, by act": (write_gptq(8, 32, desc_act=True), False),
+        "llama GPTQ 3, ragged": (write_gptq(3, 128, desc_act=False, act_group_aware=False), False),
+        "llama GPTQ 2, v2": (write_gptq(2, format="gptq_v2", sym=False), False), "llama AWQ": (write_awq, False),
+        "llama compressed-tens. 1": (write_compressed_tensors(1, 64), few),
+        "llama compressed-tens. 3": (write_compressed_tensors(3, 64), False),
+        "llama compressed-tens. 8": (write_compressed_tensors(8, 64), False),
+        "llama bitlinear": (write_bitnet("bitlinear"), few),
+        "llama nf4 nested": (
+            write_bitsandbytes(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True), False),
+        "llama int8": (write_bitsandbytes(load_in_8bit=True), False), "llama torchao int3": (write_torchao(3, 32), False),
+        "llama pack --as dense": (write_for_library("dense", ".tar.xz", EXACT), few),
+    }
+    return {name: (*what, False) for name, what in of_qwen.items()} | {
+        name: (*what, True) for name, what in of_llama.items()
+    }
 
 
-def compare(name, write, few, work):
+def verdict(stored):
+    """What transformers makes of a folder and what bitgauge says of it: the words, and whether they agree."""
+    # What is in it says nothing about weights, and bitgauge leaves open what transformers thinks of it.
+    (stored / "generation_config.json").unlink(missing_ok=True)
+    report = bitgauge("inspect", stored)
+    gates = {gate["id"]: gate for gate in report["gates"]}
+    loads = gates["loadable"]["outcome"] == "pass"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(stored, trust_remote_code=True, dtype=torch.float32)
+    except Exception:
+        return "does not load", not loads
+    counted = sum(parameter.numel() for parameter in model.parameters())
+    fits = loads and counted == gates["parameter_count"]["got"]
+    return str(counted) if fits else f"{counted}, not {gates['parameter_count']['got']}", fits
+
+
+def compare(name, write, few, is_llama, work):
     """The line to print, and whether all is well."""
-    source = dense(work / "dense", few)
+    source = dense(work / "dense", few, is_llama)
     peer, bound = write(source, work / "stored")
     stored = work / "stored"
     ours = bitgauge_nats(stored, work)
+    says, is_judged = verdict(stored)
     packed = work / "packed"
     summary = bitgauge("pack", stored, packed, "--fit", "least-squares")
     after = bitgauge_nats(packed, work)
     loaded = transformers_nats(packed)
     rounds = any("rounds the inputs" in note for note in summary["notes"])
     is_kept = summary["exact"] == summary["packed"] and summary["rounded"] == 0 and not rounds
-    ok = abs(peer - ours) <= bound and abs(after - loaded) <= EXACT
+    ok = is_judged and abs(peer - ours) <= bound and abs(after - loaded) <= EXACT
     if is_kept:
         ok = ok and abs(after - ours) <= KEPT
     elif not rounds:
         # What is packed with an error has another loss, or nothing was compared.
         ok = ok and abs(after - ours) > KEPT
     kept = f"{summary['exact']}/{summary['packed']}"
-    line = f"{name:24}{peer:>10.6f}{ours:>10.6f}  {abs(peer - ours):.1e}{after:>11.6f}{loaded:>10.6f}  {abs(after - loaded):.1e}  {kept:>6}"
+    line = f"{name:24}{peer:>10.6f}{ours:>10.6f}  {abs(peer - ours):.1e}{after:>11.6f}{loaded:>10.6f}  {abs(after - loaded):.1e}  {kept:>6}  {says}"
     return line, ok
 
 
 def main():
     names = ("torch", "transformers", "mlx", "mlx-lm", "gptqmodel", "compressed-tensors", "bitsandbytes", "torchao", "gguf")
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in names))
-    print("nats a token of the writer, of bitgauge; packed: of bitgauge, of transformers; matrices kept as they are")
+    print("nats a token of the writer, of bitgauge; packed: of bitgauge, of transformers; matrices kept as they are; "
+          "parameters that transformers and bitgauge count")
     passed, failed = 0, 0
-    for name, (write, few) in families().items():
+    for name, (write, few, is_llama) in families().items():
         if len(sys.argv) > 2 and name not in sys.argv[2:]:
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
                 # Some writers print, and the table is to be read.
                 with contextlib.redirect_stdout(sys.stderr):
-                    line, ok = compare(name, write, few, pathlib.Path(folder))
+                    line, ok = compare(name, write, few, is_llama, pathlib.Path(folder))
             except Exception as error:
                 line, ok = f"{name:24}{type(error).__name__}: {str(error)[:400]}", False
         print(f"{'ok  ' if ok else 'FAIL'}  {line}", flush=True)

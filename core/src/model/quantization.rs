@@ -14,6 +14,8 @@ use crate::{ErrorKind, Result};
 const SCALE_GROUPS: [u64; 4] = [0, 32, 64, 128];
 /// The version of the packed format that this code reads and writes.
 const FORMAT_VERSION: u64 = 1;
+/// The module of the head.
+const HEAD: &str = "lm_head";
 
 /// How the 2-D weights are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +45,28 @@ pub struct CodedConfig {
     declared: Declared,
     /// Modules with settings of their own.
     modules: Vec<(String, Declared)>,
+    /// The names of modules that transformers leaves dense, where it goes by such a list.
+    left_dense: Option<Vec<String>>,
 }
 
 impl CodedConfig {
     /// A format of which config.json says nothing more.
     pub fn new(scheme: impl Into<Arc<Scheme>>) -> Self {
-        Self { scheme: scheme.into(), declared: Declared::default(), modules: Vec::new() }
+        Self { scheme: scheme.into(), declared: Declared::default(), modules: Vec::new(), left_dense: None }
+    }
+
+    /// Whether transformers may take this linear layer for what it is not: its list of layers that stay dense says otherwise,
+    /// or holds patterns.
+    pub fn may_contradict(&self, module: &str, is_dense: bool) -> bool {
+        let is_plain = |key: &String| key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(&b));
+        let names = |key: &String| {
+            let rest = module.strip_prefix(key.as_str());
+            let begins =
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || key.ends_with('.'));
+            begins || module.ends_with(key.as_str())
+        };
+        let differs = |list: &Vec<String>| !list.iter().all(is_plain) || list.iter().any(names) != is_dense;
+        self.left_dense.as_ref().is_some_and(differs)
     }
 
     /// What is said about the weight of this name.
@@ -110,8 +128,14 @@ fn known(method: Option<&str>, fields: &Fields<'_>) -> Option<CodedConfig> {
         Some("compressed-tensors") if says("format", "pack-quantized") => {
             return Some(compressed_tensors(fields));
         }
+        // With norms of their own, linear layers have weights and values that are not modelled here.
+        Some("bitnet") if on("use_rms_norm") => return None,
         Some("bitnet") if fields.get("quantization_mode").is_none_or(|mode| mode == "offline") => {
-            if says("linear_class", "autobitlinear") { schemes::AUTOBITLINEAR } else { schemes::BITLINEAR }
+            match fields.get("linear_class").map_or(Some("bitlinear"), Value::as_str) {
+                Some("autobitlinear") => schemes::AUTOBITLINEAR,
+                Some("bitlinear") => schemes::BITLINEAR,
+                _ => return None,
+            }
         }
         Some("bitsandbytes") if on("load_in_8bit") || on("_load_in_8bit") => schemes::BNB_INT8,
         Some("bitsandbytes") if says("bnb_4bit_quant_type", "nf4") => schemes::NF4,
@@ -124,17 +148,41 @@ fn known(method: Option<&str>, fields: &Fields<'_>) -> Option<CodedConfig> {
                 .and_then(|sides| sides.first()?.as_u64());
             return Some(CodedConfig {
                 declared: Declared { bits: None, group: side.filter(|side| *side > 0) },
+                left_dense: left_dense(fields, "modules_to_not_convert"),
                 ..CodedConfig::new(schemes::FP8)
             });
         }
         _ => return None,
     };
     let mut config = CodedConfig::new(scheme);
+    let is_said = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+    config.left_dense = match method {
+        Some("bitnet") => left_dense(fields, "modules_to_not_convert"),
+        Some("bitsandbytes") => left_dense(fields, "llm_int8_skip_modules"),
+        // The head stays dense, and single modules have no sizes of their own: transformers does not look for them.
+        Some("gptq" | "awq") if is_said("dynamic") => Some(vec!["dynamic: patterns".to_owned()]),
+        Some("gptq") if !is_said("modules_in_block_to_quantize") => Some(vec![HEAD.to_owned()]),
+        Some("awq") if !is_said("modules_to_not_convert") => Some(vec![HEAD.to_owned()]),
+        _ => None,
+    };
     // The sizes that GPTQ's newer writers keep for single modules are patterns of names: there the shapes say.
     if matches!(method, Some("gptq" | "awq")) && fields.get("dynamic").is_none() {
         config.declared = declared(fields.get("bits"), fields.get("group_size"));
     }
     Some(config)
+}
+
+/// The modules that a list of config.json names, as the decoder alone has them; the head where there is no list.
+fn left_dense(fields: &Fields<'_>, name: &str) -> Option<Vec<String>> {
+    let name_of = |value: &Value| {
+        let name = value.as_str()?;
+        let of_decoder = name.strip_prefix("model.language_model.");
+        Some(of_decoder.map_or_else(|| name.to_owned(), |rest| ["model.", rest].concat()))
+    };
+    match fields.get(name) {
+        None | Some(Value::Null) => Some(vec![HEAD.to_owned()]),
+        Some(list) => list.as_array()?.iter().map(name_of).collect(),
+    }
 }
 
 /// A number of bits and a size of groups, where these are numbers above 0.

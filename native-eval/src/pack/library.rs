@@ -143,6 +143,15 @@ fn check_least(source: &mut Source, plan: &Plan, form: LibraryForm, most: u64) -
     let mut least = 0;
     for planned in &plan.tensors {
         let (original, elements) = (&planned.original, planned.original.expected.elements());
+        if form != LibraryForm::Dense && original.name.ends_with(".bias") {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "BitNet's form multiplies biases by the weights' scale",
+            )
+            .within(&original.name)
+            .expected_found("linear layers without biases", "one with a bias")
+            .hint("`bitgauge pack` without --as takes any"));
+        }
         let is_matrix = original.expected.matrix().is_some();
         let is_small = form == LibraryForm::Dense || form.codes(planned) || !is_matrix;
         let is_small = is_small || Exact::of(source, original)?.is_some();

@@ -307,6 +307,7 @@ impl Expected {
         if let Some(error) = inventory.misshapen.first() {
             return Err(error.clone());
         }
+        inventory.expect_no_scaled_bias()?;
         if heads_differ(&mut source.again(), &inventory)? {
             let what = "the head is not the embedding, though config.json says that they are one";
             return fault(ErrorKind::BadValue, what, "lm_head.weight", "the embedding again", "other values")

@@ -225,6 +225,29 @@ impl Coded {
         &self.scheme.packings[self.packing]
     }
 
+    /// Why transformers does not load it.
+    pub fn fault(&self) -> Option<&'static str> {
+        self.packing().fault.or_else(|| {
+            let is_uneven = |&(side, tiles): &(u64, u64)| !side.is_multiple_of(tiles);
+            self.tiles().iter().any(is_uneven).then_some("transformers 5.24 can't cut it into equal tiles")
+        })
+    }
+
+    /// Why it is open what transformers makes of it.
+    pub fn doubt(&self) -> Option<&'static str> {
+        let is_recut = |&(side, tiles): &(u64, u64)| tiles > 1 && side != tiles * self.group;
+        self.tiles().iter().any(is_recut).then_some("transformers 5.24 cuts it into smaller tiles")
+    }
+
+    /// Both sides where transformers unpacks tiles, and how many tiles lie along each.
+    fn tiles(&self) -> [(u64, u64); 2] {
+        let of = |side: u64| match self.packing().share {
+            Share::Tiles(_) if self.scheme.has_equal_tiles => (side, side.div_ceil(self.group).max(1)),
+            _ => (side, 1),
+        };
+        [of(self.rows), of(self.cols)]
+    }
+
     /// Whose format it is.
     pub fn scheme(&self) -> &Scheme {
         &self.scheme

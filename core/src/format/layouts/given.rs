@@ -122,6 +122,8 @@ impl Scheme {
             prefix: "",
             is_mlx: false,
             rounds_inputs: false,
+            scales_biases: false,
+            has_equal_tiles: false,
         })
     }
 }

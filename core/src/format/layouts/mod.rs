@@ -44,6 +44,10 @@ pub struct Scheme {
     pub is_mlx: bool,
     /// Whether linear layers round their inputs to 8 bits, token by token.
     pub rounds_inputs: bool,
+    /// Whether biases of packed modules are multiplied by their scale, too.
+    pub scales_biases: bool,
+    /// Whether transformers cuts a matrix into tiles of equal size, whatever their size was.
+    pub has_equal_tiles: bool,
 }
 
 /// One of the tensors beside a module.

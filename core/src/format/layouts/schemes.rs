@@ -42,6 +42,8 @@ const SCHEME: Scheme = Scheme {
     prefix: "",
     is_mlx: false,
     rounds_inputs: false,
+    scales_biases: false,
+    has_equal_tiles: false,
 };
 
 /// MLX: affine codes of 1 to 8 bits, and the small floating-point formats.
@@ -192,6 +194,7 @@ const fn bitnet_scheme(packings: &'static [Packing], count: Count, note: &'stati
         count,
         note,
         rounds_inputs: true,
+        scales_biases: matches!(count, Count::Full),
         ..SCHEME
     }
 }
@@ -292,6 +295,7 @@ pub const FP8: Scheme = Scheme {
         share: Share::Tiles(128),
         ..PLAIN
     }]),
+    has_equal_tiles: true,
     note: "Without a GPU for 8-bit floats transformers unpacks the weights when it loads them, and the validator counts them all.",
     ..SCHEME
 };
