@@ -15,8 +15,8 @@ use crate::tensor::Dtype;
 const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
 /// Settings of text generation, which transformers refuses where they are none.
 const GENERATION: &str = "generation_config.json";
-/// The folder and the file of code for text generation that transformers runs, whatever config.json names.
-const GENERATION_CODE: (&str, &str) = ("custom_generate", "generate.py");
+/// Code for text generation that transformers runs, whatever config.json names.
+const GENERATION_CODE: &str = "custom_generate/generate.py";
 /// Where an adapter of the peft library is described.
 const ADAPTER: &str = "adapter_config.json";
 
@@ -115,7 +115,7 @@ pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<
             .push(format!("transformers reads {GENERATION}, which was not looked at; the weights need none"));
     }
     if !own_loader && has_generation_code(inventory) {
-        doubts.push(unknown(&format!("{}/{}", GENERATION_CODE.0, GENERATION_CODE.1)));
+        doubts.push(unknown(GENERATION_CODE));
     }
     let begins = |member: &Member| names::base(&member.name).starts_with(DISTRIBUTED);
     if !own_loader && inventory.artifact.members.iter().any(begins) {
@@ -161,12 +161,9 @@ fn split_weights(inventory: &Inventory) -> Option<String> {
 
 /// Whether there is code for text generation in its folder beside config.json.
 fn has_generation_code(inventory: &Inventory) -> bool {
-    let (folder, file) = GENERATION_CODE;
     let beside = inventory.artifact.model_dir.as_deref().unwrap_or_default();
-    inventory.artifact.members.iter().any(|member| {
-        let place = names::folder(&member.name);
-        names::base(&member.name) == file && names::base(place) == folder && names::folder(place) == beside
-    })
+    let is_code = |name: &str| name.trim_start_matches('/') == GENERATION_CODE;
+    inventory.artifact.members.iter().any(|member| member.name.strip_prefix(beside).is_some_and(is_code))
 }
 
 /// The first of the files that transformers looks for.

@@ -39,8 +39,7 @@ impl ShardIndex {
                 .expected_found("integers of at most 4,300 digits, which Python reads", "more digits"));
         }
         if depth(text) > MAX_DEPTH {
-            return Err(Error::new(ErrorKind::Malformed, what)
-                .expected_found("at most 127 levels, since Python does not read many", "more levels"));
+            return Err(Error::new(ErrorKind::Malformed, what).expected_found("at most 127 levels", "more"));
         }
         let file: File = serde_json::from_str(json::utf8(what, text, 0)?).map_err(|error| {
             let expected = "an object whose weight_map names the shard of each tensor";

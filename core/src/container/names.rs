@@ -98,7 +98,7 @@ fn sort_key(name: &str) -> impl Iterator<Item = u8> {
 }
 
 /// The part of a path before its last `/`, `""` when it has none.
-pub(crate) fn folder(name: &str) -> &str {
+pub(super) fn folder(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 

@@ -25,9 +25,7 @@ impl Inventory<'_> {
         let is_foreign =
             self.artifact.index.is_none() && formats.iter().any(|format| FOREIGN.contains(format));
         let other_format = formats.iter().find(is_other).map(|format| {
-            format!(
-                "transformers 4.57 takes no safetensors file whose metadata names the format `{format:.40}`"
-            )
+            ["transformers 4.57 takes no safetensors file whose metadata names the format ", *format].concat()
         });
         let Some(config) = &mut self.config else { return };
         if config.bitpacked().is_some() && config.model_code.as_deref() == Some(LOADER_CLASS) {

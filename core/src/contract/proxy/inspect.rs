@@ -146,7 +146,7 @@ fn compressed_size(totals: Option<&Totals>, limits: &Limits) -> Gate {
     )
     .rule(format!(
         "at most {} bits, counted at the size of {} parameters",
-        count(saturated(&max_bits.into())),
+        count(u64::try_from(max_bits).unwrap_or(u64::MAX)),
         size(limits)
     ))
     .hint("use fewer bases, or lower high_precision_fraction: with one basis 0.098 fits")
@@ -169,7 +169,7 @@ fn gate<'a>(
 
 /// The parameters that these limits are for, for people.
 fn size(limits: &Limits) -> String {
-    count(saturated(&limits.parameter_count.into()))
+    count(u64::try_from(limits.parameter_count).unwrap_or(u64::MAX))
 }
 
 fn saturated(count: &BigInt) -> u64 {
