@@ -17,7 +17,7 @@ struct Held {
 // Columns k .. k + 64 of the row at `place`: the first half of a block. Holding the second, too, is slower.
 fn hold(place: u32, k: u32) -> Held {
     let first = place + k * 4u;
-    var held: Held;
+    var held = Held();
     held.quad_Q = w[first + Q * 16u];
     return held;
 }
