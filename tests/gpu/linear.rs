@@ -1,6 +1,6 @@
 //! The kernels that decode weights, at awkward sizes, in every stored form: embed, matmul, head_loss.
 
-use bitgauge_core::BlockType;
+use bitgauge_core::{BlockType, Matrix};
 use bitgauge_eval::{Backend, Batch, NO_TARGET, ShaderPatch};
 use bitgauge_shaders::{Kernel, twins};
 use pollster::block_on;
@@ -10,7 +10,7 @@ use crate::kernels::{Case, SMALL_LIMIT, limit_name, patch, poisoned, put};
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
-    [embed(), matmul(), head_loss()].into_iter().flatten().collect()
+    [embed(), matmul(), head_loss(), vec![head_loss_beside_others()]].into_iter().flatten().collect()
 }
 
 fn embed() -> Vec<Case> {
@@ -130,6 +130,33 @@ fn head_loss() -> Vec<Case> {
         });
     }
     cases
+}
+
+/// Whether tokens have the losses to the bit that they have beside many others: 1 where they have.
+fn head_loss_beside_others() -> Case {
+    let (t, few, h, vocabulary) = (65, 9, 64, 1_031);
+    let head = matrix(Form::F16, vocabulary, h, 0.1, 93);
+    let mut random = Random(94);
+    let x = random.values(t * h);
+    let targets: Vec<u32> = (0..t).map(|_| random.below(vocabulary) as u32).collect();
+    Case {
+        name: format!("head_loss, the same of {few} tokens and of {t}{}", limit_name(Some(SMALL_LIMIT))),
+        bound: 0.0,
+        limit: Some(SMALL_LIMIT),
+        patches: Vec::new(),
+        want: vec![1.0; few],
+        run: Box::new(move |backend, flips| {
+            let mut losses = |count: usize, head: Matrix| {
+                let (x, head) = (put(backend, &x[..count * h], h)?, backend.upload_matrix(head)?);
+                let batch = backend.upload_batch(&with_targets(&targets[..count]))?;
+                block_on(backend.head_loss(&x, &head, &batch))
+            };
+            let all = losses(t, head.clone())?;
+            let some = losses(few, if flips { flip(&head, targets[0] as usize) } else { head.clone() })?;
+            let is_same = |(all, some): (&f32, &f32)| f32::from(u8::from(all.to_bits() == some.to_bits()));
+            Ok(all.iter().zip(&some).map(is_same).collect())
+        }),
+    }
 }
 
 /// Faults of a kernel that decodes weights: one in the kernel, one in the codec.

@@ -18,8 +18,10 @@ use crate::batch::NO_TARGET;
 
 /// Tokens, and rows of weights, of one workgroup of matmul.wgsl.
 const TILE: usize = matmul::TILE as usize;
-/// Most vocabulary rows whose logits exist at once.
-const VOCABULARY_BLOCK: u64 = 8_192;
+/// Most vocabulary rows whose logits exist at once: so many fill a GPU whose products are cooperative, and others with
+/// enough tokens beside them.
+const COOPERATIVE_BLOCK: u64 = 8_192;
+const PLAIN_BLOCK: u64 = 2_048;
 /// Most bytes of logits that exist at once.
 const LOGIT_BYTES: u64 = 256 << 20;
 
@@ -133,15 +135,10 @@ impl GpuBackend {
         x.expect("head_loss: input", targets.len(), head.cols)?;
         batch.host.check_targets(head.rows)?;
 
-        // The tokens of a chunk share a scratch of logits that is at least a tile wide.
-        let bytes = self.limit.min(LOGIT_BYTES);
-        let most = usize::try_from(bytes / (TILE as u64 * 4)).unwrap_or(usize::MAX);
+        let (block, most) = self.logit_block(head);
         let mut states = Vec::new();
         for span in spans(x.rows, x.row_bytes(), self.limit, most)? {
-            let block = (bytes / 4 / span.len() as u64)
-                .min(VOCABULARY_BLOCK)
-                .min(head.rows.next_multiple_of(TILE) as u64);
-            let logits = self.pool.take(&self.device.handle, span.len(), block as usize / TILE * TILE)?;
+            let logits = self.pool.take(&self.device.handle, span.len(), block)?;
             let state = self.pool.take(&self.device.handle, 1, span.len() * 4)?;
             self.fold_vocabulary((x, &span), head, batch, &logits, &state)?;
             states.push((span, state));
@@ -156,6 +153,22 @@ impl GpuBackend {
         Ok(losses)
     }
 
+    /// How many rows of the head have logits at once, and of how many tokens. The rows do not depend on the tokens: where
+    /// blocks begin decides how a loss is rounded, and it must not change with the documents beside it.
+    fn logit_block(&self, head: &GpuMatrix) -> (usize, usize) {
+        let bytes = self.limit.min(LOGIT_BYTES);
+        let flops = self.recorder.flops_limit / (2 * head.cols.max(1) as u64);
+        let values = (bytes / 4).min(flops);
+        let widest = match self.device.products {
+            Products::Cooperative => COOPERATIVE_BLOCK,
+            Products::F32 | Products::F16 => PLAIN_BLOCK,
+        };
+        let tile = TILE as u64;
+        let whole = |count: u64| (count / tile * tile).max(tile);
+        let block = whole(widest.min(head.rows.next_multiple_of(TILE) as u64).min(values / tile));
+        (block as usize, usize::try_from(whole(values / block)).unwrap_or(usize::MAX))
+    }
+
     /// Brings the softmax state of some tokens over the whole vocabulary, a block at a time.
     fn fold_vocabulary(
         &mut self,
@@ -167,9 +180,8 @@ impl GpuBackend {
     ) -> Result<()> {
         let all = 0..tokens.len();
         for part in &head.parts {
-            let step = logits.cols.min(self.tokens_per_dispatch(tokens.len(), head.cols));
-            for start in (0..part.rows).step_by(step) {
-                let columns = Columns { part_rows: start..part.rows.min(start + step), quad: 0 };
+            for start in (0..part.rows).step_by(logits.cols) {
+                let columns = Columns { part_rows: start..part.rows.min(start + logits.cols), quad: 0 };
                 self.record_matmul((x, tokens), (head, part), &columns, (logits, &all))?;
                 let first_row = part.first_row + start;
                 let dispatch = Dispatch {
