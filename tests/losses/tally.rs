@@ -70,8 +70,10 @@ fn a_batch_is_full_at_its_last_token() {
     for (in_flight, wanted) in cases {
         assert_eq!(groups(&queue(1), in_flight), wanted, "{in_flight} tokens");
     }
-    // Several devices get the longest first. A half of 11 is 6; of the 7 that are left, 4; of the 4 left then, 2.
-    assert_eq!(groups(&queue(2), 100), [vec![1], vec![0], vec![2], vec![5]]);
+    // Several devices get the longest first, each what comes nearest to its share. What fills none is one batch for each:
+    // a half of 11 is 6, and 4 + 3 nearer to it than 4. What fills them is two: a quarter of 11 is 3.
+    assert_eq!(groups(&queue(2), 100), [[1, 0], [2, 5]]);
+    assert_eq!(groups(&queue(2), 8), [vec![1], vec![0], vec![2, 5]]);
     assert_eq!(groups(&queue(0), 100), [[0, 1, 2, 5]], "no device is one");
     let stopped = queue(1);
     stopped.stop();
