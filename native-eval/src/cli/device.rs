@@ -4,7 +4,7 @@ use bitgauge_eval::{
     AdapterChoice, AdapterInfo, Backend, BackendError, CpuBackend, GpuBackend, GpuOptions, Task, WeightForms,
     adapters,
 };
-use native_eval::open_cpu;
+use native_eval::{open_cpu, start_threads};
 
 use super::Failure;
 use super::args::{DeviceChoice, DeviceName, DeviceOptions};
@@ -128,17 +128,22 @@ fn hardware_gpus(adapters: &[AdapterInfo]) -> Vec<usize> {
         .collect()
 }
 
+/// A GPU, and the process's threads, which bring weights to it.
+fn gpu(index: usize, options: GpuOptions) -> Result<Device, BackendError> {
+    start_threads()?;
+    GpuBackend::new(&AdapterChoice::Index(index), options).map(|backend| Device::Gpu(Box::new(backend)))
+}
+
 fn open_gpu(index: usize, options: GpuOptions) -> Result<Device, Failure> {
-    let opened = GpuBackend::new(&AdapterChoice::Index(index), options);
-    opened.map(|backend| Device::Gpu(Box::new(backend))).map_err(|BackendError(error)| {
+    gpu(index, options).map_err(|BackendError(error)| {
         let hint = "`bitgauge devices` lists the adapters; --device cpu needs none";
         if error.hint.is_some() { error } else { error.hint(hint) }.into()
     })
 }
 
 fn auto_gpu(index: usize, options: GpuOptions) -> Option<Device> {
-    match GpuBackend::new(&AdapterChoice::Index(index), options) {
-        Ok(backend) => Some(Device::Gpu(Box::new(backend))),
+    match gpu(index, options) {
+        Ok(device) => Some(device),
         Err(BackendError(error)) => {
             let what = &error.what;
             note!("the GPU can't be used ({what}), evaluating on the CPU");

@@ -11,8 +11,8 @@ use super::auto::{Beside, refused};
 
 /// Up to so many tokens transformers does not look.
 const SMALL_TOKENS: usize = 100_000;
-/// What may stand before the number of a version that is not final.
-const UNFINISHED: [&str; 4] = ["a", "b", "rc", "dev"];
+/// What may stand once before the last number of a version that is not a plain release.
+const SUFFIXES: [&str; 5] = ["a", "b", "rc", "dev", "post"];
 
 impl Beside {
     /// Refuses a large tokenizer beside a config.json whose `transformers_version` is no version.
@@ -32,15 +32,16 @@ fn is_taken(version: &Value) -> bool {
     version.is_null() || version.as_str().is_some_and(|text| text.is_empty() || is_version(text))
 }
 
-/// Whether a text is a version of the usual forms: `5.24.0`, `4.57.0.dev0`, `5.0.0rc1`, `5.0.0-rc1`.
+/// Whether a text is a version of the usual forms: `5.24.0`, `v5.0`, `4.57.0.dev0`, `5.0.0rc1`, `5.0.0-rc1`.
 fn is_version(text: &str) -> bool {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_part = |part: &str| {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        rest.is_empty() || UNFINISHED.iter().any(|kind| rest.strip_prefix(kind).is_some_and(is_number))
+    let is_release = |text: &str| text.split('.').all(is_number);
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let is_suffixed = |suffix: &&str| {
+        let Some((release, number)) = text.split_once(*suffix) else { return false };
+        is_release(release.strip_suffix(['.', '-']).unwrap_or(release)) && is_number(number)
     };
-    let mut parts = text.split(['.', '-']);
-    parts.next().is_some_and(is_number) && parts.all(|part| !part.is_empty() && is_part(part))
+    is_release(text) || SUFFIXES.iter().any(is_suffixed)
 }
 
 #[cfg(test)]
@@ -51,10 +52,13 @@ mod tests {
 
     #[test]
     fn versions_of_the_usual_forms_are_taken() {
-        for version in ["5.24.0", "4.57.0.dev0", "5.0.0rc1", "5.0.0-rc1", "5", ""].map(Value::from) {
+        for version in
+            ["5.24.0", "v5.0", "4.57.0.dev0", "5.0.0rc1", "5.0.0-rc1", "5.0.post1", "5", ""].map(Value::from)
+        {
             assert!(is_taken(&version), "{version}");
         }
-        let others = ["x", "5.x", "v5.0.0", "5..0", "5.0 x", "5.0.", "5.rc"].map(Value::from);
+        let others =
+            ["x", "5.x", "5..0", "5.0 x", "5.0.", "5.rc", "5.dev1.0", "5.0..rc1", "rc1"].map(Value::from);
         for version in others.into_iter().chain([true.into(), 1.into()]) {
             assert!(!is_taken(&version), "{version}");
         }

@@ -44,15 +44,16 @@ fn numbers_that_ask_for_too_much_are_refused_by_the_arguments() {
 #[test]
 fn threads_that_can_not_be_started_are_an_error() {
     let workplace = Workplace::new();
-    // A thread's stack takes 2 MiB of it.
-    for line in [
-        r#"ulimit -v 1000000; exec "$0" "$@" --threads 1024"#,
-        r#"ulimit -v 1000000; RAYON_NUM_THREADS=1024 exec "$0" "$@""#,
+    // A thread's stack takes 2 MiB of it. A GPU has the process's threads bring weights to it.
+    for (line, device) in [
+        (r#"ulimit -v 1000000; exec "$0" "$@" --threads 1024"#, "cpu"),
+        (r#"ulimit -v 1000000; RAYON_NUM_THREADS=1024 exec "$0" "$@""#, "cpu"),
+        (r#"ulimit -v 1000000; RAYON_NUM_THREADS=1024 exec "$0" "$@""#, "gpu:0"),
     ] {
-        let arguments = ["eval", DEMO, "--documents", "documents.json", "--device", "cpu"];
+        let arguments = ["eval", DEMO, "--documents", "documents.json", "--device", device];
         let output = workplace.shell(line, &arguments);
         let stderr = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{line}: {stderr}");
+        assert_eq!(output.status.code(), Some(2), "{line}, {device}: {stderr}");
         let words = ["the system can't start 1024 threads", "there is not enough memory"];
         assert!(words.iter().any(|words| stderr.contains(words)), "{line}: {stderr}");
     }
