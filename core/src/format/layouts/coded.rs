@@ -229,7 +229,10 @@ impl Coded {
     pub fn fault(&self) -> Option<&'static str> {
         self.packing().fault.or_else(|| {
             let is_uneven = |&(side, tiles): &(u64, u64)| !side.is_multiple_of(tiles);
-            self.tiles().iter().any(is_uneven).then_some("transformers 5.24 can't cut a matrix into equal tiles")
+            self.tiles()
+                .iter()
+                .any(is_uneven)
+                .then_some("transformers 5.24 can't cut a matrix into equal tiles")
         })
     }
 
