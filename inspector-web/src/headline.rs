@@ -70,7 +70,7 @@ pub fn of(report: &Report, reading: bool) -> Headline {
         Verdict::Inconclusive if reading && waiting == 1 => Headline {
             tone: Tone::Pending,
             word: "No gate fails so far".into(),
-            sentence: "The headers are fine; the last gate needs every byte, which is being read.".into(),
+            sentence: "The headers are fine. The last gate needs every byte; reading goes on.".into(),
         },
         Verdict::Inconclusive => Headline {
             tone: Tone::Unsure,

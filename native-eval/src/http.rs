@@ -178,7 +178,7 @@ fn follow(url: &str, ask: Ask) -> Result<Reply> {
             return Ok(Reply { status: parts.status.as_u16(), url, headers: parts.headers, passed, body });
         };
         if passed.len() == REDIRECTS {
-            return Err(Error::new(ErrorKind::BadValue, "the address leads on and on")
+            return Err(Error::new(ErrorKind::BadValue, "the address redirects too often")
                 .within(&url)
                 .expected_found(format!("at most {REDIRECTS} redirects"), "more"));
         }
@@ -244,7 +244,7 @@ fn join(url: &str, target: &str) -> Result<String> {
         }
     };
     if url.starts_with("https://") && !target.starts_with("https://") {
-        return Err(Error::new(ErrorKind::BadValue, "the address leads to one without encryption")
+        return Err(Error::new(ErrorKind::BadValue, "the address redirects to one without encryption")
             .within(url)
             .expected_found("a redirect to https://", origin(&target)));
     }
@@ -283,7 +283,7 @@ pub fn expect_known(url: &str) -> Result<()> {
 
 /// A server that gave no answer, or the beginning of one. It may be there again in a moment.
 pub fn fault(url: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Io, "the server gave no answer that can be used")
+    Error::new(ErrorKind::Io, "the server's answer can't be used")
         .within(url)
         .expected_found("an answer", error)
 }

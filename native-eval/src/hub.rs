@@ -262,7 +262,7 @@ impl Place {
             return Err(not_of_the_hub(&self.url("tree", &self.address.revision, "")));
         };
         let Some(commit) = commit else {
-            return Err(Error::new(ErrorKind::Unsupported, "the hub does not say which commit it gives")
+            return Err(Error::new(ErrorKind::Unsupported, "the hub does not name the commit")
                 .expected_found("X-Repo-Commit", "none")
                 .hint("leave out --cache"));
         };

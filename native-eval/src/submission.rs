@@ -134,7 +134,7 @@ impl Submission {
             Err(Error::new(ErrorKind::BadValue, format!("the host has a file of another {what}"))
                 .within(url)
                 .expected_found(expected, found)
-                .hint("upload the artifact that the report is of, and name its commit"))
+                .hint("upload the artifact of this report, and name its commit"))
         };
         if !(200..400).contains(&answer.status) {
             return Err(Error::new(ErrorKind::Missing, "the host does not have the file")

@@ -78,7 +78,7 @@ export async function stop() {
 
 // A fresh page whose requests and messages are recorded; `script`, one or several, runs in it before its own.
 export async function open({ path = "", hash = "", script, ...options } = {}) {
-  const usual = { viewport: { width: 1120, height: 900 }, serviceWorkers: "block" };
+  const usual = { viewport: { width: 1280, height: 900 }, serviceWorkers: "block" };
   const context = await browser.newContext({ ...usual, ...options });
   context.setDefaultTimeout(patience.step);
   const page = await context.newPage();

@@ -98,7 +98,7 @@ fn a_claim_has_three_answers_and_none_confirms_what_was_not_measured() {
     let human = bitgauge(&["compare", path(&claimed), path(&artifact.path)]);
     let human = text(&human.stdout);
     for part in [
-        "The claim A against your copy B\n  ✓ Same bytes: your copy has the hash that is claimed\n  ✓ ",
+        "The claim A against your copy B\n  ✓ Same bytes: your copy has the claimed hash\n  ✓ ",
         " figures agree\n  ? Claimed, not measured here: held-out perplexity 5.0000, ",
         "`bitgauge eval` measures a perplexity\n",
     ] {

@@ -61,9 +61,9 @@ fn every_gate_counts_and_limits() {
     assert!(
         gate(&report, "artifact_size")
             .rule
-            .starts_with("8 x bytes <= 35,437,500,000 bits: 27,000,000,000 reference")
+            .starts_with("at most 35,437,500,000 bits (27,000,000,000 × 1.3125)")
     );
-    assert!(gate(&report, "model_budget").rule.starts_with("8 x bytes <= 29,351 bits: 22,362 parameters"));
+    assert!(gate(&report, "model_budget").rule.starts_with("at most 29,351 bits (22,362 × 1.3125)"));
     let details = &gate(&report, "non_binary").details;
     assert_eq!(details, &["0 in rescue rows, 1,782 in unpacked tensors"]);
 }

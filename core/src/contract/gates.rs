@@ -95,8 +95,7 @@ fn artifact_size(evidence: &Evidence, limits: &Limits) -> Gate {
     let got = evidence.inventory.artifact.size_bytes;
     at_most("artifact_size", "size under the reference budget", Unit::Bytes, got, limit / 8)
         .rule(format!(
-            "8 x bytes <= {} bits: {} reference parameters x {} bits; \
-             the archive as it lies on disk, or the sum of a folder's files",
+            "at most {} bits ({} × {}): the archive on disk, or the sum of a folder's files",
             count(limit),
             count(REFERENCE_PARAMETERS),
             limits.bits_per_parameter()
@@ -196,7 +195,7 @@ fn parameter_count(evidence: &Evidence) -> Gate {
         None => not_run(id, title, Unit::Parameters, "the loaded model's parameters are not known"),
     };
     gate.rule(format!(
-        "at most {PARAMETER_COUNT_MULTIPLIER} x {}; \
+        "at most {PARAMETER_COUNT_MULTIPLIER} × {}; \
          logical parameters of the loaded model, a tied head counted once",
         count(REFERENCE_PARAMETERS)
     ))
@@ -206,7 +205,7 @@ fn model_budget(evidence: &Evidence, limits: &Limits) -> Gate {
     let (id, title) = ("model_budget", "size under the model's own budget");
     let Some(parameters) = evidence.inventory.parameters() else {
         return not_run(id, title, Unit::Bytes, "the loaded model's parameters are not known")
-            .rule(format!("8 x bytes <= parameters x {} bits", limits.bits_per_parameter()));
+            .rule(format!("at most parameters × {} bits", limits.bits_per_parameter()));
     };
     let limit = limits.max_artifact_bits(parameters);
     let got = evidence.inventory.artifact.size_bytes;
@@ -216,7 +215,7 @@ fn model_budget(evidence: &Evidence, limits: &Limits) -> Gate {
     };
     at_most(id, title, Unit::Bytes, got, limit / 8)
         .rule(format!(
-            "8 x bytes <= {} bits: {} parameters x {} bits",
+            "at most {} bits ({} × {})",
             count(limit),
             count(parameters),
             limits.bits_per_parameter()

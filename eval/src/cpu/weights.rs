@@ -33,7 +33,7 @@ impl Weights {
         Self(form)
     }
 
-    /// Outputs N.
+    /// Number of output rows (N).
     pub(super) fn rows(&self) -> usize {
         match &self.0 {
             Form::Stored(stored) => stored.matrix.rows(),
@@ -41,7 +41,7 @@ impl Weights {
         }
     }
 
-    /// Inputs K.
+    /// Number of input columns (K).
     pub(super) fn cols(&self) -> usize {
         match &self.0 {
             Form::Stored(stored) => stored.matrix.cols(),

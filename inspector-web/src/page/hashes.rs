@@ -17,7 +17,7 @@ pub fn Hashes(session: Session, shown: Arc<Shown>) -> impl IntoView {
     if hashes::known(&shown.report).is_empty() {
         return live(move || {
             let words = match session.stage.get().is_busy() {
-                true => "They are known when every byte has been read.",
+                true => "They follow when every byte has been read.",
                 false => "Not every byte was read.",
             };
             vec![section("hashes", "Hashes").child(element("p").text(words))]

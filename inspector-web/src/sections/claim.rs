@@ -14,14 +14,14 @@ pub fn notice(report: &Report) -> Markup {
         .text("This report says what somebody found in ")
         .child(element("b").class("mono").text(&report.artifact.name))
         .text(
-            ". Nobody has checked it here, and the numbers may be made up. If you have the file, check your copy: \
-             choose or drop it above, and what can be measured here is compared.",
+            ". Nobody has checked it here, and the numbers may be made up. If you have the file, choose or drop it \
+             above to check it against the claim.",
         );
     let source = report.artifact.source.as_ref().map(|source| {
         let address = format!("./url.html#u={}", percent_encoded(source.as_str(), ""));
         let link =
             element("a").with("href", address).text(&format!("look at the source on {}", source.host()));
-        element("p").text("It names where the file is: ").child(link).text(".")
+        element("p").text("It names the file's address: ").child(link).text(".")
     });
     section("claim", "A claim, not a check").class("claim").child(words).children(source)
 }

@@ -106,16 +106,14 @@ pub fn title(page: Page, shown: Option<&str>) -> String {
 pub fn privacy(page: Page) -> Markup {
     let words = match page {
         Page::Url => {
-            "This page may connect to the host that you name, once you have clicked the button that names it or opened a \
-             link to a look at it. That host learns your network address and which bytes you asked for, and nothing \
-             else: no cookie, no referrer. What comes back is inspected here. For local files use the other page: its \
-             policy forbids every such connection."
+            "This page connects only to the host in the address, after a click on the button or on a link to it. That \
+             host learns your network address and the requested bytes, and nothing else: no cookie, no referrer. The \
+             answer is inspected here. For local files use the other page: its policy forbids every such connection."
         }
         Page::Inspect | Page::Compare => {
-            "The page is static and does its work here, in your browser. Its security policy forbids every \
-             connection except to the address that it came from, and it only ever fetches itself and the demo from \
-             there. After the first visit it works without a network. Results stay in this tab until you close or clear \
-             them."
+            "The page is static and works here, in your browser. Its security policy forbids every connection except \
+             to its own address, and it fetches only itself and the demo from there. After the first visit it works \
+             without a network. Results stay in this tab until you close or clear them."
         }
     };
     section("privacy", "Nothing is uploaded").child(element("p").text(words))

@@ -37,7 +37,7 @@ pub use submission::*;
 /// Artifacts are regular files or folders. Documents, tokenizers, settings, shards and reports may also come
 /// through a pipe: the shell's <(...), or /dev/stdin. Devices, sockets and named pipes are not read.
 ///
-/// Ctrl-C says what is kept; a second one ends at once. A pipe that takes no more of the output ends quietly.
+/// Ctrl-C says which work is kept; a second Ctrl-C ends the command at once. So does a closed output pipe, quietly.
 ///
 /// Exit status: 0 eligible or done, 1 judged and not eligible, 2 wrong usage, IO error or
 /// malformed input, 3 inconclusive.
@@ -47,10 +47,10 @@ pub use submission::*;
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Say nothing on stderr but errors and warnings: no notes, no progress.
+    /// Print only errors and warnings on stderr: no notes, no progress.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more on stderr: the device, what is read, and how long each part takes.
+    /// Print more on stderr: the device, each step and its time.
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// How the result is printed on stdout.
@@ -66,25 +66,25 @@ pub enum Command {
     /// Measure perplexity on held-out documents.
     #[command(after_help = examples::EVAL)]
     Eval(EvalOptions),
-    /// Hold two artifacts against each other: gates, margins, layers, weights, and which ranks first.
+    /// Compare two artifacts: gates, margins, layers, weights, and which ranks first.
     #[command(after_help = examples::COMPARE)]
     Compare(CompareOptions),
-    /// Show a report that somebody made, from its file or a link.
+    /// Show somebody's report, from its file or a link.
     #[command(after_help = examples::SHOW)]
     Show(ShowOptions),
-    /// Write what a submission to the competition says, from a report.
+    /// Write submission.json for the competition from a report.
     #[command(after_help = examples::SUBMISSION)]
     Submission(SubmissionOptions),
     /// Show a task of the competition, and the best submission so far.
     #[command(after_help = examples::TASK)]
     Task(TaskOptions),
-    /// Do what the task's own benchmark does: same environment, same output, same verdicts.
+    /// Run the task's own benchmark: same environment, same output, same verdicts.
     #[command(after_help = examples::BENCHMARK)]
     Benchmark(BenchmarkOptions),
     /// Score a JSON artifact with the validator's proxy.
     #[command(after_help = examples::PROXY)]
     Proxy(ProxyOptions),
-    /// Write the report of a pack's limits that the task's prepare step writes.
+    /// Write a pack's limits as a report, like the task's prepare step.
     #[command(after_help = examples::PREPARE)]
     Prepare(PrepareOptions),
     /// Join the shards of an evaluation.
@@ -166,7 +166,7 @@ pub enum TransformersName {
     /// 5.24, what the validator runs.
     #[value(name = "5")]
     V5,
-    /// 4.57.6; of this version more stays open (docs/loading.md).
+    /// 4.57.6; more models stay inconclusive (docs/loading.md).
     #[value(name = "4.57")]
     V4,
 }
@@ -180,9 +180,9 @@ impl TransformersName {
         if self == Self::V5 || base.is_none() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unsupported, "a link does not say which transformers its report is for")
+        Err(Error::new(ErrorKind::Unsupported, "a link does not carry the version of transformers")
             .expected_found("--share without --transformers 4.57", "both")
-            .hint("--report writes a file that says it"))
+            .hint("--report writes a file with the version"))
     }
 }
 
@@ -198,7 +198,7 @@ impl From<TransformersName> for Transformers {
 #[derive(clap::Args)]
 pub struct InspectOptions {
     /// A model folder, .zip, .tar (.gz, .bz2, .xz), .safetensors or .gguf file, a proxy's JSON artifact, or the address
-    /// of one (docs/addresses.md). Of several each gets one line.
+    /// of one (docs/addresses.md). Several artifacts get one line each.
     #[arg(required = true, value_name = "ARTIFACT")]
     pub artifacts: Vec<PathBuf>,
     #[command(flatten)]
@@ -207,26 +207,26 @@ pub struct InspectOptions {
     /// can't run, so the best verdict is `inconclusive`.
     #[arg(long)]
     pub headers_only: bool,
-    /// Also hash every tensor: the report then lists them, and two reports tell which tensors differ.
+    /// Also hash every tensor. The report lists the hashes, so that `compare` names the tensors that differ.
     #[arg(long, conflicts_with = "headers_only")]
     pub hash_tensors: bool,
     /// Whose limits apply.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
-    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
+    /// Your own packing, described in TOML (docs/layouts.md): how the weights lie in tensors.
     #[arg(long, value_name = "FILE.toml")]
     pub layout: Option<PathBuf>,
-    /// The version of transformers that loads the model: whether it loads, and as what, differs.
+    /// The version of transformers that loads the model; versions differ in what they load.
     #[arg(long, value_enum, value_name = "VERSION", default_value_t = TransformersName::V5)]
     pub transformers: TransformersName,
     /// Print every weight, not only the totals.
     #[arg(long)]
     pub weights: bool,
-    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
+    /// Also write the report as JSON to this file. An existing file is replaced; of a link, its target.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Also print a link that carries the report, to an inspector page at this address. The report
-    /// is in the link itself: nothing is uploaded, and only who has the link can read it.
+    /// is in the link itself: nothing is uploaded, and only people with the link can read it.
     #[arg(long, value_name = "BASE_URL", value_parser = base_url)]
     pub share: Option<String>,
     /// Record in the report, and in the link, where the artifact can be downloaded (https).
@@ -241,25 +241,25 @@ fn base_url(text: &str) -> Result<String, String> {
         return Err("an address begins with https://".into());
     }
     if text.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control()) {
-        return Err("the address has a fragment or a space: leave out what follows #".into());
+        return Err("the address has a fragment or a space: remove the # and the text after it".into());
     }
     Ok(text.to_owned())
 }
 
 /// Compares two artifacts, reports or links, and says which ranks first by the competition's rule: only
 /// eligible ones rank; the lower perplexity wins; where the two differ by less than 0.02 nats the smaller one
-/// wins. Perplexities are in the reports that `bitgauge eval` makes.
+/// wins. Perplexities come from reports of `bitgauge eval`.
 ///
 /// Exit status: 0 one wins or both tie, 1 neither is eligible, 2 wrong usage, IO error or malformed input,
 /// 3 undecided.
 #[derive(clap::Args)]
 pub struct CompareOptions {
-    /// An artifact that `inspect` reads, a report (JSON), the address of either, or a link that carries a report.
+    /// An artifact, a report (JSON), the address of either, or a link with a report.
     pub a: OsString,
     /// The second artifact, report or link.
     #[arg(required_unless_present = "best")]
     pub b: Option<OsString>,
-    /// Instead of a second one, the best submission of the task at this address: says whether A would replace it.
+    /// In place of B, the best submission of the task at this address: would A replace it?
     #[arg(long, value_name = "URL", conflicts_with = "b")]
     pub best: Option<String>,
     /// Read only the structure of artifacts, as `inspect --headers-only`.
@@ -268,7 +268,7 @@ pub struct CompareOptions {
     /// Also compare artifacts tensor by tensor, by their hashes.
     #[arg(long, conflicts_with = "headers_only")]
     pub hash_tensors: bool,
-    /// Whose limits apply to artifacts; a report keeps those that it was made with.
+    /// Whose limits apply to artifacts; a report keeps its own.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
     /// List every layer and weight that differs, not only the first.
@@ -278,10 +278,10 @@ pub struct CompareOptions {
     pub remote: RemoteOptions,
 }
 
-/// Shows a report as `inspect` prints it. It is what its maker claims; nothing is checked.
+/// Shows a report as `inspect` prints it. A report is its maker's claim; nothing is checked.
 #[derive(clap::Args)]
 pub struct ShowOptions {
-    /// A report (JSON), its address, or a link that carries one.
+    /// A report (JSON), its address, or a link with one.
     pub report: OsString,
     #[command(flatten)]
     pub remote: RemoteOptions,
@@ -299,11 +299,11 @@ pub struct DeviceOptions {
     /// shares the documents out among several: `all` takes every hardware GPU, `gpu:0,gpu:2` those two.
     #[arg(long, value_name = "auto|all|cpu|gpu|gpu:INDEX[,…]", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Tokens that go through the model together, at most 1,048,576. Default: what suits the device.
+    /// Tokens in one batch, at most 1,048,576. Default: by the device.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub tokens_in_flight: Option<u32>,
-    /// What products with weights are computed in on a GPU; the CPU computes in f32. `auto` takes
-    /// f16 where cooperative matrices (tensor cores) multiply it, else f32.
+    /// Number format of products with weights on a GPU; the CPU computes in f32. `auto` takes f16 on
+    /// GPUs with cooperative matrices (tensor cores) for it, else f32.
     #[arg(long, value_enum, default_value_t = PrecisionName::Auto)]
     pub precision: PrecisionName,
     /// CPU threads, at most 1,024. Default: one for each core.
@@ -317,7 +317,7 @@ pub enum PrecisionName {
     /// f16 through cooperative matrices where there are any, else f32.
     #[default]
     Auto,
-    /// f32: what is compared with references.
+    /// f32, for comparisons with references.
     F32,
     /// f16, through cooperative matrices where there are any.
     F16,

@@ -104,7 +104,7 @@ fn inspected_json(path: &Path, rules: Rules, access: Access) -> Result<Option<Re
     if Report::is_written_in(&text) {
         return Err(Error::new(ErrorKind::Unsupported, "this is a saved report, not an artifact")
             .within(path.display())
-            .hint("`bitgauge show` prints it, `bitgauge compare` holds it against another"));
+            .hint("`bitgauge show` prints it, `bitgauge compare` compares it with another"));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     proxy::inspect(&name, &text, rules).map(Some)

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bitgauge_core::{Error, ErrorKind, Result};
-use parquet::basic::Type;
+use parquet::basic::{Compression, Type};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
-use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
@@ -20,7 +19,7 @@ const NAMED_COUNT: usize = 8;
 /// are unpacked.
 ///
 /// # Errors
-/// A file that is no sound Parquet file, no such column of texts, those of `found`.
+/// A file that is no sound Parquet file, no such column of texts, a codec that is not read, those of `found`.
 pub(super) fn read(
     file: File,
     column: &str,
@@ -38,9 +37,12 @@ fn read_column(
     cap_bytes: u64,
     found: &mut dyn FnMut(String, &str) -> Result<()>,
 ) -> Result<()> {
-    let reader = SerializedFileReader::new(file).map_err(|error| fault(&error))?;
+    let reader = SerializedFileReader::new(file).map_err(|error| malformed(&error))?;
     let metadata = reader.metadata();
     let index = find(metadata.file_metadata().schema_descr(), column)?;
+    for group in metadata.row_groups() {
+        check_codec(group.column(index).compression())?;
+    }
     let sizes = metadata.row_groups().iter().map(|group| group.column(index).uncompressed_size());
     let bytes = sizes.fold(0_u64, |sum, size| sum.saturating_add(u64::try_from(size).unwrap_or(u64::MAX)));
     if bytes > cap_bytes {
@@ -49,8 +51,8 @@ fn read_column(
     }
     let mut row = 0_u64;
     for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group).map_err(|error| fault(&error))?;
-        let column = group.get_column_reader(index).map_err(|error| fault(&error))?;
+        let group = reader.get_row_group(group).map_err(|error| malformed(&error))?;
+        let column = group.get_column_reader(index).map_err(|error| malformed(&error))?;
         let ColumnReader::ByteArrayColumnReader(mut column) = column else {
             return Err(malformed(&"a column of another type than the schema says"));
         };
@@ -60,7 +62,7 @@ fn read_column(
             values.clear();
             let (rows, _, _) = column
                 .read_records(ROWS, Some(&mut levels), None, &mut values)
-                .map_err(|error| fault(&error))?;
+                .map_err(|error| malformed(&error))?;
             if rows == 0 {
                 break;
             }
@@ -97,16 +99,15 @@ fn find(schema: &SchemaDescriptor, name: &str) -> Result<usize> {
     })
 }
 
-/// What the crate says. What it was not built for is not damage.
-fn fault(error: &ParquetError) -> Error {
-    match error {
-        ParquetError::NYI(_) | ParquetError::General(_) if error.to_string().contains("isabled") => {
-            Error::new(ErrorKind::Unsupported, "the Parquet file is compressed in a way that is not read")
-                .expected_found("no compression, Snappy or gzip", error)
-                .hint("write it again with Snappy, which is what most libraries do by default")
-        }
-        _ => malformed(error),
+/// Refuses the codecs that need a library in C.
+fn check_codec(codec: Compression) -> Result<()> {
+    if !matches!(codec, Compression::ZSTD(_) | Compression::LZO) {
+        return Ok(());
     }
+    let name = codec.to_string().split('(').next().unwrap_or_default().to_ascii_lowercase();
+    Err(Error::new(ErrorKind::Unsupported, "the Parquet file has a codec that is not read")
+        .expected_found("Snappy, gzip, LZ4, brotli or no compression", name)
+        .hint("write it again with Snappy, in Python: pyarrow.parquet.write_table(pyarrow.parquet.read_table(A), B)"))
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Error {

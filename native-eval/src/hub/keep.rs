@@ -175,9 +175,9 @@ fn is_name(tag: &str) -> bool {
 }
 
 fn wrong_bytes(remote: &RemoteFile, found: &str) -> Error {
-    Error::new(ErrorKind::Checksum, "what came is not the file that the host names")
+    Error::new(ErrorKind::Checksum, "the received file is not the one that the host names")
         .within(remote.name())
-        .expected_found("the length and hash that the host tells", found)
+        .expected_found("the length and hash that the host names", found)
         .hint("try again: the download begins anew")
 }
 

@@ -60,7 +60,7 @@ fn parse(bytes: &[u8]) -> Result<Contents> {
         Err(error) => return Err(malformed(&error).within("line 1")),
     };
     if run.losses_version != VERSION {
-        return Err(Error::new(ErrorKind::Unsupported, "the file is of another version")
+        return Err(Error::new(ErrorKind::Unsupported, "the file has another version")
             .expected_found(format!("losses_version {VERSION}"), run.losses_version));
     }
     run.check_size()?;

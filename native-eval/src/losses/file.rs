@@ -77,7 +77,7 @@ impl LossFile {
             if run.shard == found.run.shard {
                 return Ok(());
             }
-            Err(Error::new(ErrorKind::BadValue, "the losses are of another shard")
+            Err(Error::new(ErrorKind::BadValue, "the losses belong to another shard")
                 .expected_found(run.shard, found.run.shard)
                 .hint("give each shard a file of its own"))
         });
@@ -122,8 +122,9 @@ impl LossFile {
         if let Err(error) = written {
             // A part of a line may have been written. Where it can't be taken away it is a torn line.
             let _ = self.file.set_len(self.whole_bytes);
-            return Err(io_error(&self.path, &error)
-                .hint("what is in the file is kept: the same command goes on from there"));
+            return Err(
+                io_error(&self.path, &error).hint("the file is kept: the same command goes on from there")
+            );
         }
         self.whole_bytes += self.pending.len() as u64;
         self.pending.clear();

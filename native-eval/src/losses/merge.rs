@@ -69,7 +69,7 @@ fn open(path: &Path) -> Result<Losses> {
         Contents::Torn => Err(Error::new(ErrorKind::Truncated, "the first line is torn")
             .within(path.display())
             .expected_found("the run that the losses belong to", "a part of it")
-            .hint("the `bitgauge eval` that began the file begins it anew when it is run again")),
+            .hint("run the same `bitgauge eval` again: it begins the file anew")),
     }
 }
 
@@ -92,10 +92,7 @@ impl Merged {
         Some(
             Error::new(ErrorKind::Missing, "documents are missing")
                 .expected_found(format!("all {}", self.run.documents), found)
-                .hint(format!(
-                    "run again with --resume what is not finished: shards {}",
-                    unfinished.join(", ")
-                )),
+                .hint(format!("run these shards again with --resume: {}", unfinished.join(", "))),
         )
     }
 

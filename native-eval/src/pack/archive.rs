@@ -63,7 +63,7 @@ impl Form {
             "txz" => Ok(Self::Archive(Archive::TarXz)),
             "xz" if is_tar(out.file_stem()) => Ok(Self::Archive(Archive::TarXz)),
             other if NOT_WRITTEN.contains(&other) => {
-                Err(Error::new(ErrorKind::BadName, "this kind of file is not written")
+                Err(Error::new(ErrorKind::BadName, "this form of file can't be written")
                     .within(out.display())
                     .expected_found(
                         "a name that ends in .zip, .tar or .tar.xz, or a folder's",

@@ -123,7 +123,7 @@ pub(super) fn run(
     let decoder = &plan.model.0;
     if let Some(why) = &decoder.not_evaluated {
         return Err(Error::new(ErrorKind::Unsupported, "the model can't be run for calibration")
-            .expected_found("a forward pass that is known here", why)
+            .expected_found("a supported forward pass", why)
             .hint("--fit least-squares packs without calibration"));
     }
     let vocabulary = decoder.vocabulary as usize;

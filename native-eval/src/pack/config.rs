@@ -83,7 +83,7 @@ fn llama3(fields: &Map<String, Value>) -> Result<Value> {
             "original_max_position_embeddings": 1_u64 << power})
     });
     known.find(agrees).ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, "transformers has no words for these rotary frequencies")
+        Error::new(ErrorKind::Unsupported, "transformers has no setting for these rotary frequencies")
             .within("rope_freqs.weight")
             .expected_found("divisors of Llama 3's scaling", "others")
     })
@@ -101,7 +101,7 @@ pub(super) fn for_library(artifact: &Artifact, is_bitnet: bool) -> Result<Vec<u8
             .expected_found("a JSON object", error)
     })?;
     if let Some(found) = fields.get("auto_map") {
-        return Err(Error::new(ErrorKind::Unsupported, "the field `auto_map` is there already")
+        return Err(Error::new(ErrorKind::Unsupported, "config.json already has the field `auto_map`")
             .within("config.json")
             .expected_found("no such field", found)
             .hint(

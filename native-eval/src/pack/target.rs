@@ -24,7 +24,7 @@ pub(crate) fn write_error(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         _ if !parent_of(path).is_dir() => failed.hint("make the folder first"),
         io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
-            failed.hint("make room: the same command goes on from there")
+            failed.hint("free some space: the same command goes on from there")
         }
         _ => failed,
     }
@@ -73,7 +73,7 @@ impl Target {
         if again.path == self.path {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Io, "the target leads elsewhere by now")
+        Err(Error::new(ErrorKind::Io, "the target's path has changed meanwhile")
             .within(self.named.display())
             .expected_found(self.path.display(), again.path.display()))
     }
@@ -111,7 +111,7 @@ impl Target {
                 Relation::LiesIn => "it lies in",
                 Relation::Holds => "it holds",
             };
-            Err(Error::new(ErrorKind::Io, "the artifact would be written over what it is made from")
+            Err(Error::new(ErrorKind::Io, "the artifact would overwrite its own model")
                 .within(path.display())
                 .expected_found("a place outside of it", format!("{relation} {}", input.path().display()))
                 .hint("name another place: nothing was changed"))
@@ -134,9 +134,9 @@ impl Target {
         match self.path.ancestors().find(|folder| is_work(folder)) {
             None => Ok(()),
             Some(folder) => {
-                Err(Error::new(ErrorKind::BadName, "the target is in a folder that `pack` works in")
+                Err(Error::new(ErrorKind::BadName, "the target is in a working folder of `pack`")
                     .within(self.named.display())
-                    .expected_found("a place that nothing else is removed with", folder.display()))
+                    .expected_found("a place outside of it", folder.display()))
             }
         }
     }
@@ -159,21 +159,21 @@ impl Target {
                 .hint("give another name, or replace it with --force"));
         }
         expect_artifact(&self.path).map_err(|why| {
-            Error::new(ErrorKind::Io, "what is at the target is not replaced")
+            Error::new(ErrorKind::Io, "the target is not replaced")
                 .within(self.named.display())
                 .expected_found("an artifact that `pack` wrote, or something empty", why)
-                .hint("--force replaces nothing else: move or delete it yourself")
+                .hint("--force replaces only artifacts that `pack` wrote: move or delete this yourself")
         })?;
         // A file of the model may have a second name in there.
         for input in inputs {
             for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
                 if input.relation_of(&entry.path()).is_some() {
-                    return Err(Error::new(
-                        ErrorKind::Io,
-                        "the artifact would be written over what it is made from",
-                    )
-                    .within(entry.path().display())
-                    .expected_found("a file of its own", format!("a file of {}", input.path().display())));
+                    return Err(Error::new(ErrorKind::Io, "the artifact would overwrite its own model")
+                        .within(entry.path().display())
+                        .expected_found(
+                            "a file of its own",
+                            format!("a file of {}", input.path().display()),
+                        ));
                 }
             }
         }

@@ -92,7 +92,7 @@ impl Job {
             // It may differ where it was not compared.
             Some(_) => return Ok(false),
         };
-        Err(Error::new(ErrorKind::Io, "there is unfinished work of something else")
+        Err(Error::new(ErrorKind::Io, "there is unfinished work of another run")
             .within(root.display())
             .expected_found("the same model and options as when it was cut off", what)
             .hint("finish it as it was begun, or delete that folder"))
@@ -198,7 +198,7 @@ fn enter(root: &Path) -> Result<File> {
 /// Fails where something has the name of the work's folder, but holds what no pack writes.
 fn expect_own(root: &Path) -> Result<()> {
     let refused = |found: String| {
-        Error::new(ErrorKind::Io, "the folder to work in holds something else")
+        Error::new(ErrorKind::Io, "the working folder holds something else")
             .within(root.display())
             .expected_found("nothing, or what `pack` left when it was cut off", found)
             .hint("move it away")

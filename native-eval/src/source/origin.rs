@@ -81,7 +81,7 @@ impl Origin {
             return Err(Error::new(ErrorKind::Io, "the artifact changed while it was read")
                 .within(file.display())
                 .expected_found("the same file from the beginning to the end", found)
-                .hint("run again when nothing writes to it any more"));
+                .hint("run again when no other program writes to it"));
         }
         Ok(())
     }

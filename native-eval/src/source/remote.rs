@@ -74,7 +74,7 @@ impl Source {
         let Some(remote) = self.remote() else { return Ok(()) };
         let compare = |told: Option<String>, found: Option<&String>, name: &str| match (told, found) {
             (Some(told), Some(found)) if told != *found => {
-                Err(Error::new(ErrorKind::Checksum, "what came is not the file that the host names")
+                Err(Error::new(ErrorKind::Checksum, "the received file is not the one that the host names")
                     .within(name)
                     .expected_found(told, found)
                     .hint("try again; if it stays so, the host's file is damaged"))

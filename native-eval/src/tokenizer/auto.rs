@@ -149,7 +149,7 @@ impl Beside {
             "Qwen2Tokenizer" => Ok(Class::Qwen(QWEN2)),
             "Qwen3_5Tokenizer" => Ok(Class::Qwen(QWEN35)),
             name if AS_IT_IS.contains(&name) => Ok(Class::Backend),
-            other => Err(Error::new(ErrorKind::Unsupported, "the tokenizer's class is not known here")
+            other => Err(Error::new(ErrorKind::Unsupported, "the tokenizer's class is not supported")
                 .within("tokenizer_config.json")
                 .expected_found("Qwen2Tokenizer, Qwen3_5Tokenizer or PreTrainedTokenizerFast", other)
                 .hint("name another tokenizer with --tokenizer")),

@@ -22,14 +22,14 @@ pub struct BenchOptions {
     /// With --matmul: additive sign bases of the weights.
     #[arg(long, value_name = "B", default_value_t = 1, requires = "matmul", value_parser = clap::value_parser!(u8).range(1..=4))]
     pub bases: u8,
-    /// With --matmul: fraction of the rows that are rescued.
+    /// With --matmul: fraction of rescue rows.
     #[arg(long, value_name = "F", default_value_t = 0.0, requires = "matmul", value_parser = fraction)]
     pub rescue_fraction: f64,
     /// Load the weights from this artifact and time that. If it does not exist it is written first, with
     /// random weights: a .zip or .tar file, or a folder.
     #[arg(long, value_name = "PATH", conflicts_with = "matmul")]
     pub artifact: Option<PathBuf>,
-    /// Also show where the time goes, kernel by kernel. Timing them keeps them from overlapping.
+    /// Also show where the time goes, kernel by kernel. Timed kernels do not overlap.
     #[arg(long)]
     pub profile: bool,
     /// Cut the model to this many layers.

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::{DeviceOptions, PackName, TransformersName};
 
-/// Runs like the task's benchmark.py, without Python: what to evaluate comes from the environment.
+/// Runs like the task's benchmark.py, without Python. Environment variables say what to evaluate.
 ///
 /// AUTORESEARCH_SUBMISSION_ARTIFACT_PATH names the artifact: a model folder, .zip, .tar, .tar.gz,
 /// .tar.bz2 or .tar.xz. AUTORESEARCH_HELDOUT_DATASET chooses the documents: private ones come from
@@ -30,7 +30,7 @@ pub struct BenchmarkOptions {
     /// How documents are batched. Default: the revision's own way. The figures agree up to rounding.
     #[arg(long, value_enum)]
     pub scorer: Option<ScorerName>,
-    /// The version of transformers that loads the model: whether it loads, and as what, differs.
+    /// The version of transformers that loads the model; versions differ in what they load.
     #[arg(long, value_enum, value_name = "VERSION", default_value_t = TransformersName::V5)]
     pub transformers: TransformersName,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub struct BenchmarkOptions {
 /// is scored. The proxy's vocabulary is the set of words in the validator's built-in texts, so --corpus is
 /// required. The competition's own benchmark scores models (`bitgauge benchmark`), not this proxy.
 ///
-/// Exit status as of `bitgauge benchmark`.
+/// Exit status as for `bitgauge benchmark`.
 #[derive(clap::Args)]
 pub struct ProxyOptions {
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct ProxyOptions {
 pub struct PrepareOptions {
     #[command(flatten)]
     pub config: ConfigOptions,
-    /// Where the report is written. A file that exists is replaced, a link's target is written.
+    /// Where the report is written. An existing file is replaced; of a link, its target.
     #[arg(long, value_name = "FILE.json", default_value = "baseline_manifest.json")]
     pub result: PathBuf,
 }
@@ -70,10 +70,10 @@ pub struct PrepareOptions {
 pub struct ContractOptions {
     #[command(flatten)]
     pub config: ConfigOptions,
-    /// The validator's built-in texts, {group: [texts]}, which public datasets are made of.
+    /// The validator's built-in texts, {group: [texts]}: the source of its public datasets.
     #[arg(long, value_name = "FILE.json")]
     pub corpus: Option<PathBuf>,
-    /// Where the result is written. A file that exists is replaced, a link's target is written.
+    /// Where the result is written. An existing file is replaced; of a link, its target.
     #[arg(long, value_name = "FILE.json", default_value = "last_run.json")]
     pub result: PathBuf,
 }

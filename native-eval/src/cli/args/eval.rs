@@ -18,7 +18,7 @@ pub struct EvalOptions {
     pub artifact: PathBuf,
     #[command(flatten)]
     pub remote: RemoteOptions,
-    /// Held-out documents, repeatable: files, folders with all that is below them, `-` for standard input. Text (.txt,
+    /// Held-out documents, repeatable: files, folders with everything below them, `-` for standard input. Text (.txt,
     /// .md) is one document each file; JSON (.json) a list of strings or of objects with a text, JSON lines (.jsonl)
     /// the same line by line; .parquet a table with a column of texts. Default: the built-in demo's documents.
     #[arg(long, value_name = "FILE|DIR|-")]
@@ -32,33 +32,33 @@ pub struct EvalOptions {
     /// A tokenizer.json, a folder that holds one, or `byte-utf8`. Default: the artifact's own.
     #[arg(long, value_name = "DIR|FILE|byte-utf8")]
     pub tokenizer: Option<PathBuf>,
-    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own, which no loader here knows.
+    /// Your own packing, described in TOML (docs/layouts.md): how the weights lie in tensors.
     #[arg(long, value_name = "FILE.toml")]
     pub layout: Option<PathBuf>,
-    /// The version of transformers that loads the model: whether it loads, and as what, differs.
+    /// The version of transformers that loads the model; versions differ in what they load.
     #[arg(long, value_enum, value_name = "VERSION", default_value_t = TransformersName::V5)]
     pub transformers: TransformersName,
     #[command(flatten)]
     pub device: DeviceOptions,
-    /// Longest document in tokens; the rest of a longer one is cut off. Default: 512, as the validator has it; with
+    /// Longest document in tokens; the rest of a longer one is cut off. Default: 512, like the validator; with
     /// --window 1,048,576.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=LONGEST as i64))]
     pub max_tokens: Option<u32>,
     /// Score long documents whole, in windows of N tokens that overlap: every token but a document's first is scored
-    /// once, with at least N − M tokens before it (docs/documents.md). The validator does not.
+    /// once, with at least N − M tokens before it (docs/documents.md). The validator has no windows.
     #[arg(long, value_name = "N", conflicts_with_all = ["resume", "shard"],
         value_parser = clap::value_parser!(u32).range(2..=LONGEST as i64))]
     pub window: Option<u32>,
-    /// How far one window begins after the one before. Default: half of the window.
+    /// Tokens from the start of one window to the start of the next. Default: half of the window.
     #[arg(long, value_name = "M", requires = "window")]
     pub stride: Option<u32>,
-    /// Print only the perplexity and how it was measured, not the verdict. The report (--report, --format json) has both.
+    /// Print the perplexity and its measurement without the verdict. The report (--report, --format json) has both.
     #[arg(long)]
     pub no_verdict: bool,
     /// Whose limits the verdict uses.
     #[arg(long, value_enum, default_value_t = PackName::Binary)]
     pub pack: PackName,
-    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
+    /// Also write the report as JSON to this file. An existing file is replaced; of a link, its target.
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     pub report: Option<PathBuf>,
     /// Also write the loss of each document to this file: a table (.csv) or JSON lines (.jsonl).
@@ -68,9 +68,9 @@ pub struct EvalOptions {
     /// is uploaded.
     #[arg(long, value_name = "BASE_URL", value_parser = base_url, conflicts_with = "shard")]
     pub share: Option<String>,
-    /// Add the loss of each document to this file as soon as it is known, and leave out the documents that it
-    /// holds already: a killed run goes on where it was. The file is made if it does not exist; one whose first
-    /// line is torn is kept as FILE.jsonl.damaged, and the run begins anew.
+    /// Add the loss of each document to this file as soon as it is known, and skip the documents that it already
+    /// holds: a killed run goes on where it was. A file with a torn first line is kept as FILE.jsonl.damaged, and
+    /// the run begins anew.
     #[arg(long, value_name = "FILE.jsonl")]
     pub resume: Option<PathBuf>,
     /// Evaluate only every N-th document, from number I on (from 0): one of N jobs. `bitgauge merge` joins
@@ -86,8 +86,7 @@ impl EvalOptions {
     }
 }
 
-/// Joins what `bitgauge eval --resume FILE --shard I/N` wrote, and prints the report that evaluating
-/// everything in one go gives.
+/// Joins the files of `bitgauge eval --resume FILE --shard I/N` and prints the report of the whole evaluation.
 ///
 /// The files must be of one run (the same artifact, documents, tokenizer and settings) and hold each
 /// document once.
@@ -98,7 +97,7 @@ pub struct MergeOptions {
     /// The files.
     #[arg(required = true, value_name = "FILE.jsonl")]
     pub files: Vec<PathBuf>,
-    /// Also write the report as JSON to this file. One that exists is replaced, a link's target is written.
+    /// Also write the report as JSON to this file. An existing file is replaced; of a link, its target.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }

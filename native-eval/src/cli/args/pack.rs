@@ -14,14 +14,14 @@ pub struct PackOptions {
     pub model: PathBuf,
     /// The artifact to write: a .zip, .tar or .tar.xz file, or a folder.
     pub out: PathBuf,
-    /// The artifact's form, whose ending OUT gets if it lacks it: `best` writes a zip and a .tar.xz and keeps the smaller.
+    /// The artifact's form; OUT gets its ending. `best` writes a zip and a .tar.xz and keeps the smaller.
     #[arg(long, value_enum, value_name = "FORM")]
     pub archive: Option<ArchiveName>,
-    /// Spend this pack's size budget to the last byte: choose which rows are kept in 4 bits and which
-    /// matrices get a second basis by what lowers the error most per bit.
+    /// Spend this pack's size budget to the last byte: keep rows in 4 bits, and give matrices a second basis, where
+    /// that lowers the error most per bit.
     #[arg(long, value_enum, value_name = "PACK", conflicts_with_all = ["rescue_fraction", "bases"])]
     pub budget: Option<PackName>,
-    /// A form that transformers loads without remote code, if it fits the size budget (binary unless --budget says): the
+    /// A form that transformers loads without remote code, if it fits the size budget (binary by default): the
     /// matrices' signs, in compressed archives. See docs/packing.md.
     #[arg(long = "as", value_enum, value_name = "FORM", conflicts_with_all = ["rescue_fraction", "bases", "scale_group", "fit", "calibration", "dry_run"])]
     pub library_form: Option<LibraryFormName>,
@@ -38,22 +38,21 @@ pub struct PackOptions {
     /// How signs, codes and scales are chosen.
     #[arg(long, value_enum, default_value_t = FitName::Output)]
     pub fit: FitName,
-    /// Documents whose tokens the model is run on to see what its weights' inputs look like: text like that which
-    /// it will be used on, but not the held-out documents. In the forms of `eval --documents`; the first 16,384
-    /// tokens are used, 512 of each document. Default: 2,048 random tokens.
+    /// Documents that show the typical inputs of the model's weights: text like that of its later use, but never the
+    /// held-out documents. Forms as for `eval --documents`; the first 16,384 tokens count, 512 of each document. Default: 2,048 random tokens.
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
     /// A tokenizer.json, a folder that holds one, or `byte-utf8`, for --calibration. Default: the model's own.
     #[arg(long, value_name = "DIR|FILE|byte-utf8", requires = "calibration")]
     pub tokenizer: Option<PathBuf>,
-    /// How the weights lie in tensors, in TOML (docs/layouts.md): for a packing of one's own.
+    /// Your own packing, described in TOML (docs/layouts.md): how the weights lie in tensors.
     #[arg(long, value_name = "FILE.toml")]
     pub layout: Option<PathBuf>,
-    /// Write nothing: print what would be packed how, the artifact's size, and an estimate of the time.
+    /// Write nothing: print the plan, the artifact's size and an estimate of the time.
     #[arg(long)]
     pub dry_run: bool,
-    /// Replace OUT if it exists and is an artifact that `pack` wrote, or empty. Anything else stays, and is an error;
-    /// so is a place that is, holds or lies in the model.
+    /// Replace OUT if it is empty or an artifact that `pack` wrote. Anything else is an error and stays as it is; so
+    /// is a place that is, holds or lies in the model.
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -67,7 +66,7 @@ pub enum ArchiveName {
     Zip,
     /// A tar.
     Tar,
-    /// A tar compressed by xz, which takes a while.
+    /// A tar compressed by xz: smaller, but slow to write.
     #[value(name = "tar.xz")]
     TarXz,
     /// The smaller of a zip and a .tar.xz.

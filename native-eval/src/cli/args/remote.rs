@@ -4,10 +4,10 @@ use native_eval::{Access, Retention};
 
 #[derive(clap::Args, Clone, Copy)]
 pub struct RemoteOptions {
-    /// Keep what is read of the hub in the Hugging Face cache (HF_HUB_CACHE, HF_HOME), where other tools find it.
+    /// Keep downloaded files in the Hugging Face cache (HF_HUB_CACHE, HF_HOME), where other tools find them.
     #[arg(long, conflicts_with = "offline")]
     pub cache: bool,
-    /// Ask no other host: what is in the Hugging Face cache serves. So does HF_HUB_OFFLINE=1.
+    /// Send no requests: read the Hugging Face cache alone. HF_HUB_OFFLINE=1 does the same.
     #[arg(long)]
     pub offline: bool,
 }

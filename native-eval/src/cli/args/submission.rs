@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use bitgauge_core::report::SourceUrl;
 
-/// Writes submission.json, all of it from a report: where the artifact is, its hash and size, what was measured.
+/// Writes submission.json from a report: the artifact's address, hash and size, and the measured figures.
 ///
-/// What was not measured is refused, and so are an artifact that is not eligible, an address of the hub that names
-/// no file of a revision, and a patch that the coordinator would refuse. Nothing is sent: sending takes a signature,
-/// and bitgauge holds no key (docs/submission.md).
+/// It refuses figures that were not measured, an artifact that is not eligible, an address of the hub that names no
+/// file of a revision, and a patch that the coordinator would refuse. Nothing is sent: sending takes a signature, and
+/// bitgauge holds no key (docs/submission.md).
 #[derive(clap::Args)]
 pub struct SubmissionOptions {
     /// The report of `bitgauge eval` (JSON), or a link that carries it.
@@ -20,13 +20,13 @@ pub struct SubmissionOptions {
     /// A diff of the recipe: the pack's train.py alone, at most 262,144 bytes, without bytecode.
     #[arg(long, value_name = "FILE")]
     pub patch: Option<PathBuf>,
-    /// What the submission is, in your words. Default: the figures in one sentence.
+    /// A summary in your words. Default: the figures in one sentence.
     #[arg(long, value_name = "TEXT")]
     pub summary: Option<String>,
-    /// Ask the host for the file's headers: its size must agree, and its hash where the host tells one.
+    /// Ask the host for the file's headers: the size must agree, and the hash if the host names one.
     #[arg(long)]
     pub verify: bool,
-    /// Where the submission is written. One that exists is replaced.
+    /// Where the submission is written. An existing file is replaced.
     #[arg(long, value_name = "FILE", default_value = "submission.json")]
     pub out: PathBuf,
     /// Also write the body of the claim that comes before a submission.

@@ -127,7 +127,7 @@ impl PerDocumentFile {
             Some("csv") => Form::Csv,
             Some("jsonl") => Form::JsonLines,
             _ => {
-                return Err(Error::new(ErrorKind::BadValue, "the form of the file is not known by its name")
+                return Err(Error::new(ErrorKind::BadValue, "the file's name does not tell its form")
                     .within(path.display())
                     .expected_found("a name that ends in .csv or .jsonl", path.display()));
             }

@@ -67,8 +67,10 @@ fn every_form_gives_the_same_texts() {
     for form in forms {
         assert_eq!(texts(read(&form, &settings)), TEXTS, "{form:?}");
     }
-    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::GZIP(Default::default())]
-    {
+    let compressed =
+        [Compression::SNAPPY, Compression::GZIP(Default::default()), Compression::BROTLI(Default::default())];
+    let others = [Compression::UNCOMPRESSED, Compression::LZ4_RAW, Compression::LZ4];
+    for compression in compressed.into_iter().chain(others) {
         let path = folder.path().join("table.parquet");
         table(&path, "text", compression);
         let found = read(&[path], &settings).unwrap();
@@ -137,6 +139,18 @@ fn faults_are_named() {
     assert_eq!(fault(" \n", Form::Text).kind, ErrorKind::Missing);
     let error = fault("\"one\"\n{\"txt\": 1}", Form::JsonLines);
     assert_eq!((error.kind, error.place.as_str()), (ErrorKind::Malformed, "line 2"));
+}
+
+/// pyarrow 26 wrote the table: `write_table(..., compression="zstd")`.
+#[test]
+fn a_codec_that_is_not_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zstd.parquet");
+    std::fs::write(&path, include_bytes!("zstd.parquet")).unwrap();
+    let error = read(&[path], &TextSettings::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+    assert_eq!(error.found, "zstd");
+    assert!(error.hint.as_deref().unwrap_or_default().contains("Snappy"), "{error:?}");
 }
 
 #[test]
