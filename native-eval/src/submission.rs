@@ -131,7 +131,7 @@ impl Submission {
     pub fn verify(&self, url: &str) -> Result<Verified> {
         let answer = http::head(url, None)?;
         let differs = |what: &str, expected: String, found: String| {
-            Err(Error::new(ErrorKind::BadValue, format!("the host has a file of another {what}"))
+            Err(Error::new(ErrorKind::BadValue, format!("the host's file has another {what}"))
                 .within(url)
                 .expected_found(expected, found)
                 .hint("upload the artifact of this report, and name its commit"))

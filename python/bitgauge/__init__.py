@@ -1,4 +1,4 @@
-"""Runs the program `bitgauge`, which this package brings, and reads its reports.
+"""Runs the program `bitgauge` of this package, and reads its reports.
 
     import bitgauge
 
@@ -29,7 +29,7 @@ _FAULT = 2
 
 
 class Error(RuntimeError):
-    """What the program could not do, in its words."""
+    """The program failed; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ def eval(
     pack: Literal["binary", "ternary"] = "binary",
     options: Sequence[str] = (),
 ) -> Report:
-    """Measures the perplexity of a model on documents, without any on those of the demo.
+    """Measures the perplexity of a model on documents, by default on the demo's.
 
-    `options` are further ones of `bitgauge eval`. Raises `Error` if it can't be measured.
+    `options` are further options of `bitgauge eval`. Raises `Error` if it can't be measured.
     """
     named = [part for document in documents for part in ("--documents", os.fspath(document))]
     longest = [] if max_tokens is None else ["--max-tokens", str(max_tokens)]

@@ -174,7 +174,7 @@ fn inspecting_reads_every_byte_once_and_goes_on_where_it_was() {
 
     // Not a byte comes: it is given up.
     hub.fault(Faults { breaks: Some((0, 1_000)), ..Faults::default() });
-    user.refused(&["inspect", FILE], "no answer that can be used");
+    user.refused(&["inspect", FILE], "answer can't be used");
     assert!(hub.take_seen().len() < 20);
 }
 

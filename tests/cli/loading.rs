@@ -89,5 +89,5 @@ fn a_link_is_for_the_validators_version_alone() {
     };
     assert_eq!(shared("5").0, Some(0));
     let (status, words) = shared("4.57");
-    assert!(status == Some(2) && words.contains("a link does not say which transformers"), "{words}");
+    assert!(status == Some(2) && words.contains("a link does not carry the version"), "{words}");
 }

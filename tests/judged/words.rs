@@ -14,7 +14,7 @@ fn reasons_have_stable_identifiers_and_words() {
             "the perplexities are within 0.02 nats of each other, and the sizes are the same",
         ),
         (Reason::NoneEligible, "none-eligible", "neither is eligible"),
-        (Reason::OtherLimits, "other-limits", "they were held against the limits of different packs"),
+        (Reason::OtherLimits, "other-limits", "they were judged by the limits of different packs"),
         (Reason::NotJudged, "not-judged", "not every gate has run"),
         (
             Reason::NoPerplexity,

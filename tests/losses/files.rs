@@ -121,7 +121,7 @@ fn a_file_of_another_run_is_refused() {
         (|run| run["shard"] = "0/2".into(), "the number of shards"),
         (|run| run["documents"] = 7.into(), "the number of documents"),
         (|run| run["report"]["bitgauge_version"] = "1.2.4".into(), "the version of bitgauge"),
-        (|run| run["losses_version"] = 2.into(), "of another version"),
+        (|run| run["losses_version"] = 2.into(), "has another version"),
     ];
     for (change, what) in cases {
         let mut run_of_file: Value = serde_json::from_str(first).expect("JSON");

@@ -99,11 +99,11 @@ fn lengths_of_the_header() {
     assert_fault(open(&with_length(u64::MAX)), TooLarge, "header is too long");
     assert_fault(open(&with_length(100_000_001)), TooLarge, "header is too long");
     assert_fault(open(&with_length(2)), BadLayout, "bytes follow");
-    assert_fault(open(&with_length(0)), Malformed, "no JSON object");
+    assert_fault(open(&with_length(0)), Malformed, "not a JSON object");
     assert_fault(open(b"\x02\0\0\0\0\0\0"), Truncated, "too short");
     assert_fault(open(b""), Truncated, "too short");
     // What begins like a compressed tar is taken for one.
-    assert_fault(open(b"\x1f\x8b\x08 gzip it"), BadLayout, "no gzip member");
+    assert_fault(open(b"\x1f\x8b\x08 gzip it"), BadLayout, "not a gzip member");
     assert_fault(open(b"BZh91AY&SY and so on"), Malformed, "bzip2 file is damaged");
     assert_fault(open(b"\xfd7zXZ\0 and so on"), Malformed, "xz file is damaged");
     let error = assert_fault(open(b"{\"a\": \"model report\"}"), Unsupported, "not an artifact");
@@ -213,7 +213,7 @@ fn agrees_with_the_reference_crate_on_damage() {
                 (None, Some(_)) => {
                     let error = open(&bytes).expect_err("a refusal");
                     let why = format!("{} {}", error.what, error.found);
-                    let known = ["duplicate", "unknown data type", "no JSON object"];
+                    let known = ["duplicate", "unknown data type", "not a JSON object"];
                     assert!(known.iter().any(|reason| why.contains(reason)), "byte {at} as {byte}: {error}");
                     beyond += 1;
                 }

@@ -190,8 +190,8 @@ fn gzip_headers() {
     ] {
         assert_eq!(open_file("m", &build(flags, fields)).unwrap().tensors.len(), 2, "flags {flags}");
     }
-    assert_fault(open_file("m", &build(0x20, b"")), BadLayout, "no gzip member");
-    assert_fault(open_file("m", &patched(&packed, &[(2, &[7])])), BadLayout, "no gzip member");
+    assert_fault(open_file("m", &build(0x20, b"")), BadLayout, "not a gzip member");
+    assert_fault(open_file("m", &patched(&packed, &[(2, &[7])])), BadLayout, "not a gzip member");
     let trailer = packed.len() - 8;
     assert_fault(
         open_file("m", &patched(&packed, &[(trailer, &[packed[trailer] ^ 1])])),
@@ -204,9 +204,9 @@ fn gzip_headers() {
 #[test]
 fn what_is_no_tar_is_said_to_be_none() {
     for pack in Pack::ALL {
-        assert_fault(open_file("m", &pack.pack(&[b'x'; 2_000])), Unsupported, "no tar archive");
+        assert_fault(open_file("m", &pack.pack(&[b'x'; 2_000])), Unsupported, "not a tar archive");
         assert_fault(open_file("m", &pack.pack(b"short")), Truncated, "ends too early");
-        assert_fault(open_file("m", &pack.pack(&vec![0; 10_240])), Unsupported, "no tar archive");
+        assert_fault(open_file("m", &pack.pack(&vec![0; 10_240])), Unsupported, "not a tar archive");
     }
 }
 

@@ -132,7 +132,7 @@ fn parse(
     member: usize,
 ) -> Result<(Vec<TensorEntry>, Option<Vec<MetadataEntry>>)> {
     if text.first() != Some(&b'{') {
-        return Err(Error::new(ErrorKind::Malformed, "the safetensors header is no JSON object")
+        return Err(Error::new(ErrorKind::Malformed, "the safetensors header is not a JSON object")
             .at(LENGTH_BYTES)
             .expected_found("`{`", text.first().map_or("no header".into(), |b| format!("byte {b:#04x}"))));
     }

@@ -206,7 +206,7 @@ fn joined(parts: &[&str]) -> Result<String> {
     let path = percent_decoded(&parts.join("/"));
     match path {
         Some(path) if !path.split('/').any(|part| part == ".." || part == ".") => Ok(path),
-        _ => Err(Error::new(ErrorKind::BadValue, "the address has a part that is no name")
+        _ => Err(Error::new(ErrorKind::BadValue, "the address has an invalid part")
             .expected_found("plain names, or %XX for other bytes", parts.join("/"))),
     }
 }

@@ -307,11 +307,11 @@ impl Report {
         memory::require_tree(text.as_bytes(), "the report")?;
         let report =
             json::parse(text.as_bytes()).and_then(<Self as FromJson>::from_json).map_err(|error| {
-                Error::new(ErrorKind::Malformed, "the text is no report of an artifact")
+                Error::new(ErrorKind::Malformed, "the text is not an artifact's report")
                     .expected_found("JSON as `bitgauge inspect --report` writes it", error)
             })?;
         if report.schema_version != SCHEMA_VERSION {
-            return Err(Error::new(ErrorKind::Unsupported, "the report is of another version")
+            return Err(Error::new(ErrorKind::Unsupported, "the report has another version")
                 .expected_found(format!("schema_version {SCHEMA_VERSION}"), report.schema_version)
                 .hint("inspect the artifact again, or open the report with a newer bitgauge"));
         }

@@ -60,7 +60,7 @@ pub fn agreement(line: &Line) -> (Tone, &'static str) {
     match line.agrees() {
         Some(true) => (Tone::Good, "same"),
         Some(false) => (Tone::Bad, "differs"),
-        None => (Tone::Unsure, "one side only"),
+        None => (Tone::Unsure, "missing"),
     }
 }
 

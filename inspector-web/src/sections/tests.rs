@@ -137,7 +137,7 @@ fn compared_figures_are_in_words() {
         ["a", "b"],
         comparison::agreement,
     );
-    assert!(rows.all_text().contains("Size1 bytes2 bytes✗differsSize1 bytes–?one side only"));
+    assert!(rows.all_text().contains("Size1 bytes2 bytes✗differsSize1 bytes–?missing"));
 }
 
 /// A report with a perplexity of these documents, their nats per token.

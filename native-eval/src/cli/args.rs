@@ -163,7 +163,7 @@ impl From<PackName> for Rules {
 /// Which transformers is to load the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TransformersName {
-    /// 5.24, what the validator runs.
+    /// 5.24, the validator's version.
     #[value(name = "5")]
     V5,
     /// 4.57.6; more models stay inconclusive (docs/loading.md).

@@ -54,7 +54,7 @@ pub fn run(options: &PackOptions, format: Format) -> Result<Exit, Failure> {
     let bytes = progress::bytes("packing", 0);
     start_threads()?;
     let out = wanted.display();
-    interrupt::keep(format!("what is done is kept beside {out}; the same command goes on from there"));
+    interrupt::keep(format!("finished work is kept beside {out}; the same command goes on from there"));
     let mut tell = |step, done, all| {
         let bar = if step == PackStep::Calibrating { &layers } else { &bytes };
         bar.set(done, all);

@@ -162,7 +162,7 @@ fn open_partial(path: &PathBuf) -> Result<File> {
         Err(TryLockError::WouldBlock) => {
             Err(Error::new(ErrorKind::Unsupported, "another process downloads the same file")
                 .within(path.display())
-                .expected_found("a download of one's own", "one that is locked")
+                .expected_found("no other download of this file", "a lock")
                 .hint("wait for it: the file is then in the cache"))
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),

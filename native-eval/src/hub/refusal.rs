@@ -60,7 +60,9 @@ fn words(status: u16, code: Option<&str>, retry_after: Option<&str>, has_key: bo
                 None => "try again in some minutes; HF_TOKEN raises the hub's limits".into(),
             },
         ),
-        (500.., _) => (ErrorKind::Unsupported, "the host has a fault of its own", "try again later".into()),
+        (500.., _) => {
+            (ErrorKind::Unsupported, "the host reports an internal error", "try again later".into())
+        }
         _ => (
             ErrorKind::Unsupported,
             "the host does not give the file",

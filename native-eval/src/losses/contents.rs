@@ -175,7 +175,7 @@ impl Losses {
     /// What was lost, for people.
     pub(super) fn warnings(&self) -> Vec<String> {
         let torn = self.torn_lines.iter();
-        let torn = torn.map(|number| format!("line {number} is torn: what is lost of it is left out"));
+        let torn = torn.map(|number| format!("line {number} is torn and left out"));
         torn.chain(self.is_torn.then(|| "the torn last line was dropped".to_owned())).collect()
     }
 }

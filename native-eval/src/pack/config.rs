@@ -104,9 +104,7 @@ pub(super) fn for_library(artifact: &Artifact, is_bitnet: bool) -> Result<Vec<u8
         return Err(Error::new(ErrorKind::Unsupported, "config.json already has the field `auto_map`")
             .within("config.json")
             .expected_found("no such field", found)
-            .hint(
-                "a model with code of its own can't be packed; if transformers knows it, remove the field",
-            ));
+            .hint("a model with its own code can't be packed; if transformers knows it, remove the field"));
     }
     if is_bitnet {
         fields.insert(
@@ -134,10 +132,7 @@ pub(crate) fn add_packing(text: &[u8], scale_group: usize) -> Result<Vec<u8>> {
         .map_err(|error| fault(ErrorKind::Malformed, "not valid JSON", "a JSON object", error.to_string()))?;
     for (field, hint) in [
         ("quantization_config", "its method is not known here: pack the dense model that it was made from"),
-        (
-            "auto_map",
-            "a model with code of its own can't be packed; if transformers knows it, remove the field",
-        ),
+        ("auto_map", "a model with its own code can't be packed; if transformers knows it, remove the field"),
     ] {
         if let Some(found) = parsed.get(field) {
             let what = format!("the field `{field}` is there already");

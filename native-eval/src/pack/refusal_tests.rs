@@ -30,7 +30,7 @@ fn a_target_is_replaced_only_by_force() {
     assert!(error.found.contains("notes.txt"), "{error}");
     for out in ["source", "source/out.zip", "."] {
         let error = model.pack(out, &forced).unwrap_err();
-        assert!(error.what.contains("written over what it is made from"), "{error}");
+        assert!(error.what.contains("overwrite its own model"), "{error}");
     }
     assert_eq!(model.listing(), ["folder", "model.tar", "model.zip", "source"], "nothing temporary is left");
 }

@@ -147,7 +147,7 @@ pub(super) fn list_folder(root: &Path) -> Result<Vec<Listed>> {
             } else {
                 let error = not_regular(kind).within(path.display());
                 return Err(if kind.is_symlink() {
-                    error.hint("copy what it points to into its place")
+                    error.hint("replace the link by its target")
                 } else {
                     error
                 });

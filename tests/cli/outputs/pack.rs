@@ -67,7 +67,7 @@ impl Place {
 #[test]
 fn the_model_is_neither_replaced_nor_written_into() {
     let place = Place::new();
-    let apart = "written over what it is made from";
+    let apart = "overwrite its own model";
     symlink("M", place.path("link")).expect("a link");
     symlink("M/config.json", place.path("config.zip")).expect("a link");
     symlink("M/new.zip", place.path("dangling.zip")).expect("a link");
@@ -117,7 +117,7 @@ fn a_mount_of_the_model_is_the_model() {
         let before = contents(&model);
         let pack = ["pack", path(&model), path(&out), "--force"];
         if let Some(output) = run_mounted(&place.path(mounted), &place.path("mount"), &pack) {
-            expect_refused(&output, "written over what it is made from");
+            expect_refused(&output, "overwrite its own model");
         }
         assert!(contents(&model) == before);
     }
@@ -161,7 +161,7 @@ fn force_replaces_only_what_pack_wrote() {
     assert!(found == expected);
     // One file of the artifact may be the model's, under another name.
     fs::hard_link(place.path("M/config.json"), place.path("whole/vocab.json")).expect("a link");
-    place.expect_untouched("M", "whole", "written over what it is made from");
+    place.expect_untouched("M", "whole", "overwrite its own model");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn the_working_folder_is_nobody_elses() {
     // The model in it, and the target in another one's.
     fs::create_dir(place.path(work)).expect("a folder");
     fs::rename(place.path("M"), place.path(work).join("model")).expect("a rename");
-    place.expect_untouched(&format!("{work}/model"), "out.zip", "written over what it is made from");
+    place.expect_untouched(&format!("{work}/model"), "out.zip", "overwrite its own model");
     fs::rename(place.path(work).join("model"), place.path("M")).expect("a rename");
     place.expect_untouched("M", &format!("{work}/other.zip"), "works in");
     // Empty it is taken over.
@@ -213,7 +213,7 @@ fn other_inputs_are_not_replaced_either() {
             "byte-utf8",
         ]);
         assert!(contents(place.folder.path()) == before);
-        expect_refused(&output, "written over what it is made from");
+        expect_refused(&output, "overwrite its own model");
     };
     calibrated("texts.zip", "texts.zip");
     calibrated("artifact", "artifact/vocab.json");

@@ -154,7 +154,7 @@ fn an_interrupted_pack_goes_on_from_there() {
     // So small a model may be done already.
     if status.signal() == Some(2) && !out.exists() {
         let words =
-            "interrupted: what is done is kept beside packed.zip; the same command goes on from there";
+            "interrupted: finished work is kept beside packed.zip; the same command goes on from there";
         assert!(stderr.contains(words), "{stderr}");
         assert_eq!(pack().status().expect("an end").code(), Some(0));
     }

@@ -84,7 +84,7 @@ impl Gzip {
             State::Start if self.has(byte, FIXED_BYTES) => {
                 let flags = self.field[3];
                 if self.field[..2] != MAGIC || self.field[2] != DEFLATE || flags & RESERVED != 0 {
-                    return Err(Error::new(ErrorKind::BadLayout, "what follows is no gzip member")
+                    return Err(Error::new(ErrorKind::BadLayout, "the next part is not a gzip member")
                         .expected_found(
                             "1f 8b 08 and known flags, or the end",
                             format!("{:02x?}", &self.field[..4]),

@@ -137,7 +137,7 @@ impl Picker {
             self.kept.push((start, std::mem::take(&mut self.collected)));
         } else {
             if start == 0 && !tar::looks_like(&self.collected) {
-                let error = Error::new(ErrorKind::Unsupported, "the compressed file is no tar archive")
+                let error = Error::new(ErrorKind::Unsupported, "the compressed file is not a tar archive")
                     .at(0)
                     .expected_found("a tar of a model folder", "other contents")
                     .hint("give the model folder itself, or a zip or tar of it");

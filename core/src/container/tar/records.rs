@@ -64,7 +64,7 @@ fn is_time(value: &[u8]) -> bool {
 }
 
 fn no_number(key: &[u8], expected: &str, value: &[u8]) -> Error {
-    let what = format!("a pax {} is no number", String::from_utf8_lossy(key));
+    let what = format!("a pax {} is not a number", String::from_utf8_lossy(key));
     Error::new(ErrorKind::Malformed, what)
         .expected_found(expected, format!("{:?}", String::from_utf8_lossy(value)))
 }

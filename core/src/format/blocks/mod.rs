@@ -146,12 +146,9 @@ fn decode_by(
         Form::Short(decode) => stored.short(decode)?,
         Form::Long(decode) => long(stored, decode)?,
         Form::Unread => {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "a weight is of a type whose values are not read",
-            )
-            .within(name)
-            .expected_found("a type of ggml's own", block.name()));
+            return Err(Error::new(ErrorKind::Unsupported, "a weight has a type that is not read")
+                .within(name)
+                .expected_found("a type of ggml's own", block.name()));
         }
     };
     // Both are at most the slice's length.

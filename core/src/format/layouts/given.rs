@@ -174,7 +174,7 @@ impl<'a> Table<'a> {
 }
 
 fn missing(key: &str) -> Error {
-    Error::new(ErrorKind::Missing, "the layout does not say what it must")
+    Error::new(ErrorKind::Missing, "the layout lacks a required field")
         .within(key)
         .expected_found(key, "nothing")
 }

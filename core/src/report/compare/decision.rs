@@ -83,7 +83,7 @@ impl Reason {
             }
             Self::Tie => "the perplexities are within 0.02 nats of each other, and the sizes are the same",
             Self::NoneEligible => "neither is eligible",
-            Self::OtherLimits => "they were held against the limits of different packs",
+            Self::OtherLimits => "they were judged by the limits of different packs",
             Self::NotJudged => "not every gate has run",
             Self::NoPerplexity => {
                 "at least one has no measured perplexity: run `bitgauge eval A --documents D --report a.json`, the same \

@@ -134,7 +134,7 @@ fn read(text: &str) -> Result<Report> {
     })?;
     let (&version, _) = bytes.split_first().ok_or_else(|| truncated(0))?;
     if !(VERSION..=VERSION_WITH_ERROR).contains(&version) {
-        return Err(Error::new(ErrorKind::Unsupported, "the link is of another version")
+        return Err(Error::new(ErrorKind::Unsupported, "the link has another version")
             .expected_found(format!("version {VERSION} to {VERSION_WITH_ERROR}"), version)
             .hint("open it with a newer bitgauge"));
     }

@@ -64,7 +64,7 @@ pub fn run(report: &Report, url: &str, format: Format) -> Result<Exit, Failure> 
                 let side = if bytes <= size { "smaller" } else { "larger" };
                 println!("  size        {side} by {}", words::plural(bytes.abs_diff(size), "byte"));
             }
-            let notice = "the validator measures on documents of its own, so its figure will be another one";
+            let notice = "the validator measures on its own documents, so its figure will differ";
             println!("{}", text::faint(notice));
         }
     }
