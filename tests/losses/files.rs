@@ -270,7 +270,7 @@ fn shards_merge_to_the_whole() {
     assert!(matches!(merged.warnings.as_slice(), [(path, _)] if *path == even), "{:?}", merged.warnings);
     let error = merged.incomplete().expect("one is missing");
     assert_eq!((error.expected.as_str(), error.found.as_str()), ("all 6", "1 missing: 2"));
-    assert!(error.hint.as_ref().is_some_and(|hint| hint.ends_with("shards 0/2")), "{error}");
+    assert!(error.hint.as_ref().is_some_and(|hint| hint.ends_with("--resume: 0/2")), "{error}");
 }
 
 #[test]
