@@ -194,9 +194,9 @@ fn a_file_that_changes_is_never_read_in_parts() {
     hub.fault(Faults { changes_after: Some(requests), breaks, ..Faults::default() });
     user.refused(&["inspect", FILE], "changed while it was read");
     hub.fault(Faults { wrong_hash: true, ..Faults::default() });
-    user.refused(&["inspect", FILE], "is not the file that the host names");
-    user.refused(&["eval", FILE], "is not the file that the host names");
-    user.refused(&["inspect", "--cache", FILE], "is not the file that the host names");
+    user.refused(&["inspect", FILE], "is not the one that the host names");
+    user.refused(&["eval", FILE], "is not the one that the host names");
+    user.refused(&["inspect", "--cache", FILE], "is not the one that the host names");
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn the_cache_is_as_other_tools_have_it_and_serves_again() {
     fs::create_dir_all(&blobs).expect("a folder");
     let partial = blobs.join(partial.file_name().expect("a name"));
     fs::write(&partial, vec![0; bytes.len() / 2]).expect("a file");
-    user.refused(&["eval", "--cache", FILE], "is not the file that the host names");
+    user.refused(&["eval", "--cache", FILE], "is not the one that the host names");
     assert!(!partial.exists());
     assert_eq!(user.report(&["inspect", "--cache", FILE]), whole);
 }

@@ -183,7 +183,7 @@ fn the_working_folder_is_nobody_elses() {
     fs::rename(place.path("M"), place.path(work).join("model")).expect("a rename");
     place.expect_untouched(&format!("{work}/model"), "out.zip", "overwrite its own model");
     fs::rename(place.path(work).join("model"), place.path("M")).expect("a rename");
-    place.expect_untouched("M", &format!("{work}/other.zip"), "works in");
+    place.expect_untouched("M", &format!("{work}/other.zip"), "in a working folder of");
     // Empty it is taken over.
     place.packed("out.zip");
     assert!(!place.path(work).exists());
