@@ -177,7 +177,7 @@ fn names_that_are_unsafe_or_not_clear() {
         "all its members alike",
     );
     fault(&[pax("size", "2"), file("a")].concat(), Malformed, "two lengths");
-    fault(&[pax("size", "-1"), file("a")].concat(), Malformed, "no number");
+    fault(&[pax("size", "-1"), file("a")].concat(), Malformed, "not a number");
     let twice = [record("path", "b"), record("path", "c")].concat();
     fault(&[entry("x", b'x', &twice), file("a")].concat(), Malformed, "occurs twice");
     for damaged in
