@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::index::ShardIndex;
 use super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::{Artifact, Compression, ContainerKind, Member, gguf, member, names, safetensors};
+use crate::model::GENERATION;
 use crate::{Error, ErrorKind, Result, limits};
 
 pub(super) const CONFIG: &str = "config.json";
@@ -31,6 +32,7 @@ pub(super) fn read(
         members,
         model_dir: None,
         config: None,
+        generation: None,
         gguf: None,
         tensors: Vec::new(),
         index: None,
@@ -50,15 +52,20 @@ pub(super) fn read(
         return Ok(artifact);
     }
     let config = artifact.find_beside_config(CONFIG);
+    let is_short = |i: &usize| artifact.members[*i].bytes <= limits::CONFIG_BYTES;
+    let generation = artifact.find_beside_config(GENERATION).filter(is_short);
     let single = artifact.find_beside_config(SINGLE);
     let index = if single.is_some() { None } else { artifact.find_beside_config(INDEX) };
     let weights = single.map_or_else(|| loose_weights(&artifact), |single| vec![single]);
 
-    let first_reads: Vec<usize> = config.into_iter().chain(index).chain(weights.iter().copied()).collect();
+    let texts = config.into_iter().chain(generation).chain(index);
+    let first_reads: Vec<usize> = texts.chain(weights.iter().copied()).collect();
     read_ahead(window, &artifact.members, &first_reads)?;
-    if let Some(config) = config {
-        let bytes = member::whole(window, &artifact.members[config], limits::CONFIG_BYTES)?;
-        artifact.config = Some(bytes.into_owned());
+    for (text, place) in [(config, &mut artifact.config), (generation, &mut artifact.generation)] {
+        if let Some(text) = text {
+            let bytes = member::whole(window, &artifact.members[text], limits::CONFIG_BYTES)?;
+            *place = Some(bytes.into_owned());
+        }
     }
     match index {
         Some(index) => read_shards(window, &mut artifact, index)?,

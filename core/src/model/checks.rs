@@ -27,7 +27,7 @@ const TEXT: u8 = 8;
 const NULL: u8 = 16;
 const INTS: u8 = 32;
 const TEXTS: u8 = 64;
-const OBJECT: u8 = 128;
+pub(super) const OBJECT: u8 = 128;
 /// What the kinds are called, in the order of their bits.
 const KINDS: [&str; 8] =
     ["int", "float", "bool", "string", "null", "list of int", "list of string", "object"];
@@ -350,7 +350,7 @@ pub(super) fn is_declared(name: &str) -> bool {
 }
 
 /// The bits of the kinds that a value is of, to Python.
-fn kinds_of(value: &Value) -> u8 {
+pub(super) fn kinds_of(value: &Value) -> u8 {
     match value {
         Value::Null => NULL,
         Value::Bool(_) => BOOL,
@@ -370,7 +370,7 @@ fn is_one_of(value: &Value, names: &[&str]) -> bool {
 }
 
 /// Whether Python would take a value for false.
-fn is_off(value: &Value) -> bool {
+pub(super) fn is_off(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(on) => !on,
