@@ -248,6 +248,22 @@ fn numbers_in_links_stand_for_what_they_always_did() {
     assert_eq!(Bucket::ALL.map(Bucket::name), buckets);
 }
 
+/// A gate that is not in the links' table, as it is judged, costs its identifier and title in each link.
+#[test]
+fn every_gate_is_known_to_links() {
+    let spells = |report: &Report, text: &str| {
+        let content = content(&encode(report, Detail::Summary));
+        content.windows(text.len()).any(|part| part == text.as_bytes())
+    };
+    for i in 0..demo().gates.len() {
+        let mut report = demo();
+        let id = report.gates[i].id.clone();
+        assert!(!spells(&report, &id), "{id}");
+        report.gates[i].title = "another title".into();
+        assert!(spells(&report, &id), "{id} by another title");
+    }
+}
+
 /// A link with a source is of version 2, and only such a one.
 #[test]
 fn a_source_comes_back_and_is_checked() {

@@ -97,11 +97,27 @@ export async function open({ path = "", hash = "", script, ...options } = {}) {
   return { context, page, record };
 }
 
+// Does what the page answers to, and waits until it has: first it reads some of a file, and shows nothing new.
+export async function answered(page, act) {
+  await page.evaluate(() => {
+    const root = document.documentElement;
+    delete root.dataset.answered;
+    const seen = (_, observer) => {
+      observer.disconnect();
+      root.dataset.answered = "";
+    };
+    new MutationObserver(seen).observe(document.body, { childList: true, subtree: true });
+  });
+  await act();
+  await page.locator("html[data-answered]").waitFor();
+}
+
 // Hands files, or one folder, to the page as the file dialog would.
 export async function pick(page, paths) {
   const list = Array.isArray(paths) ? paths : [paths];
   const folder = list.length === 1 && statSync(list[0]).isDirectory();
-  await page.locator(folder ? "#pick-folder" : "#pick-files").setInputFiles(folder ? list[0] : list);
+  const input = page.locator(folder ? "#pick-folder" : "#pick-files");
+  await answered(page, () => input.setInputFiles(folder ? list[0] : list));
 }
 
 // A sparse zip64 of Qwen3.6-27B's shape, 4.4 GB long, made once.
@@ -120,11 +136,16 @@ export async function memory() {
   return Math.max(...processInfo.filter(({ type }) => type === "renderer").map(peak));
 }
 
-// The verdict, which counts only when the worker has ended.
+// The verdict, which counts only when the worker has ended; it may not have begun.
 export async function finish(page, timeout = patience.step) {
+  await page.locator(".result .verdict, [role=alert]").first().waitFor({ state: "attached", timeout });
   await page.locator("progress").waitFor({ state: "detached", timeout });
+  await drawn(page);
   return page.locator(".verdict--good, .verdict--bad, .verdict--unsure").first();
 }
+
+// When no part of the page is still being drawn: a long report takes several tasks.
+export const drawn = (page) => page.locator("[aria-busy]").first().waitFor({ state: "detached" });
 
 // When the page has nothing left to do of what it has begun.
 export const idle = (page) => page.evaluate(() => new Promise((done) => requestIdleCallback(() => done())));

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { artifacts, check, cli, examine, finish, looks, open, pick, temporary } from "./harness.mjs";
+import { answered, artifacts, check, cli, drawn, examine, finish, looks, open, pick, temporary } from "./harness.mjs";
 
 const [eligible, over] = ["eligible.zip", "over-budget.zip"].map((name) => join(artifacts, name));
 
@@ -15,7 +15,9 @@ async function drop(page, paths, on = "footer") {
   const box = await page.locator(on).first().boundingBox();
   const at = { x: box.x + box.width / 2, y: box.y + Math.min(box.height, 40) / 2 };
   const data = { items: [], files: paths, dragOperationsMask: 1 };
-  for (const type of ["dragEnter", "dragOver", "drop"]) await session.send("Input.dispatchDragEvent", { type, ...at, data });
+  const send = (type) => session.send("Input.dispatchDragEvent", { type, ...at, data });
+  for (const type of ["dragEnter", "dragOver"]) await send(type);
+  await answered(page, () => send("drop"));
   await session.detach();
 }
 
@@ -221,6 +223,7 @@ test("both sides of a comparison survive a reload", async () => {
   await drop(page, [eligible, over]);
   await page.getByText("eligible.zip ranks first").waitFor();
   await page.locator("progress").first().waitFor({ state: "detached" });
+  await drawn(page);
   await page.reload();
   await page.getByText("eligible.zip ranks first").waitFor();
   await check(opened);

@@ -7,7 +7,7 @@ import { after, before } from "node:test";
 import axe from "axe-core";
 import { patience, site, start, stop, target } from "./driver.mjs";
 
-export { artifacts, cli, dist, finish, idle, large, memory, open, patience, pick, saveReport, temporary } from "./driver.mjs";
+export { answered, artifacts, cli, dist, drawn, finish, idle, large, memory, open, patience, pick, saveReport, temporary } from "./driver.mjs";
 
 const screenshots = join(target, "screenshots");
 mkdirSync(screenshots, { recursive: true });

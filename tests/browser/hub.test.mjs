@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { artifacts, check, cli, examine, finish, large, looks, open, saveReport, temporary } from "./harness.mjs";
+import { artifacts, check, cli, drawn, examine, finish, large, looks, open, saveReport, temporary } from "./harness.mjs";
 import { serveHub } from "./hub.mjs";
 
 const latencyMs = 50;
@@ -83,6 +83,7 @@ async function look(page, address) {
   await page.getByLabel(/^Address of/).fill(address);
   await page.getByRole("button", { name: /^Connect to/ }).click();
   await page.getByText(/The headers took/).waitFor();
+  await drawn(page);
 }
 
 // Ends a test of a page that connected to the hub: to it and its store alone.

@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { artifacts, check, cli, examine, finish, looks, open, pick, saveReport, temporary } from "./harness.mjs";
+import { artifacts, check, cli, drawn, examine, finish, looks, open, pick, saveReport, temporary } from "./harness.mjs";
 import { inWorkers, started, workersCounted } from "./watch.mjs";
 
 const words = { 0: "Eligible", 1: "Not eligible", 3: "Inconclusive" };
@@ -122,6 +122,7 @@ test("Cancel ends the pass at once, and what the headers showed stays", async ()
   const ended = await page.getByRole("button", { name: "Cancel" }).evaluate((button) => (button.click(), window.workers));
   assert.deepEqual(ended, { started: 3, ended: 3 });
   await page.locator("progress").waitFor({ state: "detached" });
+  await drawn(page);
   assert.match(await page.locator(".notice").textContent(), /Cancelled/);
   assert.equal(await page.locator("#gate-loadable").count(), 1);
   await pick(page, join(artifacts, "eligible.zip"));

@@ -27,6 +27,32 @@ test("pictures carry a title, and their numbers stand under Show data", async ()
   await check(opened);
 });
 
+test("what the headers gave is not drawn into the whole report, and a part is busy until it is there", async () => {
+  const texts = async (script, meanwhile) => {
+    const opened = await open({ script });
+    const { page } = opened;
+    await pick(page, eligible);
+    await meanwhile(page);
+    await finish(page);
+    assert.equal(await page.locator("svg.bar").count(), 2);
+    const parts = await page.locator(".result .live").allTextContents();
+    await check(opened);
+    return parts;
+  };
+  // Each task of drawing waits, so that those for the headers' report are still there when the whole one comes.
+  const slow = () => {
+    const usual = window.setTimeout;
+    window.setTimeout = (task, delay) => usual(task, delay || 200);
+  };
+  const wanted = await texts(undefined, () => {});
+  const parts = await texts(slow, async (page) => {
+    await page.locator(".result .verdict").waitFor();
+    assert.equal(await page.locator("svg.bar").count(), 0, "it is still being drawn");
+    assert.ok((await page.locator(".live[aria-busy]").count()) > 0);
+  });
+  assert.deepEqual(parts, wanted);
+});
+
 // Two thousand weights in a bare safetensors file.
 function manyWeights() {
   const header = {};

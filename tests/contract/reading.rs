@@ -9,6 +9,7 @@ use bitgauge_core::contract::{Halt, Limits, RuleSet, Rules, choose_documents};
 use bitgauge_core::inspect::report;
 use bitgauge_core::inventory::Inventory;
 use native_eval::LocalFiles;
+use properties::write;
 
 use crate::environment;
 
@@ -33,7 +34,7 @@ fn ranges(name: &str, len: u64, read: impl Fn(usize, usize) -> Vec<u8>) -> Vec<N
 /// The same for a safetensors file that holds one tensor of so many bytes, all zeros.
 fn ranges_of_one_tensor(bytes: u64) -> Vec<Need> {
     let entry = format!(r#"{{"w":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
-    let header = [&(entry.len() as u64).to_le_bytes(), entry.as_bytes()].concat();
+    let header = write::safetensors(&entry, &[]);
     ranges("m.safetensors", header.len() as u64 + bytes, |offset, len| {
         let mut piece: Vec<u8> = header.iter().skip(offset).take(len).copied().collect();
         piece.resize(len, 0);

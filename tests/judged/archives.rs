@@ -1,9 +1,8 @@
 //! Zip archives that two readers would read as two.
 
-use std::io::{Cursor, Write};
-
 use bitgauge_core::container::{Artifact, Root};
 use bitgauge_core::{ErrorKind, limits};
+use properties::write::{borrowed, zip};
 use zip::write::SimpleFileOptions;
 
 use crate::model::{Model, open};
@@ -13,12 +12,7 @@ const END: &[u8] = b"PK\x05\x06";
 
 /// The model as a zip, with this comment behind its end record.
 fn commented(comment: &[u8]) -> bitgauge_core::Result<Artifact> {
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in Model::dense().files() {
-        writer.start_file(name, SimpleFileOptions::default()).expect("a member");
-        writer.write_all(&bytes).expect("a member");
-    }
-    let mut bytes = writer.finish().expect("a zip").into_inner();
+    let mut bytes = zip(&borrowed(&Model::dense().files()), SimpleFileOptions::default());
     let end = bytes.len() - 22;
     assert!(bytes[end..].starts_with(END));
     bytes[end + 20..].copy_from_slice(&(comment.len() as u16).to_le_bytes());
@@ -70,12 +64,7 @@ type Change = fn(&mut Wide);
 
 /// The model as a zip with a zip64 end record, changed.
 fn wide(change: impl FnOnce(&mut Wide)) -> bitgauge_core::Result<Artifact> {
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in Model::dense().files() {
-        writer.start_file(name, SimpleFileOptions::default()).expect("a member");
-        writer.write_all(&bytes).expect("a member");
-    }
-    let mut bytes = writer.finish().expect("a zip").into_inner();
+    let mut bytes = zip(&borrowed(&Model::dense().files()), SimpleFileOptions::default());
     let end = bytes.len() - 22;
     let word = |at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().expect("4 bytes")).into();
     let directory = [word(end + 12), word(end + 16)];

@@ -2,9 +2,10 @@
 
 use bitgauge_core::container::Root;
 use bitgauge_core::{ErrorKind, limits};
+use properties::write::safetensors;
 use serde_json::{Map, Value, json};
 
-use crate::model::{open, safetensors};
+use crate::model::open;
 
 fn open_weights(bytes: Vec<u8>) -> bitgauge_core::Result<bitgauge_core::container::Artifact> {
     open(&[("m.safetensors".to_owned(), bytes)], Root::File)

@@ -1,11 +1,10 @@
 //! Compressed tars: what unpacks to too much, where damage is, and headers around what is read ahead.
 
-use std::io::Write;
-
 use bitgauge_core::container::{Artifact, Compressor, Root, TarStream, Unpacker, Window};
 use bitgauge_core::{Error, ErrorKind, Result, limits};
+use properties::write::{bzip2, gzip, safetensors, tar};
 
-use crate::model::{open, safetensors};
+use crate::model::open;
 
 const READ_AHEAD: usize = 64 << 10;
 
@@ -23,21 +22,9 @@ fn unpack(compressor: Compressor, file: &[u8], piece: usize) -> (u64, Result<()>
     (written, ended)
 }
 
-fn bzip2(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
-    writer.write_all(bytes).expect("room");
-    writer.finish().expect("room")
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    writer.write_all(bytes).expect("room");
-    writer.finish().expect("room")
-}
-
 #[test]
 fn what_unpacks_to_too_much_is_refused_as_soon_as_it_does() {
-    let bomb = bzip2(&vec![0; 70 << 20]);
+    let bomb = bzip2(&vec![0; 70 << 20], 9);
     assert!(bomb.len() < 1_000, "{} bytes", bomb.len());
     let most = bomb.len() as u64 * limits::INFLATE_RATIO + limits::UNPACK_SLACK_BYTES;
     for piece in [10, 1 << 20] {
@@ -50,14 +37,14 @@ fn what_unpacks_to_too_much_is_refused_as_soon_as_it_does() {
         assert!(written <= most, "{written} bytes");
     }
     // Less than the slack is no bomb, whatever it takes.
-    let small = bzip2(&vec![0; 60 << 20]);
+    let small = bzip2(&vec![0; 60 << 20], 9);
     assert_eq!(unpack(Compressor::Bzip2, &small, 10), (60 << 20, Ok(())));
 }
 
 #[test]
 fn errors_say_how_far_the_file_was_read() {
     let text: Vec<u8> = (0..4_000_u32).flat_map(|i| (i * i).to_le_bytes()).collect();
-    for (compressor, file) in [(Compressor::Gzip, gzip(&text)), (Compressor::Bzip2, bzip2(&text))] {
+    for (compressor, file) in [(Compressor::Gzip, gzip(&text)), (Compressor::Bzip2, bzip2(&text, 9))] {
         let len = file.len() as u64;
         for piece in [7, 1 << 20] {
             assert_eq!(unpack(compressor, &file, piece), (text.len() as u64, Ok(())));
@@ -127,18 +114,6 @@ fn optional_fields_of_gzip_are_passed_over() {
             "{at}"
         );
     }
-}
-
-/// A tar of these files.
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, *bytes).expect("a member");
-    }
-    builder.into_inner().expect("a tar")
 }
 
 fn stream(plain: &[u8], piece: usize) -> Result<Artifact> {

@@ -1,11 +1,11 @@
 //! Which file is in which bucket, and what an archive adds.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
 
 use bitgauge_core::accounting::Bucket;
 use bitgauge_core::container::Root;
 use bitgauge_core::report::Report;
+use properties::write::{borrowed, gzip, tar, zip};
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
@@ -70,16 +70,7 @@ fn an_archive_adds_its_records_and_takes_what_it_saves() {
     let files = model().files();
     let plain: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     let folder = model().report();
-    let archive = |method| {
-        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, bytes) in &files {
-            writer
-                .start_file(name, SimpleFileOptions::default().compression_method(method))
-                .expect("a member");
-            writer.write_all(bytes).expect("a member");
-        }
-        writer.finish().expect("a zip").into_inner()
-    };
+    let archive = |method| zip(&borrowed(&files), SimpleFileOptions::default().compression_method(method));
     for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
         let bytes = archive(method);
         let size = bytes.len() as u64;
@@ -108,17 +99,8 @@ fn an_archive_adds_its_records_and_takes_what_it_saves() {
 
 #[test]
 fn a_compressed_tar_takes_what_it_saves_as_a_whole() {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in model().files() {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, &bytes[..]).expect("a member");
-    }
-    let plain = builder.into_inner().expect("a tar");
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    writer.write_all(&plain).expect("a gzip file");
-    let packed = writer.finish().expect("a gzip file");
+    let plain = tar(&borrowed(&model().files()));
+    let packed = gzip(&plain);
     let (size, unpacked) = (packed.len() as u64, plain.len() as u64);
     let of_plain = report(&[("m.tar".to_owned(), plain)], Root::File);
     let of_packed = report(&[("m.tar.gz".to_owned(), packed)], Root::File);

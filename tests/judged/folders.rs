@@ -1,9 +1,8 @@
 //! Which folder is the model's, and what names lead out of an archive.
 
-use std::io::{Cursor, Write};
-
 use bitgauge_core::container::{Root, find_model_dir};
 use bitgauge_core::{ErrorKind, Rejection};
+use properties::write::{borrowed, zip};
 use zip::write::SimpleFileOptions;
 
 use crate::model::{Model, open};
@@ -65,12 +64,8 @@ fn where_a_listings_order_would_decide_nothing_is_chosen() {
 fn with_name(name: &str) -> bitgauge_core::Result<()> {
     const PLACE: &str = "QQQQQQQQ";
     assert_eq!(name.len(), PLACE.len());
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in Model::dense().file(PLACE, b"x").files() {
-        writer.start_file(name, SimpleFileOptions::default()).expect("a member");
-        writer.write_all(&bytes).expect("a member");
-    }
-    let mut bytes = writer.finish().expect("a zip").into_inner();
+    let files = Model::dense().file(PLACE, b"x").files();
+    let mut bytes = zip(&borrowed(&files), SimpleFileOptions::default());
     let at: Vec<usize> = bytes
         .windows(PLACE.len())
         .enumerate()

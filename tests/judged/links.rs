@@ -5,8 +5,9 @@ use bitgauge_core::accounting::Accounting;
 use bitgauge_core::container::{Artifact, Root};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::scan::Scan;
+use properties::write::safetensors;
 
-use crate::model::{open, safetensors};
+use crate::model::open;
 use crate::tars::{BLOCK, header, member, record};
 
 /// A link of this name to that one.

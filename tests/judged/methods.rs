@@ -5,8 +5,9 @@ use std::io::Write;
 use bitgauge_core::container::{Compression, Root};
 use bitgauge_core::{ErrorKind, Result};
 use native_eval::Source;
+use properties::write::{self, bzip2, safetensors};
 
-use crate::model::{open, safetensors};
+use crate::model::open;
 
 const BZIP2: u16 = 12;
 const LZMA: u16 = 14;
@@ -35,12 +36,6 @@ fn zip(entries: &[Entry]) -> Vec<u8> {
     [&out, &directory, &b"PK\x05\x06\0\0\0\0"[..], &count, &count, &figures, &[0, 0]].concat()
 }
 
-fn bzip2(plain: &[u8]) -> Vec<u8> {
-    let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
-    writer.write_all(plain).expect("room");
-    writer.finish().expect("room")
-}
-
 fn lzma(plain: &[u8], is_marked: bool) -> Vec<u8> {
     let options = lzma_rust2::LzmaOptions::with_preset(1);
     let header = [&[9, 4, 5, 0, options.get_props()][..], &options.dict_size.to_le_bytes()].concat();
@@ -63,7 +58,7 @@ fn files(method: u16, pack: impl Fn(&[u8]) -> Vec<u8>) -> Vec<Entry> {
 #[test]
 fn members_are_read_whatever_their_method() -> Result<()> {
     for (entries, compression) in [
-        (files(BZIP2, bzip2), Compression::Bzip2),
+        (files(BZIP2, |plain| bzip2(plain, 9)), Compression::Bzip2),
         (files(LZMA, |plain| lzma(plain, true)), Compression::Lzma),
         (files(0, <[u8]>::to_vec), Compression::Stored),
     ] {
@@ -87,7 +82,7 @@ fn a_stream_ends_where_its_member_does() {
         read.map_err(|error| error.kind)
     };
     let text = b"{\"some\": \"text\"}".as_slice();
-    for (method, stored) in [(BZIP2, bzip2(text)), (LZMA, lzma(text, true))] {
+    for (method, stored) in [(BZIP2, bzip2(text, 9)), (LZMA, lzma(text, true))] {
         assert_eq!(kind(method, text, stored.clone()).as_deref(), Ok(text));
         assert_eq!(kind(method, &text[1..], stored.clone()), Err(ErrorKind::TooLarge));
         assert_eq!(kind(method, &[text, b"!"].concat(), stored.clone()), Err(ErrorKind::Truncated));
@@ -109,14 +104,7 @@ fn a_stream_ends_where_its_member_does() {
 }
 
 fn tar() -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in [("config.json", b"{}".to_vec()), ("model.safetensors", weights())] {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, &bytes[..]).expect("room");
-    }
-    builder.into_inner().expect("room")
+    write::tar(&[("config.json", b"{}"), ("model.safetensors", &weights())])
 }
 
 fn alone(plain: &[u8], length: Option<u64>) -> Vec<u8> {

@@ -8,6 +8,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::report::Report;
 use bitgauge_core::scan::Scan;
 use half::f16;
+use properties::write::safetensors;
 use serde_json::{Value, json};
 
 /// Parameters of the model: 700 each of the embedding and the head, the final norm's 70, and two layers
@@ -183,11 +184,6 @@ impl Model {
     pub fn report(&self) -> Report {
         report(&self.files(), Root::Folder)
     }
-}
-
-/// A safetensors file of this header text and these data.
-pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
 /// Opens files as a folder, or the one file that they are.

@@ -2,9 +2,10 @@
 
 use bitgauge_core::container::Root;
 use bitgauge_core::report::{Gate, Outcome, Report};
+use properties::write::safetensors;
 use serde_json::json;
 
-use crate::model::{self, Model, safetensors};
+use crate::model::{self, Model};
 
 fn gate<'r>(report: &'r Report, id: &str) -> &'r Gate {
     report.gates.iter().find(|gate| gate.id == id).expect(id)

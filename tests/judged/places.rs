@@ -6,9 +6,10 @@ use bitgauge_core::accounting::Accounting;
 use bitgauge_core::container::{Artifact, Inflater, Need, Root, Window, fetch_and_open};
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::{Error, ErrorKind, Rejection, Result, limits};
+use properties::write::{borrowed, gzip, safetensors, tar};
 use serde_json::json;
 
-use crate::model::{Model, open, safetensors};
+use crate::model::{Model, open};
 
 fn open_weights(header: &str, data: &[u8]) -> Result<Artifact> {
     open(&[("m.safetensors".to_owned(), safetensors(header, data))], Root::File)
@@ -180,17 +181,8 @@ fn what_pythons_lzma_may_read_is_not_called_rejected() {
 fn a_compressed_tar_of_several_pieces_opens() {
     let mut noise = vec![0; 2_500_000];
     fastrand::Rng::with_seed(1).fill(&mut noise);
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in Model::dense().file("a.bin", &noise).files() {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, &bytes[..]).expect("a member");
-    }
-    let plain = builder.into_inner().expect("a tar");
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    writer.write_all(&plain).expect("room");
-    let packed = writer.finish().expect("room");
+    let plain = tar(&borrowed(&Model::dense().file("a.bin", &noise).files()));
+    let packed = gzip(&plain);
     assert!(packed.len() > 2 << 20);
     let of_plain = open(&[("m.tar".to_owned(), plain)], Root::File).expect("sound");
     let of_packed = open(&[("m.tar.gz".to_owned(), packed)], Root::File).expect("sound");

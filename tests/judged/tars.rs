@@ -1,11 +1,10 @@
 //! What headers of a tar say, by POSIX and GNU, and their caps.
 
-use std::io::Write;
-
 use bitgauge_core::container::{Artifact, Compressor, Root, TarStream};
 use bitgauge_core::{ErrorKind, Rejection, Result, limits};
+use properties::write::{gzip, safetensors};
 
-use crate::model::{open, safetensors};
+use crate::model::open;
 
 pub const BLOCK: usize = 512;
 
@@ -163,10 +162,8 @@ fn long_names_and_records_have_caps() {
 }
 
 fn streamed(plain: &[u8]) -> Result<Artifact> {
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    writer.write_all(plain).expect("room");
     let mut tar = TarStream::new("m.tar.gz", Compressor::Gzip)?;
-    tar.push(&writer.finish().expect("room"))?;
+    tar.push(&gzip(plain))?;
     tar.finish()
 }
 

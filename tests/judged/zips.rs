@@ -2,8 +2,9 @@
 
 use bitgauge_core::container::{Artifact, Root};
 use bitgauge_core::{Error, ErrorKind, Result};
+use properties::write::safetensors;
 
-use crate::model::{open, safetensors};
+use crate::model::open;
 
 /// A stored member, as its three records have it.
 #[derive(Clone, Default)]

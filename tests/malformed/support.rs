@@ -4,6 +4,8 @@ use std::io::{Cursor, Write};
 
 use bitgauge_core::container::{Artifact, Root, Window, fetch_and_open};
 use bitgauge_core::{Error, ErrorKind, Result};
+use properties::write::{bzip2, gzip, xz};
+pub use properties::write::{safetensors, tar};
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
@@ -48,14 +50,6 @@ pub fn bytes(random: &mut fastrand::Rng, len: usize) -> Vec<u8> {
 /// `len` bytes of this seed.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     bytes(&mut fastrand::Rng::with_seed(seed), len)
-}
-
-/// A safetensors file: this header text, padded like the reference writer does, and these data.
-pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend_from_slice(header.as_bytes());
-    bytes.extend_from_slice(data);
-    bytes
 }
 
 /// A valid file of two tensors, `a` U8 [3] and `b` F16 [2, 1], 7 bytes of data.
@@ -123,18 +117,6 @@ pub fn patched(bytes: &[u8], patches: &[(usize, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// A tar by the `tar` crate, each file under a GNU header.
-pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, *bytes).unwrap();
-    }
-    builder.into_inner().unwrap()
-}
-
 /// A model of the same files as a tar; its architecture is not known.
 pub fn model_tar() -> Vec<u8> {
     tar(&[
@@ -157,22 +139,9 @@ impl Pack {
     /// `bytes` as a whole file.
     pub fn pack(self, bytes: &[u8]) -> Vec<u8> {
         match self {
-            Self::Gzip => {
-                let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-                writer.write_all(bytes).unwrap();
-                writer.finish().unwrap()
-            }
-            Self::Bzip2 => {
-                let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-                writer.write_all(bytes).unwrap();
-                writer.finish().unwrap()
-            }
-            Self::Xz => {
-                let options = lzma_rust2::XzOptions::with_preset(1);
-                let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
-                writer.write_all(bytes).unwrap();
-                writer.finish().unwrap()
-            }
+            Self::Gzip => gzip(bytes),
+            Self::Bzip2 => bzip2(bytes, 1),
+            Self::Xz => xz(bytes),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Makes nodes of markup.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use std::vec::IntoIter;
 
 use leptos::prelude::*;
-use web_sys::{Element, Node};
+use web_sys::Element;
 
 use crate::markup::{Child, Markup, SVG};
 
@@ -19,50 +20,63 @@ pub fn live(markup: impl Fn() -> Vec<Markup> + 'static) -> AnyView {
 
 fn place(markup: Box<dyn Fn() -> Vec<Markup>>) -> AnyView {
     let place = NodeRef::<leptos::html::Div>::new();
-    let latest = Rc::new(Cell::new(0_u32));
-    Effect::new(move |shown: Option<Vec<Markup>>| {
+    let latest = Arc::new(AtomicU32::new(0));
+    // Made anew, a view takes over the element of the one before, which may still be drawing there.
+    let last = Arc::clone(&latest);
+    on_cleanup(move || {
+        last.fetch_add(1, Relaxed);
+    });
+    Effect::new(move |shown: Option<Option<Vec<Markup>>>| {
         let now = markup();
-        let Some(place) = place.get() else { return Vec::new() };
-        if shown.as_ref() != Some(&now) {
-            latest.set(latest.get() + 1);
+        let place = place.get()?;
+        if shown.flatten().as_ref() != Some(&now) {
             draw(&place, &now, &latest);
         }
-        now
+        Some(now)
     });
     view! { <div node_ref=place class="live"></div> }.into_any()
 }
 
 /// Makes at most [`STEPS_PER_TASK`] in a task, so that a long report never holds up the page; what is overtaken by a
-/// later drawing stops.
-fn draw(place: &web_sys::HtmlDivElement, elements: &[Markup], latest: &Rc<Cell<u32>>) {
-    let drawing = Drawing::new(place, elements);
-    go_on(drawing, Rc::clone(latest), latest.get());
+/// later drawing stops. The place is busy until all is there.
+fn draw(place: &Element, elements: &[Markup], latest: &Arc<AtomicU32>) {
+    drop(place.set_attribute(BUSY, "true"));
+    let number = 1 + latest.fetch_add(1, Relaxed);
+    go_on(Drawing::new(place, elements), Arc::clone(latest), number);
 }
 
 /// Has a task of its own for the next steps.
-fn go_on(mut drawing: Drawing, latest: Rc<Cell<u32>>, number: u32) {
+fn go_on(mut drawing: Drawing, latest: Arc<AtomicU32>, number: u32) {
     let task = move || {
-        if latest.get() == number && drawing.go_on(STEPS_PER_TASK) {
+        if latest.load(Relaxed) != number {
+            return;
+        }
+        if drawing.go_on(STEPS_PER_TASK) {
             go_on(drawing, latest, number);
+        } else {
+            drop(drawing.place.remove_attribute(BUSY));
         }
     };
     set_timeout(task, Duration::ZERO);
 }
 
-/// Puts these elements in the place of what a node holds.
-pub fn replace(node: &web_sys::Node, elements: &[Markup]) {
-    Drawing::new(node, elements).go_on(usize::MAX);
+/// Puts these elements in the place of what an element holds.
+pub fn replace(place: &Element, elements: &[Markup]) {
+    Drawing::new(place, elements).go_on(usize::MAX);
 }
 
 /// Steps that a task takes at most before the browser has its turn: some milliseconds on a slow machine. An element
 /// takes two, a text one.
 const STEPS_PER_TASK: usize = 400;
 
+/// Says that a place is being changed: screen readers wait until it is not.
+const BUSY: &str = "aria-busy";
+
 const HTML: &str = "http://www.w3.org/1999/xhtml";
 
 /// Elements in the making. Each goes into its place when it is whole.
 struct Drawing {
-    place: Node,
+    place: Element,
     /// What the place still holds goes when the first element comes.
     is_cleared: bool,
     /// What has not been begun.
@@ -72,7 +86,7 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn new(place: &Node, elements: &[Markup]) -> Self {
+    fn new(place: &Element, elements: &[Markup]) -> Self {
         let rest: Vec<Child> = elements.iter().cloned().map(Child::Element).collect();
         let mut drawing =
             Self { place: place.clone(), is_cleared: false, rest: rest.into_iter(), open: Vec::new() };

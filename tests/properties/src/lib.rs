@@ -24,6 +24,7 @@ mod python_json;
 mod report;
 pub mod seeds;
 mod tensors;
+pub mod write;
 
 /// What a parser made of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

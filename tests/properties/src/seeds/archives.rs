@@ -1,11 +1,12 @@
 //! Zips and tars, plain and compressed.
 
-use std::io::{Cursor, Write};
+use std::io::Write;
 
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
 use super::{fixtures, models};
+use crate::write::{append, bzip2, gzip, tar, xz, zip};
 
 /// Short files that make a model of an unknown kind.
 const OTHER: [(&str, &[u8]); 2] =
@@ -26,15 +27,6 @@ pub fn zips() -> Vec<Vec<u8>> {
     ];
     zips.extend(fixtures("validator/direct_run/archives", &[".zip"]));
     zips
-}
-
-fn zip(files: &[(&str, &[u8])], options: SimpleFileOptions) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in files {
-        writer.start_file(*name, options).expect("a member");
-        writer.write_all(bytes).expect("a member");
-    }
-    writer.finish().expect("a zip").into_inner()
 }
 
 /// A zip whose lengths stand behind the data, as a writer into a pipe leaves them.
@@ -63,21 +55,6 @@ pub fn tars() -> Vec<Vec<u8>> {
     ]
 }
 
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in files {
-        append(&mut builder, name, bytes);
-    }
-    builder.into_inner().expect("a tar")
-}
-
-fn append(builder: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(bytes.len() as u64);
-    header.set_mode(0o644);
-    builder.append_data(&mut header, name, bytes).expect("a member");
-}
-
 /// As `tar -C folder .` writes it.
 fn folders() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -94,34 +71,15 @@ fn folders() -> Vec<u8> {
 pub fn compressed() -> Vec<Vec<u8>> {
     let contents = [tar(&OTHER), b"no tar".to_vec(), Vec::new()];
     let mut files: Vec<Vec<u8>> =
-        contents.iter().flat_map(|bytes| [gzip(bytes), bzip2(bytes), xz(bytes)]).collect();
+        contents.iter().flat_map(|bytes| [gzip(bytes), bzip2(bytes, 1), xz(bytes)]).collect();
     files.push([gzip(b"a"), gzip(b"b"), vec![0; 7]].concat());
-    files.push([bzip2(b"a"), bzip2(b"b")].concat());
+    files.push([bzip2(b"a", 1), bzip2(b"b", 1)].concat());
     files.push([xz(b"a"), vec![0; 4], xz(b"b")].concat());
     let named = flate2::GzBuilder::new().filename("a").comment("b").extra("c");
     let mut writer = named.write(Vec::new(), flate2::Compression::none());
     writer.write_all(b"stored").expect("a gzip file");
     files.push(writer.finish().expect("a gzip file"));
     files
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    writer.write_all(bytes).expect("a gzip file");
-    writer.finish().expect("a gzip file")
-}
-
-fn bzip2(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-    writer.write_all(bytes).expect("a bzip2 file");
-    writer.finish().expect("a bzip2 file")
-}
-
-fn xz(bytes: &[u8]) -> Vec<u8> {
-    let mut writer =
-        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).expect("an xz file");
-    writer.write_all(bytes).expect("an xz file");
-    writer.finish().expect("an xz file")
 }
 
 /// Stored, fixed and dynamic blocks, long matches, bytes behind the end.

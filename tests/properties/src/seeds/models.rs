@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::fixtures;
 use crate::folder;
 use crate::gguf_file::{GgmlType, GgufFile, Meta};
+use crate::write;
 
 /// A 1 as an f16.
 const ONE_F16: [u8; 2] = 0x3c00_u16.to_le_bytes();
@@ -83,7 +84,7 @@ fn file(tensors: &[Tensor]) -> Vec<u8> {
         data.extend_from_slice(bytes);
     }
     let header = Value::Object(header).to_string();
-    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
+    write::safetensors(&header, &data)
 }
 
 /// Safetensors files, with and without metadata.
@@ -94,7 +95,7 @@ pub fn safetensors() -> Vec<Vec<u8>> {
     let with_metadata = {
         let text =
             r#"{"__metadata__":{"format":"pt"},"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}}     "#;
-        [&(text.len() as u64).to_le_bytes(), text.as_bytes(), b"abc"].concat()
+        write::safetensors(text, b"abc")
     };
     vec![
         file(&[]),
