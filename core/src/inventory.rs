@@ -172,9 +172,7 @@ impl<'a> Inventory<'a> {
         if let (Some(config), Some(_), Some(text)) = (&mut config, &manifest, &artifact.generation)
             && config.model_code.is_none()
         {
-            let settings = check_generation(text, transformers)?;
-            config.loading.faults.extend(settings.faults);
-            config.loading.doubts.extend(settings.doubts);
+            check_generation(text, &mut config.loading);
         }
         let packed = config.as_ref().and_then(Config::bitpacked);
         let grouping = match config.as_ref().and_then(Config::coded) {

@@ -7,7 +7,7 @@ use crate::container::{ContainerKind, Member, names};
 use crate::format::layouts::{Coded, Count};
 use crate::format::{Form, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
 use crate::inventory::{Inventory, Stored, Weight};
-use crate::model::{GENERATION, Presence, Role};
+use crate::model::{Presence, Role};
 use crate::scan::Findings;
 use crate::tensor::Dtype;
 
@@ -106,11 +106,6 @@ pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<
     let dtype = |index: usize| inventory.artifact.tensors[index].dtype;
     if inventory.tied_pair.is_some_and(|[embedding, head]| dtype(embedding) != dtype(head)) {
         doubts.push("embedding and head are to be tied and are stored in two data types".to_owned());
-    }
-    let is_read = inventory.artifact.generation.is_some();
-    if config.model_code.is_none() && !is_read && inventory.artifact.find_beside_config(GENERATION).is_some()
-    {
-        doubts.push([GENERATION, " is too long to be looked at"].concat());
     }
     if !own_loader && has_generation_code(inventory) {
         doubts.push(unknown(GENERATION_CODE));

@@ -264,11 +264,11 @@ fn settings_of_text_generation_are_read_by_all_but_the_packers_loader() {
     };
     for (text, outcome, what) in [
         (QWEN, Outcome::Pass, ""),
-        (b"[]", Outcome::Fail, "no object"),
-        (br#"{"max_new_tokens": 0}"#, Outcome::Fail, "`max_new_tokens`"),
-        (br#"{"note": 1}"#, Outcome::NotRun, "`note`"),
-        (b"{", Outcome::NotRun, "can't be read"),
-        (&vec![b' '; (4 << 20) + 1], Outcome::NotRun, "too long"),
+        (b"[]", Outcome::NotRun, "no object"),
+        (br#"{"max_new_tokens": 0}"#, Outcome::NotRun, "`max_new_tokens`"),
+        (br#"{"to_dict": 1}"#, Outcome::NotRun, "`to_dict`"),
+        (b"{", Outcome::NotRun, "no object"),
+        (&vec![b' '; (1 << 16) + 1], Outcome::NotRun, "no object"),
     ] {
         let (found, detail) = judged(Model::dense(), text);
         assert_eq!(found, outcome, "{what}");

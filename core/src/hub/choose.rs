@@ -2,7 +2,6 @@
 
 use super::{HubAddress, ListedFile};
 use crate::container::ShardName;
-use crate::model::GENERATION;
 use crate::{Error, ErrorKind, Result, limits};
 
 /// What archives end in.
@@ -35,7 +34,7 @@ impl Chosen {
 impl ListedFile {
     /// Whether it is one of the texts that are read to judge a model, and the hub gives it at once and as a whole.
     pub fn is_short_text(&self) -> bool {
-        let is_read = [CONFIG, GENERATION].contains(&base(&self.path)) || self.path.ends_with(INDEX);
+        let is_read = base(&self.path) == CONFIG || self.path.ends_with(INDEX);
         is_read && self.sha256.is_none() && self.bytes <= limits::CONFIG_BYTES
     }
 }

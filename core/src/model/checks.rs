@@ -254,7 +254,7 @@ impl Loading {
                     kinds == 0 && !value.is_null()
                 }
                 _ if name.starts_with('_') => !PRIVATE.contains(&name),
-                _ => ATTRIBUTES.split(' ').any(|begin| name.starts_with(begin)),
+                _ => hides_attribute(name),
             };
             self.doubt(is_hidden, || format!("`{}`", fields.name(name)));
         }
@@ -344,6 +344,16 @@ impl Loading {
     }
 }
 
+/// Whether a name begins like one of these words.
+pub(super) fn begins(name: &str, words: &str) -> bool {
+    words.split(' ').any(|begin| name.starts_with(begin))
+}
+
+/// Whether a name hides an attribute of one of transformers' configurations, or begins like one.
+pub(super) fn hides_attribute(name: &str) -> bool {
+    begins(name, ATTRIBUTES)
+}
+
 /// Whether some class declares a field of this name.
 pub(super) fn is_declared(name: &str) -> bool {
     TYPES.iter().any(|(known, _)| *known == name)
@@ -370,7 +380,7 @@ fn is_one_of(value: &Value, names: &[&str]) -> bool {
 }
 
 /// Whether Python would take a value for false.
-pub(super) fn is_off(value: &Value) -> bool {
+fn is_off(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(on) => !on,

@@ -3,119 +3,50 @@
 //!
 //! [docs/loading.md](../../../docs/loading.md) lists all of it; `tests/differential/settings.py` asked transformers.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::checks::{Loading, OBJECT, is_off, kinds_of};
-use super::transformers::Transformers;
-use crate::{Result, json, memory};
+use super::checks::{Loading, OBJECT, begins, hides_attribute, kinds_of};
+use crate::json;
 
 /// The file, which stands beside config.json.
 pub(crate) const GENERATION: &str = "generation_config.json";
+/// Longest text that is looked at; real ones have some 250 bytes.
+pub(crate) const GENERATION_BYTES: u64 = 1 << 16;
 
-/// Settings that are not looked at before text is generated: any value but an object, or a list of anything but whole
-/// numbers or texts.
-const UNCHECKED: &str = "_commit_hash _from_model_config assistant_confidence_threshold assistant_early_exit assistant_lookbehind \
-    bad_words_ids begin_suppress_tokens bos_token_id cache_config constraints decoder_start_token_id disable_compile \
-    diversity_penalty do_sample dola_layers encoder_no_repeat_ngram_size encoder_repetition_penalty eos_token_id \
-    epsilon_cutoff eta_cutoff exponential_decay_length_penalty force_words_ids forced_bos_token_id \
-    forced_eos_token_id guidance_scale is_assistant length_penalty low_memory max_cache_len max_length \
-    max_matching_ngram_size max_time min_length min_new_tokens min_p no_repeat_ngram_size num_assistant_tokens \
-    num_assistant_tokens_schedule num_beam_groups num_beams output_attentions output_hidden_states output_logits \
-    output_scores penalty_alpha prefill_chunk_size prompt_lookup_num_tokens remove_invalid_values renormalize_logits \
-    repetition_penalty return_dict_in_generate return_legacy_cache sequence_bias speculation_type stop_strings \
-    target_lookbehind temperature token_healing top_h top_k top_p transformers_version typical_p use_cache use_mtp";
+/// How settings begin that are checked in ways that are not modelled, unless they are null.
+const WHERE_NULL: &str = "assistant_ens cache_imp compile_ continuous_ dtype suppress_ watermarking_";
 
-/// Settings that are checked in ways that are not modelled, unless they are null.
-const WHERE_NULL: &str =
-    "assistant_ensemble_weight continuous_batching_config suppress_tokens watermarking_config";
+/// How settings begin that are checked even where they are null, or may not be set in the file.
+const CHECKED: &str =
+    "assistant_model early_ logits_ negative_ num_return_ prefix_ stopping_ streamer synced_ use_model";
 
-/// Kinds of caches; either version has one more.
-const CACHES: &str = "dynamic hybrid hybrid_chunked offloaded offloaded_hybrid offloaded_hybrid_chunked offloaded_static \
-    quantized sliding_window static";
-
-/// Arguments for the generation of text, which may not be set in the file.
-const ARGUMENTS: &str = "assistant_model logits_processor negative_prompt_attention_mask negative_prompt_ids \
-    prefix_allowed_tokens_fn stopping_criteria streamer synced_gpus";
-
-/// Checks the file.
-///
-/// # Errors
-/// Too little memory for it.
-pub(crate) fn check(text: &[u8], transformers: Transformers) -> Result<Loading> {
-    memory::require_tree(text, GENERATION)?;
-    let mut loading = Loading::default();
-    let settings = match json::parse_python(text) {
-        Ok(Value::Object(settings)) => settings,
-        Ok(_) => {
-            loading.faults.push([GENERATION, " is no object, which transformers refuses"].concat());
-            return Ok(loading);
+/// Checks the file, and adds to `loading` the first that is not known of it. Mostly transformers raises there.
+pub(crate) fn check(text: &[u8], loading: &mut Loading) {
+    let value = json::parse_python(text).unwrap_or_default();
+    let refused = match &value {
+        Value::Object(settings) => {
+            settings.iter().find(|(name, value)| !is_taken(name, value)).map(|found| found.0.as_str())
         }
-        // Mostly it is passed over; too many digits or levels raise.
-        Err(error) => {
-            loading.doubts.push([GENERATION, " can't be read here: ", &error].concat());
-            return Ok(loading);
-        }
+        _ => Some("no object"),
     };
-    for (name, value) in &settings {
-        match is_taken(name, value, &settings, transformers == Transformers::V4) {
-            Some(true) => {}
-            Some(false) => {
-                loading.faults.push(format!("transformers refuses {value:.40} for `{name}` in {GENERATION}"));
-            }
-            None => loading.doubts.push(format!(
-                "{GENERATION} sets `{name:.60}`, and whether transformers takes {value:.40} is not known here"
-            )),
-        }
+    if let Some(name) = refused {
+        loading.doubts.push([GENERATION, " holds `", name, "`, which transformers may refuse"].concat());
     }
-    Ok(loading)
 }
 
-/// Whether transformers takes this setting; none where that is not modelled.
-fn is_taken(name: &str, value: &Value, settings: &Map<String, Value>, is_earlier: bool) -> Option<bool> {
-    let other = |name| settings.get(name).unwrap_or(&Value::Null);
+/// Whether both versions of transformers are known to take this setting.
+fn is_taken(name: &str, value: &Value) -> bool {
     match name {
-        "cache_implementation" => {
-            let one_more = if is_earlier { "dynamic_full" } else { "paged" };
-            let is_cache = |text| is_listed(CACHES, text) || text == one_more;
-            Some(value.is_null() || value.as_str().is_some_and(is_cache))
+        "max_new_tokens" => value.as_f64().is_some_and(|count| count > 0.0),
+        "pad_token_id" => value.is_null() || value.is_number(),
+        "_commit_hash" | "_from_model_config" => true,
+        _ if begins(name, WHERE_NULL) => value.is_null(),
+        // Others become attributes, and are not looked at before text is generated.
+        _ => {
+            let is_hidden = name.starts_with('_') || hides_attribute(name) || begins(name, CHECKED);
+            !is_hidden && !matches!(kinds_of(value), 0 | OBJECT)
         }
-        "compile_config" => Some(value.is_null()),
-        "early_stopping" => Some(match value {
-            Value::Null => !is_earlier,
-            Value::Bool(_) => true,
-            // Equal to a flag, to Python.
-            Value::Number(number) => matches!(number.as_f64(), Some(0.0 | 1.0)),
-            other => other == "never",
-        }),
-        "max_new_tokens" | "pad_token_id" => match value {
-            Value::Null => Some(true),
-            Value::Bool(is_one) => Some(*is_one || name == "pad_token_id"),
-            Value::Number(number) => Some(name == "pad_token_id" || number.as_f64().is_some_and(|n| n > 0.0)),
-            // Or a number that is not read here.
-            Value::Array(_) => None,
-            Value::String(_) | Value::Object(_) => Some(false),
-        },
-        "num_return_sequences" if is_earlier => (*value == 1).then_some(true),
-        "num_return_sequences" if value.is_null() => Some(true),
-        "num_return_sequences" => {
-            let beams = other("num_beams");
-            let beams = if beams.is_null() { 1 } else { beams.as_i64()? };
-            match value.as_i64()? {
-                ..=1 => Some(true),
-                _ if beams == 1 => Some(!is_off(other("do_sample"))),
-                count => Some(count <= beams),
-            }
-        }
-        _ if is_listed(ARGUMENTS, name) || (is_earlier && name == "use_model_defaults") => {
-            is_off(other("_from_model_config")).then_some(false)
-        }
-        _ if is_listed(WHERE_NULL, name) => value.is_null().then_some(true),
-        _ => (is_listed(UNCHECKED, name) && !matches!(kinds_of(value), 0 | OBJECT)).then_some(true),
     }
-}
-
-fn is_listed(names: &str, name: &str) -> bool {
-    names.split(' ').any(|known| known == name)
 }
 
 #[cfg(test)]
@@ -123,16 +54,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn outcome(text: &str) -> [[usize; 2]; 2] {
-        [Transformers::V5, Transformers::V4].map(|version| {
-            let loading = check(text.as_bytes(), version).unwrap();
-            [loading.faults.len(), loading.doubts.len()]
-        })
+    fn is_open(text: &str) -> bool {
+        let mut loading = Loading::default();
+        check(text.as_bytes(), &mut loading);
+        assert!(loading.faults.is_empty());
+        !loading.doubts.is_empty()
     }
-
-    const TAKEN: [usize; 2] = [0, 0];
-    const REFUSED: [usize; 2] = [1, 0];
-    const OPEN: [usize; 2] = [0, 1];
 
     #[test]
     fn what_writers_save_is_taken() {
@@ -142,61 +69,54 @@ mod tests {
                 "temperature": 0.6, "top_k": 20, "top_p": 0.95, "transformers_version": "4.51.0"}"#,
             r#"{"_from_model_config": true, "output_attentions": false, "output_hidden_states": false,
                 "transformers_version": "5.24.0", "use_cache": true}"#,
-            r#"{"repetition_penalty": 1.05, "num_return_sequences": 2, "num_beams": 1, "early_stopping": true}"#,
+            r#"{"chat_format": "chatml", "repetition_penalty": 1.05, "max_new_tokens": 512, "pad_token_id": null}"#,
+            r#"{"temperature": "x", "top_k": [1], "top_p": [], "pad_token_id": -1}"#,
+            r#"{"cache_implementation": null, "compile_config": null, "watermarking_config": null}"#,
+            r#"{"max_new_tokens": 0, "max_new_tokens": 9}"#,
             "{}",
         ] {
-            let [later, earlier] = outcome(text);
-            assert_eq!(later[1], 0, "{text}");
-            assert!(earlier[0] == 0, "{text}");
-        }
-        let of = |name: &str| format!(r#"{{"{name}": 1}}"#);
-        for name in UNCHECKED.split(' ') {
-            assert_eq!(outcome(&of(name)), [TAKEN; 2], "{name}");
+            assert!(!is_open(text), "{text}");
         }
     }
 
-    /// As both versions answered (`tests/differential/settings.py` asks them for many more).
+    /// Attributes and methods of the class, and arguments, in either version.
     #[test]
-    fn values_are_told_apart_as_transformers_does() {
-        for (text, wanted) in [
-            ("[]", [REFUSED; 2]),
-            ("NaN", [REFUSED; 2]),
-            ("{", [OPEN; 2]),
-            ("\u{feff}{}", [OPEN; 2]),
-            (r#"{"note": 1}"#, [OPEN; 2]),
-            (r#"{"self": null}"#, [OPEN; 2]),
-            (r#"{"temperature": {"dtype": 5}}"#, [OPEN; 2]),
-            (r#"{"temperature": NaN}"#, [OPEN; 2]),
-            (r#"{"temperature": "x", "top_k": [1], "top_p": []}"#, [TAKEN; 2]),
-            (r#"{"early_stopping": 1}"#, [TAKEN; 2]),
-            (r#"{"early_stopping": 2}"#, [REFUSED; 2]),
-            (r#"{"early_stopping": "x"}"#, [REFUSED; 2]),
-            (r#"{"early_stopping": null}"#, [TAKEN, REFUSED]),
-            (r#"{"max_new_tokens": 0}"#, [REFUSED; 2]),
-            (r#"{"max_new_tokens": 0, "max_new_tokens": 9}"#, [TAKEN; 2]),
-            (r#"{"max_new_tokens": -Infinity}"#, [REFUSED; 2]),
-            (r#"{"max_new_tokens": "9"}"#, [REFUSED; 2]),
-            (r#"{"max_new_tokens": NaN}"#, [OPEN; 2]),
-            (r#"{"pad_token_id": -1}"#, [TAKEN; 2]),
-            (r#"{"pad_token_id": "0"}"#, [REFUSED; 2]),
-            (r#"{"cache_implementation": "static"}"#, [TAKEN; 2]),
-            (r#"{"cache_implementation": "paged"}"#, [TAKEN, REFUSED]),
-            (r#"{"cache_implementation": "dynamic_full"}"#, [REFUSED, TAKEN]),
-            (r#"{"cache_implementation": ["static"]}"#, [REFUSED; 2]),
-            (r#"{"compile_config": {}}"#, [REFUSED; 2]),
-            (r#"{"watermarking_config": {}}"#, [OPEN; 2]),
-            (r#"{"watermarking_config": null, "compile_config": null}"#, [TAKEN; 2]),
-            (r#"{"streamer": null}"#, [REFUSED; 2]),
-            (r#"{"streamer": null, "_from_model_config": true}"#, [OPEN; 2]),
-            (r#"{"use_model_defaults": true}"#, [OPEN, REFUSED]),
-            (r#"{"num_return_sequences": 0}"#, [TAKEN, OPEN]),
-            (r#"{"num_return_sequences": 2}"#, [REFUSED, OPEN]),
-            (r#"{"num_return_sequences": 2, "do_sample": true}"#, [TAKEN, OPEN]),
-            (r#"{"num_return_sequences": 3, "num_beams": 2, "do_sample": true}"#, [REFUSED, OPEN]),
-            (r#"{"num_return_sequences": 3, "num_beams": 3}"#, [TAKEN, OPEN]),
-            (r#"{"num_return_sequences": 3, "num_beams": "x"}"#, [OPEN, OPEN]),
+    fn names_that_hide_others_are_open() {
+        for name in "self __class__ __dict__ _original_object_hash _mask_length _create_repo dict_dtype_to_str dtype \
+            extra_output_flags from_dict from_model_config from_pretrained get_generation_mode push_to_hub \
+            save_pretrained to_dict to_diff_dict to_json_file to_json_string update validate assistant_model \
+            logits_processor negative_prompt_attention_mask negative_prompt_ids prefix_allowed_tokens_fn \
+            stopping_criteria streamer synced_gpus use_model_defaults assistant_ensemble_weight cache_implementation \
+            compile_config continuous_batching_config suppress_tokens watermarking_config early_stopping \
+            num_return_sequences"
+            .split(' ')
+        {
+            assert!(is_open(&format!(r#"{{"{name}": 2}}"#)), "{name}");
+        }
+    }
+
+    /// `tests/differential/settings.py` asked transformers for many more.
+    #[test]
+    fn values_that_may_raise_are_open() {
+        for text in [
+            "[]",
+            "NaN",
+            "",
+            "{",
+            "\u{feff}{}",
+            r#"{"temperature": {"dtype": 5}}"#,
+            r#"{"temperature": NaN}"#,
+            r#"{"early_stopping": null}"#,
+            r#"{"num_return_sequences": null}"#,
+            r#"{"streamer": null}"#,
+            r#"{"max_new_tokens": 0}"#,
+            r#"{"max_new_tokens": 9, "max_new_tokens": 0}"#,
+            r#"{"max_new_tokens": -Infinity}"#,
+            r#"{"max_new_tokens": "9"}"#,
+            r#"{"pad_token_id": "0"}"#,
+            r#"{"pad_token_id": [0]}"#,
         ] {
-            assert_eq!(outcome(text), wanted, "{text}");
+            assert!(is_open(text), "{text}");
         }
     }
 }

@@ -21,7 +21,7 @@ pub use arch::{Architecture, Decoder, DeltaNet, LayerType};
 pub use checks::Loading;
 pub use config::Config;
 pub use family::{Family, FamilyDefaults};
-pub(crate) use generation::{GENERATION, check as check_generation};
+pub(crate) use generation::{GENERATION, GENERATION_BYTES, check as check_generation};
 pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};
 pub use quantization::{CodedConfig, Quantization};
 pub use rotary::{Llama3Scaling, Rotary, RotaryScaling, YarnScaling};

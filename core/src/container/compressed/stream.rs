@@ -3,7 +3,7 @@
 use super::super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::super::{Artifact, Compressed, ContainerKind, Member, model, names, safetensors, tar};
 use super::{Compressor, Unpacker};
-use crate::model::GENERATION;
+use crate::model::{GENERATION, GENERATION_BYTES};
 use crate::{Error, ErrorKind, Rejection, Result, limits, memory};
 
 /// A pass over a compressed tar that keeps what its structure is read from: headers of the tar, small files of
@@ -209,9 +209,7 @@ fn first_wanted(member: &Member) -> Option<u64> {
     let base = names::base(&member.name);
     let cap = match base {
         model::CONFIG => limits::CONFIG_BYTES,
-        // A longer one is not read.
-        GENERATION if member.bytes > limits::CONFIG_BYTES => return None,
-        GENERATION => limits::CONFIG_BYTES,
+        GENERATION => GENERATION_BYTES,
         model::INDEX => limits::INDEX_BYTES,
         _ if base.ends_with(model::EXTENSION) => READ_AHEAD_BYTES,
         _ => return None,
