@@ -9,6 +9,7 @@ use crate::format::layouts::{self, Coded, Count};
 use crate::format::{self, Form, Grouping, Layout};
 use crate::model::{
     Architecture, CodedConfig, Config, ExpectedTensor, Manifest, Presence, Quantization, Role, Transformers,
+    check_generation,
 };
 use crate::tensor::{BlockType, Dtype};
 use crate::{Error, ErrorKind, Result, memory};
@@ -167,6 +168,12 @@ impl<'a> Inventory<'a> {
             config.quantization = Quantization::Coded(CodedConfig::new(layout.clone()));
         }
         let manifest = config.as_ref().and_then(|config| Manifest::new(config.architecture()));
+        // The packer's loader leaves the file alone; what other code does is not known.
+        if let (Some(config), Some(_), Some(text)) = (&mut config, &manifest, &artifact.generation)
+            && config.model_code.is_none()
+        {
+            check_generation(text, &mut config.loading);
+        }
         let packed = config.as_ref().and_then(Config::bitpacked);
         let grouping = match config.as_ref().and_then(Config::coded) {
             Some(coded) => layouts::group(&artifact.tensors, &coded.scheme),

@@ -13,8 +13,6 @@ use crate::tensor::Dtype;
 
 /// Files of weights, in the order in which transformers looks for them.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
-/// Settings of text generation, which transformers refuses where they are none.
-const GENERATION: &str = "generation_config.json";
 /// Code for text generation that transformers runs, whatever config.json names.
 const GENERATION_CODE: &str = "custom_generate/generate.py";
 /// Where an adapter of the peft library is described.
@@ -108,11 +106,6 @@ pub(crate) fn doubts(inventory: &Inventory, findings: Option<&Findings>) -> Vec<
     let dtype = |index: usize| inventory.artifact.tensors[index].dtype;
     if inventory.tied_pair.is_some_and(|[embedding, head]| dtype(embedding) != dtype(head)) {
         doubts.push("embedding and head are to be tied and are stored in two data types".to_owned());
-    }
-    // The packer's loader leaves it alone.
-    if !own_loader && inventory.artifact.find_beside_config(GENERATION).is_some() {
-        doubts
-            .push(format!("transformers reads {GENERATION}, which was not looked at; the weights need none"));
     }
     if !own_loader && has_generation_code(inventory) {
         doubts.push(unknown(GENERATION_CODE));

@@ -5,3 +5,4 @@ mod folders;
 mod hostile;
 mod models;
 mod recorded;
+mod settings;

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::folders::{self, Files, Folder, other};
 
 /// The versions whose answers are recorded, and what they are called here.
-const VERSIONS: [(&str, Transformers); 2] = [("5.24.0", Transformers::V5), ("4.57.6", Transformers::V4)];
+pub const VERSIONS: [(&str, Transformers); 2] = [("5.24.0", Transformers::V5), ("4.57.6", Transformers::V4)];
 /// Furthest that a mean loss may lie from transformers', in nats, or in parts of it where it is large.
 const NATS: f64 = 4e-6;
 const PARTS: f64 = 4e-7;
@@ -110,7 +110,8 @@ fn kind_of(sentence: &str) -> String {
         .to_owned()
 }
 
-fn report(files: &Files, transformers: Transformers) -> bitgauge_core::Result<Report> {
+/// The report on a folder of these files, all of them scanned.
+pub fn report(files: &Files, transformers: Transformers) -> bitgauge_core::Result<Report> {
     let lengths = files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect();
     let artifact = fetch_and_open(&mut Window::new(lengths), Root::Folder, |need| {
         Ok(files[need.file].1[need.offset as usize..][..need.len as usize].to_vec())

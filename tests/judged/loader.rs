@@ -233,9 +233,6 @@ fn what_is_not_modelled_is_inconclusive() {
         model.file("modeling_bitpack.py", b"pass\n").report()
     };
     assert_eq!(gate(&other_code, "loadable").outcome, Outcome::NotRun);
-    let generation =
-        |model: Model| gate(&model.file("generation_config.json", b"[]").report(), "loadable").outcome;
-    assert_eq!([generation(Model::dense()), generation(Model::bitpack())], [Outcome::NotRun, Outcome::Pass]);
     // A checkpoint of many processes is loaded instead of the weights.
     let shard = |model: Model| {
         let shard = model.file("shard-00001-model-00001-of-00001.safetensors", b"\x08\0\0\0\0\0\0\0{}      ");
@@ -254,6 +251,37 @@ fn what_is_not_modelled_is_inconclusive() {
     }
     let adapter = Model::bitpack().file("adapter_config.json", b"{}").report();
     assert_eq!(gate(&adapter, "loadable").outcome, Outcome::NotRun);
+}
+
+#[test]
+fn settings_of_text_generation_are_read_by_all_but_the_packers_loader() {
+    const QWEN: &[u8] = br#"{"bos_token_id": 151643, "do_sample": true, "eos_token_id": [151645, 151643],
+        "pad_token_id": 151643, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "transformers_version": "4.51.0"}"#;
+    let judged = |model: Model, text: &[u8]| {
+        let report = model.file("generation_config.json", text).report();
+        let gate = gate(&report, "loadable");
+        (gate.outcome, gate.details.first().cloned().unwrap_or_default())
+    };
+    for (text, outcome, what) in [
+        (QWEN, Outcome::Pass, ""),
+        (b"[]", Outcome::NotRun, "no object"),
+        (br#"{"max_new_tokens": 0}"#, Outcome::NotRun, "`max_new_tokens`"),
+        (br#"{"to_dict": 1}"#, Outcome::NotRun, "`to_dict`"),
+        (b"{", Outcome::NotRun, "no object"),
+        (&vec![b' '; (1 << 16) + 1], Outcome::NotRun, "no object"),
+    ] {
+        let (found, detail) = judged(Model::dense(), text);
+        assert_eq!(found, outcome, "{what}");
+        assert!(detail.contains(what), "{what}: {detail}");
+        assert_eq!(judged(Model::bitpack(), text).0, Outcome::Pass, "{what}");
+    }
+    // What other code does with it is not known, so nothing is said of the file.
+    let mut other = Model::bitpack();
+    other.files.retain(|(name, _)| name != "modeling_bitpack.py");
+    assert_eq!(judged(other.file("modeling_bitpack.py", b"pass\n"), b"[]").0, Outcome::NotRun);
+    // Only the one beside config.json counts.
+    let elsewhere = Model::dense().file("old/generation_config.json", b"[]").report();
+    assert_eq!(gate(&elsewhere, "loadable").outcome, Outcome::Pass);
 }
 
 #[test]

@@ -244,12 +244,18 @@ pub fn gate<'r>(report: &'r Report, id: &str) -> &'r Gate {
     report.gates.iter().find(|gate| gate.id == id).expect(id)
 }
 
+/// Settings of text generation, as Qwen publishes them.
+const SETTINGS: &str = r#"{"bos_token_id": 151643, "do_sample": true, "eos_token_id": [151645, 151643],
+    "pad_token_id": 151643, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "transformers_version": "4.51.0"}"#;
+
 #[test]
 fn headers_say_what_the_validator_would_count() {
     for way in ways() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [packed, dense] = ["packed", "dense"].map(|name| folder.path().join(name));
         let written = write_pair(way, &packed, &dense, same);
+        // Every writer takes it along from the model that it packs.
+        fs::write(packed.join("generation_config.json"), SETTINGS).expect("a file");
         let report = report(&packed);
         let counted = gate(&report, "parameter_count").got;
         assert_eq!(counted, Some(written.counted), "{way:?}");

@@ -147,6 +147,8 @@ pub struct Artifact {
     pub model_dir: Option<String>,
     /// The bytes of config.json; for GGUF, what its metadata says in that form.
     pub config: Option<Vec<u8>>,
+    /// The bytes of generation_config.json; none of one that is too long.
+    pub generation: Option<Vec<u8>>,
     /// What a GGUF file, or the first of a set, says beside its tensors.
     pub gguf: Option<GgufMetadata>,
     /// Every tensor of every safetensors member that belongs to the model, in storage order

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::index::ShardIndex;
 use super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::{Artifact, Compression, ContainerKind, Member, gguf, member, names, safetensors};
+use crate::model::{GENERATION, GENERATION_BYTES};
 use crate::{Error, ErrorKind, Result, limits};
 
 pub(super) const CONFIG: &str = "config.json";
@@ -31,6 +32,7 @@ pub(super) fn read(
         members,
         model_dir: None,
         config: None,
+        generation: None,
         gguf: None,
         tensors: Vec::new(),
         index: None,
@@ -50,21 +52,35 @@ pub(super) fn read(
         return Ok(artifact);
     }
     let config = artifact.find_beside_config(CONFIG);
+    let generation = artifact.find_beside_config(GENERATION);
     let single = artifact.find_beside_config(SINGLE);
     let index = if single.is_some() { None } else { artifact.find_beside_config(INDEX) };
     let weights = single.map_or_else(|| loose_weights(&artifact), |single| vec![single]);
 
-    let first_reads: Vec<usize> = config.into_iter().chain(index).chain(weights.iter().copied()).collect();
+    let mut first_reads = weights.clone();
+    [config, generation, index].into_iter().for_each(|text| first_reads.extend(text));
     read_ahead(window, &artifact.members, &first_reads)?;
-    if let Some(config) = config {
-        let bytes = member::whole(window, &artifact.members[config], limits::CONFIG_BYTES)?;
-        artifact.config = Some(bytes.into_owned());
-    }
+    artifact.config = whole_text(window, &artifact, config, limits::CONFIG_BYTES)?;
+    // One that is too long is not looked at.
+    let is_read = generation.is_none_or(|i| artifact.members[i].bytes <= GENERATION_BYTES);
+    artifact.generation =
+        if is_read { whole_text(window, &artifact, generation, GENERATION_BYTES)? } else { Some(Vec::new()) };
     match index {
         Some(index) => read_shards(window, &mut artifact, index)?,
         None => read_headers(window, &mut artifact, &weights)?,
     }
     Ok(artifact)
+}
+
+/// The bytes of a member, if there is one.
+fn whole_text(
+    window: &Window,
+    artifact: &Artifact,
+    which: Option<usize>,
+    cap: u64,
+) -> Result<Option<Vec<u8>>, Pause> {
+    let Some(which) = which else { return Ok(None) };
+    Ok(Some(member::whole(window, &artifact.members[which], cap)?.into_owned()))
 }
 
 /// The folder of config.json as the validator finds it, `None` without any.

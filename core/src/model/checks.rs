@@ -27,7 +27,7 @@ const TEXT: u8 = 8;
 const NULL: u8 = 16;
 const INTS: u8 = 32;
 const TEXTS: u8 = 64;
-const OBJECT: u8 = 128;
+pub(super) const OBJECT: u8 = 128;
 /// What the kinds are called, in the order of their bits.
 const KINDS: [&str; 8] =
     ["int", "float", "bool", "string", "null", "list of int", "list of string", "object"];
@@ -254,7 +254,7 @@ impl Loading {
                     kinds == 0 && !value.is_null()
                 }
                 _ if name.starts_with('_') => !PRIVATE.contains(&name),
-                _ => ATTRIBUTES.split(' ').any(|begin| name.starts_with(begin)),
+                _ => hides_attribute(name),
             };
             self.doubt(is_hidden, || format!("`{}`", fields.name(name)));
         }
@@ -344,13 +344,23 @@ impl Loading {
     }
 }
 
+/// Whether a name begins like one of these words.
+pub(super) fn begins(name: &str, words: &str) -> bool {
+    words.split(' ').any(|begin| name.starts_with(begin))
+}
+
+/// Whether a name hides an attribute of one of transformers' configurations, or begins like one.
+pub(super) fn hides_attribute(name: &str) -> bool {
+    begins(name, ATTRIBUTES)
+}
+
 /// Whether some class declares a field of this name.
 pub(super) fn is_declared(name: &str) -> bool {
     TYPES.iter().any(|(known, _)| *known == name)
 }
 
 /// The bits of the kinds that a value is of, to Python.
-fn kinds_of(value: &Value) -> u8 {
+pub(super) fn kinds_of(value: &Value) -> u8 {
     match value {
         Value::Null => NULL,
         Value::Bool(_) => BOOL,

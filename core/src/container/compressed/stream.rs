@@ -3,6 +3,7 @@
 use super::super::window::{Pause, READ_AHEAD_BYTES, Window};
 use super::super::{Artifact, Compressed, ContainerKind, Member, model, names, safetensors, tar};
 use super::{Compressor, Unpacker};
+use crate::model::{GENERATION, GENERATION_BYTES};
 use crate::{Error, ErrorKind, Rejection, Result, limits, memory};
 
 /// A pass over a compressed tar that keeps what its structure is read from: headers of the tar, small files of
@@ -208,6 +209,7 @@ fn first_wanted(member: &Member) -> Option<u64> {
     let base = names::base(&member.name);
     let cap = match base {
         model::CONFIG => limits::CONFIG_BYTES,
+        GENERATION => GENERATION_BYTES,
         model::INDEX => limits::INDEX_BYTES,
         _ if base.ends_with(model::EXTENSION) => READ_AHEAD_BYTES,
         _ => return None,
