@@ -265,8 +265,8 @@ fn settings_of_text_generation_are_read_by_all_but_the_packers_loader() {
     for (text, outcome, what) in [
         (QWEN, Outcome::Pass, ""),
         (b"[]", Outcome::NotRun, "no object"),
-        (br#"{"max_new_tokens": 0}"#, Outcome::NotRun, "`max_new_tokens`"),
-        (br#"{"to_dict": 1}"#, Outcome::NotRun, "`to_dict`"),
+        (br#"{"max_new_tokens": 0}"#, Outcome::NotRun, ": max_new_tokens"),
+        (br#"{"to_dict": 1}"#, Outcome::NotRun, ": to_dict"),
         (b"{", Outcome::NotRun, "no object"),
         (&vec![b' '; (1 << 16) + 1], Outcome::NotRun, "no object"),
     ] {

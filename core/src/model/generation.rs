@@ -30,7 +30,7 @@ pub(crate) fn check(text: &[u8], loading: &mut Loading) {
         _ => Some("no object"),
     };
     if let Some(name) = refused {
-        loading.doubts.push([GENERATION, " holds `", name, "`, which transformers may refuse"].concat());
+        loading.doubts.push(["transformers may refuse ", GENERATION, ": ", name].concat());
     }
 }
 
