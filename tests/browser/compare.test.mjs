@@ -110,7 +110,7 @@ test("what is no link and no report is refused with a message", async () => {
   const file = join(temporary, "odd.json");
   writeFileSync(file, '{"schema_version": 1, "gates": 7}');
   await page.locator("#pick-second").setInputFiles(file);
-  await page.getByText(/the text is no report/).waitFor();
+  await page.getByText(/the text is not an artifact's report/).waitFor();
   await check(opened);
 });
 
