@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { artifacts, check, cli, examine, looks, open, settled, temporary } from "./harness.mjs";
+import { artifacts, check, cli, drawn, examine, looks, open, settled, temporary } from "./harness.mjs";
 
 const [eligible, over] = ["eligible.zip", "over-budget.zip"].map((name) => join(artifacts, name));
 
@@ -134,6 +134,8 @@ for (const [look, options] of looks) {
     await opened.page.locator("#pick-second").setInputFiles(evaluated(over, "other.zip", 20));
     await word(opened.page).waitFor();
     await opened.page.locator("section[aria-labelledby=weights-differ]").waitFor();
+    await opened.page.locator("progress").waitFor({ state: "detached" });
+    await drawn(opened.page);
     await examine(opened.page, "compare", look);
     await check(opened);
   });
