@@ -2,7 +2,7 @@
 # transformers 5.24.0 and 4.57.6: a null in generation_config.json can keep a model from loading, and a true beside it heals it.
 #
 # Loading a model reads generation_config.json and validates it. Arguments of `generate` that are no settings, such as `streamer`,
-# raise even with the value null, as a converter writes that saves all fields of a class. With `"_from_model_config": true` in the
+# raise even with the value null. With `"_from_model_config": true` in the
 # same file, which save_pretrained writes, the check is passed over. `"early_stopping": null` raises in 4.57.6 alone. A text
 # for a number is taken by both.
 set -euo pipefail

@@ -106,9 +106,9 @@ pub fn title(page: Page, shown: Option<&str>) -> String {
 pub fn privacy(page: Page) -> Markup {
     let words = match page {
         Page::Url => {
-            "This page connects only to the host in the address, after a click on the button or on a link to it. That \
-             host learns your network address and the requested bytes, and nothing else: no cookie, no referrer. The \
-             answer is inspected here. For local files use the other page: its policy forbids every such connection."
+            "This page connects to the host in the address, and to where that host leads, only after a click on the \
+             button or on a link to it. They learn your network address and the requested bytes, and nothing else: no \
+             cookie, no referrer. The answer is inspected here. For local files use the other page: its policy forbids every such connection."
         }
         Page::Inspect | Page::Compare => {
             "The page is static and works here, in your browser. Its security policy forbids every connection except \

@@ -46,8 +46,8 @@ fn print_identity(report: &Report) {
     let artifact = &report.artifact;
     let model = report.model.as_ref();
     let parameters = model.and_then(|m| m.parameters).map(|p| format!(", {} parameters", words::count(p)));
-    let model_type = model.map(|m| format!("  {}", m.model_type)).unwrap_or_default();
-    println!("{}{model_type}{}", text::heading(&artifact.name), parameters.unwrap_or_default());
+    let model_type = model.map(|m| format!("  {}", text::plain(&m.model_type))).unwrap_or_default();
+    println!("{}{model_type}{}", text::heading(&text::plain(&artifact.name)), parameters.unwrap_or_default());
     if let Some(sha256) = &artifact.sha256 {
         println!("  sha256       {sha256}");
     }
@@ -76,7 +76,7 @@ fn print_for_people(report: &Report, weights: bool) {
     }
     println!();
     for note in &report.notes {
-        println!("{}", text::faint(&format!("note: {note}")));
+        println!("{}", text::faint(&text::plain(&format!("note: {note}"))));
     }
     if let Some(source) = &artifact.source {
         println!("{}", text::faint(&format!("source: {}", source.as_str())));
@@ -178,13 +178,13 @@ fn faults(count: u64) -> String {
 /// Rule, names and hint of every gate that did not pass.
 fn print_gate_particulars(gates: &[Gate]) {
     for gate in gates.iter().filter(|g| g.outcome != Outcome::Pass) {
-        println!("\n{} {}", text::outcome(gate.outcome), text::heading(&gate.title));
+        println!("\n{} {}", text::outcome(gate.outcome), text::heading(&text::plain(&gate.title)));
         for detail in &gate.details {
-            println!("  {detail}");
+            println!("  {}", text::plain(detail));
         }
-        println!("  rule: {}", gate.rule);
+        println!("  rule: {}", text::plain(&gate.rule));
         if let Some(hint) = &gate.hint {
-            println!("  hint: {hint}");
+            println!("  hint: {}", text::plain(hint));
         }
     }
     println!();
@@ -222,8 +222,8 @@ fn print_weights(report: &Report) {
             |p: u64| if p == 0 { String::new() } else { format!("{:.4}", weight.bits as f64 / p as f64) };
         let rescue = words::percent(weight.rescue_parameters, weight.parameters);
         vec![
-            format!("  {}", weight.name),
-            weight.form.clone(),
+            format!("  {}", text::plain(&weight.name)),
+            text::plain(&weight.form),
             words::shape(&weight.shape),
             words::bits_as_bytes(weight.bits),
             per(weight.parameters),

@@ -150,7 +150,9 @@ fn record(stream: &'static str, write: impl FnOnce(&str) -> io::Result<()>, word
 /// Writes all of it, without its colours where the stream is for none. Progress bars make room for it.
 fn write(stream: impl RawStream + AsLockedWrite, words: &str) -> io::Result<()> {
     let breaks = BREAKS_LINES.load(Ordering::Relaxed) && stream.is_terminal();
-    let words = if breaks { wrap(words, columns()) } else { words.to_owned() };
+    // A file gets every byte.
+    let words = if stream.is_terminal() { text::harmless(words) } else { words.to_owned() };
+    let words = if breaks { wrap(&words, columns()) } else { words };
     bars::aside(|| match AutoStream::choice(&stream) {
         ColorChoice::Never => write_all(stream, anstream::adapter::strip_str(&words).to_string().as_bytes()),
         choice => write_all(AutoStream::new(stream, choice), words.as_bytes()),

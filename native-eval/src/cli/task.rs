@@ -41,10 +41,10 @@ pub fn run(options: &TaskOptions, format: Format) -> Result<Exit, Failure> {
 }
 
 fn print_for_people(task: &CoordinatorTask) {
-    println!("{}", text::heading(&plain(task.text("slug").unwrap_or("task"))));
+    println!("{}", text::heading(&text::plain(task.text("slug").unwrap_or("task"))));
     for (field, name) in SHOWN {
         let Some(value) = task.fields.get(field).filter(|value| !value.is_null()) else { continue };
-        println!("  {name:12} {}", plain(&words_of(value)));
+        println!("  {name:12} {}", text::plain(&words_of(value)));
     }
     match (task.best(), &task.best) {
         (Some(best), _) => {
@@ -62,9 +62,4 @@ fn words_of(value: &Value) -> String {
         Value::Array(values) => values.iter().map(words_of).collect::<Vec<_>>().join(", "),
         value => value.to_string(),
     }
-}
-
-/// A server's text without what could change the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
