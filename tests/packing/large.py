@@ -4,15 +4,16 @@
     cargo build --release
     python3 tests/packing/large.py --bitgauge target/release/bitgauge --layers 1 3
     python3 tests/packing/large.py --bitgauge target/release/bitgauge --zip64
-    python3 tests/packing/large.py --bitgauge target/release/bitgauge --mlx --layers 1
+    python3 tests/packing/large.py --bitgauge target/release/bitgauge --mlx --layers 4 --python PYTHON
 
 Not part of the default run: it writes some gigabytes. The largest matrix is the real one, 248320 x 5120.
 Random shards are written piece by piece and packed under the binary budget. Fails when the packer's peak memory is
 over 3 GB, when the archive is not within 0.1 % under its budget, or when models of different sizes are packed at
 speeds that are more than 25 % apart.
 
-With --mlx the model is one of MLX's, of 1 bit and a scale for every 128 inputs. It is packed as it is: every sign and scale
-of the artifact is compared with those that were written, and with --python it is loaded by transformers.
+With --mlx the model is Qwen3.6-27B's decoder as mlx-lm stores it, of 1 bit and a scale for every 128 inputs, cut to --layers.
+It is packed as it is: every sign and scale, every norm and convolution of the artifact is compared with those that were
+written. With --python, that of an environment with torch and transformers, it is loaded and rows of every matrix are compared.
 
 With --zip64 the model is 16 GB of zeros, which are holes in its files, and the archive is over 4 GiB: read back by
 Python's zipfile and by `bitgauge inspect`.
@@ -20,6 +21,7 @@ Python's zipfile and by `bitgauge inspect`.
 import argparse
 import array
 import json
+import math
 import os
 import pathlib
 import random
@@ -112,7 +114,52 @@ def pack(bitgauge, folder, out, matrices, *arguments):
     return json.loads(process.stdout.read()), usage, [*seconds, time.monotonic() - begin]
 
 
-def mlx_layer(folder, file, tensors, index, piece, generator):
+def mlx_config(layers):
+    """Qwen3.6-27B's config.json as mlx-lm writes it, with fewer layers."""
+    config = json.loads((pathlib.Path(__file__).parents[1] / "fixtures/qwen3.6-27b.config.json").read_text())
+    del config["auto_map"], config["quantization_config"]
+    text = config["text_config"]
+    text["num_hidden_layers"], text["layer_types"] = layers, text["layer_types"][:layers]
+    # mlx-lm renames the field.
+    text["rope_parameters"]["type"] = text["rope_parameters"].pop("rope_type")
+    settings = {"group_size": GROUP, "bits": 1, "mode": "affine"}
+    return config | {"quantization": settings, "quantization_config": settings}
+
+
+def mlx_shards(text):
+    """The tensors of each file, with the names and shapes of mlx-lm: [{name: shape}]."""
+    hidden, inner, head = text["hidden_size"], text["intermediate_size"], text["head_dim"]
+    queries, keys = text["num_attention_heads"] * head, text["num_key_value_heads"] * head
+    delta_keys = text["linear_num_key_heads"] * text["linear_key_head_dim"]
+    heads, delta_head = text["linear_num_value_heads"], text["linear_value_head_dim"]
+    values, mixed = heads * delta_head, 2 * delta_keys + heads * delta_head
+    p = "language_model."
+    files = [{p + "model.embed_tokens.weight": (text["vocab_size"], hidden), p + "model.norm.weight": (hidden,)},
+             {p + "lm_head.weight": (text["vocab_size"], hidden)}]
+    for layer, kind in enumerate(text["layer_types"]):
+        p = f"language_model.model.layers.{layer}."
+        tensors = {
+            p + "mlp.gate_proj.weight": (inner, hidden), p + "mlp.up_proj.weight": (inner, hidden),
+            p + "mlp.down_proj.weight": (hidden, inner),
+            p + "input_layernorm.weight": (hidden,), p + "post_attention_layernorm.weight": (hidden,)}
+        if kind == "full_attention":
+            p += "self_attn."
+            tensors |= {
+                p + "q_proj.weight": (2 * queries, hidden), p + "k_proj.weight": (keys, hidden),
+                p + "v_proj.weight": (keys, hidden), p + "o_proj.weight": (hidden, queries),
+                p + "q_norm.weight": (head,), p + "k_norm.weight": (head,)}
+        else:
+            p += "linear_attn."
+            tensors |= {
+                p + "in_proj_qkv.weight": (mixed, hidden), p + "in_proj_z.weight": (values, hidden),
+                p + "in_proj_b.weight": (heads, hidden), p + "in_proj_a.weight": (heads, hidden),
+                p + "out_proj.weight": (hidden, values), p + "conv1d.weight": (mixed, text["linear_conv_kernel_dim"], 1),
+                p + "A_log": (heads,), p + "dt_bias": (heads,), p + "norm.weight": (delta_head,)}
+        files.append(tensors)
+    return files
+
+
+def mlx_file(folder, file, tensors, index, piece, generator):
     """Writes one file of a model of MLX's. `index` gets the file of each tensor."""
     header, end, sources = {}, 0, []
     def add(name, dtype, shape, source):
@@ -122,8 +169,12 @@ def mlx_layer(folder, file, tensors, index, piece, generator):
         index[name] = file
         sources.append(source)
     for tensor, shape in tensors.items():
-        if len(shape) == 1:
-            add(tensor, "BF16", shape, struct.pack("<H", 0x3F80) * shape[0])
+        if len(shape) != 2:
+            # From 0.5 to 2, and the same below zero for rates of decay.
+            halves = array.array("H", (generator.randrange(0x3F00, 0x4000) for _ in range(math.prod(shape))))
+            if tensor.endswith("A_log"):
+                halves = array.array("H", (half | 0x8000 for half in halves))
+            add(tensor, "BF16", shape, halves.tobytes())
             continue
         rows, cols = shape
         module = tensor.removesuffix(".weight")
@@ -158,25 +209,60 @@ def bytes_of(file, name):
         return source.read(end - begin)
 
 
+def floats_of(file, name):
+    """The numbers of a BF16 or F32 tensor."""
+    raw = bytes_of(file, name)
+    if read_tensors(file)[0][name]["dtype"] == "BF16":
+        raw = b"".join(b"\0\0" + raw[at:at + 2] for at in range(0, len(raw), 2))
+    return array.array("f", raw)
+
+
 def expect_same(folder, out, index):
-    """Compares signs and scales of the artifact with MLX's. Returns how many matrices there were."""
-    weights, count = out / "model.safetensors", 0
+    """Compares signs and scales of the artifact with MLX's, and its vectors. Returns how many matrices and vectors there were."""
+    weights, matrices, vectors = out / "model.safetensors", 0, 0
     for name in [name for name in index if name.endswith(".scales")]:
         module = name.removesuffix(".scales")
-        assert bytes_of(weights, module + ".weight.sign") == bytes_of(folder / index[name], module + ".weight"), module
+        own = module.removeprefix("language_model.")
+        assert bytes_of(weights, own + ".weight.sign") == bytes_of(folder / index[name], module + ".weight"), module
         halves = array.array("H", bytes_of(folder / index[name], name))
         scales = array.array("H", [half - 0x0400 for half in halves])
-        found = bytes_of(weights, module + ".weight.scale")
+        found = bytes_of(weights, own + ".weight.scale")
         assert found == scales.tobytes(), module
         assert found[2:] + found[:2] != scales.tobytes(), "scales in another order went unnoticed"
-        count += 1
-    return count
+        matrices += 1
+    modules = {name.removesuffix(".scales") for name in index if name.endswith(".scales")}
+    for name in [name for name in index if name.rsplit(".", 1)[0] not in modules]:
+        stored, found = floats_of(folder / index[name], name), floats_of(weights, name.removeprefix("language_model."))
+        # A checkpoint has norms as their difference from 1, but for those of the delta rule; a convolution's bytes lie alike.
+        is_centred = name.endswith("norm.weight") and not name.endswith("linear_attn.norm.weight")
+        assert found.tolist() == [value - 1 if is_centred else value for value in stored], name
+        assert found.tolist() != [value if is_centred else value - 1 for value in stored], "other norms went unnoticed"
+        vectors += 1
+    return matrices, vectors
 
 
+# Loads the artifact, and compares two rows of every matrix with what MLX's words stand for.
 LOAD = """
-import sys, torch, transformers
-model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], trust_remote_code=True, dtype=torch.bfloat16)
-print(f"transformers {transformers.__version__}: {sum(p.numel() for p in model.parameters()):,} parameters")
+import json, pathlib, sys, torch, transformers
+from safetensors import safe_open
+out, folder = map(pathlib.Path, sys.argv[1:])
+model = transformers.AutoModelForCausalLM.from_pretrained(out, trust_remote_code=True, dtype=torch.float16)
+count = sum(parameter.numel() for parameter in model.parameters())
+index = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+state, compared = model.state_dict(), 0
+for name in [name for name in index if name.endswith(".scales")]:
+    module = name.removesuffix(".scales")
+    own = module.removeprefix("language_model.") + ".weight"
+    with safe_open(folder / index[name], "pt") as file:
+        words, scales, biases = (file.get_slice(f"{module}.{part}")[:2] for part in ("weight", "scales", "biases"))
+    codes = (words.view(torch.int32)[..., None] >> torch.arange(32)) & 1
+    codes = codes.view(2, scales.shape[1], -1).half()
+    rows = (codes * scales[..., None] + biases[..., None]).view(2, -1)
+    found = [value for key, value in state.items() if key.replace("language_model.", "") == own]
+    assert len(found) == 1 and torch.equal(found[0][:2].cpu(), rows), own
+    assert not torch.equal(found[0][:2].cpu(), rows.flip(0)), "rows in another order went unnoticed"
+    compared += 1
+print(f"transformers {transformers.__version__}: {count:,} parameters; rows of {compared} matrices: the same values")
 """
 
 
@@ -188,22 +274,29 @@ def mlx(options, layers):
         generator, index, source = random.Random(3), {}, 0
         # Halves of 1/64 to 1/16, log-uniform.
         piece = struct.pack("<65536H", *(generator.randrange(0x2400, 0x2C00) for _ in range(1 << 16)))
-        for number, tensors in enumerate(shards(layers), 1):
-            file = f"model-{number:05}-of-{layers + 1:05}.safetensors"
-            source += mlx_layer(folder, file, tensors, index, piece, generator)
+        config = mlx_config(layers)
+        files = mlx_shards(config["text_config"])
+        for number, tensors in enumerate(files, 1):
+            file = f"model-{number:05}-of-{len(files):05}.safetensors"
+            source += mlx_file(folder, file, tensors, index, piece, generator)
         (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-        settings = {"group_size": GROUP, "bits": 1, "mode": "affine"}
-        (folder / "config.json").write_text(json.dumps(config(layers) | {"quantization": settings}))
-        print(f"\nsource: {source:,} bytes of MLX in {layers + 1} files; {machine()}", flush=True)
+        (folder / "config.json").write_text(json.dumps(config))
+        print(f"\nsource: {source:,} bytes of MLX in {len(files)} files, {layers} layers; {machine()}", flush=True)
         summary, usage, seconds = pack(options.bitgauge, folder, out, 0)
         peak = 1024 * usage.ru_maxrss
         print(f"packed: {summary['bytes']:,} bytes, {summary['bits_per_parameter']:.4f} bits a parameter, in "
               f"{seconds[-1]:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of CPU time; peak memory {peak / 1e6:.1f} MB")
         assert summary["exact"] == summary["packed"] and summary["rounded"] == 0
-        print(f"{expect_same(folder, out, index)} matrices: the same signs and scales", flush=True)
+        matrices, vectors = expect_same(folder, out, index)
+        assert matrices == summary["packed"]
+        print(f"{matrices} matrices: the same signs and scales; {vectors} vectors: the same numbers", flush=True)
         assert peak <= PEAK_BYTES
+        result = subprocess.run([options.bitgauge, "inspect", out, "--format", "json"], stdout=subprocess.PIPE)
+        report = json.loads(result.stdout)
+        print(f"bitgauge inspect: {report['verdict']}, {report['model']['parameters']:,} parameters", flush=True)
+        assert report["verdict"] == "eligible"
         if options.python:
-            subprocess.run([options.python, "-c", LOAD, out], check=True)
+            subprocess.run([options.python, "-c", LOAD, out, folder], check=True)
 
 
 def machine():
