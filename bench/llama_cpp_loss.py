@@ -37,8 +37,8 @@ QUANTIZED, EXACT = 2e-3, 1e-4
 
 
 def texts():
-    """Documents of random printable characters."""
-    characters = np.random.default_rng(3).integers(32, 127, (DOCUMENTS, TOKENS), dtype=np.uint8)
+    """Documents of random printable characters; no spaces, since those at either end are no part of a document."""
+    characters = np.random.default_rng(3).integers(33, 127, (DOCUMENTS, TOKENS), dtype=np.uint8)
     return [document.tobytes().decode() for document in characters]
 
 
