@@ -127,8 +127,8 @@ impl ExpectedTensor {
 /// the second.
 const NESTED: [&str; 2] = ["model.language_model.", "model."];
 /// Beginnings of the names of what a qwen3_5 checkpoint holds beside the text decoder: the vision
-/// tower and the head for multi-token prediction.
-const BESIDE_DECODER: [&str; 2] = ["model.visual.", "mtp."];
+/// tower, as transformers and as MLX name it, and the head for multi-token prediction.
+const BESIDE_DECODER: [&str; 3] = ["model.visual.", "mtp.", "vision_tower."];
 
 /// Every tensor of a model of a known family, in the order of the forward pass.
 #[derive(Debug, Clone)]
