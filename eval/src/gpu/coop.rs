@@ -52,8 +52,8 @@ struct Stored<'a> {
 
 /// Most bytes of weights that are f16 at once.
 const TILE_BYTES: u64 = 128 << 20;
-/// Rows of such weights that a workgroup takes.
-const PRODUCT_ROWS: usize = matmul_coop::tile_rows(Staging::Tiles) as usize;
+/// Rows of weights that a workgroup takes.
+const PRODUCT_ROWS: usize = 64;
 
 impl GpuBackend {
     /// Whether these tokens can go through cooperative matrices: spans must begin at a tile, and
@@ -166,7 +166,7 @@ impl GpuBackend {
             .bytes(),
             ranges: &ranges,
             weights: tiles.is_none().then_some(product.weights.group),
-            grid: matmul_coop::grid(product.weights.staging, product.tokens, rows.len()),
+            grid: matmul_coop::grid(product.tokens, rows.len()),
             flops: 2 * (product.tokens * rows.len()) as u64 * product.cols as u64,
         };
         self.recorder.record(&mut self.device, dispatch)

@@ -12,6 +12,8 @@ pub const BOUND: f64 = 5e-6;
 pub(super) const ENABLE: &str = "enable f16;\nenable wgpu_cooperative_matrix;\n";
 /// Tokens of one workgroup.
 const TILE_TOKENS: u32 = 128;
+/// Rows of weights of one workgroup.
+const TILE_ROWS: u32 = 64;
 /// Columns of which whole blocks are read.
 pub const COLUMN_BLOCK: u32 = 128;
 
@@ -20,7 +22,7 @@ pub(super) fn declare(staging: Staging) -> Declaration {
         Staging::Tiles => &[Uniform, Read, Write, Read],
         Staging::Signs(_) => &[Uniform, Read, Write],
     };
-    let tile = Part::new("").with("TILE_TOKENS", TILE_TOKENS).with("TILE_ROWS", tile_rows(staging));
+    let tile = Part::new("").with("TILE_TOKENS", TILE_TOKENS).with("TILE_ROWS", TILE_ROWS);
     let shared = tile.with("COLUMN_BLOCK", COLUMN_BLOCK);
     let codec = staging.codec().map(Codec::part);
     Declaration {
@@ -32,15 +34,7 @@ pub(super) fn declare(staging: Staging) -> Declaration {
     }
 }
 
-/// Rows of weights of one workgroup. Weights that are f16 already weigh on the cache, so more of them are kept together.
-pub const fn tile_rows(staging: Staging) -> u32 {
-    match staging {
-        Staging::Tiles => 128,
-        Staging::Signs(_) => 64,
-    }
-}
-
 /// The workgroups for so many tokens and rows of weights.
-pub fn grid(staging: Staging, tokens: usize, rows: usize) -> [usize; 3] {
-    [rows.div_ceil(tile_rows(staging) as usize), tokens.div_ceil(TILE_TOKENS as usize), 1]
+pub fn grid(tokens: usize, rows: usize) -> [usize; 3] {
+    [rows.div_ceil(TILE_ROWS as usize), tokens.div_ceil(TILE_TOKENS as usize), 1]
 }
