@@ -9,16 +9,16 @@ const isModule = (name) => (file) => file.startsWith(name);
 const [worker, formats] = ["worker", "formats"].map(isModule);
 // Fetched when somebody asks for it; no part of the page.
 const example = "example.zip";
-const limit = 250_000;
 const parts = [
-  { name: "the page", has: (file) => !worker(file) && !formats(file) && file !== example },
-  { name: "the worker, fetched with the first file", has: worker },
-  { name: "the worker for rarer formats", has: formats },
+  { name: "the page", has: (file) => !worker(file) && !formats(file) && file !== example, limit: 250_000 },
+  { name: "the worker, fetched with the first file", has: worker, limit: 250_000 },
+  // Fetched for such a file alone; every writer's format that is read adds to it.
+  { name: "the worker for rarer formats", has: formats, limit: 260_000 },
 ];
 const quality = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 };
 const files = readdirSync(folder).sort();
 const totals = [];
-for (const { name, has } of parts) {
+for (const { name, has, limit } of parts) {
   let total = 0;
   for (const file of files.filter(has)) {
     const bytes = brotliCompressSync(readFileSync(join(folder, file)), { params: quality }).length;

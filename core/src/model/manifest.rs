@@ -185,7 +185,7 @@ impl Manifest {
 
     /// Whether a tensor of this name belongs to what a checkpoint may hold beside the text decoder.
     pub fn is_beside_decoder(&self, name: &str) -> bool {
-        self.family.defaults().nested && BESIDE_DECODER.iter().any(|start| name.starts_with(start))
+        self.family.defaults().nested && BESIDE_DECODER.into_iter().any(|start| name.starts_with(start))
     }
 
     /// Distinct registered parameters: a tied head counts once, with the embedding.
