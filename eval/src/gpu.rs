@@ -130,12 +130,12 @@ impl GpuBackend {
     }
 
     /// Opens the adapter that the system takes for the fastest, without waiting on this thread: in a browser, where one can't
-    /// be chosen.
+    /// be chosen. `name` is what to call it, where wgpu is not told.
     ///
     /// # Errors
     /// There is none, or its driver refuses.
-    pub async fn request(options: GpuOptions) -> Result<Self> {
-        Self::on(Device::request(options.precision).await?, options)
+    pub async fn request(name: &str, options: GpuOptions) -> Result<Self> {
+        Self::on(Device::request(name, options.precision).await?, options)
     }
 
     fn on(device: Device, options: GpuOptions) -> Result<Self> {
