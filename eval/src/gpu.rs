@@ -7,6 +7,7 @@ mod adapters;
 mod attention;
 mod batch;
 mod causal_conv;
+mod check;
 mod chunk_tiles;
 mod coop;
 mod delta_rule;
@@ -29,6 +30,7 @@ mod weights;
 
 pub use adapters::{AdapterChoice, AdapterClass, AdapterInfo, adapters};
 pub use batch::GpuBatch;
+pub use check::{Check, Sample, checks};
 pub use memory::GpuBuffer;
 pub use open::devices_opened;
 pub use products::Precision;

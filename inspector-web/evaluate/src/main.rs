@@ -8,7 +8,11 @@ mod load;
 #[cfg(target_arch = "wasm32")]
 mod measure;
 #[cfg(target_arch = "wasm32")]
+mod samples;
+#[cfg(target_arch = "wasm32")]
 mod serve;
+#[cfg(target_arch = "wasm32")]
+mod stored;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {

@@ -1,16 +1,17 @@
 //! A measurement from its beginning to its end.
 
 use bitgauge_core::plan::Plan;
-use bitgauge_core::{Error, Result};
+use bitgauge_core::{Error, Matrix, Result};
 use bitgauge_eval::Backend;
 use bitgauge_eval::{
-    AdapterClass, EvaluateOptions, Finished, GpuBackend, GpuOptions, Moment, Queue, Tally, work,
+    AdapterClass, EvaluateOptions, Finished, GpuBackend, GpuOptions, Model, Moment, Queue, Sample, Tally,
+    checks, work,
 };
 use inspector_web::protocol::measuring::{self, Measure, Measuring};
 use web_sys::File;
 
 use crate::adapter;
-use crate::load::load;
+use crate::load::{Loaded, load};
 use crate::serve::send;
 
 /// Most tokens in flight: each batch brings finished documents, which survive what happens later.
@@ -33,7 +34,8 @@ pub async fn measure(request: &Measure, files: &[File], documents: &[Vec<u32>]) 
         model_bytes: plan.stored_bytes(),
     });
     let device = format!("in the browser, {}", info.name);
-    let model = load(&plan, files, &mut backend).await?;
+    let Loaded { model, samples } = load(&plan, files, &mut backend).await?;
+    check(&mut backend, &model, samples).await?;
 
     let mut tally = Tally::of(documents);
     let earlier = request.finished.iter().filter(|finished| finished.document < documents.len() as u64);
@@ -75,6 +77,21 @@ pub async fn measure(request: &Measure, files: &[File], documents: &[Vec<u32>]) 
     let mut evaluation = tally.evaluation(&options, backend.precision(), seconds)?;
     evaluation.cut_tokens = request.cut_tokens;
     send(&Measuring::Measured { evaluation });
+    Ok(())
+}
+
+/// Compares the kernels that the model runs with their twins on this device.
+async fn check(
+    backend: &mut GpuBackend,
+    model: &Model<GpuBackend>,
+    samples: Vec<(Sample, Matrix)>,
+) -> Result<()> {
+    let checks = checks(backend, model, samples)?;
+    let total = checks.len() as u64;
+    for (done, check) in (0..).zip(&checks) {
+        send(&Measuring::Checking { kernel: check.kernel(), done, total });
+        check.run(backend).await?;
+    }
     Ok(())
 }
 
