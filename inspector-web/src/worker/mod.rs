@@ -1,5 +1,7 @@
 //! The worker: reads files in a thread of its own, so that the page never waits.
 
+#[cfg(not(feature = "formats"))]
+mod planned;
 mod rare;
 mod read;
 #[cfg(not(feature = "formats"))]
@@ -16,7 +18,6 @@ use bitgauge_core::format::layouts::Scheme;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
-use bitgauge_core::plan::Plan;
 use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::Array;
@@ -143,22 +144,12 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             });
             send_report()
         }
-        Request::Plan => plan(),
+        #[cfg(not(feature = "formats"))]
+        Request::Plan => planned::tell(),
+        // What comes to this worker is compressed, or no model.
+        #[cfg(feature = "formats")]
+        Request::Plan => Err(bitgauge_core::plan::compressed("another")),
     }
-}
-
-/// Tells how the worker that measures is to load what is open.
-fn plan() -> Result<()> {
-    SUBJECT.with_borrow(|subject| {
-        let subject = subject.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "a JSON artifact holds no model that can be evaluated")
-        })?;
-        let place = |error: Error| error.within(&subject.name);
-        let inventory = Inventory::of(&subject.artifact).map_err(place)?;
-        let plan = Plan::of(&inventory).map_err(place)?.to_json();
-        send(&Event::Plan { plan });
-        Ok(())
-    })
 }
 
 /// A layout as the user describes it.
