@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use bitgauge_core::inventory::Inventory;
+use bitgauge_core::model::ExpectedTensor;
 use bitgauge_eval::{EvaluateOptions, evaluate};
+use conformance::dense::write_random_model;
 use conformance::open_model;
 use native_eval::documents::{self, Form, TextSettings};
 use native_eval::{Source, open_cpu, own_tokenizer};
@@ -20,6 +22,11 @@ const DEMO_TOKENS: [usize; 3] = [70, 1, 20];
 /// Tokens of the other models' documents: over two chunks of the delta rule.
 const TOKENS: [usize; 2] = [130, 7];
 
+/// A model whose embedding, which is its head too, is uploaded in two blocks of rows.
+const LARGE: &str = "large-table";
+/// Rows of 64 f32: 23 MB.
+const LARGE_ROWS: u64 = 90_001;
+
 /// Writes the models that no other test opens, and what is to be measured: `measure.json`.
 pub fn write(folder: &Path) {
     let signs = Artifact::demo(&[Change::Invert("layers.0.mlp.down_proj.weight.sign", 100)]);
@@ -29,11 +36,14 @@ pub fn write(folder: &Path) {
     }
     let llama = conformance::fixtures().join("models/llama");
     convert::convert(&llama, &folder.join("llama.gguf"), convert::Target::F32, None).expect("a GGUF file");
-    let cases: Vec<Value> =
-        ["eligible.zip", "flipped-signs.zip", "qwen3_5_full", "llama_rope3_tied", "llama.gguf"]
-            .into_iter()
-            .map(|name| case(name, &folder.join(name)))
-            .collect();
+    let like = conformance::fixtures().join("models/qwen3_tied");
+    let mut random = fastrand::Rng::with_seed(5);
+    let value = |_: &Value, _: &ExpectedTensor| 0.2 * (random.f32() - 0.5);
+    fs::create_dir(folder.join(LARGE)).expect("a folder");
+    write_random_model(&like, &folder.join(LARGE), &[("vocab_size", LARGE_ROWS)], value).expect("a model");
+    let names =
+        ["eligible.zip", "flipped-signs.zip", "qwen3_5_full", "llama_rope3_tied", "llama.gguf", LARGE];
+    let cases: Vec<Value> = names.into_iter().map(|name| case(name, &folder.join(name))).collect();
     fs::write(folder.join("measure.json"), json!(cases).to_string()).expect("a file");
 }
 
@@ -66,6 +76,6 @@ fn made_up_documents(path: &Path) -> Vec<Vec<u32>> {
     let artifact = source.artifact();
     let inventory = Inventory::of(artifact).expect("a model");
     let vocabulary = bitgauge_core::plan::decoder(&inventory).expect("a decoder").vocabulary as u32;
-    let ids = |tokens: usize| (0..tokens as u32).map(|i| (i * i * 31 + i * 7) % vocabulary).collect();
+    let ids = |tokens: usize| (0..tokens as u32).map(|i| (i * i * 3_001 + i * 7) % vocabulary).collect();
     TOKENS.map(ids).into()
 }
