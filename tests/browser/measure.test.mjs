@@ -136,8 +136,8 @@ test("the demo's perplexity is the command's", async () => {
   await check(opened);
 });
 
-// The last one's embedding goes to the device in two blocks of rows.
-for (const name of ["qwen3_5_full", "llama_rope3_tied", "llama.gguf", "large-table"]) {
+// The embedding of the last but one goes to the device in two blocks of rows.
+for (const name of ["qwen3_5_full", "llama_rope3_tied", "llama.gguf", "large-table", "differing-heads"]) {
   test(`${name} has the command's losses`, async () => {
     const opened = await open();
     const expected = caseOf(name);
@@ -145,7 +145,7 @@ for (const name of ["qwen3_5_full", "llama_rope3_tied", "llama.gguf", "large-tab
     const found = evaluation(events);
     assert.ok(difference(found, expected) <= bound, `${difference(found, expected)} nats a token`);
     const moved = { ...expected, nats: expected.nats.map((nats, i) => nats * (1 + 2 * bound * (i === 0))) };
-    assert.ok(difference(found, moved) > difference(found, expected));
+    assert.ok(difference(found, moved) > bound);
     const total = of(events, "Loading").at(-1).total;
     assert.deepEqual(of(events, "Loading").at(-1), { done: total, total });
     await check(opened);

@@ -145,7 +145,7 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             send_report()
         }
         #[cfg(not(feature = "formats"))]
-        Request::Plan => planned::tell(),
+        Request::Plan => planned::tell().await,
         // What comes to this worker is compressed, or no model.
         #[cfg(feature = "formats")]
         Request::Plan => Err(bitgauge_core::plan::compressed("another")),
