@@ -10,8 +10,8 @@ use bitgauge_eval::{Backend, GpuBackend, GpuMatrix, Model, Sample};
 use inspector_web::protocol::measuring::Measuring;
 use web_sys::File;
 
+use crate::events::send;
 use crate::samples::Samples;
-use crate::serve::send;
 use crate::stored::{self, row_bytes};
 
 /// Bytes of a block of rows, as stored; and of weights that are on their way to the device before it is waited for.
