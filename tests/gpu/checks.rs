@@ -80,13 +80,13 @@ fn joined() -> Result<(), String> {
         let values = bitgauge_core::Values::F32(values[rows.start * cols..rows.end * cols].to_vec());
         Matrix::Dense(bitgauge_core::Dense { rows: rows.len(), cols, values })
     };
-    let mut product = |w: &GpuMatrix, backend: &mut GpuBackend| {
+    let product = |w: &GpuMatrix, backend: &mut GpuBackend| {
         let x = put(backend, &Random(7).values(tokens * cols), cols).map_err(text)?;
         let mut out = poisoned(backend, tokens, rows).map_err(text)?;
         backend.matmul(&x, w, &mut out).map_err(text)?;
         block_on(backend.read(&out)).map_err(text)
     };
-    let mut upload = |matrix: Matrix, backend: &mut GpuBackend| backend.upload_matrix(matrix).map_err(text);
+    let upload = |matrix: Matrix, backend: &mut GpuBackend| backend.upload_matrix(matrix).map_err(text);
     let in_one = upload(whole.clone(), &mut backend)?;
     let blocks = [0..8, 8..40, 40..72]
         .map(|rows| upload(block(rows), &mut backend))
