@@ -1,6 +1,8 @@
 //! What the page and its workers say to each other, as JSON text; files and the workers' places in their ring travel
 //! beside it.
 
+pub mod measuring;
+
 use bitgauge_core::Error;
 use bitgauge_core::contract::Rules;
 use bitgauge_core::json::{Fields, FromJson, mismatch, variant};
@@ -54,6 +56,8 @@ pub enum Request {
     },
     /// Judges what is open by other rules.
     Judge(Rules),
+    /// Asks how the worker that measures is to load what is open.
+    Plan,
 }
 
 /// From the worker to the page.
@@ -84,6 +88,11 @@ pub enum Event {
     },
     /// The file is one for the worker for rarer formats.
     Rare,
+    /// How the worker that measures is to load what is open.
+    Plan {
+        /// A text for [`measuring::Measure`].
+        plan: String,
+    },
     /// The artifact can't be judged.
     Failed(Error),
 }
@@ -93,6 +102,7 @@ impl FromJson for Request {
         let (name, content) = variant(value)?;
         match name.as_str() {
             "Hash" => return Ok(Self::Hash),
+            "Plan" => return Ok(Self::Plan),
             "Judge" => return Rules::from_json(content).map(Self::Judge),
             _ => {}
         }
@@ -139,6 +149,7 @@ impl FromJson for Event {
                 complete: fields.take("complete")?,
                 config: fields.take("config")?,
             }),
+            "Plan" => Ok(Self::Plan { plan: fields.take("plan")? }),
             "Progress" => Ok(Self::Progress { done: fields.take("done")?, total: fields.take("total")? }),
             "Fetched" => {
                 Ok(Self::Fetched { requests: fields.take("requests")?, bytes: fields.take("bytes")? })
@@ -153,7 +164,7 @@ mod tests {
     use super::*;
     use bitgauge_core::ErrorKind;
 
-    fn comes_back<T: Serialize + FromJson + PartialEq + std::fmt::Debug>(message: T) {
+    pub fn comes_back<T: Serialize + FromJson + PartialEq + std::fmt::Debug>(message: T) {
         let text = serde_json::to_string(&message).unwrap();
         let value = serde_json::from_str(&text).unwrap();
         assert_eq!(T::from_json(value), Ok(message));
@@ -174,6 +185,8 @@ mod tests {
         let files = [None, Some(7)].map(|bytes| RemoteFile { path: name(), url: url.clone(), bytes }).into();
         comes_back(Request::Fetch { name: name(), folder: true, files, rules });
         comes_back(Request::Hash);
+        comes_back(Request::Plan);
+        comes_back(Event::Plan { plan: "{\"a\": 1}".into() });
         comes_back(Request::ReadAll { hash_tensors: true });
         comes_back(Request::Judge(rules));
         comes_back(Event::Report { json: "{}".into(), complete: false, config: None });

@@ -12,3 +12,4 @@ import "./hub.test.mjs";
 import "./drop.test.mjs";
 import "./offline.test.mjs";
 import "./reading.test.mjs";
+import "./measure.test.mjs";

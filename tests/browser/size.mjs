@@ -6,14 +6,16 @@ import { brotliCompressSync, constants } from "node:zlib";
 
 const folder = process.argv[2];
 const isModule = (name) => (file) => file.startsWith(name);
-const [worker, formats] = ["worker", "formats"].map(isModule);
+const [worker, formats, evaluate] = ["worker", "formats", "evaluate"].map(isModule);
 // Fetched when somebody asks for it; no part of the page.
 const example = "example.zip";
+const apart = (file) => [worker, formats, evaluate].some((has) => has(file)) || file === example;
 const parts = [
-  { name: "the page", has: (file) => !worker(file) && !formats(file) && file !== example, limit: 250_000 },
+  { name: "the page", has: (file) => !apart(file), limit: 250_000 },
   { name: "the worker, fetched with the first file", has: worker, limit: 250_000 },
-  // Fetched for such a file alone; every writer's format that is read adds to it.
+  // Fetched for few files alone; every format that is read adds to it.
   { name: "the worker for rarer formats", has: formats, limit: 260_000 },
+  { name: "the worker that measures", has: evaluate, limit: 200_000 },
 ];
 const quality = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 };
 const files = readdirSync(folder).sort();

@@ -32,10 +32,13 @@ impl Device {
         Ok(Self { handle, products, uploads: Uploads::default() })
     }
 
-    /// Opens the fastest adapter's device, for this backend alone.
-    pub async fn request(precision: Precision) -> Result<Self> {
+    /// Opens the fastest adapter's device, for this backend alone. An adapter without a name is called `name`.
+    pub async fn request(name: &str, precision: Precision) -> Result<Self> {
         let adapter = request().await?;
-        let info = info(&adapter);
+        let mut info = info(&adapter);
+        if info.name.is_empty() {
+            name.clone_into(&mut info.name);
+        }
         let products = Products::choose(precision, &info)?;
         let handle = Handle::new(OpenDevice::request(&adapter, products).await?, info);
         Ok(Self { handle, products, uploads: Uploads::default() })
@@ -98,7 +101,11 @@ impl Device {
         });
         self.handle.wait(Some(submission))?;
         let failed = |e: &dyn std::fmt::Display| self.handle.error(&format!("reading back: {e}"));
-        mapped.await.map_err(|e| failed(&e))?;
+        if let Err(error) = mapped.await {
+            // A lost device says more than that nothing can be read from it.
+            self.handle.check()?;
+            return Err(failed(&error));
+        }
         let view = slice.get_mapped_range().map_err(|e| failed(&e))?;
         Ok(view.to_vec())
     }

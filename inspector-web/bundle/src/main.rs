@@ -1,6 +1,6 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm inspector-web/ dist/ [NODE_MODULES]
+//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm evaluate.wasm inspector-web/ dist/ [NODE_MODULES]
 //!
 //! JavaScript for each WebAssembly module, names that carry a hash of their contents, and the pages and the service
 //! worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
@@ -19,16 +19,17 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let (paths, tools) = match arguments.as_slice() {
-        [paths @ .., modules] if paths.len() == 5 => (paths, Some(Path::new(modules).join(".bin"))),
+        [paths @ .., tools] if paths.len() == MODULES.len() + 2 => {
+            (paths, Some(Path::new(tools).join(".bin")))
+        }
         paths => (paths, None),
     };
-    let [wasm, worker, formats, source, dist] = paths else {
-        eprintln!("usage: inspector-bundle WASM WORKER_WASM FORMATS_WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
-        return ExitCode::from(2);
-    };
-    let modules = [("inspector", wasm), ("worker", worker), (FORMATS, formats)]
-        .map(|(name, path)| (name, Path::new(path)));
-    match bundle(modules, Path::new(source), Path::new(dist), tools.as_deref()) {
+    let [modules @ .., source, dist] = paths else { return usage() };
+    if modules.len() != MODULES.len() {
+        return usage();
+    }
+    let modules: Vec<_> = MODULES.into_iter().zip(modules.iter().map(Path::new)).collect();
+    match bundle(&modules, Path::new(source), Path::new(dist), tools.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -37,14 +38,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn bundle(modules: [(&str, &Path); 3], source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
+/// The names of the modules, in the order of the arguments.
+const MODULES: [&str; 4] = ["inspector", "worker", FORMATS, "evaluate"];
+
+/// Those that few ask for: they are fetched then, and not kept for use without a network.
+const ON_REQUEST: [&str; 1] = ["evaluate"];
+
+fn usage() -> ExitCode {
+    let modules: String = MODULES.iter().map(|name| format!("{}_WASM ", name.to_uppercase())).collect();
+    eprintln!("usage: inspector-bundle {modules}SOURCE_DIR DIST_DIR [NODE_MODULES]");
+    ExitCode::from(2)
+}
+
+fn bundle(modules: &[(&str, &Path)], source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     // Files of an earlier build would be published with this one.
     if dist.exists() {
         fs::remove_dir_all(dist)?;
     }
     fs::create_dir_all(dist)?;
     let mut index = fs::read_to_string(source.join("index.html"))?;
-    for (name, wasm) in modules {
+    for &(name, wasm) in modules {
         let module = module(name, wasm, dist, tools)?;
         let mark = name.to_uppercase();
         index = replace_once(&index, &format!("{mark}_JS"), &module.js)?;
@@ -132,6 +145,7 @@ fn write_offline(source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()>
     for entry in fs::read_dir(dist)? {
         names.push(entry?.file_name().into_string().map_err(|_| "a file name that is not UTF-8")?);
     }
+    names.retain(|name| !ON_REQUEST.iter().any(|module| name.starts_with(module)));
     names.sort();
     let mut hash = Sha256::new();
     for name in &names {
@@ -216,8 +230,8 @@ mod tests {
         assert!(replace_once("a b", "c", "d").is_err());
         assert!(replace_once("a b b", "b", "c").is_err());
         let index = include_str!("../../index.html");
-        let modules = ["INSPECTOR", "WORKER", "FORMATS"];
-        let marks = modules.iter().flat_map(|name| [format!("{name}_JS"), format!("{name}_WASM")]);
+        let names = MODULES.map(str::to_uppercase);
+        let marks = names.iter().flat_map(|name| [format!("{name}_JS"), format!("{name}_WASM")]);
         for mark in marks.chain(["connect-src 'self'".to_owned()]) {
             assert!(replace_once(index, &mark, "").is_ok(), "{mark}");
         }

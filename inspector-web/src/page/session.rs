@@ -394,6 +394,8 @@ impl Session {
                     self.open_with(picked, Module::Formats);
                 }
             }
+            // Nobody asked for it.
+            Ok(Event::Plan { .. }) => {}
             Ok(Event::Failed(error)) => self.fail(error),
             Err(error) => self.fail(broken(error)),
         }

@@ -1,5 +1,7 @@
 //! The worker: reads files in a thread of its own, so that the page never waits.
 
+#[cfg(not(feature = "formats"))]
+mod planned;
 mod rare;
 mod read;
 #[cfg(not(feature = "formats"))]
@@ -18,7 +20,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
 use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
-use js_sys::{Array, JSON};
+use js_sys::Array;
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
@@ -142,6 +144,11 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             });
             send_report()
         }
+        #[cfg(not(feature = "formats"))]
+        Request::Plan => planned::tell().await,
+        // What comes to this worker is compressed, or no model.
+        #[cfg(feature = "formats")]
+        Request::Plan => Err(bitgauge_core::plan::compressed("another")),
     }
 }
 
@@ -281,11 +288,4 @@ fn send_report() -> Result<()> {
         send(&Event::Report { json: report.to_json(), complete: subject.findings.is_some(), config });
         Ok(())
     })
-}
-
-/// What the browser said, as an error.
-fn browser_error(what: &str, error: &JsValue) -> Error {
-    let said = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.to_string()));
-    let said = said.or_else(|| JSON::stringify(error).ok().map(String::from)).unwrap_or_default();
-    Error::new(ErrorKind::Io, what).expected_found("a readable file", said)
 }
