@@ -54,6 +54,7 @@ use handle::DeviceBuffer;
 use memory::{Pool, over_limit};
 use products::Products;
 use recorder::{BufferRange, Recorder};
+use rows::Angles;
 use rows::RowOperand::{Rows, Vector};
 use scopes::Throttle;
 use timing::Timing;
@@ -108,6 +109,7 @@ pub struct GpuBackend {
     recorder: Recorder,
     pool: Pool,
     tiles: Option<Tiles>,
+    angles: Option<Angles>,
     limit: u64,
     throttle: Throttle,
 }
@@ -149,7 +151,15 @@ impl GpuBackend {
         }
         let limit = limit.min(device.handle.info.max_binding_bytes).min(MAX_BINDING_BYTES);
         let recorder = Recorder::new(&device, options.patch, options.timed)?;
-        Ok(Self { device, recorder, pool: Pool::default(), tiles: None, limit, throttle: Throttle::new() })
+        Ok(Self {
+            device,
+            recorder,
+            pool: Pool::default(),
+            tiles: None,
+            angles: None,
+            limit,
+            throttle: Throttle::new(),
+        })
     }
 
     /// The adapter that runs.

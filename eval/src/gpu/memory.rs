@@ -11,8 +11,9 @@ use super::handle::{DeviceBuffer, Handle};
 use super::recorder::{BufferRange, MAX_WORKGROUPS};
 use crate::backend::{BackendError, Result, wrong_shape};
 
-/// Idle buffers kept: about as many as a layer uses at once.
-const IDLE_COUNT: usize = 12;
+/// Idle buffers kept: about as many as two kinds of layers use by turns. Where fewer are kept, some are made anew in each
+/// batch, and the GPU waits for that.
+const IDLE_COUNT: usize = 32;
 /// Rows of activations are padded to this many f32, so that a binding may begin at any row.
 const ROW_ELEMENTS: usize = 64;
 /// Buffers have room for a multiple of this many rows: cooperative matrices are stored whole.

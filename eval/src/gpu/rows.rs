@@ -91,21 +91,47 @@ impl GpuBackend {
         Ok(())
     }
 
-    /// The angle is rounded to f32, as models are trained; its sine and cosine are not.
+    /// Each token's turns, by its position.
     fn compute_turns(&mut self, batch: &GpuBatch, frequencies: &GpuVector) -> Result<Turns> {
-        let values =
-            self.pool.take(&self.device.handle, batch.host.tokens(), 2 * frequencies.values.len())?;
+        let angles = match self.angles.take() {
+            Some(angles) if angles.frequencies == frequencies.stored.buffer => angles,
+            _ => Angles { frequencies: frequencies.stored.buffer.clone(), turns: Vec::new() },
+        };
+        let angles = self.angles.insert(angles);
+        let width = 2 * frequencies.values.len();
+        angles.reach(batch.host.positions(), &frequencies.values);
+        let values = self.pool.take(&self.device.handle, batch.host.tokens(), width)?;
         let stride = values.stride();
         let mut turns = vec![0.0f32; values.rows * stride];
         for (row, position) in turns.chunks_exact_mut(stride.max(1)).zip(batch.host.positions()) {
-            for (turn, frequency) in row.chunks_exact_mut(2).zip(&frequencies.values) {
-                let (sin, cos) = f64::from(*position as f32 * frequency).sin_cos();
-                turn.copy_from_slice(&[cos as f32, sin as f32]);
-            }
+            row[..width].copy_from_slice(&angles.turns[*position as usize * width..][..width]);
         }
         // The buffer may have been used before: what was recorded on it must run first.
         self.recorder.flush(&mut self.device)?;
         self.device.write(&values.stored, 0, bytemuck::cast_slice(&turns))?;
         Ok(Turns { frequencies: frequencies.stored.buffer.clone(), values })
+    }
+}
+
+/// The turns of the positions so far, kept from one batch to the next: computing them keeps the GPU waiting.
+pub(super) struct Angles {
+    /// Of which frequencies.
+    frequencies: wgpu::Buffer,
+    /// `[positions, 2 n]`: cosine and sine of each angle.
+    turns: Vec<f32>,
+}
+
+impl Angles {
+    /// Adds the positions up to the furthest of these. The angle is rounded to f32, as models are trained; its sine and
+    /// cosine are not.
+    fn reach(&mut self, positions: &[u32], frequencies: &[f32]) {
+        let known = self.turns.len() / (2 * frequencies.len()).max(1);
+        let end = positions.iter().max().map_or(0, |furthest| *furthest as usize + 1);
+        for position in known..end {
+            self.turns.extend(frequencies.iter().flat_map(|frequency| {
+                let (sin, cos) = f64::from(position as f32 * frequency).sin_cos();
+                [cos as f32, sin as f32]
+            }));
+        }
     }
 }
