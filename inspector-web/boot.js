@@ -33,11 +33,14 @@ async function load(path) {
   return response.arrayBuffer();
 }
 
-// What workers run: the usual module, and that for rarer formats. Each is fetched when it is first asked for.
-const modules = [
-  { js: absolute(script.dataset.workerJs), wasm: script.dataset.workerWasm },
-  { js: absolute(script.dataset.formatsJs), wasm: script.dataset.formatsWasm },
-];
+// What workers run: the usual module, that for rarer formats, and what measures a perplexity. Each is fetched when it is
+// first asked for.
+const modules = Object.fromEntries(
+  ["worker", "formats", "tokenize"].map((name) => [
+    name,
+    { js: absolute(script.dataset[`${name}Js`]), wasm: script.dataset[`${name}Wasm`] },
+  ]),
+);
 
 // The module and its hash. The latter in secure contexts only: https, or this very machine.
 async function prepared(path) {
@@ -61,14 +64,14 @@ try {
   const [{ default: init, start }, [module, hash]] = await Promise.all([import(js), prepared(script.dataset.wasm)]);
   const source = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
   // Each inspection has workers of its own, so that Cancel is to end them.
-  globalThis.startInspectorWorker = (isRare) => {
+  globalThis.startInspectorWorker = (name) => {
     const started = new Worker(source, { type: "module" });
-    const wanted = modules[isRare ? 1 : 0];
+    const wanted = modules[name];
     compiled(wanted).then(
       ([module, hash]) => {
         // The footer shows what judges.
         const shown = document.getElementById("worker-hash");
-        if (shown && hash) shown.textContent = hash;
+        if (shown && hash && ["worker", "formats"].includes(name)) shown.textContent = hash;
         started.postMessage({ js: wanted.js, module });
       },
       (error) => started.dispatchEvent(new ErrorEvent("error", { message: String(error) })),

@@ -1,9 +1,9 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm inspector-web/ dist/ [NODE_MODULES]
+//!     inspector-bundle MODULES_DIR inspector-web/ dist/ [NODE_MODULES]
 //!
-//! JavaScript for each WebAssembly module, names that carry a hash of their contents, and the pages and the service
-//! worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
+//! JavaScript for each WebAssembly module of MODULES_DIR, names that carry a hash of their contents, and the pages and the
+//! service worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -19,16 +19,14 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let (paths, tools) = match arguments.as_slice() {
-        [paths @ .., modules] if paths.len() == 5 => (paths, Some(Path::new(modules).join(".bin"))),
+        [paths @ .., modules] if paths.len() == 3 => (paths, Some(Path::new(modules).join(".bin"))),
         paths => (paths, None),
     };
-    let [wasm, worker, formats, source, dist] = paths else {
-        eprintln!("usage: inspector-bundle WASM WORKER_WASM FORMATS_WASM SOURCE_DIR DIST_DIR [NODE_MODULES]");
+    let [modules, source, dist] = paths else {
+        eprintln!("usage: inspector-bundle MODULES_DIR SOURCE_DIR DIST_DIR [NODE_MODULES]");
         return ExitCode::from(2);
     };
-    let modules = [("inspector", wasm), ("worker", worker), (FORMATS, formats)]
-        .map(|(name, path)| (name, Path::new(path)));
-    match bundle(modules, Path::new(source), Path::new(dist), tools.as_deref()) {
+    match bundle(Path::new(modules), Path::new(source), Path::new(dist), tools.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -37,15 +35,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn bundle(modules: [(&str, &Path); 3], source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
+/// The modules: what their files are called, and the WebAssembly that they are made of.
+const MODULES: [(&str, &str); 4] =
+    [("inspector", "inspector-web"), ("worker", "worker"), (FORMATS, FORMATS), (TOKENIZE, TOKENIZE)];
+
+/// The module that reads rarer formats.
+const FORMATS: &str = "formats";
+/// The module that tokenizes.
+const TOKENIZE: &str = "tokenize";
+
+/// Modules that are not fetched before a perplexity is measured, and so are not kept for use without a network.
+const ON_REQUEST: [&str; 1] = [TOKENIZE];
+
+fn bundle(modules: &Path, source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     // Files of an earlier build would be published with this one.
     if dist.exists() {
         fs::remove_dir_all(dist)?;
     }
     fs::create_dir_all(dist)?;
     let mut index = fs::read_to_string(source.join("index.html"))?;
-    for (name, wasm) in modules {
-        let module = module(name, wasm, dist, tools)?;
+    for (name, wasm) in MODULES {
+        let module = module(name, &modules.join(format!("{wasm}.wasm")), dist, tools)?;
         let mark = name.to_uppercase();
         index = replace_once(&index, &format!("{mark}_JS"), &module.js)?;
         index = replace_once(&index, &format!("{mark}_WASM"), &module.wasm)?;
@@ -61,13 +71,16 @@ fn bundle(modules: [(&str, &Path); 3], source: &Path, dist: &Path, tools: Option
         }
     }
     write_offline(source, dist, tools)?;
-    // Behind the list of what is kept for use without a network: it is fetched only on request.
-    fs::copy(source.join(EXAMPLE), dist.join("example.zip"))?;
+    // Behind the list of what is kept for use without a network: they are fetched only on request.
+    for (file, name) in EXAMPLES {
+        fs::copy(source.join(file), dist.join(name))?;
+    }
     Ok(())
 }
 
-/// The artifact that the page offers to try.
-const EXAMPLE: &str = "../demo/model.zip";
+/// The artifact that the page offers to try, and the documents to measure its perplexity on.
+const EXAMPLES: [(&str, &str); 2] =
+    [("../demo/model.zip", "example.zip"), ("../demo/documents.json", "example-documents.json")];
 
 /// Files of the page that keep their names.
 const COPIED: [&str; 3] = ["boot.js", "icon.svg", "style.css"];
@@ -130,7 +143,10 @@ fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
 fn write_offline(source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dist)? {
-        names.push(entry?.file_name().into_string().map_err(|_| "a file name that is not UTF-8")?);
+        let name = entry?.file_name().into_string().map_err(|_| "a file name that is not UTF-8")?;
+        if !ON_REQUEST.iter().any(|module| name.starts_with(module)) {
+            names.push(name);
+        }
     }
     names.sort();
     let mut hash = Sha256::new();
@@ -162,9 +178,6 @@ fn with_hash(path: &Path) -> Result<String> {
 fn short(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
-
-/// The module that reads rarer formats.
-const FORMATS: &str = "formats";
 
 /// What wasm-opt does first with [`FORMATS`]: it follows values through the whole module, and finds loops and branches anew.
 /// That makes a module 1 % smaller; the worker, which every byte goes through, takes a tenth longer with it.
@@ -216,8 +229,8 @@ mod tests {
         assert!(replace_once("a b", "c", "d").is_err());
         assert!(replace_once("a b b", "b", "c").is_err());
         let index = include_str!("../../index.html");
-        let modules = ["INSPECTOR", "WORKER", "FORMATS"];
-        let marks = modules.iter().flat_map(|name| [format!("{name}_JS"), format!("{name}_WASM")]);
+        let modules = MODULES.iter().map(|(name, _)| name.to_uppercase());
+        let marks = modules.flat_map(|name| [format!("{name}_JS"), format!("{name}_WASM")]);
         for mark in marks.chain(["connect-src 'self'".to_owned()]) {
             assert!(replace_once(index, &mark, "").is_ok(), "{mark}");
         }

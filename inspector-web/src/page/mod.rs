@@ -15,6 +15,7 @@ mod progress;
 mod session;
 mod share;
 mod tensors;
+mod workers;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ mod read;
 #[cfg(not(feature = "formats"))]
 mod remote;
 mod ring;
+mod tokenizer;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
 use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
-use js_sys::{Array, JSON};
+use js_sys::{Array, JSON, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
@@ -87,6 +88,15 @@ fn send(event: &Event) {
     }
 }
 
+/// Sends an event with bytes beside it, which leave this worker without a copy.
+fn send_with(event: &Event, parts: Vec<Uint8Array>) {
+    if let Ok(text) = serde_json::to_string(event) {
+        let buffers: Array = parts.iter().map(|part| JsValue::from(part.buffer())).collect();
+        let parts: Array = parts.into_iter().map(JsValue::from).collect();
+        drop(scope().post_message_with_transfer(&Array::of2(&text.into(), &parts), &buffers));
+    }
+}
+
 async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Result<()> {
     match request {
         Request::Open { name, folder, paths, layout, rules } => {
@@ -131,6 +141,13 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
         #[cfg(feature = "formats")]
         Request::Fetch { .. } => Ok(()),
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
+        Request::Tokenizer => {
+            let Some(subject) = SUBJECT.with_borrow(Clone::clone) else { return Ok(()) };
+            let files = tokenizer::read(&subject.source, &subject.artifact).await;
+            let (files, contents) = files.map_err(|error| error.within(&subject.name))?;
+            send_with(&Event::Tokenizer(files), contents);
+            Ok(())
+        }
         Request::Judge(rules) => {
             if rare::judge_json(rules)? {
                 return Ok(());
