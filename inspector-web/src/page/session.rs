@@ -309,21 +309,23 @@ impl Session {
         self.request(request);
     }
 
-    /// Takes a perplexity of what is shown into its report, with what is to be said of it, until something else is opened.
+    /// Takes a perplexity of what is open into its report, with what is to be said of it, until something else is opened.
     pub fn set_evaluation(self, evaluation: Evaluation, note: Option<String>) {
-        self.evaluated.set_value(Some((evaluation, note)));
         let Some(shown) = self.shown.get_untracked() else { return };
-        self.show(shown.report.clone(), shown.config.clone(), self.stage.get_untracked().is_whole());
+        let mut report = shown.report.clone();
+        let earlier = self.evaluated.try_update_value(|now| now.replace((evaluation, note))).flatten();
+        let earlier = earlier.and_then(|(_, note)| note);
+        report.notes.retain(|note| Some(note) != earlier.as_ref());
+        self.show(report, shown.json.clone(), shown.config.clone(), self.stage.get_untracked().is_whole());
     }
 
     /// Shows a report, with the perplexity that was measured of the same artifact.
-    fn show(self, mut report: Report, config: Option<String>, complete: bool) {
-        self.evaluated.with_value(|evaluated| {
-            let Some((evaluation, note)) = evaluated else { return };
-            report.evaluation = Some(evaluation.clone());
-            report.notes.extend(note.clone().filter(|note| !report.notes.contains(note)));
-        });
-        let json = report.to_json();
+    fn show(self, mut report: Report, mut json: String, config: Option<String>, complete: bool) {
+        if let Some((evaluation, note)) = self.evaluated.get_value() {
+            report.evaluation = Some(evaluation);
+            report.notes.extend(note);
+            json = report.to_json();
+        }
         if complete {
             kept::keep(self.place, &json, config.as_deref());
         }
@@ -390,7 +392,8 @@ impl Session {
 
     fn take(self, event: Result<Event, String>, beside: Array) {
         let is_answer = matches!(event, Ok(Event::Plan { .. } | Event::Tokenizer(_) | Event::Failed(_)));
-        if let Some(asked) = is_answer.then(|| self.asked.try_update_value(Option::take).flatten()).flatten() {
+        if let Some(asked) = is_answer.then(|| self.asked.try_update_value(Option::take).flatten()).flatten()
+        {
             return asked(event.map_err(broken).and_then(|event| match event {
                 Event::Failed(error) => Err(error),
                 event => Ok((event, beside)),
@@ -399,7 +402,7 @@ impl Session {
         match event {
             Ok(Event::Report { json, complete, config }) => match Report::from_json(&json) {
                 Ok(report) => {
-                    self.show(report, config, complete);
+                    self.show(report, json, config, complete);
                     if !complete {
                         self.start_others();
                     }

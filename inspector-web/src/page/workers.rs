@@ -64,9 +64,14 @@ impl Message {
 pub type Heard = Result<(String, Array), String>;
 
 /// Starts a worker, sends it a first message when it is there, and hands on what it says. boot.js knows the modules.
-pub fn start(module: Module, first: Message, mut hear: impl FnMut(Heard) + Clone + 'static) -> Result<Worker, Error> {
+pub fn start(
+    module: Module,
+    first: Message,
+    mut hear: impl FnMut(Heard) + Clone + 'static,
+) -> Result<Worker, Error> {
     let start = Reflect::get(&js_sys::global(), &"startInspectorWorker".into());
-    let worker = start.and_then(|start| start.unchecked_into::<Function>().call1(&JsValue::NULL, &module.name().into()));
+    let worker = start
+        .and_then(|start| start.unchecked_into::<Function>().call1(&JsValue::NULL, &module.name().into()));
     let worker: Worker = worker.map_err(|error| broken(said(&error)))?.unchecked_into();
     let mut hear_end = hear.clone();
     let (to, mut first) = (worker.clone(), Some(first));
@@ -77,7 +82,8 @@ pub fn start(module: Module, first: Message, mut hear: impl FnMut(Heard) + Clone
         let data = message.data();
         let parts = data.dyn_ref::<Array>();
         let text = parts.map_or_else(|| data.as_string(), |parts| parts.get(0).as_string());
-        let beside = parts.map(|parts| parts.get(1)).and_then(|part| part.dyn_into().ok()).unwrap_or_default();
+        let beside: Array =
+            parts.map(|parts| parts.get(1)).and_then(|part| part.dyn_into().ok()).unwrap_or_default();
         text.into_iter().for_each(|text| hear(Ok((text, beside.clone()))));
     });
     worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
