@@ -33,14 +33,12 @@ async function load(path) {
   return response.arrayBuffer();
 }
 
-// What workers run: the usual module, that for rarer formats, and what measures a perplexity. Each is fetched when it is
-// first asked for.
-const modules = Object.fromEntries(
-  ["worker", "formats", "tokenize"].map((name) => [
-    name,
-    { js: absolute(script.dataset[`${name}Js`]), wasm: script.dataset[`${name}Wasm`] },
-  ]),
-);
+// What workers run, by number: the usual module, that for rarer formats, that which measures, and that which
+// tokenizes. Each is fetched when it
+// is first asked for.
+const modules = ["worker", "formats", "evaluate", "tokenize"].map((name) => (
+  { js: absolute(script.dataset[`${name}Js`]), wasm: script.dataset[`${name}Wasm`] }
+));
 
 // The module and its hash. The latter in secure contexts only: https, or this very machine.
 async function prepared(path) {
@@ -64,14 +62,14 @@ try {
   const [{ default: init, start }, [module, hash]] = await Promise.all([import(js), prepared(script.dataset.wasm)]);
   const source = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
   // Each inspection has workers of its own, so that Cancel is to end them.
-  globalThis.startInspectorWorker = (name) => {
+  globalThis.startInspectorWorker = (number) => {
     const started = new Worker(source, { type: "module" });
-    const wanted = modules[name];
+    const wanted = modules[Number(number)];
     compiled(wanted).then(
       ([module, hash]) => {
         // The footer shows what judges.
         const shown = document.getElementById("worker-hash");
-        if (shown && hash && ["worker", "formats"].includes(name)) shown.textContent = hash;
+        if (shown && hash && number < 2) shown.textContent = hash;
         started.postMessage({ js: wanted.js, module });
       },
       (error) => started.dispatchEvent(new ErrorEvent("error", { message: String(error) })),

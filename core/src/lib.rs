@@ -24,6 +24,7 @@ mod loading;
 mod memory;
 pub mod model;
 mod order;
+pub mod plan;
 pub mod report;
 pub mod scan;
 mod tensor;

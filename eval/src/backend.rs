@@ -17,6 +17,12 @@ pub struct BackendError(pub Error);
 /// Result of what a backend does.
 pub type Result<T, E = BackendError> = std::result::Result<T, E>;
 
+impl From<BackendError> for Error {
+    fn from(error: BackendError) -> Self {
+        error.0
+    }
+}
+
 impl From<Error> for BackendError {
     fn from(error: Error) -> Self {
         Self(error)

@@ -7,6 +7,7 @@ mod adapters;
 mod attention;
 mod batch;
 mod causal_conv;
+mod check;
 mod chunk_tiles;
 mod coop;
 mod delta_rule;
@@ -29,6 +30,7 @@ mod weights;
 
 pub use adapters::{AdapterChoice, AdapterClass, AdapterInfo, adapters};
 pub use batch::GpuBatch;
+pub use check::{Check, Sample, checks};
 pub use memory::GpuBuffer;
 pub use open::devices_opened;
 pub use products::Precision;
@@ -130,12 +132,12 @@ impl GpuBackend {
     }
 
     /// Opens the adapter that the system takes for the fastest, without waiting on this thread: in a browser, where one can't
-    /// be chosen.
+    /// be chosen. `name` is what to call it, where wgpu is not told.
     ///
     /// # Errors
     /// There is none, or its driver refuses.
-    pub async fn request(options: GpuOptions) -> Result<Self> {
-        Self::on(Device::request(options.precision).await?, options)
+    pub async fn request(name: &str, options: GpuOptions) -> Result<Self> {
+        Self::on(Device::request(name, options.precision).await?, options)
     }
 
     fn on(device: Device, options: GpuOptions) -> Result<Self> {

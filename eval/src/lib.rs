@@ -21,6 +21,6 @@ pub use cpu::{CpuBackend, CpuBuffer, InstructionSet, Weights};
 pub use evaluate::{EvaluateOptions, Finished, MAX_MEAN_NATS, Queue, Tally, evaluate, work};
 pub use forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
 pub use gpu::{
-    AdapterChoice, AdapterClass, AdapterInfo, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
-    GpuVector, Precision, RowOperand, ShaderPatch, adapters, devices_opened,
+    AdapterChoice, AdapterClass, AdapterInfo, Check, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,
+    GpuVector, Precision, RowOperand, Sample, ShaderPatch, adapters, checks, devices_opened,
 };

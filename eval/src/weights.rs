@@ -7,13 +7,14 @@ use std::borrow::Cow;
 use bitgauge_core::format::layouts::{self, Bytes, Piece};
 use bitgauge_core::format::{self, Form};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
-use bitgauge_core::model::{Architecture, Decoder, ExpectedTensor, LayerPart, Presence, Quantization, Role};
+use bitgauge_core::model::{ExpectedTensor, Role};
+use bitgauge_core::plan::{convention, decoder, turned_heads};
 use bitgauge_core::{Dense, Dtype, Error, ErrorKind, Matrix};
 
 use crate::backend::{Backend, BackendError, WeightForms};
 use crate::forward::Shape;
 
-pub use builder::{Convention, ModelBuilder};
+pub use builder::ModelBuilder;
 
 /// Why a model could not be loaded.
 #[derive(Debug)]
@@ -58,15 +59,6 @@ pub fn prepare<B: Backend>(backend: &mut B, inventory: &Inventory) -> Result<(),
     Ok(backend.prepare(shape.attention, shape.delta_rule)?)
 }
 
-/// The weights that the forward pass needs, in storage order.
-pub fn wanted<'a>(inventory: &'a Inventory<'_>) -> Vec<(&'a Weight, &'a ExpectedTensor)> {
-    let expected = |weight: &'a Weight| {
-        let expected = weight.expected.as_ref()?;
-        (expected.presence != Presence::TiedCopy).then_some((weight, expected))
-    };
-    inventory.weights.iter().filter_map(expected).collect()
-}
-
 /// Decodes the stored bytes of one weight, each tensor with its number in the artifact. A vector comes as a matrix of one
 /// row. `forms` are those that every device which gets it takes.
 ///
@@ -78,40 +70,22 @@ pub fn decode_wanted(
     stored: &[(usize, Vec<u8>)],
     forms: WeightForms,
 ) -> Result<Matrix, Error> {
-    decode(inventory, weight, stored, turned_heads(inventory, expected.role), forms_of(expected, forms))
+    if let Some(decoded) = decode_coded(inventory, weight, stored) {
+        return decoded;
+    }
+    let turned = turned_heads(decoder(inventory)?, convention(inventory), expected.role);
+    let name = match weight.form {
+        Form::Plain { index } => &inventory.artifact.tensors[index].name,
+        Form::Bitpacked { .. } | Form::Coded { .. } => &weight.name,
+    };
+    decode_stored(weight, name, stored, turned, forms_of(expected, forms))
 }
 
 /// The forms in which one weight may come: rows that are looked up keep all of their values, and a vector comes as numbers.
-fn forms_of(expected: &ExpectedTensor, forms: WeightForms) -> WeightForms {
+pub fn forms_of(expected: &ExpectedTensor, forms: WeightForms) -> WeightForms {
     let is_matrix = expected.matrix().is_some();
     let rounded = forms.rounded && expected.role != Role::Embedding;
     WeightForms { rounded: rounded && is_matrix, blocks: forms.blocks && is_matrix }
-}
-
-/// The model, or why it can't be evaluated.
-fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder, Error> {
-    let unsupported = |why: String| {
-        Error::new(ErrorKind::Unsupported, "the artifact holds no model that bitgauge can evaluate")
-            .expected_found("dense or bitpack weights of a known architecture", why)
-            .hint("`bitgauge inspect` shows what can be judged without evaluating it")
-    };
-    if let Some(why) = &inventory.opaque {
-        return Err(unsupported(why.clone()));
-    }
-    if let Some(error) = inventory.misshapen.first() {
-        return Err(error.clone());
-    }
-    if let Some(name) = inventory.missing.first() {
-        return Err(Error::new(ErrorKind::Missing, "a weight is missing")
-            .expected_found(name, format!("{} weights missing", inventory.missing.len())));
-    }
-    match inventory.config.as_ref().map(|config| config.architecture()) {
-        Some(Architecture::Decoder(decoder)) => match &decoder.not_evaluated {
-            None => Ok(decoder),
-            Some(why) => Err(unsupported(why.clone())),
-        },
-        _ => Err(unsupported("no config.json".into())),
-    }
 }
 
 /// Whether the linear layers round their inputs: all of them, or none.
@@ -134,26 +108,6 @@ fn rounds_inputs(inventory: &Inventory) -> Result<bool, Error> {
     })
 }
 
-/// Whose conventions the stored values follow.
-pub fn convention(inventory: &Inventory) -> Convention {
-    match inventory.config.as_ref().map(|config| &config.quantization) {
-        Some(Quantization::Gguf) => Convention::LlamaCpp,
-        Some(Quantization::Coded(config)) if config.scheme.is_mlx => Convention::Mlx,
-        _ => Convention::Checkpoint,
-    }
-}
-
-/// Rows of a head whose halves llama.cpp has shuffled into each other, for the tensors that it does so to:
-/// llama's queries and keys.
-fn turned_heads(inventory: &Inventory, role: Role) -> Option<usize> {
-    use LayerPart::{KBias, KProj, QBias, QProj};
-    let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
-    let decoder = decoder(inventory).ok()?;
-    let is_turned =
-        decoder.family.defaults().gguf_pairs_channels && convention(inventory) == Convention::LlamaCpp;
-    is_turned.then_some(decoder.head_dim as usize)
-}
-
 /// Undoes llama.cpp's order of the rows of llama's queries and keys: rows 2 i and 2 i + 1 of a head are its
 /// rows i and i + d / 2.
 fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
@@ -166,11 +120,31 @@ fn turn_back(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
     (0..rows).flat_map(|row| &bytes[source(row) * row_bytes..][..row_bytes]).copied().collect()
 }
 
-/// Decodes the bytes of a weight's tensors. A vector comes as a matrix of one row. `turned` is that of
-/// [`turned_heads`]; ggml's types come in the most compact of `forms`.
-fn decode(
+/// Decodes the bytes of a weight's tensors in another writer's format.
+fn decode_coded(
     inventory: &Inventory,
     weight: &Weight,
+    stored: &[(usize, Vec<u8>)],
+) -> Option<Result<Matrix, Error>> {
+    let (Form::Coded { pieces }, Stored::Coded(coded)) = (&weight.form, &weight.stored) else { return None };
+    let tensor = |&(piece, index): &(Piece, usize)| Bytes {
+        piece,
+        dtype: inventory.artifact.tensors[index].dtype,
+        bytes: bytes_of(stored, Some(index)),
+    };
+    let tensors: Vec<Bytes> = pieces.0.iter().map(tensor).collect();
+    Some(layouts::decode(&weight.name, coded, &tensors))
+}
+
+/// Decodes the bytes of the tensors of a weight that is dense, bitpacked or in ggml's blocks. A vector comes as a matrix of
+/// one row. `name` is that of a dense weight's tensor, `turned` that of [`turned_heads`]; ggml's types come in the most
+/// compact of `forms`.
+///
+/// # Errors
+/// Bytes that are not what their format allows.
+pub fn decode_stored(
+    weight: &Weight,
+    name: &str,
     stored: &[(usize, Vec<u8>)],
     turned: Option<usize>,
     forms: WeightForms,
@@ -183,8 +157,7 @@ fn decode(
             }
             format::decode(&weight.name, layout, &parts).map(Matrix::Bitpacked)
         }
-        (Form::Plain { index }, Stored::Plain { dtype, shape }) => {
-            let name = &inventory.artifact.tensors[*index].name;
+        (Form::Plain { .. }, Stored::Plain { dtype, shape }) => {
             let mut bytes = stored.first().map_or(Cow::default(), |(_, bytes)| Cow::from(bytes));
             if let (Some(head_dim), Some(&rows)) = (turned, shape.first()) {
                 bytes = turn_back(&bytes, rows as usize, head_dim).into();
@@ -198,15 +171,6 @@ fn decode(
             }
             let values = format::decode_values(name, *dtype, &bytes)?;
             Ok(Matrix::Dense(Dense { rows: values.len() / cols as usize, cols: cols as usize, values }))
-        }
-        (Form::Coded { pieces }, Stored::Coded(coded)) => {
-            let tensor = |&(piece, index): &(Piece, usize)| Bytes {
-                piece,
-                dtype: inventory.artifact.tensors[index].dtype,
-                bytes: bytes_of(stored, Some(index)),
-            };
-            let tensors: Vec<Bytes> = pieces.0.iter().map(tensor).collect();
-            layouts::decode(&weight.name, coded, &tensors)
         }
         _ => Err(Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture")
             .within(&weight.name)),

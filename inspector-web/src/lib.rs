@@ -9,6 +9,8 @@ pub mod accident;
 pub mod address;
 pub mod arrange;
 pub mod caps;
+#[cfg(target_arch = "wasm32")]
+pub mod files;
 pub mod headline;
 #[cfg(feature = "page")]
 pub mod layout;

@@ -14,8 +14,9 @@ use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{
     Decoder, DeltaNet, ExpectedTensor, Family, LayerType, Manifest, Presence, Role, Rotary,
 };
+use bitgauge_core::plan::Convention;
 use bitgauge_core::{Bitpacked, Dense, Error, Matrix, Values};
-use bitgauge_eval::weights::{Convention, LoadError, ModelBuilder};
+use bitgauge_eval::weights::{LoadError, ModelBuilder};
 use bitgauge_eval::{Backend, BackendError, EvaluateOptions, KernelTime, Model, Shape, evaluate};
 
 use crate::load::load_timed;

@@ -12,3 +12,6 @@ import "./hub.test.mjs";
 import "./drop.test.mjs";
 import "./offline.test.mjs";
 import "./reading.test.mjs";
+import "./measure.test.mjs";
+import "./tokenize.test.mjs";
+import "./perplexity.test.mjs";

@@ -59,7 +59,8 @@ async function launch() {
   return chromium.launch({
     executablePath: executable(),
     timeout: patience.step,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    // The last gives WebGPU on a software driver where there is no GPU.
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-unsafe-webgpu"],
   });
 }
 

@@ -16,6 +16,7 @@ pub mod layouts;
 mod loader;
 mod matrix;
 mod part;
+mod rows;
 mod statistics;
 mod values;
 
@@ -29,5 +30,6 @@ pub use layout::{Bits, Layout, QuantConfig};
 pub use loader::{LOADER, LOADER_CLASS, LOADER_FILE, LOADER_SHA256, OLD_LOADER_SHA256};
 pub use matrix::{Bitpacked, Blocks, Matrix, RowSlot};
 pub use part::{Part, Parts};
+pub use rows::PackedRows;
 pub use statistics::Statistics;
 pub use values::{Elements, TwoValues};

@@ -32,10 +32,13 @@ impl Device {
         Ok(Self { handle, products, uploads: Uploads::default() })
     }
 
-    /// Opens the fastest adapter's device, for this backend alone.
-    pub async fn request(precision: Precision) -> Result<Self> {
+    /// Opens the fastest adapter's device, for this backend alone. An adapter without a name is called `name`.
+    pub async fn request(name: &str, precision: Precision) -> Result<Self> {
         let adapter = request().await?;
-        let info = info(&adapter);
+        let mut info = info(&adapter);
+        if info.name.is_empty() {
+            name.clone_into(&mut info.name);
+        }
         let products = Products::choose(precision, &info)?;
         let handle = Handle::new(OpenDevice::request(&adapter, products).await?, info);
         Ok(Self { handle, products, uploads: Uploads::default() })

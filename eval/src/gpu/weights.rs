@@ -72,11 +72,7 @@ pub(super) fn upload(
     limit: u64,
 ) -> Result<GpuMatrix> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
-    let (codec, row_bytes) = match matrix {
-        Matrix::Bitpacked(packed) => (Codec::Bits, longest_row(packed)?),
-        Matrix::Dense(dense) => dense_codec(dense),
-        Matrix::Blocks(blocks) => blocks_codec(blocks)?,
-    };
+    let (codec, row_bytes) = codec_and_row(matrix)?;
     let slots = match matrix {
         Matrix::Bitpacked(packed) => packed.slots(),
         Matrix::Dense(_) | Matrix::Blocks(_) => Vec::new(),
@@ -112,6 +108,40 @@ pub(super) fn upload(
     }
     device.handle.check()?;
     Ok(GpuMatrix { rows, cols, codec, parts })
+}
+
+/// How kernels decode a matrix.
+pub(super) fn codec(matrix: &Matrix) -> Result<Codec> {
+    codec_and_row(matrix).map(|(codec, _)| codec)
+}
+
+/// The codec, and the bytes of a row in the buffer that takes most.
+fn codec_and_row(matrix: &Matrix) -> Result<(Codec, u64)> {
+    match matrix {
+        Matrix::Bitpacked(packed) => Ok((Codec::Bits, longest_row(packed)?)),
+        Matrix::Dense(dense) => Ok(dense_codec(dense)),
+        Matrix::Blocks(blocks) => blocks_codec(blocks),
+    }
+}
+
+impl GpuMatrix {
+    /// One matrix of matrices that have some of its rows each, in order; nothing of none, or of matrices that differ in their
+    /// columns or in how they are stored.
+    pub fn joined(blocks: Vec<Self>) -> Option<Self> {
+        let mut blocks = blocks.into_iter();
+        let mut whole = blocks.next()?;
+        for block in blocks {
+            if (block.cols, block.codec) != (whole.cols, whole.codec) {
+                return None;
+            }
+            let parts = block.parts.into_iter();
+            whole
+                .parts
+                .extend(parts.map(|part| MatrixPart { first_row: whole.rows + part.first_row, ..part }));
+            whole.rows += block.rows;
+        }
+        Some(whole)
+    }
 }
 
 /// The kernels that will multiply by a matrix.

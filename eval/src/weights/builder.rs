@@ -5,22 +5,12 @@ use std::collections::HashMap;
 
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, LayerType, Role};
+use bitgauge_core::plan::{Convention, convention, decoder};
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 
-use super::{LoadError, convention, decoder, rounds_inputs};
+use super::{LoadError, rounds_inputs};
 use crate::backend::{Attention, Backend, BackendError, DeltaRule};
 use crate::forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Projection, Shape};
-
-/// In what form the values of norms, decays and heads come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Convention {
-    /// As transformers stores them.
-    Checkpoint,
-    /// As MLX does: norms whole.
-    Mlx,
-    /// As llama.cpp does: norms whole, decays as rates, value heads by turns of the key heads.
-    LlamaCpp,
-}
 
 /// A model whose weights come one by one, in any order.
 pub struct ModelBuilder<'a, B: Backend> {
@@ -116,6 +106,19 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         self.place(backend, expected, Cow::Borrowed(matrix))
     }
 
+    /// Takes a matrix that is on the device.
+    pub fn put_uploaded(&mut self, role: Role, matrix: B::Matrix) {
+        match role {
+            Role::Embedding => self.embedding = Some(matrix),
+            Role::Head => self.head = Some(matrix),
+            // A vector, which no caller has as a matrix.
+            Role::FinalNorm => {}
+            Role::Layer { layer, part } => {
+                self.layers[layer as usize].matrices.insert(part, matrix);
+            }
+        }
+    }
+
     fn place(
         &mut self,
         backend: &mut B,
@@ -123,16 +126,16 @@ impl<'a, B: Backend> ModelBuilder<'a, B> {
         matrix: Cow<'_, Matrix>,
     ) -> std::result::Result<(), LoadError> {
         match expected.role {
-            Role::Embedding => self.embedding = Some(upload(backend, matrix)?),
-            Role::Head => self.head = Some(upload(backend, matrix)?),
+            role if expected.matrix().is_some() => self.put_uploaded(role, upload(backend, matrix)?),
+            Role::Embedding | Role::Head => {
+                return Err(Error::new(ErrorKind::WrongShape, "the embedding or the head is no matrix")
+                    .within(&expected.name)
+                    .into());
+            }
             Role::FinalNorm => {
                 let mut values = finite(expected, &matrix)?;
                 self.uncentre(&mut values);
                 self.final_norm = Some(backend.upload_vector(&values)?);
-            }
-            Role::Layer { layer, part } if expected.matrix().is_some() => {
-                let matrix = upload(backend, matrix)?;
-                self.layers[layer as usize].matrices.insert(part, matrix);
             }
             Role::Layer { layer, part } => {
                 let values = self.layer_vector(part, expected, finite(expected, &matrix)?);

@@ -1,9 +1,10 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle MODULES_DIR inspector-web/ dist/ [NODE_MODULES]
+//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm evaluate.wasm tokenize.wasm \
+//!         inspector-web/ dist/ [NODE_MODULES]
 //!
-//! JavaScript for each WebAssembly module of MODULES_DIR, names that carry a hash of their contents, and the pages and the
-//! service worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
+//! JavaScript for each WebAssembly module, names that carry a hash of their contents, and the pages and the service
+//! worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -19,14 +20,17 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let (paths, tools) = match arguments.as_slice() {
-        [paths @ .., modules] if paths.len() == 3 => (paths, Some(Path::new(modules).join(".bin"))),
+        [paths @ .., tools] if paths.len() == MODULES.len() + 2 => {
+            (paths, Some(Path::new(tools).join(".bin")))
+        }
         paths => (paths, None),
     };
-    let [modules, source, dist] = paths else {
-        eprintln!("usage: inspector-bundle MODULES_DIR SOURCE_DIR DIST_DIR [NODE_MODULES]");
-        return ExitCode::from(2);
-    };
-    match bundle(Path::new(modules), Path::new(source), Path::new(dist), tools.as_deref()) {
+    let [modules @ .., source, dist] = paths else { return usage() };
+    if modules.len() != MODULES.len() {
+        return usage();
+    }
+    let modules: Vec<_> = MODULES.into_iter().zip(modules.iter().map(Path::new)).collect();
+    match bundle(&modules, Path::new(source), Path::new(dist), tools.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -35,27 +39,31 @@ fn main() -> ExitCode {
     }
 }
 
-/// The modules: what their files are called, and the WebAssembly that they are made of.
-const MODULES: [(&str, &str); 4] =
-    [("inspector", "inspector-web"), ("worker", "worker"), (FORMATS, FORMATS), (TOKENIZE, TOKENIZE)];
+/// The names of the modules, in the order of the arguments.
+const MODULES: [&str; 5] = ["inspector", "worker", FORMATS, EVALUATE, TOKENIZE];
 
-/// The module that reads rarer formats.
-const FORMATS: &str = "formats";
-/// The module that tokenizes.
+/// Those that few ask for: they are fetched then, and not kept for use without a network.
+const ON_REQUEST: [&str; 2] = [EVALUATE, TOKENIZE];
+
+/// The modules that measure and that tokenize.
+const EVALUATE: &str = "evaluate";
 const TOKENIZE: &str = "tokenize";
 
-/// Modules that are not fetched before a perplexity is measured, and so are not kept for use without a network.
-const ON_REQUEST: [&str; 1] = [TOKENIZE];
+fn usage() -> ExitCode {
+    let modules: String = MODULES.iter().map(|name| format!("{}_WASM ", name.to_uppercase())).collect();
+    eprintln!("usage: inspector-bundle {modules}SOURCE_DIR DIST_DIR [NODE_MODULES]");
+    ExitCode::from(2)
+}
 
-fn bundle(modules: &Path, source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
+fn bundle(modules: &[(&str, &Path)], source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     // Files of an earlier build would be published with this one.
     if dist.exists() {
         fs::remove_dir_all(dist)?;
     }
     fs::create_dir_all(dist)?;
     let mut index = fs::read_to_string(source.join("index.html"))?;
-    for (name, wasm) in MODULES {
-        let module = module(name, &modules.join(format!("{wasm}.wasm")), dist, tools)?;
+    for &(name, wasm) in modules {
+        let module = module(name, wasm, dist, tools)?;
         let mark = name.to_uppercase();
         index = replace_once(&index, &format!("{mark}_JS"), &module.js)?;
         index = replace_once(&index, &format!("{mark}_WASM"), &module.wasm)?;
@@ -143,11 +151,9 @@ fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
 fn write_offline(source: &Path, dist: &Path, tools: Option<&Path>) -> Result<()> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dist)? {
-        let name = entry?.file_name().into_string().map_err(|_| "a file name that is not UTF-8")?;
-        if !ON_REQUEST.iter().any(|module| name.starts_with(module)) {
-            names.push(name);
-        }
+        names.push(entry?.file_name().into_string().map_err(|_| "a file name that is not UTF-8")?);
     }
+    names.retain(|name| !ON_REQUEST.iter().any(|module| name.starts_with(module)));
     names.sort();
     let mut hash = Sha256::new();
     for name in &names {
@@ -178,6 +184,9 @@ fn with_hash(path: &Path) -> Result<String> {
 fn short(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// The module that reads rarer formats.
+const FORMATS: &str = "formats";
 
 /// What wasm-opt does first with [`FORMATS`]: it follows values through the whole module, and finds loops and branches anew.
 /// That makes a module 1 % smaller; the worker, which every byte goes through, takes a tenth longer with it.
@@ -229,8 +238,8 @@ mod tests {
         assert!(replace_once("a b", "c", "d").is_err());
         assert!(replace_once("a b b", "b", "c").is_err());
         let index = include_str!("../../index.html");
-        let modules = MODULES.iter().map(|(name, _)| name.to_uppercase());
-        let marks = modules.flat_map(|name| [format!("{name}_JS"), format!("{name}_WASM")]);
+        let names = MODULES.map(str::to_uppercase);
+        let marks = names.iter().flat_map(|name| [format!("{name}_JS"), format!("{name}_WASM")]);
         for mark in marks.chain(["connect-src 'self'".to_owned()]) {
             assert!(replace_once(index, &mark, "").is_ok(), "{mark}");
         }

@@ -20,13 +20,13 @@ pub enum Module {
 }
 
 impl Module {
-    /// What boot.js calls it.
-    fn name(self) -> &'static str {
+    /// Its place in boot.js's list.
+    fn number(self) -> u32 {
         match self {
-            Self::Usual => "worker",
-            Self::Formats => "formats",
-            Self::Tokenize => "tokenize",
-            Self::Evaluate => "evaluate",
+            Self::Usual => 0,
+            Self::Formats => 1,
+            Self::Evaluate => 2,
+            Self::Tokenize => 3,
         }
     }
 }
@@ -43,7 +43,9 @@ impl Message {
     pub fn new(request: &impl Serialize, parts: &[Array]) -> Self {
         let text = serde_json::to_string(request).unwrap_or_default();
         let all = Array::of1(&text.into());
-        parts.iter().for_each(|part| drop(all.push(part)));
+        for part in parts {
+            all.push(part);
+        }
         Self { parts: all, transfer: Array::new() }
     }
 
@@ -71,7 +73,7 @@ pub fn start(
 ) -> Result<Worker, Error> {
     let start = Reflect::get(&js_sys::global(), &"startInspectorWorker".into());
     let worker = start
-        .and_then(|start| start.unchecked_into::<Function>().call1(&JsValue::NULL, &module.name().into()));
+        .and_then(|start| start.unchecked_into::<Function>().call1(&JsValue::NULL, &module.number().into()));
     let worker: Worker = worker.map_err(|error| broken(said(&error)))?.unchecked_into();
     let mut hear_end = hear.clone();
     let (to, mut first) = (worker.clone(), Some(first));

@@ -17,9 +17,10 @@ use bitgauge_core::format::layouts::Scheme;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
+use bitgauge_core::plan::Plan;
 use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
-use js_sys::{Array, JSON, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
@@ -142,7 +143,7 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
         Request::Fetch { .. } => Ok(()),
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
         Request::Tokenizer => {
-            let Some(subject) = SUBJECT.with_borrow(Clone::clone) else { return Ok(()) };
+            let subject = SUBJECT.with_borrow(Clone::clone).ok_or_else(no_model)?;
             let files = tokenizer::read(&subject.source, &subject.artifact).await;
             let (files, contents) = files.map_err(|error| error.within(&subject.name))?;
             send_with(&Event::Tokenizer(files), contents);
@@ -159,7 +160,24 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             });
             send_report()
         }
+        Request::Plan => plan(),
     }
+}
+
+fn no_model() -> Error {
+    Error::new(ErrorKind::Unsupported, "a JSON artifact holds no model that can be evaluated")
+}
+
+/// Tells how the worker that measures is to load what is open.
+fn plan() -> Result<()> {
+    SUBJECT.with_borrow(|subject| {
+        let subject = subject.as_ref().ok_or_else(no_model)?;
+        let place = |error: Error| error.within(&subject.name);
+        let inventory = Inventory::of(&subject.artifact).map_err(place)?;
+        let plan = Plan::of(&inventory).map_err(place)?.to_json();
+        send(&Event::Plan { plan });
+        Ok(())
+    })
 }
 
 /// A layout as the user describes it.
@@ -298,11 +316,4 @@ fn send_report() -> Result<()> {
         send(&Event::Report { json: report.to_json(), complete: subject.findings.is_some(), config });
         Ok(())
     })
-}
-
-/// What the browser said, as an error.
-fn browser_error(what: &str, error: &JsValue) -> Error {
-    let said = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.to_string()));
-    let said = said.or_else(|| JSON::stringify(error).ok().map(String::from)).unwrap_or_default();
-    Error::new(ErrorKind::Io, what).expected_found("a readable file", said)
 }

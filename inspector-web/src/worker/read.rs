@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bitgauge_core::container::Need;
-use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_core::{Error, Result};
 use js_sys::{ArrayBuffer, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -12,15 +12,11 @@ use web_sys::{
     ReadableStreamReaderMode,
 };
 
+use super::PIECE_BYTES;
 #[cfg(not(feature = "formats"))]
 use super::remote::Remote;
 use super::ring::Ring;
-use super::{PIECE_BYTES, browser_error};
-
-fn unreadable(error: &JsValue) -> Error {
-    browser_error("the file cannot be read", error)
-        .hint("it may have been changed or moved, or the connection broke off: open it again")
-}
+use crate::files::{changed, range, unreadable};
 
 /// Where the bytes are.
 pub enum Source {
@@ -59,26 +55,6 @@ impl Source {
         };
         Ok(Stream::open(stream, self.lengths()[file]))
     }
-}
-
-/// `len` bytes at `offset`, which lie within the file.
-async fn range(file: &File, offset: u64, len: u64) -> Result<Vec<u8>> {
-    // Both are at most the file's length, which came as such a number.
-    let (start, end) = (offset as f64, (offset + len) as f64);
-    let slice = file.slice_with_f64_and_f64(start, end).map_err(|e| unreadable(&e))?;
-    let buffer = JsFuture::from(slice.array_buffer()).await.map_err(|e| unreadable(&e))?;
-    let bytes = Uint8Array::new(&buffer).to_vec();
-    if bytes.len() as u64 != len {
-        return Err(changed(offset, len, bytes.len()));
-    }
-    Ok(bytes)
-}
-
-fn changed(offset: u64, wanted: u64, found: usize) -> Error {
-    Error::new(ErrorKind::Truncated, "the file became shorter while it was read")
-        .at(offset)
-        .expected_found(format!("{wanted} bytes"), found)
-        .hint("choose the file again")
 }
 
 /// The bytes of a file in order.

@@ -10,8 +10,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReferrerPolicy, RequestCredentials, RequestInit, Response};
 
-use super::{browser_error, scope};
+use super::scope;
 use crate::address::refusal;
+use crate::files::browser_error;
 use crate::protocol::{Event, RemoteFile};
 
 /// Bytes asked for first, of all files with tensors together: the end of most headers lies among them.

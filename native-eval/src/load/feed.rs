@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use bitgauge_core::container::Compression;
 use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::model::ExpectedTensor;
+use bitgauge_core::plan::wanted;
 use bitgauge_core::{Error, Matrix};
-use bitgauge_eval::weights::{decode_wanted, most_bytes, stored_bytes, wanted};
+use bitgauge_eval::weights::{decode_wanted, most_bytes, stored_bytes};
 use bitgauge_eval::{BackendError, WeightForms};
 
 use super::read;

@@ -7,8 +7,9 @@ mod tests;
 
 use bitgauge_core::format::decode_values;
 use bitgauge_core::model::{Decoder, Role};
+use bitgauge_core::plan::Convention;
 use bitgauge_core::{Dense, Error, ErrorKind, Matrix, Result};
-use bitgauge_eval::weights::{Convention, LoadError, ModelBuilder};
+use bitgauge_eval::weights::{LoadError, ModelBuilder};
 use bitgauge_eval::{Backend, BackendError, Batch, Model, Stage};
 use pollster::block_on;
 

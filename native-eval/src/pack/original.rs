@@ -8,8 +8,8 @@ use bitgauge_core::format::layouts::{Bytes, Decoder as CodedDecoder, Piece};
 use bitgauge_core::format::{Form, Layout, Part, Parts, decode, decode_blocks, decode_dense};
 use bitgauge_core::inventory::{Inventory, Stored, Weight};
 use bitgauge_core::model::{Decoder, ExpectedTensor};
+use bitgauge_core::plan::{Convention, convention};
 use bitgauge_core::{Bitpacked, Dense, Dtype, Error, ErrorKind, Result, RowSlot, Values};
-use bitgauge_eval::weights::{Convention, convention};
 
 use crate::source::Source;
 use order::Order;

@@ -6,8 +6,8 @@ use bitgauge_core::container::{GgufMetadata, TensorEntry};
 use bitgauge_core::format::{Bits, Layout, Part};
 use bitgauge_core::inventory::{Inventory, Weight};
 use bitgauge_core::model::{Architecture, Decoder, Presence};
+use bitgauge_core::plan::{Convention, convention};
 use bitgauge_core::{Dtype, Error, ErrorKind, Result};
-use bitgauge_eval::weights::{Convention, convention};
 
 use super::calibrate::MomentStore;
 use super::exact::{self, Exact};

@@ -1,7 +1,7 @@
 //! Undoes the orders of rows and columns that llama.cpp gives to some weights.
 
 use bitgauge_core::model::{Decoder, LayerPart, Role};
-use bitgauge_eval::weights::Convention;
+use bitgauge_core::plan::Convention;
 
 /// Where a row or column of a checkpoint's weight lies in the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

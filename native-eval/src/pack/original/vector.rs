@@ -2,8 +2,8 @@
 
 use bitgauge_core::format::{decode_blocks, decode_values};
 use bitgauge_core::model::{Decoder, ExpectedTensor, LayerPart, Role};
+use bitgauge_core::plan::Convention;
 use bitgauge_core::{Dtype, Error, ErrorKind, Result};
-use bitgauge_eval::weights::Convention;
 
 use super::order::Order;
 

@@ -1,0 +1,173 @@
+//! What loading a model takes, apart from the artifact's structure: sizes, and where the bytes of each weight lie. A browser's
+//! worker that measures gets it as text from the one that judges, so that it does without the parsers.
+
+mod text;
+
+use crate::container::Compression;
+use crate::format::{Form, Parts};
+use crate::inventory::{Inventory, Weight};
+use crate::model::{Architecture, Decoder, ExpectedTensor, LayerPart, Presence, Quantization, Role};
+use crate::{Error, ErrorKind, Result};
+
+/// In what form the values of norms, decays and heads come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Convention {
+    /// As transformers stores them.
+    Checkpoint,
+    /// As MLX does: norms whole.
+    Mlx,
+    /// As llama.cpp does: norms whole, decays as rates, value heads by turns of the key heads.
+    LlamaCpp,
+}
+
+/// A model, and where its weights lie.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Its sizes.
+    pub decoder: Decoder,
+    /// Whose conventions the stored values follow.
+    pub convention: Convention,
+    /// What [`Weight::form`] counts.
+    pub tensors: Vec<PlannedTensor>,
+    /// The weights of the forward pass, each dense, bitpacked or in ggml's blocks, in storage order.
+    pub weights: Vec<Weight>,
+}
+
+/// Where a tensor lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedTensor {
+    /// Its name in the artifact.
+    pub name: String,
+    /// The number of the file, as the artifact was opened.
+    pub file: usize,
+    /// Offset of its first byte there.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// How to load the model of an artifact whose tensors are stored as they are.
+    ///
+    /// # Errors
+    /// An artifact without a known architecture, or with missing or misshapen weights; one that is compressed, or in
+    /// another writer's format.
+    pub fn of(inventory: &Inventory) -> Result<Self> {
+        let decoder = decoder(inventory)?.clone();
+        let mut plan =
+            Self { decoder, convention: convention(inventory), tensors: Vec::new(), weights: Vec::new() };
+        if inventory.artifact.compressed.is_some() {
+            return Err(compressed("a compressed tar"));
+        }
+        for (weight, _) in wanted(inventory) {
+            let form = match &weight.form {
+                Form::Plain { index } => Form::Plain { index: plan.add(inventory, *index)? },
+                Form::Bitpacked { parts: indices } => {
+                    let mut parts = Parts::default();
+                    for (part, index) in indices.iter() {
+                        parts[part] = index.map(|index| plan.add(inventory, index)).transpose()?;
+                    }
+                    Form::Bitpacked { parts }
+                }
+                Form::Coded { .. } => return Err(coded(inventory)),
+            };
+            plan.weights.push(Weight { form, ..weight.clone() });
+        }
+        Ok(plan)
+    }
+
+    /// Adds a tensor of the artifact; gives its number here.
+    fn add(&mut self, inventory: &Inventory, index: usize) -> Result<usize> {
+        let tensor = &inventory.artifact.tensors[index];
+        let member = &inventory.artifact.members[tensor.member];
+        if member.compression != Compression::Stored {
+            return Err(compressed("compressed members of an archive").within(&member.name));
+        }
+        self.tensors.push(PlannedTensor {
+            name: tensor.name.clone(),
+            file: member.file,
+            offset: member.offset + tensor.offset,
+            bytes: tensor.bytes,
+        });
+        Ok(self.tensors.len() - 1)
+    }
+
+    /// Bytes of all weights as they are stored.
+    pub fn stored_bytes(&self) -> u64 {
+        self.tensors.iter().map(|tensor| tensor.bytes).sum()
+    }
+}
+
+fn compressed(found: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, "a browser measures only weights that are stored as they are")
+        .expected_found(
+            "a folder, a GGUF or safetensors file, a plain tar, or a zip whose members are stored",
+            found,
+        )
+        .hint("`bitgauge eval` measures it; or unpack it and open the folder here")
+}
+
+fn coded(inventory: &Inventory) -> Error {
+    Error::new(ErrorKind::Unsupported, "a browser does not measure weights in this format")
+        .expected_found(
+            "dense, bitpack or GGUF weights",
+            inventory.quant_method().unwrap_or("another format"),
+        )
+        .hint("`bitgauge eval` measures it")
+}
+
+/// The weights that the forward pass needs, in storage order.
+pub fn wanted<'a>(inventory: &'a Inventory<'_>) -> Vec<(&'a Weight, &'a ExpectedTensor)> {
+    let expected = |weight: &'a Weight| {
+        let expected = weight.expected.as_ref()?;
+        (expected.presence != Presence::TiedCopy).then_some((weight, expected))
+    };
+    inventory.weights.iter().filter_map(expected).collect()
+}
+
+/// The model of an artifact.
+///
+/// # Errors
+/// Why it can't be evaluated.
+pub fn decoder<'a>(inventory: &'a Inventory) -> Result<&'a Decoder> {
+    let unsupported = |why: String| {
+        Error::new(ErrorKind::Unsupported, "the artifact holds no model that bitgauge can evaluate")
+            .expected_found("dense or bitpack weights of a known architecture", why)
+            .hint("`bitgauge inspect` shows what can be judged without evaluating it")
+    };
+    if let Some(why) = &inventory.opaque {
+        return Err(unsupported(why.clone()));
+    }
+    if let Some(error) = inventory.misshapen.first() {
+        return Err(error.clone());
+    }
+    if let Some(name) = inventory.missing.first() {
+        return Err(Error::new(ErrorKind::Missing, "a weight is missing")
+            .expected_found(name, format!("{} weights missing", inventory.missing.len())));
+    }
+    match inventory.config.as_ref().map(|config| config.architecture()) {
+        Some(Architecture::Decoder(decoder)) => match &decoder.not_evaluated {
+            None => Ok(decoder),
+            Some(why) => Err(unsupported(why.clone())),
+        },
+        _ => Err(unsupported("no config.json".into())),
+    }
+}
+
+/// Whose conventions the stored values follow.
+pub fn convention(inventory: &Inventory) -> Convention {
+    match inventory.config.as_ref().map(|config| &config.quantization) {
+        Some(Quantization::Gguf) => Convention::LlamaCpp,
+        Some(Quantization::Coded(config)) if config.scheme.is_mlx => Convention::Mlx,
+        _ => Convention::Checkpoint,
+    }
+}
+
+/// Rows of a head whose halves llama.cpp has shuffled into each other, for the tensors that it does so to:
+/// llama's queries and keys.
+pub fn turned_heads(decoder: &Decoder, convention: Convention, role: Role) -> Option<usize> {
+    use LayerPart::{KBias, KProj, QBias, QProj};
+    let Role::Layer { part: QProj | QBias | KProj | KBias, .. } = role else { return None };
+    let is_turned = decoder.family.defaults().gguf_pairs_channels && convention == Convention::LlamaCpp;
+    is_turned.then_some(decoder.head_dim as usize)
+}

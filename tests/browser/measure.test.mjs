@@ -1,0 +1,137 @@
+// Perplexity in the browser: the worker that measures, driven as the page drives it, on WebGPU's software driver. What it
+// gives is compared with the command's CPU backend, which ran on the same token ids (measured.rs).
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { artifacts, check, open } from "./harness.mjs";
+
+const cases = JSON.parse(readFileSync(join(artifacts, "measure.json")));
+// Nats a token: f32 sums in another order.
+const bound = 1e-5;
+
+const caseOf = (name) => cases.find((one) => one.name === name);
+const isFolder = (path) => statSync(path).isDirectory();
+
+// Runs in every worker before its module.
+function before(code) {
+  return `{
+    const Plain = Blob;
+    globalThis.Blob = function (parts, options) {
+      const first = options?.type === "text/javascript" ? [${JSON.stringify(code)}] : [];
+      return new Plain([...first, ...parts], options);
+    };
+  }`;
+}
+
+// Replaces a piece of each kernel's text that has it.
+const patched = (from, to) => before(`{
+  const make = GPUDevice.prototype.createShaderModule;
+  GPUDevice.prototype.createShaderModule = function (described) {
+    return make.call(this, { ...described, code: described.code.replace(${JSON.stringify(from)}, ${JSON.stringify(to)}) });
+  };
+}\n`);
+
+// Has the device end when the worker has told of its first document, as when its driver dies.
+const losing = before(`{
+  const request = GPUAdapter.prototype.requestDevice;
+  let end;
+  GPUAdapter.prototype.requestDevice = async function (described) {
+    const device = await request.call(this, described);
+    const lost = new Promise((resolve) => (end = () => {
+      resolve({ reason: "unknown", message: "the driver died" });
+      device.destroy();
+    }));
+    Object.defineProperty(device, "lost", { value: lost });
+    return device;
+  };
+  const post = globalThis.postMessage;
+  globalThis.postMessage = (message, ...rest) => {
+    post(message, ...rest);
+    if (String(message).startsWith('{"Document"')) end();
+  };
+}\n`);
+
+// Opens a model, asks for its plan, and measures its documents; gives the events of the worker that measures.
+async function measure(page, name, documents, options = {}) {
+  const path = join(artifacts, name);
+  const folder = isFolder(path);
+  const names = folder ? readdirSync(path).sort() : [name];
+  await page.evaluate(() => {
+    const input = Object.assign(document.createElement("input"), { type: "file", id: "given", multiple: true });
+    input.hidden = true;
+    document.body.append(input);
+  });
+  await page.locator("#given").setInputFiles(folder ? names.map((file) => join(path, file)) : path);
+  return page.evaluate(
+    async ({ name, folder, documents, finished, maxTokens }) => {
+      const files = Array.from(document.getElementById("given").files);
+      const paths = files.map((file) => file.name);
+      // Posts to a worker of this module, and hands its events to `take` until that gives something.
+      const ask = (module, messages, take) => new Promise((resolve, reject) => {
+        const worker = globalThis.startInspectorWorker(module);
+        worker.onerror = (event) => reject(new Error(event.message));
+        worker.onmessage = ({ data }) => {
+          if (data === "ready") return worker.postMessage(messages.shift());
+          const result = take(JSON.parse(data), () => worker.postMessage(messages.shift()));
+          if (result !== undefined) {
+            worker.terminate();
+            resolve(result);
+          }
+        };
+      });
+      const request = { Open: { name, folder, paths, layout: null, rules: "binary" } };
+      const plan = await ask(0, [[JSON.stringify(request), files], [JSON.stringify("Plan"), []]], (event, next) => {
+        if (event.Report && !event.Report.complete) next();
+        if (event.Plan) return event.Plan.plan;
+        if (event.Failed) return event;
+      });
+      if (typeof plan !== "string") return [plan];
+      const measure = { plan, max_tokens: maxTokens, cut_tokens: 3, documents_sha256: "ab", finished };
+      const ids = documents.map((ids) => Uint32Array.from(ids));
+      const events = [];
+      return ask(2, [[JSON.stringify(measure), files, ids]], (event) => {
+        events.push(event);
+        if (event.Measured || event.Failed) return events;
+      });
+    },
+    { name, folder, documents, finished: options.finished ?? [], maxTokens: 512 },
+  );
+}
+
+const last = (events) => events.at(-1);
+const of = (events, name) => events.filter((event) => event[name]).map((event) => event[name]);
+
+// The evaluation of a run that ended well.
+function evaluation(events) {
+  assert.ok(last(events).Measured, JSON.stringify(last(events)));
+  return last(events).Measured.evaluation;
+}
+
+// Largest difference of a document's mean loss.
+function difference(found, expected) {
+  const means = found.documents.map(({ nats, tokens }, i) => Math.abs(nats - expected.nats[i]) / Math.max(tokens, 1));
+  return Math.max(...means);
+}
+
+test("the demo's perplexity is the command's", async () => {
+  const opened = await open();
+  const expected = caseOf("eligible.zip");
+  const events = await measure(opened.page, "eligible.zip", expected.documents);
+  const found = evaluation(events);
+  assert.ok(difference(found, expected) <= bound, `${difference(found, expected)} nats a token`);
+  // The same comparison sees a byte of signs that was inverted.
+  assert.ok(difference(found, caseOf("flipped-signs.zip")) > 10 * bound);
+  assert.deepEqual(found.documents.map(({ tokens }) => tokens), expected.documents.map((ids) => ids.length - 1));
+  const { max_tokens, cut_tokens, documents_sha256, device, precision, scored_documents } = found;
+  assert.deepEqual([max_tokens, cut_tokens, documents_sha256, precision, scored_documents], [512, 3, "ab", "f32", 2]);
+  const [adapter] = of(events, "Adapter");
+  assert.equal(device, `in the browser, ${adapter.name}`);
+  assert.match(adapter.name, /swiftshader/i);
+  const loading = of(events, "Loading");
+  assert.deepEqual([loading[0].done, loading.at(-1).done], [0, adapter.model_bytes]);
+  assert.deepEqual(of(events, "Document").map(({ document }) => document), [0, 2]);
+  const running = of(events, "Running").at(-1);
+  assert.equal(running.done, running.total);
+  await check(opened);
+});
