@@ -46,11 +46,11 @@ impl Codec {
             Self::F16 => Part::new(include_str!("../wgsl/codecs/f16.wgsl")),
             Self::Bf16 => Part::new(include_str!("../wgsl/codecs/bf16.wgsl")),
             Self::Q4K => Part::new(include_str!("../wgsl/codecs/q4_k.wgsl"))
-                .with("BLOCK_WORDS", 36)
-                .with("HIGH_WORDS", 0),
+                .with("BLOCK_QUADS", 9)
+                .with("HIGH_QUADS", 0),
             Self::Q5K => Part::new(include_str!("../wgsl/codecs/q4_k.wgsl"))
-                .with("BLOCK_WORDS", 44)
-                .with("HIGH_WORDS", 8),
+                .with("BLOCK_QUADS", 11)
+                .with("HIGH_QUADS", 2),
             Self::Q6K => Part::new(include_str!("../wgsl/codecs/q6_k.wgsl")),
         }
     }

@@ -135,3 +135,70 @@ test("the demo's perplexity is the command's", async () => {
   assert.equal(running.done, running.total);
   await check(opened);
 });
+
+// The embedding of the last but one goes to the device in two blocks of rows.
+for (const name of ["qwen3_5_full", "llama_rope3_tied", "llama.gguf", "large-table", "differing-heads"]) {
+  test(`${name} has the command's losses`, async () => {
+    const opened = await open();
+    const expected = caseOf(name);
+    const events = await measure(opened.page, name, expected.documents);
+    const found = evaluation(events);
+    assert.ok(difference(found, expected) <= bound, `${difference(found, expected)} nats a token`);
+    const moved = { ...expected, nats: expected.nats.map((nats, i) => nats * (1 + 2 * bound * (i === 0))) };
+    assert.ok(difference(found, moved) > bound);
+    const total = of(events, "Loading").at(-1).total;
+    assert.deepEqual(of(events, "Loading").at(-1), { done: total, total });
+    await check(opened);
+  });
+}
+
+test("every kernel that the model runs is compared, and one that is compiled wrongly is named", async () => {
+  const expected = caseOf("eligible.zip");
+  // Dawn does not zero a variable again that is declared in a loop without an initializer.
+  const opened = await open({ script: patched("= array<vec4<f32>, 4>();", ";") });
+  const events = await measure(opened.page, "eligible.zip", expected.documents);
+  assert.ok(last(events).Failed, JSON.stringify(last(events)));
+  const { what, place } = last(events).Failed;
+  assert.match(what, /^the kernel "attention" computes wrongly on this GPU$/);
+  assert.match(JSON.stringify(place), /swiftshader/i);
+  const kernels = new Set(of(events, "Checking").map(({ kernel }) => kernel.split(",")[0]));
+  for (const kernel of ["embed", "matmul", "head_loss", "attention"]) assert.ok(kernels.has(kernel), kernel);
+  assert.deepEqual(of(events, "Document"), [], "no document before all is compared");
+  await check(opened);
+});
+
+test("documents that are finished outlive a lost device, and another worker goes on behind them", async () => {
+  const { documents } = caseOf("llama_rope3_tied");
+  // The first one fills a batch.
+  const both = [Array.from({ length: 2_100 }, (_, i) => documents[0][i % documents[0].length]), documents[1]];
+  const opened = await open({ script: losing });
+  const events = await measure(opened.page, "llama_rope3_tied", both);
+  const [finished] = of(events, "Document");
+  assert.equal(finished.document, 0);
+  assert.match(JSON.stringify(last(events).Failed), /the device was lost: the driver died/);
+  await check(opened);
+
+  const again = await open();
+  const rest = await measure(again.page, "llama_rope3_tied", both, { finished: [finished] });
+  const found = evaluation(rest);
+  assert.deepEqual(of(rest, "Document").map(({ document }) => document), [1]);
+  assert.equal(found.documents[0].nats, finished.nats);
+  assert.deepEqual(found.documents.map(({ tokens }) => tokens), both.map((ids) => ids.length - 1));
+  await check(again);
+});
+
+test("what can't be measured here is said before anything is loaded", async () => {
+  for (const [name, said] of [["deflated.zip", /stored as they are/], ["missing-weight.zip", /a weight is missing/]]) {
+    const opened = await open();
+    const [event] = await measure(opened.page, name, [[1, 2]]);
+    assert.match(event.Failed.what, said);
+    await check(opened);
+  }
+});
+
+test("ids that the model does not have are an error", async () => {
+  const opened = await open();
+  const events = await measure(opened.page, "llama_rope3_tied", [[1, 2, 1_000_000]]);
+  assert.match(last(events).Failed.what, /document 1 has the token id 1000000/);
+  await check(opened);
+});

@@ -25,7 +25,8 @@ const DOCUMENTS: &str = include_str!("../../demo/documents.json");
 pub fn write(folder: &Path) {
     let (head, recorded) = folders::recorded();
     let texts: Vec<String> = serde_json::from_value(head["texts"].clone()).expect("texts");
-    let mut list: Vec<String> = serde_json::from_str(DOCUMENTS).expect("documents");
+    let demo = documents::parse(DOCUMENTS, Form::Json, &TextSettings::default()).expect("documents");
+    let mut list = demo.into_texts();
     list.truncate(3);
     list.extend(texts.into_iter().filter(|text| !text.trim().is_empty()));
     list.push("  Ärger\u{301} 12.345 \u{1f600} <|endoftext|>\r\n\r\n  x'll\u{a0}".to_owned());
@@ -49,7 +50,9 @@ pub fn write(folder: &Path) {
                 let cut: usize = encoded.iter().map(|encoded| encoded.cut).sum();
                 json!({ "name": name, "files": files, "ids": ids, "cut": cut })
             }
-            Err(error) => json!({ "name": name, "files": files, "refused": error.what, "found": error.found }),
+            Err(error) => {
+                json!({ "name": name, "files": files, "refused": error.what, "found": error.found })
+            }
         });
     };
     add("the demo".to_owned(), &Artifact::demo_folder(&[]).path);

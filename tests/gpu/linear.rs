@@ -180,7 +180,7 @@ pub fn codec_fault(kernel: Kernel, form: Form) -> ShaderPatch {
         Form::Blocks(BlockType::Q6K) => {
             patch(kernel, "(24u - group % 4u * 8u)", "(16u + group % 4u * 8u) % 32u")
         }
-        Form::Blocks(_) => patch(kernel, "vec2<f32>(lows | (high &", "vec2<f32>(lows & (high |"),
+        Form::Blocks(_) => patch(kernel, "select(lows | highs,", "select(lows & highs,"),
     }
 }
 

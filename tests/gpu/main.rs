@@ -5,6 +5,7 @@
 //! tested.
 
 mod attention;
+mod checks;
 mod compare;
 mod data;
 mod delta_net;
@@ -45,6 +46,7 @@ fn main() {
             println!("adapter: {adapter}");
             tally.add_all(refusals::cases());
             tally.add_all(uploads::cases());
+            tally.add_all(checks::cases());
             tally.add_all(sharing::cases());
             if adapter.has_cooperative_matrices {
                 tally.add_all(neighbours::cases());

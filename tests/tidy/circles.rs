@@ -3,7 +3,7 @@
 use crate::modules::Modules;
 use crate::tree::Tree;
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "core/src/lib.rs",
     "eval/src/lib.rs",
     "native-eval/src/lib.rs",
@@ -12,6 +12,7 @@ const CRATES: [&str; 8] = [
     "texts/src/lib.rs",
     "inspector-web/src/lib.rs",
     "inspector-web/tokenize/src/lib.rs",
+    "inspector-web/evaluate/src/main.rs",
 ];
 
 #[test]

@@ -49,7 +49,7 @@ impl Layout {
         }
         for part in [Part::RescueCode, Part::RescueScale] {
             let bytes = self.row_bytes(part);
-            ranges[part] = vec![rescue.start * bytes..rescue.end * bytes];
+            ranges[part].push(rescue.start * bytes..rescue.end * bytes);
         }
         Ok(PackedRows { layout, ranges, rescue_rows: own })
     }

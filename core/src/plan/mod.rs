@@ -98,7 +98,8 @@ impl Plan {
     }
 }
 
-fn compressed(found: &str) -> Error {
+/// What to say of weights that no range of a file holds as they are.
+pub fn compressed(found: &str) -> Error {
     Error::new(ErrorKind::Unsupported, "a browser measures only weights that are stored as they are")
         .expected_found(
             "a folder, a GGUF or safetensors file, a plain tar, or a zip whose members are stored",

@@ -344,3 +344,6 @@ impl PlanText {
         Ok(Plan { decoder, convention, tensors, weights })
     }
 }
+
+#[cfg(test)]
+mod tests;

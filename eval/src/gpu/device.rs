@@ -101,7 +101,11 @@ impl Device {
         });
         self.handle.wait(Some(submission))?;
         let failed = |e: &dyn std::fmt::Display| self.handle.error(&format!("reading back: {e}"));
-        mapped.await.map_err(|e| failed(&e))?;
+        if let Err(error) = mapped.await {
+            // A lost device says more than that nothing can be read from it.
+            self.handle.check()?;
+            return Err(failed(&error));
+        }
         let view = slice.get_mapped_range().map_err(|e| failed(&e))?;
         Ok(view.to_vec())
     }

@@ -1,18 +1,18 @@
 //! From the files to a model on the device: weight by weight, a large one by blocks of rows, so that WebAssembly's memory stays
 //! small.
 
-use bitgauge_core::Result;
 use bitgauge_core::inventory::Weight;
 use bitgauge_core::model::Role;
 use bitgauge_core::plan::{Plan, turned_heads};
-use bitgauge_eval::weights::{LoadError, ModelBuilder, decode_stored, forms_of};
+use bitgauge_core::{Error, Matrix, Result};
+use bitgauge_eval::weights::{LoadError, ModelBuilder};
 use bitgauge_eval::{Backend, GpuBackend, GpuMatrix, Model, Sample};
 use inspector_web::protocol::measuring::Measuring;
 use web_sys::File;
 
+use crate::events::send;
 use crate::samples::Samples;
-use crate::serve::send;
-use crate::stored::{self, Rows, row_bytes};
+use crate::stored::{self, row_bytes};
 
 /// Bytes of a block of rows, as stored; and of weights that are on their way to the device before it is waited for.
 const BLOCK_BYTES: u64 = 16 << 20;
@@ -24,7 +24,7 @@ pub struct Loaded {
     /// The model.
     pub model: Model<GpuBackend>,
     /// Of each way in which its matrices are stored.
-    pub samples: Vec<(Sample, bitgauge_core::Matrix)>,
+    pub samples: Vec<(Sample, Matrix)>,
 }
 
 /// What loading goes through.
@@ -80,7 +80,7 @@ impl Loading<'_> {
         let Some(expected) = &weight.expected else { return Ok(()) };
         let rows = stored::whole(self.plan, weight, self.files).await?;
         let bytes = rows.bytes();
-        let matrix = decode(self.plan, &rows, self.backend)?;
+        let matrix = rows.decode(self.plan, self.backend.weight_forms())?;
         drop(rows);
         builder.put(self.backend, expected, matrix).map_err(reason)?;
         self.passed(bytes).await
@@ -98,7 +98,7 @@ impl Loading<'_> {
             let end = rows.min(start + step);
             let some = stored::rows(self.plan, weight, start..end, &rescue_rows, self.files).await?;
             let bytes = some.bytes();
-            let Ok(matrix) = decode(self.plan, &some, self.backend) else {
+            let Ok(matrix) = some.decode(self.plan, self.backend.weight_forms()) else {
                 // Read as a whole it names the fault by its place.
                 self.done -= passed;
                 return Ok(None);
@@ -133,18 +133,7 @@ impl Loading<'_> {
     }
 }
 
-fn decode(plan: &Plan, rows: &Rows, backend: &GpuBackend) -> Result<bitgauge_core::Matrix> {
-    decoded(plan, rows, backend.weight_forms())
-}
-
-/// The matrix that some rows are.
-pub fn decoded(plan: &Plan, rows: &Rows, forms: bitgauge_eval::WeightForms) -> Result<bitgauge_core::Matrix> {
-    let Some(expected) = &rows.weight.expected else { return Err(stored::misfit(&rows.weight)) };
-    let turned = turned_heads(&plan.decoder, plan.convention, expected.role);
-    decode_stored(&rows.weight, rows.name(plan), &rows.stored, turned, forms_of(expected, forms))
-}
-
-fn reason(error: LoadError) -> bitgauge_core::Error {
+fn reason(error: LoadError) -> Error {
     match error {
         LoadError::Artifact(error) | LoadError::NotFinite(error) => error,
         LoadError::Backend(error) => error.into(),

@@ -11,8 +11,8 @@ use inspector_web::protocol::measuring::{self, Measure, Measuring};
 use web_sys::File;
 
 use crate::adapter;
+use crate::events::send;
 use crate::load::{Loaded, load};
-use crate::serve::send;
 
 /// Most tokens in flight: each batch brings finished documents, which survive what happens later.
 const TOKENS_IN_FLIGHT: usize = 2_048;

@@ -7,7 +7,6 @@ use bitgauge_core::{Dtype, Matrix, Result};
 use bitgauge_eval::{Sample, WeightForms};
 use web_sys::File;
 
-use crate::load::decoded;
 use crate::stored;
 
 /// Rows of a sample: over one tile of a product.
@@ -65,7 +64,7 @@ impl<'a> Samples<'a> {
             let rows = turned.map_or(ROWS, |head_dim| ROWS.next_multiple_of(head_dim as u64)).min(all);
             let start = if turned.is_some() { 0 } else { first.saturating_sub(ROWS / 2).min(all - rows) };
             let some = stored::rows(self.plan, weight, start..start + rows, &rescue_rows, files).await?;
-            self.found.push((of, decoded(self.plan, &some, forms)?));
+            self.found.push((of, some.decode(self.plan, forms)?));
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use bitgauge_core::{Error, ErrorKind, Result};
 use inspector_web::protocol::measuring::{Measure, Measuring};
 use js_sys::{Array, Uint32Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
+use web_sys::{File, MessageEvent};
 
+use crate::events::{scope, send};
 use crate::measure::measure;
 
 /// Takes what is to be measured from now on.
@@ -23,17 +24,6 @@ pub fn serve() {
     let listened = scope().add_event_listener_with_callback("message", handler.as_ref().unchecked_ref());
     if listened.is_ok() {
         handler.forget();
-    }
-}
-
-fn scope() -> DedicatedWorkerGlobalScope {
-    js_sys::global().unchecked_into()
-}
-
-/// Sends an event to the page. It is made of text and numbers, so it can be sent.
-pub fn send(event: &Measuring) {
-    if let Ok(text) = serde_json::to_string(event) {
-        drop(scope().post_message(&JsValue::from_str(&text)));
     }
 }
 

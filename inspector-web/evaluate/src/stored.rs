@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use bitgauge_core::format::{Form, Part};
 use bitgauge_core::inventory::{Stored, Weight};
-use bitgauge_core::plan::Plan;
-use bitgauge_core::{Error, ErrorKind, Result};
+use bitgauge_core::plan::{Plan, turned_heads};
+use bitgauge_core::{Error, ErrorKind, Matrix, Result};
+use bitgauge_eval::WeightForms;
+use bitgauge_eval::weights::{decode_stored, forms_of};
 use inspector_web::files;
 use web_sys::File;
 
@@ -23,17 +25,23 @@ impl Rows {
         self.stored.iter().map(|(_, bytes)| bytes.len() as u64).sum()
     }
 
-    /// The name of the tensor of a dense weight, else of the weight.
-    pub fn name<'a>(&'a self, plan: &'a Plan) -> &'a str {
-        match self.weight.form {
+    /// The matrix that they are, in the most compact of these forms.
+    ///
+    /// # Errors
+    /// Bytes that are not what their format allows.
+    pub fn decode(&self, plan: &Plan, forms: WeightForms) -> Result<Matrix> {
+        let expected = self.weight.expected.as_ref().ok_or_else(|| misfit(&self.weight))?;
+        let name = match self.weight.form {
             Form::Plain { index } => &plan.tensors[index].name,
             Form::Bitpacked { .. } | Form::Coded { .. } => &self.weight.name,
-        }
+        };
+        let turned = turned_heads(&plan.decoder, plan.convention, expected.role);
+        decode_stored(&self.weight, name, &self.stored, turned, forms_of(expected, forms))
     }
 }
 
 /// A weight whose form is none that plans hold.
-pub fn misfit(weight: &Weight) -> Error {
+fn misfit(weight: &Weight) -> Error {
     Error::new(ErrorKind::WrongShape, "the stored parts do not fit the architecture").within(&weight.name)
 }
 

@@ -107,7 +107,7 @@ fn Form(measurement: Measurement) -> impl IntoView {
     let source = move || {
         match origin.get() {
         Origin::Demo => {
-            let words = "16 documents about Rust’s library that the demo’s training never saw.";
+            let words = "24 documents about Rust’s library that the demo’s training never saw.";
             view! { <p class="small">{words}</p> }.into_any()
         }
         Origin::Files => view! {

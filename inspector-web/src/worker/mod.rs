@@ -1,10 +1,13 @@
 //! The worker: reads files in a thread of its own, so that the page never waits.
 
+#[cfg(not(feature = "formats"))]
+mod planned;
 mod rare;
 mod read;
 #[cfg(not(feature = "formats"))]
 mod remote;
 mod ring;
+#[cfg(not(feature = "formats"))]
 mod tokenizer;
 
 use std::cell::RefCell;
@@ -17,10 +20,11 @@ use bitgauge_core::format::layouts::Scheme;
 use bitgauge_core::inspect;
 use bitgauge_core::inventory::Inventory;
 use bitgauge_core::json::{self, FromJson};
-use bitgauge_core::plan::Plan;
 use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
-use js_sys::{Array, Uint8Array};
+use js_sys::Array;
+#[cfg(not(feature = "formats"))]
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
@@ -90,6 +94,7 @@ fn send(event: &Event) {
 }
 
 /// Sends an event with bytes beside it, which leave this worker without a copy.
+#[cfg(not(feature = "formats"))]
 fn send_with(event: &Event, parts: Vec<Uint8Array>) {
     if let Ok(text) = serde_json::to_string(event) {
         let buffers: Array = parts.iter().map(|part| JsValue::from(part.buffer())).collect();
@@ -142,6 +147,10 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
         #[cfg(feature = "formats")]
         Request::Fetch { .. } => Ok(()),
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
+        // It makes no plan either.
+        #[cfg(feature = "formats")]
+        Request::Tokenizer => Err(bitgauge_core::plan::compressed("another")),
+        #[cfg(not(feature = "formats"))]
         Request::Tokenizer => {
             let subject = SUBJECT.with_borrow(Clone::clone).ok_or_else(no_model)?;
             let files = tokenizer::read(&subject.source, &subject.artifact).await;
@@ -160,24 +169,17 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             });
             send_report()
         }
-        Request::Plan => plan(),
+        #[cfg(not(feature = "formats"))]
+        Request::Plan => planned::tell().await,
+        // What comes to this worker is compressed, or no model.
+        #[cfg(feature = "formats")]
+        Request::Plan => Err(bitgauge_core::plan::compressed("another")),
     }
 }
 
+#[cfg(not(feature = "formats"))]
 fn no_model() -> Error {
     Error::new(ErrorKind::Unsupported, "a JSON artifact holds no model that can be evaluated")
-}
-
-/// Tells how the worker that measures is to load what is open.
-fn plan() -> Result<()> {
-    SUBJECT.with_borrow(|subject| {
-        let subject = subject.as_ref().ok_or_else(no_model)?;
-        let place = |error: Error| error.within(&subject.name);
-        let inventory = Inventory::of(&subject.artifact).map_err(place)?;
-        let plan = Plan::of(&inventory).map_err(place)?.to_json();
-        send(&Event::Plan { plan });
-        Ok(())
-    })
 }
 
 /// A layout as the user describes it.
