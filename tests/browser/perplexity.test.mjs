@@ -83,7 +83,7 @@ test("the demo's documents are its own by default; after a Cancel it is measured
   await pick(page, eligible);
   await finish(page);
   assert.ok(await box(page).getByLabel("Files").isChecked());
-  assert.equal(JSON.parse(await saveReport(page)).evaluation, undefined);
+  assert.equal(JSON.parse(await saveReport(page)).evaluation, null);
   await check(opened);
 });
 
