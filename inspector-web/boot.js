@@ -33,9 +33,9 @@ async function load(path) {
   return response.arrayBuffer();
 }
 
-// What workers run, by number: the usual module, that for rarer formats, and that which measures. Each is fetched when it
-// is first asked for.
-const modules = ["worker", "formats", "evaluate"].map((name) => (
+// What workers run, by number: the usual module, that for rarer formats, that which measures, and that which
+// tokenizes. Each is fetched when it is first asked for.
+const modules = ["worker", "formats", "evaluate", "tokenize"].map((name) => (
   { js: absolute(script.dataset[`${name}Js`]), wasm: script.dataset[`${name}Wasm`] }
 ));
 

@@ -2,12 +2,15 @@
 //! beside it.
 
 pub mod measuring;
+pub mod tokenizing;
 
 use bitgauge_core::Error;
 use bitgauge_core::contract::Rules;
 use bitgauge_core::json::{Fields, FromJson, mismatch, variant};
 use serde::Serialize;
 use serde_json::Value;
+
+use self::tokenizing::TokenizerFiles;
 
 /// A file on another host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,6 +61,8 @@ pub enum Request {
     Judge(Rules),
     /// Asks how the worker that measures is to load what is open.
     Plan,
+    /// Asks for the files of the artifact's tokenizer.
+    Tokenizer,
 }
 
 /// From the worker to the page.
@@ -93,6 +98,8 @@ pub enum Event {
         /// A text for [`measuring::Measure`].
         plan: String,
     },
+    /// The files of the artifact's tokenizer, whose bytes come beside this: `[event, bytes]`.
+    Tokenizer(TokenizerFiles),
     /// The artifact can't be judged.
     Failed(Error),
 }
@@ -103,6 +110,7 @@ impl FromJson for Request {
         match name.as_str() {
             "Hash" => return Ok(Self::Hash),
             "Plan" => return Ok(Self::Plan),
+            "Tokenizer" => return Ok(Self::Tokenizer),
             "Judge" => return Rules::from_json(content).map(Self::Judge),
             _ => {}
         }
@@ -140,6 +148,7 @@ impl FromJson for Event {
         match name.as_str() {
             "Rare" => return Ok(Self::Rare),
             "Failed" => return Error::from_json(content).map(Self::Failed),
+            "Tokenizer" => return TokenizerFiles::from_json(content).map(Self::Tokenizer),
             _ => {}
         }
         let mut fields = Fields::of(content)?;
@@ -186,6 +195,8 @@ mod tests {
         comes_back(Request::Fetch { name: name(), folder: true, files, rules });
         comes_back(Request::Hash);
         comes_back(Request::Plan);
+        comes_back(Request::Tokenizer);
+        comes_back(Event::Tokenizer(TokenizerFiles::default()));
         comes_back(Event::Plan { plan: "{\"a\": 1}".into() });
         comes_back(Request::ReadAll { hash_tensors: true });
         comes_back(Request::Judge(rules));

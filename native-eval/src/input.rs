@@ -55,12 +55,7 @@ pub fn read_bytes(path: &Path, what: &str, cap_bytes: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// Those of [`read_bytes`]; bytes that are not UTF-8.
 pub fn read_text(path: &Path, what: &str, cap_bytes: u64) -> Result<String> {
-    String::from_utf8(read_bytes(path, what, cap_bytes)?).map_err(|error| {
-        let at = error.utf8_error().valid_up_to() as u64;
-        Error::new(ErrorKind::Malformed, format!("{what} can't be read"))
-            .at(at)
-            .expected_found("UTF-8", "other bytes")
-    })
+    bitgauge_texts::utf8(read_bytes(path, what, cap_bytes)?, what)
 }
 
 /// The error for what is not a regular file, with its kind.

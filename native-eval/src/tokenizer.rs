@@ -1,31 +1,16 @@
 //! Finding the validator's tokenizer on this machine.
 
-mod auto;
-mod earlier;
-mod large;
-mod of_file;
-mod special;
-
 use std::path::{Path, PathBuf};
 
 use bitgauge_core::container::GgufMetadata;
 use bitgauge_core::model::Transformers;
-use bitgauge_core::{Error, ErrorKind, Result, json, limits};
+use bitgauge_core::{Error, ErrorKind, Result, limits};
+use bitgauge_texts::{CONFIG, FILE, ModelTokenizer, TextTokenizer};
 
-use crate::documents::TextTokenizer;
 use crate::hub::cache_root;
 use crate::input;
 use crate::local_files::LocalFiles;
 use crate::source::Source;
-use auto::Beside;
-use of_file::OfFile;
-
-const FILE: &str = "tokenizer.json";
-const CONFIG: &str = "tokenizer_config.json";
-/// What else decides which tokenizer transformers makes of a folder.
-const MODEL_CONFIG: &str = "config.json";
-const SPECIAL_TOKENS: &str = "special_tokens_map.json";
-const ADDED_TOKENS: &str = "added_tokens.json";
 
 /// A tokenizer, and what the validator needs to know of it beside the texts.
 pub struct ValidatorTokenizer {
@@ -38,6 +23,10 @@ pub struct ValidatorTokenizer {
 }
 
 impl ValidatorTokenizer {
+    fn of(id: &str, found: ModelTokenizer) -> Self {
+        Self { id: id.to_owned(), pad_id: found.pad_id, tokenizer: found.tokenizer }
+    }
+
     /// The first `max_tokens` ids of a text, special tokens included.
     ///
     /// # Errors
@@ -83,44 +72,8 @@ pub fn find_tokenizer(
         let bytes = input::read_bytes(&path, "the tokenizer's settings", limits::TOKENIZER_BYTES);
         bytes.map(Some).map_err(|error| error.within(path.display()))
     };
-    finish(id, &bytes, transformers, &mut { read }).map_err(|error| error.within(file.display()))
-}
-
-/// The tokenizer as this version of transformers makes it, with what `read` gives of the files beside it.
-fn finish(
-    id: &str,
-    file: &[u8],
-    transformers: Transformers,
-    read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
-) -> Result<ValidatorTokenizer> {
-    let tokenizer = TextTokenizer::from_json(file)?;
-    let mut value = |name: &str| {
-        let malformed = |found| {
-            Error::new(ErrorKind::Malformed, "a file beside the tokenizer is not valid JSON")
-                .within(name)
-                .expected_found("JSON", found)
-        };
-        read(name)?.map(|bytes| json::parse_python(&bytes).map_err(malformed)).transpose()
-    };
-    let beside = Beside {
-        model: value(MODEL_CONFIG)?,
-        settings: value(CONFIG)?,
-        special: value(SPECIAL_TOKENS)?,
-        added: value(ADDED_TOKENS)?,
-        file: OfFile::read(file),
-    };
-    let tokenizer = tokenizer.map(beside.cuts_left(), |file| match transformers {
-        Transformers::V5 => beside.apply(file),
-        Transformers::V4 => beside.apply_earlier(file),
-    })?;
-    let pad_id = match &tokenizer {
-        TextTokenizer::File(tokenizer, _) => {
-            beside.check_large(tokenizer)?;
-            beside.pad_token(tokenizer, transformers).unwrap_or(0)
-        }
-        TextTokenizer::Bytes => 0,
-    };
-    Ok(ValidatorTokenizer { id: id.to_owned(), pad_id, tokenizer })
+    let found = ModelTokenizer::read(&bytes, transformers, &mut { read });
+    found.map(|found| ValidatorTokenizer::of(id, found)).map_err(|error| error.within(file.display()))
 }
 
 /// The files that a tokenizer on this machine is read from, if `path` names one.
@@ -157,7 +110,8 @@ pub fn own_tokenizer(source: &mut Source) -> Result<ValidatorTokenizer> {
         Some(index) => source.read_member(index, limits::TOKENIZER_BYTES).map(Some),
         None => Ok(None),
     };
-    finish(&name, &bytes, transformers, &mut read).map_err(|error| error.within(FILE).within(&name))
+    let found = ModelTokenizer::read(&bytes, transformers, &mut read);
+    found.map(|found| ValidatorTokenizer::of(&name, found)).map_err(|error| error.within(FILE).within(&name))
 }
 
 /// The newest snapshot of a model in the Hugging Face cache that has a tokenizer.

@@ -13,3 +13,5 @@ import "./drop.test.mjs";
 import "./offline.test.mjs";
 import "./reading.test.mjs";
 import "./measure.test.mjs";
+import "./tokenize.test.mjs";
+import "./perplexity.test.mjs";

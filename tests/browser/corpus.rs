@@ -21,6 +21,8 @@ mod measured;
 #[allow(dead_code, reason = "the differential suite uses all of it, this one only a part")]
 mod recorded;
 
+mod tokenizers;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,6 +51,7 @@ fn main() {
     convert::convert(&golden, &folder.join("model.gguf"), convert::Target::F32, None).expect("a GGUF file");
     write_proxies(&folder);
     measured::write(&folder);
+    tokenizers::write(&folder);
     // A distance that reaches back before the beginning: decoders differ in whether they notice.
     fs::write(folder.join("deflate-far.zip"), include_bytes!("../fixtures/deflate-far.zip")).expect("a file");
     let bzip2 = include_bytes!("../differential/hostile/bzip2_member.zip");

@@ -3,13 +3,15 @@
 use crate::modules::Modules;
 use crate::tree::Tree;
 
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 9] = [
     "core/src/lib.rs",
     "eval/src/lib.rs",
     "native-eval/src/lib.rs",
     "native-eval/src/main.rs",
     "shaders/src/lib.rs",
+    "texts/src/lib.rs",
     "inspector-web/src/lib.rs",
+    "inspector-web/tokenize/src/lib.rs",
     "inspector-web/evaluate/src/main.rs",
 ];
 

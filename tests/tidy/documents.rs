@@ -47,6 +47,7 @@ fn the_map_of_modules_is_the_trees() {
         [""; 0]
     );
     assert_eq!(map_faults(&tree, &["eval/src/lib.rs"], "`eval/`"), [""; 0]);
+    assert_eq!(map_faults(&tree, &["texts/src/lib.rs"], "`texts/`"), [""; 0]);
     let core_faults = |tree: &Tree| map_faults(tree, &["core/src/lib.rs"], "`core/`");
     assert_eq!(core_faults(&tree), [""; 0]);
     let renamed = tree.with("ARCHITECTURE.md", "| `accounting` |", "| `bookkeeping` |");

@@ -89,6 +89,26 @@ pub(super) fn whole<'w>(window: &'w Window, member: &Member, cap: u64) -> Result
 }
 
 impl Member {
+    /// All bytes of the member, made of all its stored bytes and compared with the archive's checksum. The caller has
+    /// compared its length with a cap.
+    ///
+    /// # Errors
+    /// Stored bytes that are damaged, or too few.
+    pub fn unpack(&self, stored: &[u8]) -> Result<Vec<u8>> {
+        let bytes = match self.compression {
+            Compression::Stored => Some(stored.to_vec()),
+            _ => inflate_prefix(stored, self, self.bytes)?,
+        };
+        let bytes = bytes.filter(|bytes| bytes.len() as u64 == self.bytes).ok_or_else(|| {
+            Error::new(ErrorKind::Truncated, "the file ends too early")
+                .expected_found(format!("{} bytes", self.stored_bytes), stored.len())
+        })?;
+        let mut crc = Crc32::new();
+        crc.update(&bytes);
+        self.check_crc32(crc.sum())?;
+        Ok(bytes)
+    }
+
     /// Compares the CRC-32 of the member's bytes with the one that the archive recorded, if any.
     ///
     /// # Errors

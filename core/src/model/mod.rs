@@ -25,4 +25,4 @@ pub(crate) use generation::{GENERATION, GENERATION_BYTES, check as check_generat
 pub use manifest::{ExpectedTensor, LayerPart, Manifest, Presence, Role};
 pub use quantization::{CodedConfig, Quantization};
 pub use rotary::{Llama3Scaling, Rotary, RotaryScaling, YarnScaling};
-pub use transformers::Transformers;
+pub use transformers::{TOKENIZER_FILES, Transformers};

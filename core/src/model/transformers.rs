@@ -19,3 +19,12 @@ impl Transformers {
         }
     }
 }
+
+/// The files that decide which tokenizer transformers makes of a model's folder; the tokenizer's own is the first.
+pub const TOKENIZER_FILES: [&str; 5] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];

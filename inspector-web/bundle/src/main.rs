@@ -1,6 +1,7 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm evaluate.wasm inspector-web/ dist/ [NODE_MODULES]
+//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm evaluate.wasm tokenize.wasm \
+//!         inspector-web/ dist/ [NODE_MODULES]
 //!
 //! JavaScript for each WebAssembly module, names that carry a hash of their contents, and the pages and the service
 //! worker that name them. Where NODE_MODULES has binaryen and esbuild, wasm-opt and esbuild make it small.
@@ -39,10 +40,14 @@ fn main() -> ExitCode {
 }
 
 /// The names of the modules, in the order of the arguments.
-const MODULES: [&str; 4] = ["inspector", "worker", FORMATS, "evaluate"];
+const MODULES: [&str; 5] = ["inspector", "worker", FORMATS, EVALUATE, TOKENIZE];
 
 /// Those that few ask for: they are fetched then, and not kept for use without a network.
-const ON_REQUEST: [&str; 1] = ["evaluate"];
+const ON_REQUEST: [&str; 2] = [EVALUATE, TOKENIZE];
+
+/// The modules that measure and that tokenize.
+const EVALUATE: &str = "evaluate";
+const TOKENIZE: &str = "tokenize";
 
 fn usage() -> ExitCode {
     let modules: String = MODULES.iter().map(|name| format!("{}_WASM ", name.to_uppercase())).collect();
@@ -74,13 +79,16 @@ fn bundle(modules: &[(&str, &Path)], source: &Path, dist: &Path, tools: Option<&
         }
     }
     write_offline(source, dist, tools)?;
-    // Behind the list of what is kept for use without a network: it is fetched only on request.
-    fs::copy(source.join(EXAMPLE), dist.join("example.zip"))?;
+    // Behind the list of what is kept for use without a network: they are fetched only on request.
+    for (file, name) in EXAMPLES {
+        fs::copy(source.join(file), dist.join(name))?;
+    }
     Ok(())
 }
 
-/// The artifact that the page offers to try.
-const EXAMPLE: &str = "../demo/model.zip";
+/// The artifact that the page offers to try, and the documents to measure its perplexity on.
+const EXAMPLES: [(&str, &str); 2] =
+    [("../demo/model.zip", "example.zip"), ("../demo/documents.json", "example-documents.json")];
 
 /// Files of the page that keep their names.
 const COPIED: [&str; 3] = ["boot.js", "icon.svg", "style.css"];

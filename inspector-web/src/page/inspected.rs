@@ -8,6 +8,8 @@ use leptos::prelude::*;
 use super::actions::Actions;
 use super::hashes::Hashes;
 use super::markup::live;
+use super::measure::Measure;
+use super::measurement::Measurement;
 use super::sections_of;
 use super::session::{Session, Shown, Stage};
 use super::tensors::Tensors;
@@ -16,7 +18,7 @@ use crate::markup::element;
 use crate::sections::{notes, verdict};
 
 /// A report that was made here.
-pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
+pub fn inspected(session: Session, measurement: Measurement, shown: Arc<Shown>) -> AnyView {
     let subject = verdict::subject(&shown.report);
     let judged = Arc::clone(&shown);
     let verdict = move || match session.stage.get() {
@@ -27,12 +29,15 @@ pub fn inspected(session: Session, shown: Arc<Shown>) -> AnyView {
         stage => vec![verdict::verdict(&headline::of(&judged.report, stage.is_busy()))],
     };
     let parts = sections_of(&shown.report);
+    // A proxy's artifact has no files and so no model.
+    let has_model = !shown.report.artifact.members.is_empty();
     let notes = notes::notes(&shown.report, shown.config.as_deref());
     view! {
         <article class="result" aria-label="Report">
             <div class="subject">{live(move || vec![subject.clone()])} <Packs session /></div>
             {live(verdict)}
             <Actions session shown=Arc::clone(&shown) />
+            {has_model.then(|| view! { <Measure session measurement /> }.into_any())}
             {live(move || parts.clone())}
             <Tensors shown=Arc::clone(&shown) />
             <Hashes session shown=Arc::clone(&shown) />

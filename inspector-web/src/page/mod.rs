@@ -9,12 +9,15 @@ mod hub;
 mod inspected;
 mod kept;
 mod markup;
+mod measure;
+mod measurement;
 mod open;
 mod picked;
 mod progress;
 mod session;
 mod share;
 mod tensors;
+mod workers;
 
 use std::sync::Arc;
 
@@ -27,6 +30,7 @@ use self::compare::Compare;
 use self::drop::Dropped;
 use self::inspected::inspected;
 use self::markup::live;
+use self::measurement::Measurement;
 use self::open::Open;
 use self::picked::{Arranged, Picked};
 use self::progress::Reading;
@@ -76,6 +80,7 @@ fn titled(page: Page, shown: impl Fn() -> Option<String> + 'static) {
 #[component]
 fn Inspect(compare: Callback<[Picked; 2]>) -> impl IntoView {
     let session = Session::new("inspect");
+    let measurement = Measurement::new(session);
     follow_claims(session);
     session.restore();
     let claimed = move || session.claim.get().and_then(Result::ok);
@@ -126,7 +131,7 @@ fn Inspect(compare: Callback<[Picked; 2]>) -> impl IntoView {
         <Open picked />
         <Reading session />
         {live(before)}
-        {move || session.shown.get().map(|shown| inspected(session, shown))}
+        {move || session.shown.get().map(|shown| inspected(session, measurement, shown))}
         {live(after)}
     }
 }
@@ -135,6 +140,7 @@ fn Inspect(compare: Callback<[Picked; 2]>) -> impl IntoView {
 #[component]
 fn Remote() -> impl IntoView {
     let session = Session::new("url");
+    let measurement = Measurement::new(session);
     titled(Page::Url, move || session.shown.get().map(|shown| shown.report.artifact.name.clone()));
     let over = RwSignal::new(false);
     let local = RwSignal::new(false);
@@ -150,7 +156,7 @@ fn Remote() -> impl IntoView {
         {live(notice)}
         <Reading session />
         {live(move || session.fault().into_iter().collect())}
-        {move || session.shown.get().map(|shown| inspected(session, shown))}
+        {move || session.shown.get().map(|shown| inspected(session, measurement, shown))}
         {live(after)}
     }
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use bitgauge_core::Error;
 use bitgauge_core::contract::Rules;
 use bitgauge_core::json::{self, FromJson};
-use bitgauge_core::report::Report;
-use js_sys::{Array, Function, Reflect};
+use bitgauge_core::report::{Evaluation, Report};
+use js_sys::Array;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageChannel, MessageEvent, Worker};
+use web_sys::{MessageChannel, Worker};
 
 use super::hub::Taken;
 use super::kept;
 use super::picked::Picked;
+use super::workers::{self, Heard, Message, Module, broken};
 use crate::markup::Markup;
 use crate::protocol::{Event, RemoteFile, Request};
 use crate::sections::fault::fault;
@@ -84,6 +85,9 @@ pub struct Progress {
     pub seconds: f64,
 }
 
+/// What the worker that judged answers, with what came beside it.
+pub type Answer = Result<(Event, Array), Error>;
+
 /// A report that somebody made, or why it can't be read.
 pub type Claim = Result<Arc<Report>, Error>;
 
@@ -104,9 +108,13 @@ pub struct Session {
     pub rules: RwSignal<Rules>,
     workers: StoredValue<Vec<Worker>, LocalStorage>,
     /// For the workers that are still to be started.
-    others: StoredValue<Vec<Message>, LocalStorage>,
+    others: StoredValue<Vec<Sent>, LocalStorage>,
     /// What is open, for the worker for rarer formats.
     picked: StoredValue<Option<Picked>, LocalStorage>,
+    /// Who waits for an answer of the worker that judged.
+    asked: StoredValue<Option<Box<dyn FnOnce(Answer)>>, LocalStorage>,
+    /// The perplexity that was measured of what is open, and what is to be said of it.
+    evaluated: StoredValue<Option<(Evaluation, Option<String>)>>,
     began: StoredValue<f64>,
     /// How many inspections have begun or ended.
     number: StoredValue<u32>,
@@ -132,6 +140,8 @@ impl Session {
             workers: StoredValue::new_local(Vec::new()),
             others: StoredValue::new_local(Vec::new()),
             picked: StoredValue::new_local(None),
+            asked: StoredValue::new_local(None),
+            evaluated: StoredValue::new(None),
             began: StoredValue::new(0.0),
         }
     }
@@ -225,8 +235,8 @@ impl Session {
         let rules = self.rules.get_untracked();
         let open = Request::Open { name: name.clone(), folder, paths, layout, rules };
         let [ports, others @ ..] = ring::<{ 1 + HASHERS }>();
-        let others = others.map(|ports| Message { ports, module, ..Request::Hash.into() });
-        self.begin(name, Message { request: open, files, ports, module }, others.into());
+        let others = others.map(|ports| Sent { ports, module, ..Request::Hash.into() });
+        self.begin(name, Sent { request: open, files, ports, module }, others.into());
     }
 
     /// Inspects files on another host, from their headers. Listing them took so much.
@@ -243,6 +253,11 @@ impl Session {
         self.number.get_value()
     }
 
+    /// What is open here, if it is.
+    pub fn opened(self) -> Option<Picked> {
+        self.picked.with_value(Clone::clone)
+    }
+
     /// Whether this inspection is still the one.
     pub fn is_at(self, number: u32) -> bool {
         self.number.get_value() == number
@@ -255,7 +270,7 @@ impl Session {
         self.request(Request::ReadAll { hash_tensors });
     }
 
-    fn begin(self, name: String, message: Message, others: Vec<Message>) {
+    fn begin(self, name: String, message: Sent, others: Vec<Sent>) {
         self.clear(name);
         self.stage.set(Stage::Opening);
         self.others.set_value(others);
@@ -264,6 +279,7 @@ impl Session {
 
     fn clear(self, name: String) {
         self.end_workers();
+        self.evaluated.set_value(None);
         kept::forget(self.place);
         self.name.set(name);
         self.shown.set(None);
@@ -272,14 +288,48 @@ impl Session {
     }
 
     /// Starts a worker with its first request.
-    fn start(self, message: Message) {
-        match start_worker(message.module) {
-            Ok(worker) => {
-                self.listen(&worker, message);
-                self.workers.update_value(|workers| workers.push(worker));
-            }
+    fn start(self, sent: Sent) {
+        let module = sent.module;
+        match workers::start(module, sent.message(), move |heard| self.hear(heard)) {
+            Ok(worker) => self.workers.update_value(|workers| workers.push(worker)),
             Err(error) => self.fail(error),
         }
+    }
+
+    fn hear(self, heard: Heard) {
+        match heard {
+            Ok((text, beside)) => self.take(json::parse(text.as_bytes()).and_then(Event::from_json), beside),
+            Err(said) => self.fail(broken(said)),
+        }
+    }
+
+    /// Asks the worker that judged for something, of which `answer` is told once. Nothing else is asked meanwhile.
+    pub fn ask(self, request: Request, answer: impl FnOnce(Answer) + 'static) {
+        self.asked.set_value(Some(Box::new(answer)));
+        self.request(request);
+    }
+
+    /// Takes a perplexity of what is open into its report, with what is to be said of it, until something else is opened.
+    pub fn set_evaluation(self, evaluation: Evaluation, note: Option<String>) {
+        let Some(shown) = self.shown.get_untracked() else { return };
+        let mut report = shown.report.clone();
+        let earlier = self.evaluated.try_update_value(|now| now.replace((evaluation, note))).flatten();
+        let earlier = earlier.and_then(|(_, note)| note);
+        report.notes.retain(|note| Some(note) != earlier.as_ref());
+        self.show(report, shown.json.clone(), shown.config.clone(), self.stage.get_untracked().is_whole());
+    }
+
+    /// Shows a report, with the perplexity that was measured of the same artifact.
+    fn show(self, mut report: Report, mut json: String, config: Option<String>, complete: bool) {
+        if let Some((evaluation, note)) = self.evaluated.get_value() {
+            report.evaluation = Some(evaluation);
+            report.notes.extend(note);
+            json = report.to_json();
+        }
+        if complete {
+            kept::keep(self.place, &json, config.as_deref());
+        }
+        self.shown.set(Some(Arc::new(Shown { report, json, config })));
     }
 
     /// Forgets what was open.
@@ -317,7 +367,7 @@ impl Session {
     fn request(self, request: Request) {
         self.workers.with_value(|workers| {
             if let Some(worker) = workers.first() {
-                Message::from(request).post(worker);
+                Sent::from(request).message().post(worker);
             }
         });
     }
@@ -335,40 +385,24 @@ impl Session {
 
     fn end_workers(self) {
         self.number.update_value(|number| *number += 1);
+        self.asked.set_value(None);
         self.others.update_value(Vec::clear);
         self.workers.update_value(|workers| workers.drain(..).for_each(|worker| worker.terminate()));
     }
 
-    /// Sends the message when the worker has started, then takes its events.
-    fn listen(self, worker: &Worker, message: Message) {
-        let to = worker.clone();
-        let mut first = Some(message);
-        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
-            let Some(text) = message.data().as_string() else { return };
-            match first.take() {
-                Some(message) => message.post(&to),
-                None => {
-                    self.take(json::parse(text.as_bytes()).and_then(Event::from_json));
-                }
-            }
-        });
-        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        on_message.forget();
-        let on_error = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
-            self.fail(broken(said(&event)));
-        });
-        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        on_error.forget();
-    }
-
-    fn take(self, event: Result<Event, String>) {
+    fn take(self, event: Result<Event, String>, beside: Array) {
+        let is_answer = matches!(event, Ok(Event::Plan { .. } | Event::Tokenizer(_) | Event::Failed(_)));
+        if let Some(asked) = is_answer.then(|| self.asked.try_update_value(Option::take).flatten()).flatten()
+        {
+            return asked(event.map_err(broken).and_then(|event| match event {
+                Event::Failed(error) => Err(error),
+                event => Ok((event, beside)),
+            }));
+        }
         match event {
             Ok(Event::Report { json, complete, config }) => match Report::from_json(&json) {
                 Ok(report) => {
-                    if complete {
-                        kept::keep(self.place, &json, config.as_deref());
-                    }
-                    self.shown.set(Some(Arc::new(Shown { report, json, config })));
+                    self.show(report, json, config, complete);
                     if !complete {
                         self.start_others();
                     }
@@ -394,45 +428,16 @@ impl Session {
                     self.open_with(picked, Module::Formats);
                 }
             }
-            // Nobody asked for it.
-            Ok(Event::Plan { .. }) => {}
             Ok(Event::Failed(error)) => self.fail(error),
+            // What was asked for is no longer wanted.
+            Ok(Event::Plan { .. } | Event::Tokenizer(_)) => {}
             Err(error) => self.fail(broken(error)),
         }
     }
 }
 
-fn broken(said: String) -> Error {
-    Error::new(bitgauge_core::ErrorKind::Io, "the inspection broke off")
-        .expected_found("an answer of the page's worker", said)
-        .hint("reload the page; if it happens again, please report the file's structure as a bug")
-}
-
-/// The words of a JavaScript error, or of the event of one.
-fn said(error: &JsValue) -> String {
-    let message = Reflect::get(error, &"message".into()).ok();
-    message.and_then(|message| message.as_string()).unwrap_or_default()
-}
-
 fn now() -> f64 {
     js_sys::Date::now()
-}
-
-/// Which WebAssembly module a worker runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Module {
-    /// That for what is usual.
-    Usual,
-    /// That for rarer formats.
-    Formats,
-}
-
-/// boot.js knows the modules, so it starts the worker.
-fn start_worker(module: Module) -> Result<Worker, Error> {
-    let start = Reflect::get(&js_sys::global(), &"startInspectorWorker".into());
-    let is_rare = JsValue::from_bool(module == Module::Formats);
-    let worker = start.and_then(|start| start.unchecked_into::<Function>().call1(&JsValue::NULL, &is_rare));
-    worker.map(JsCast::unchecked_into).map_err(|error| broken(said(&error)))
 }
 
 /// A place for each of as many workers in a ring. Without channels between workers, places without ports: then the
@@ -445,28 +450,23 @@ fn ring<const N: usize>() -> [Array; N] {
     })
 }
 
-/// What a worker is sent.
-struct Message {
+/// What a worker of an inspection is sent, and what it runs.
+struct Sent {
     request: Request,
     files: Array,
     /// Its place in a ring: the port that it takes from, and the one that it sends to.
     ports: Array,
-    /// What it runs.
     module: Module,
 }
 
-impl From<Request> for Message {
+impl From<Request> for Sent {
     fn from(request: Request) -> Self {
         Self { request, files: Array::new(), ports: Array::new(), module: Module::Usual }
     }
 }
 
-impl Message {
-    fn post(self, worker: &Worker) {
-        if let Ok(text) = serde_json::to_string(&self.request) {
-            let message = Array::of2(&text.into(), &self.files).concat(&self.ports);
-            // Text, files and ports can always be sent.
-            drop(worker.post_message_with_transfer(&message, &self.ports));
-        }
+impl Sent {
+    fn message(self) -> Message {
+        Message::new(&self.request, &[self.files]).with_ports(self.ports)
     }
 }

@@ -82,7 +82,7 @@ fn address() -> String {
 }
 
 /// Copies what the field holds. Where the page may not, the text is left selected for the user to.
-fn copy_text(field: &HtmlInputElement, copied: RwSignal<bool>) {
+pub fn copy_text(field: &HtmlInputElement, copied: RwSignal<bool>) {
     field.select();
     if !window().is_secure_context() {
         return;

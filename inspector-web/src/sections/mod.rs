@@ -11,6 +11,7 @@ pub mod gates;
 pub mod hashes;
 pub mod layers;
 pub mod manifest;
+pub mod measure;
 pub mod notes;
 pub mod tensors;
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub(super) fn verdict_with(headline: &Headline, classes: &str, more: Option<Mark
         .child(words)
 }
 
+/// How the device of a perplexity begins that was measured on a page like this one.
+const IN_THE_BROWSER: &str = "in the browser, ";
+
 /// What was inspected: first the figures by which it is known.
 pub fn subject(report: &Report) -> Markup {
     let artifact = &report.artifact;
@@ -44,6 +47,9 @@ pub fn subject(report: &Report) -> Markup {
             [(evaluation.scored_tokens, "scored token"), (evaluation.scored_documents, "document")]
                 .map(|(number, what)| words::plural(number, what));
         facts.push(format!("{tokens} of {documents}"));
+        if evaluation.device.starts_with(IN_THE_BROWSER) {
+            facts.push(format!("measured {}", evaluation.device));
+        }
     }
     if let Some(model) = &report.model {
         facts.push(model.model_type.clone());

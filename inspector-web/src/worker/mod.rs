@@ -7,6 +7,8 @@ mod read;
 #[cfg(not(feature = "formats"))]
 mod remote;
 mod ring;
+#[cfg(not(feature = "formats"))]
+mod tokenizer;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,6 +23,8 @@ use bitgauge_core::json::{self, FromJson};
 use bitgauge_core::scan::{Findings, Left, Scan};
 use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::Array;
+#[cfg(not(feature = "formats"))]
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
@@ -89,6 +93,16 @@ fn send(event: &Event) {
     }
 }
 
+/// Sends an event with bytes beside it, which leave this worker without a copy.
+#[cfg(not(feature = "formats"))]
+fn send_with(event: &Event, parts: Vec<Uint8Array>) {
+    if let Ok(text) = serde_json::to_string(event) {
+        let buffers: Array = parts.iter().map(|part| JsValue::from(part.buffer())).collect();
+        let parts: Array = parts.into_iter().map(JsValue::from).collect();
+        drop(scope().post_message_with_transfer(&Array::of2(&text.into(), &parts), &buffers));
+    }
+}
+
 async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Result<()> {
     match request {
         Request::Open { name, folder, paths, layout, rules } => {
@@ -133,6 +147,17 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
         #[cfg(feature = "formats")]
         Request::Fetch { .. } => Ok(()),
         Request::ReadAll { hash_tensors } => scan(hash_tensors).await,
+        // It makes no plan either.
+        #[cfg(feature = "formats")]
+        Request::Tokenizer => Err(bitgauge_core::plan::compressed("another")),
+        #[cfg(not(feature = "formats"))]
+        Request::Tokenizer => {
+            let subject = SUBJECT.with_borrow(Clone::clone).ok_or_else(no_model)?;
+            let files = tokenizer::read(&subject.source, &subject.artifact).await;
+            let (files, contents) = files.map_err(|error| error.within(&subject.name))?;
+            send_with(&Event::Tokenizer(files), contents);
+            Ok(())
+        }
         Request::Judge(rules) => {
             if rare::judge_json(rules)? {
                 return Ok(());
@@ -150,6 +175,11 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
         #[cfg(feature = "formats")]
         Request::Plan => Err(bitgauge_core::plan::compressed("another")),
     }
+}
+
+#[cfg(not(feature = "formats"))]
+fn no_model() -> Error {
+    Error::new(ErrorKind::Unsupported, "a JSON artifact holds no model that can be evaluated")
 }
 
 /// A layout as the user describes it.

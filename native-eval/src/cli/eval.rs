@@ -239,19 +239,7 @@ struct Tokens {
 /// A note where texts are longer than what the model was made for.
 fn past_positions(inventory: &Inventory, ids: &[Vec<u32>]) -> Option<String> {
     let Architecture::Decoder(decoder) = inventory.config.as_ref()?.architecture() else { return None };
-    let most = decoder.max_positions?;
-    let longer = ids.iter().filter(|ids| ids.len() as u64 > most).count() as u64;
-    (longer > 0).then(|| {
-        format!(
-            "{} longer than the {most} tokens that the model was made for (max_position_embeddings): \
-             --max-tokens or --window {most} keeps within them.",
-            if longer == 1 {
-                "One text is".to_owned()
-            } else {
-                format!("{} texts are", words::count(longer))
-            }
-        )
-    })
+    bitgauge_texts::past_positions(decoder.max_positions?, ids.iter().map(Vec::len))
 }
 
 /// A shard's own loss would be mistaken for the model's, so only what was done is told.

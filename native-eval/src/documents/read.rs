@@ -3,18 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bitgauge_core::contract::python::trim;
-use bitgauge_core::report::words;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
+use bitgauge_texts::{Documents, Form, Found, TextSettings};
 
-use super::forms::{self, Form};
-use super::{Document, Documents, TextSettings, columns};
+use super::columns;
 use crate::input;
 
-/// Most bytes of documents.
-const DOCUMENTS_BYTES: u64 = 1 << 30;
-/// Most documents.
-const DOCUMENTS_COUNT: usize = 1 << 24;
 /// What stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
@@ -28,99 +22,52 @@ const STANDARD_INPUT: &str = "-";
 /// # Errors
 /// A file that can't be read or is not of its form; no document at all; too many or too long ones.
 pub fn read(paths: &[PathBuf], settings: &TextSettings) -> Result<Documents> {
-    let mut found = Found::default();
+    let mut reading = Reading { found: Found::default(), settings };
     for path in paths {
         if path.as_os_str() == STANDARD_INPUT {
-            found.file(Path::new("/dev/stdin"), "standard input", settings)?;
+            reading.file(Path::new("/dev/stdin"), "standard input")?;
         } else if path.is_dir() {
-            found.folder(path, settings)?;
+            reading.folder(path)?;
         } else {
-            found.file(path, &path.display().to_string(), settings)?;
+            reading.file(path, &path.display().to_string())?;
         }
     }
-    found.finish()
+    reading.found.finish()
 }
 
-/// Documents of one text.
-///
-/// # Errors
-/// Those of [`read`].
-pub fn parse(text: &str, form: Form, settings: &TextSettings) -> Result<Documents> {
-    let mut found = Found::default();
-    found.text("", text, form, settings)?;
-    found.finish()
+/// What was found so far, and how texts lie in files.
+struct Reading<'s> {
+    found: Found,
+    settings: &'s TextSettings,
 }
 
-#[derive(Default)]
-struct Found {
-    documents: Vec<Document>,
-    bytes: u64,
-    blank: u64,
-    others: u64,
-}
-
-impl Found {
+impl Reading<'_> {
     /// Adds the files below a folder, by name.
-    fn folder(&mut self, folder: &Path, settings: &TextSettings) -> Result<()> {
+    fn folder(&mut self, folder: &Path) -> Result<()> {
         let mut files = Vec::new();
         list(folder, &mut files)?;
         for path in files {
             if Form::of_name(&path).is_some() {
-                self.file(&path, &path.display().to_string(), settings)?;
+                self.file(&path, &path.display().to_string())?;
             } else {
-                self.others += 1;
+                self.found.pass_over();
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, name: &str, settings: &TextSettings) -> Result<()> {
-        let left = DOCUMENTS_BYTES - self.bytes;
+    fn file(&mut self, path: &Path, name: &str) -> Result<()> {
+        let left = self.found.left_bytes();
+        let found = &mut self.found;
         let form = Form::of_name(path);
         if form == Some(Form::Parquet) {
             let file = input::open_regular(path).map_err(|error| error.within(name))?;
-            let add = &mut |place: String, text: &str| self.add(name, &place, text);
-            return columns::read(file, settings.key(), left, add).map_err(|error| error.within(name));
+            let add = &mut |place: String, text: &str| found.add(name, &place, text);
+            return columns::read(file, self.settings.key(), left, add).map_err(|error| error.within(name));
         }
         let text = input::read_text(path, "the documents", left).map_err(|error| error.within(name))?;
         let form = form.unwrap_or_else(|| Form::of_content(&text));
-        self.text(name, &text, form, settings).map_err(|error| error.within(name))
-    }
-
-    fn text(&mut self, name: &str, text: &str, form: Form, settings: &TextSettings) -> Result<()> {
-        // Some editors on Windows put a mark in front.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        forms::parse(text, form, settings, &mut |place, text| self.add(name, &place, text))
-    }
-
-    fn add(&mut self, name: &str, place: &str, text: &str) -> Result<()> {
-        let text = trim(text);
-        if text.is_empty() {
-            self.blank += 1;
-            return Ok(());
-        }
-        self.bytes = self.bytes.saturating_add(text.len() as u64);
-        if self.documents.len() >= DOCUMENTS_COUNT || self.bytes > DOCUMENTS_BYTES {
-            let most = format!("at most {DOCUMENTS_COUNT} of {DOCUMENTS_BYTES} bytes together");
-            return Err(
-                Error::new(ErrorKind::TooLarge, "there are too many documents").expected_found(most, "more")
-            );
-        }
-        self.documents.push(Document { name: format!("{name}{place}"), text: text.to_owned() });
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Documents> {
-        if self.documents.is_empty() {
-            return Err(Error::new(ErrorKind::Missing, "there are no documents")
-                .expected_found("at least one", "none"));
-        }
-        let note = |count: u64, one: &str, what: &str| {
-            (count > 0).then(|| format!("left out: {} {what}", words::plural(count, one)))
-        };
-        let notes =
-            [note(self.blank, "text", "without a character"), note(self.others, "file", "of another kind")];
-        Ok(Documents { documents: self.documents, notes: notes.into_iter().flatten().collect() })
+        found.text(name, &text, form, self.settings).map_err(|error| error.within(name))
     }
 }
 

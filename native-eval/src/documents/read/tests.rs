@@ -9,6 +9,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
+use bitgauge_texts::parse;
+
 use super::*;
 
 const TEXTS: [&str; 3] = ["one", "two words,\nand a line", "drei Wörter hier"];
