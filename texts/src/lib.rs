@@ -2,6 +2,8 @@
 //! sees them. It opens no files: callers hand over bytes and texts.
 #![forbid(unsafe_code)]
 
+mod added_token;
+mod byte_level;
 mod documents;
 mod settings;
 mod tokenizer;
