@@ -10,17 +10,20 @@ mod read;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use bitgauge_core::Result;
+use bitgauge_core::{Error, ErrorKind, Result};
 use unicode_normalization_alignments::UnicodeNormalization;
 
 use self::added::{Added, Part};
 use self::pairs::Pairs;
 use self::patterns::Pattern;
+use crate::added_token::AddedToken;
+use crate::subject::Subject;
 
 /// A tokenizer of byte pairs.
 #[derive(Debug, Clone)]
-pub(crate) struct ByteLevel {
+pub struct ByteLevel {
     pairs: Pairs,
     added: Added,
     /// Whether texts are brought to Unicode's form C.
@@ -92,6 +95,44 @@ impl ByteLevel {
     pub fn cuts_left(&self) -> bool {
         self.cuts_left
     }
+}
+
+impl Subject for ByteLevel {
+    fn is_byte_level(&self) -> bool {
+        true
+    }
+
+    fn added_tokens(&self) -> BTreeMap<u32, AddedToken> {
+        self.added.tokens().clone()
+    }
+
+    fn into_byte_pairs(self, pattern: &str, spaces: bool) -> Result<Self> {
+        let pattern = Some(Pattern::known(pattern).ok_or_else(other_kind)?);
+        let cut = Cut { pattern, space: if spaces { Space::Piece } else { Space::Nothing } };
+        let mut pairs = self.pairs;
+        pairs.ignore_merges = false;
+        Ok(Self { pairs, cut, normalizes: true, added: Added::default(), ..self })
+    }
+
+    fn add(&mut self, tokens: Vec<AddedToken>) -> Result<()> {
+        self.added.add(tokens, &self.pairs.vocabulary, self.normalizes).ok_or_else(other_kind)
+    }
+
+    fn set_splits_special(&mut self, splits: bool) {
+        self.added.splits_special = splits;
+    }
+
+    fn size(&self) -> usize {
+        self.pairs.vocabulary.len() + self.added.beyond(&self.pairs.vocabulary)
+    }
+
+    fn id(&self, content: &str) -> Option<u32> {
+        self.added.id(content, &self.pairs.vocabulary)
+    }
+}
+
+fn other_kind() -> Error {
+    Error::new(ErrorKind::Unsupported, "the tokenizer is of another kind")
 }
 
 /// A text with a space in front, if it is to have one and has none.

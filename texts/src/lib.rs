@@ -6,6 +6,7 @@ mod added_token;
 mod byte_level;
 mod documents;
 mod settings;
+mod subject;
 mod tokenizer;
 
 pub use documents::{Document, Documents, Form, Found, TextSettings, parse, past_positions, utf8};

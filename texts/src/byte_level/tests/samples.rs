@@ -134,7 +134,9 @@ pub fn file(pattern: &str, seed: u64, change: impl FnOnce(&mut Value)) -> Value 
         let taken: Vec<_> = halves.filter(|(a, b)| known.contains(*a) && known.contains(*b)).collect();
         let Some((first, second)) = random.choice(taken) else { continue };
         // A token may come of two pairs.
-        merges.push(json!([first, second]));
+        if !merges.contains(&json!([first, second])) {
+            merges.push(json!([first, second]));
+        }
         if known.insert(part.clone()) {
             tokens.push(part.clone());
         }
