@@ -33,9 +33,9 @@ async function load(path) {
   return response.arrayBuffer();
 }
 
-// What workers run, by number: the usual module, that for rarer formats, that which measures, and that which
-// tokenizes. Each is fetched when it is first asked for.
-const modules = ["worker", "formats", "evaluate", "tokenize"].map((name) => (
+// What workers run, by number: the usual module, that for rarer formats, that which measures, that which
+// tokenizes, and that which does so with other tokenizers. Each is fetched when it is first asked for.
+const modules = ["worker", "formats", "evaluate", "tokenize", "library"].map((name) => (
   { js: absolute(script.dataset[`${name}Js`]), wasm: script.dataset[`${name}Wasm`] }
 ));
 

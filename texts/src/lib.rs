@@ -2,8 +2,11 @@
 //! sees them. It opens no files: callers hand over bytes and texts.
 #![forbid(unsafe_code)]
 
+mod added_token;
+mod byte_level;
 mod documents;
 mod settings;
+mod subject;
 mod tokenizer;
 
 pub use documents::{Document, Documents, Form, Found, TextSettings, parse, past_positions, utf8};

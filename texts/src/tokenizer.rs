@@ -1,12 +1,14 @@
 //! Turns texts into token ids.
 
-mod pairs;
+#[cfg(feature = "library")]
+mod library;
 
-use bitgauge_core::{Error, ErrorKind, Result, limits};
-use tokenizers::utils::truncation::TruncationDirection;
-use tokenizers::{PostProcessor, Tokenizer};
+use bitgauge_core::Result;
 
-use self::pairs::{check_pairs, unreadable};
+use crate::byte_level::ByteLevel;
+
+#[cfg(feature = "library")]
+pub use self::library::Library;
 
 /// The token ids of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +19,13 @@ pub struct Encoded {
     pub cut: usize,
 }
 
-/// Turns text into token ids.
+/// Turns text into token ids. With a tokenizer.json comes whether texts that are too long lose their beginning.
 pub enum TextTokenizer {
-    /// A `tokenizer.json`, and the side on which texts that are too long are cut.
-    File(Box<Tokenizer>, TruncationDirection),
+    /// A `tokenizer.json`, for the tokenizers library.
+    #[cfg(feature = "library")]
+    Library(Box<Library>, bool),
+    /// A `tokenizer.json` of byte-level pairs.
+    ByteLevel(Box<ByteLevel>, bool),
     /// The validator's built-in byte tokenizer: id = byte + 1 of the UTF-8 text.
     Bytes,
 }
@@ -30,44 +35,23 @@ impl TextTokenizer {
     ///
     /// # Errors
     /// Bytes that are too many or are no tokenizer.
+    #[cfg(feature = "library")]
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        if bytes.len() as u64 > limits::TOKENIZER_BYTES {
-            return Err(Error::new(ErrorKind::TooLarge, "the tokenizer is too large")
-                .expected_found(format!("at most {} bytes", limits::TOKENIZER_BYTES), bytes.len()));
-        }
-        check_pairs(bytes)?;
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| unreadable(&e))?;
-        let side = tokenizer.get_truncation().map_or(TruncationDirection::Right, |cut| cut.direction);
-        Self::of(tokenizer, side)
+        let tokenizer = Library::from_json(bytes)?;
+        let left = tokenizer.cuts_left();
+        Ok(Self::library(tokenizer, left))
     }
 
-    /// A tokenizer that cuts texts on this side.
-    fn of(mut tokenizer: Tokenizer, side: TruncationDirection) -> Result<Self> {
-        // The evaluation cuts documents itself; a padding or truncation setting must not interfere.
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|e| {
-            Error::new(ErrorKind::Malformed, "the tokenizer's truncation setting is invalid")
-                .expected_found("none", e)
-        })?;
-        Ok(Self::File(Box::new(tokenizer), side))
+    /// The same without the library: none if it is of a kind that is not our own's.
+    pub fn byte_level(bytes: &[u8]) -> Option<Self> {
+        let tokenizer = ByteLevel::read(bytes)?;
+        let left = tokenizer.cuts_left();
+        Some(Self::ByteLevel(Box::new(tokenizer), left))
     }
 
-    /// The tokenizer that `change` makes of this one, and the side that it cuts on if it says so.
-    ///
-    /// # Errors
-    /// Those of `change`.
-    pub(crate) fn map(
-        self,
-        left: Option<bool>,
-        change: impl FnOnce(Tokenizer) -> Result<Tokenizer>,
-    ) -> Result<Self> {
-        let Self::File(tokenizer, side) = self else { return Ok(self) };
-        let side = match left {
-            Some(true) => TruncationDirection::Left,
-            Some(false) => TruncationDirection::Right,
-            None => side,
-        };
-        Self::of(change(*tokenizer)?, side)
+    #[cfg(feature = "library")]
+    pub(crate) fn library(tokenizer: Library, left: bool) -> Self {
+        Self::Library(Box::new(tokenizer), left)
     }
 
     /// The first `max_tokens` token ids of a text, special tokens as the tokenizer defines them.
@@ -88,18 +72,17 @@ impl TextTokenizer {
                 let ids = text.bytes().take(max_tokens).map(|byte| u32::from(byte) + 1).collect();
                 Ok(Encoded { ids, cut: text.len().saturating_sub(max_tokens) })
             }
-            Self::File(tokenizer, side) => {
-                let fail = |e| {
-                    Error::new(ErrorKind::BadValue, "a document can't be tokenized").expected_found("text", e)
-                };
-                let mut encoding = tokenizer.encode(text, false).map_err(fail)?;
+            Self::ByteLevel(tokenizer, left) => {
+                let ids = tokenizer.encode(text)?;
+                let [before, after] = tokenizer.around();
                 // The text is cut, never the special tokens around it.
-                let special = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));
-                let (whole, kept) = (encoding.len(), max_tokens.saturating_sub(special));
-                encoding.truncate(kept, 0, *side);
-                let encoding = tokenizer.post_process(encoding, None, true).map_err(fail)?;
-                Ok(Encoded { ids: encoding.get_ids().to_vec(), cut: whole.saturating_sub(kept) })
+                let kept = max_tokens.saturating_sub(before.len() + after.len()).min(ids.len());
+                let cut = ids.len() - kept;
+                let part = if *left { &ids[cut..] } else { &ids[..kept] };
+                Ok(Encoded { ids: [before, part, after].concat(), cut })
             }
+            #[cfg(feature = "library")]
+            Self::Library(tokenizer, left) => tokenizer.encode_counted(text, max_tokens, *left),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Makes the browser inspector's folder of static files:
 //!
-//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm evaluate.wasm tokenize.wasm \
+//!     inspector-bundle inspector-web.wasm worker.wasm formats.wasm evaluate.wasm tokenize.wasm library.wasm \
 //!         inspector-web/ dist/ [NODE_MODULES]
 //!
 //! JavaScript for each WebAssembly module, names that carry a hash of their contents, and the pages and the service
@@ -40,14 +40,15 @@ fn main() -> ExitCode {
 }
 
 /// The names of the modules, in the order of the arguments.
-const MODULES: [&str; 5] = ["inspector", "worker", FORMATS, EVALUATE, TOKENIZE];
+const MODULES: [&str; 6] = ["inspector", "worker", FORMATS, EVALUATE, TOKENIZE, LIBRARY];
 
 /// Those that few ask for: they are fetched then, and not kept for use without a network.
-const ON_REQUEST: [&str; 2] = [EVALUATE, TOKENIZE];
+const ON_REQUEST: [&str; 3] = [EVALUATE, TOKENIZE, LIBRARY];
 
-/// The modules that measure and that tokenize.
+/// The modules that measure, that tokenize, and that do so with tokenizers of other kinds.
 const EVALUATE: &str = "evaluate";
 const TOKENIZE: &str = "tokenize";
+const LIBRARY: &str = "library";
 
 fn usage() -> ExitCode {
     let modules: String = MODULES.iter().map(|name| format!("{}_WASM ", name.to_uppercase())).collect();

@@ -304,11 +304,28 @@ impl Measurement {
         request: Tokenize,
         tokenizer: Array,
         files: Array,
-    ) -> Result<(Tokenized, Array), Error> {
+    ) -> Result<(Tokenized, Array), Halt> {
+        // The library is fetched for tokenizers of other kinds alone.
+        for module in [Module::Tokenize, Module::Library] {
+            let message = Message::new(&request, &[tokenizer.clone(), files.clone()]);
+            if let Some(answer) = self.tokenize_with(number, module, message).await? {
+                return Ok(answer);
+            }
+            self.expect(number)?;
+        }
+        Err(broken("another kind".to_owned()).into())
+    }
+
+    /// What a module made of the documents; none if the tokenizer is of another kind.
+    async fn tokenize_with(
+        self,
+        number: u32,
+        module: Module,
+        message: Message,
+    ) -> Result<Option<(Tokenized, Array)>, Error> {
         self.phase.set(Phase::Tokenizing { done: 0, total: 0 });
-        let message = Message::new(&request, &[tokenizer, files]);
         let (answer, answered) = Once::new();
-        let started = self.run(number, Module::Tokenize, message, move |heard| {
+        let started = self.run(number, module, message, move |heard| {
             let heard = heard.and_then(|(text, ids)| {
                 let value = json::parse(text.as_bytes())?;
                 Tokenizing::from_json(value).map(|event| (event, ids))
@@ -317,7 +334,8 @@ impl Measurement {
                 Ok((Tokenizing::Progress { done, total }, _)) => {
                     self.phase.set(Phase::Tokenizing { done, total });
                 }
-                Ok((Tokenizing::Tokenized(said), ids)) => answer.give(Ok((said, ids))),
+                Ok((Tokenizing::Tokenized(said), ids)) => answer.give(Ok(Some((said, ids)))),
+                Ok((Tokenizing::OtherKind, _)) => answer.give(Ok(None)),
                 Ok((Tokenizing::Failed(error), _)) => answer.give(Err(error)),
                 Err(said) => answer.give(Err(broken(said))),
             }

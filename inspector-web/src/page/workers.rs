@@ -15,6 +15,8 @@ pub enum Module {
     Formats,
     /// That which tokenizes.
     Tokenize,
+    /// That which tokenizes with tokenizers of other kinds.
+    Library,
     /// That which measures a perplexity.
     Evaluate,
 }
@@ -27,6 +29,7 @@ impl Module {
             Self::Formats => 1,
             Self::Evaluate => 2,
             Self::Tokenize => 3,
+            Self::Library => 4,
         }
     }
 }

@@ -58,6 +58,8 @@ pub enum Tokenizing {
     },
     /// All are; their ids come beside this.
     Tokenized(Tokenized),
+    /// The module with the tokenizers library is to do it.
+    OtherKind,
     /// They can't be tokenized.
     Failed(Error),
 }
@@ -103,6 +105,7 @@ impl FromJson for Tokenizing {
         let (name, content) = variant(value)?;
         match name.as_str() {
             "Tokenized" => Tokenized::from_json(content).map(Self::Tokenized),
+            "OtherKind" => Ok(Self::OtherKind),
             "Failed" => Error::from_json(content).map(Self::Failed),
             "Progress" => {
                 let mut fields = Fields::of(content)?;
@@ -136,6 +139,7 @@ mod tests {
             left_out: vec!["left out: 1 text".into()],
             note: Some("\"".into()),
         }));
+        comes_back(Tokenizing::OtherKind);
         comes_back(Tokenizing::Failed(Error::new(ErrorKind::BadValue, "no text").within("a.txt")));
         assert!(
             Tokenizing::from_json("Nothing".into()).is_err() && Tokenize::from_json(Value::Null).is_err()

@@ -1,18 +1,24 @@
 //! The worker that tokenizes: documents and the files of a model's tokenizer come in, token ids go out, the same as
 //! `bitgauge eval` makes of them. It is a WebAssembly module of its own, fetched when a perplexity is measured, and ends when
-//! it has answered.
+//! it has answered. It knows byte-level pairs; for other tokenizers, and for what it refuses of one, it asks for a second
+//! module, built of the same sources with the tokenizers library (feature `library`).
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "library")]
+#[path = "library.rs"]
+mod reader;
+#[cfg(not(feature = "library"))]
+#[path = "byte_level.rs"]
+mod reader;
 #[cfg(target_arch = "wasm32")]
 mod worker;
 
 use std::path::Path;
 
 use bitgauge_core::contract::documents::documents_sha256;
-use bitgauge_core::model::Transformers;
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use bitgauge_texts::{
-    Document, Encoded, FILE, Form, Found, ModelTokenizer, TextSettings, TextTokenizer, past_positions, utf8,
+    Document, Encoded, FILE, Form, Found, TextSettings, TextTokenizer, past_positions, utf8,
 };
 use inspector_web::protocol::tokenizing::{Tokenize, Tokenized, TokenizerFiles};
 
@@ -32,7 +38,7 @@ pub struct Tokens {
 }
 
 /// Tokenizes documents: those of `files`, whose names the request has, or the text in it. `tokenizer` holds the bytes of the
-/// tokenizer's files; `progress` is told the documents done, and all.
+/// tokenizer's files; `progress` is told the documents done, and all. None where the module with the library is to do it.
 ///
 /// # Errors
 /// Those of the command: no tokenizer or one that transformers refuses, documents of no known form, none at all, too many.
@@ -41,7 +47,7 @@ pub fn tokenize(
     tokenizer: Vec<Vec<u8>>,
     files: Vec<Vec<u8>>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Tokens> {
+) -> Result<Option<Tokens>> {
     tokenize_all(request, tokenizer, files, progress).map_err(for_the_page)
 }
 
@@ -50,17 +56,17 @@ fn tokenize_all(
     tokenizer: Vec<Vec<u8>>,
     files: Vec<Vec<u8>>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Tokens> {
+) -> Result<Option<Tokens>> {
     let max_positions = request.tokenizer.max_positions;
     let found = find(&request, files)?;
-    let tokenizer = read_tokenizer(request.tokenizer, tokenizer)?;
+    let Some(tokenizer) = read_tokenizer(request.tokenizer, tokenizer)? else { return Ok(None) };
     let max_tokens = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
     let (mut ids, mut cut_tokens) = (Vec::new(), 0);
     let total = found.documents.len() as u64;
     for (done, Document { name, text }) in (0..).zip(&found.documents) {
         progress(done, total);
-        let encoded = tokenizer.encode_counted(text, max_tokens);
-        let Encoded { ids: kept, cut } = encoded.map_err(|error| error.within(name))?;
+        let encoded = tokenizer.encode_counted(text, max_tokens).map_err(|error| error.within(name));
+        let Some(Encoded { ids: kept, cut }) = reader::or_library(encoded)? else { return Ok(None) };
         cut_tokens += cut as u64;
         ids.push(kept);
     }
@@ -72,7 +78,7 @@ fn tokenize_all(
         note: positions,
         documents_sha256: documents_sha256(&found.into_texts()),
     };
-    Ok(Tokens { ids, said })
+    Ok(Some(Tokens { ids, said }))
 }
 
 /// The documents that the page was given.
@@ -113,8 +119,8 @@ pub fn check_bytes(bytes: u64) -> Result<()> {
         .hint("the command takes more"))
 }
 
-/// The tokenizer that these files make.
-fn read_tokenizer(files: TokenizerFiles, contents: Vec<Vec<u8>>) -> Result<TextTokenizer> {
+/// The tokenizer that these files make; none if it is for the library.
+fn read_tokenizer(files: TokenizerFiles, contents: Vec<Vec<u8>>) -> Result<Option<TextTokenizer>> {
     let mut contents: Vec<(String, Vec<u8>)> = files.names.into_iter().zip(contents).collect();
     let mut take = |name: &str| {
         let at = contents.iter().position(|(known, _)| known == name)?;
@@ -125,11 +131,7 @@ fn read_tokenizer(files: TokenizerFiles, contents: Vec<Vec<u8>>) -> Result<TextT
             .expected_found("tokenizer.json beside config.json", "none")
             .hint("the command takes one by --tokenizer")
     })?;
-    if files.as_it_is {
-        return TextTokenizer::from_json(&file).map_err(|error| error.within(FILE));
-    }
-    let found = ModelTokenizer::read(&file, Transformers::V5, &mut |name| Ok(take(name)));
-    Ok(found.map_err(|error| error.within(FILE))?.tokenizer)
+    reader::read(&file, files.as_it_is, &mut take).map_err(|error| error.within(FILE))
 }
 
 /// The most bytes of any of the tokenizer's files.

@@ -2,7 +2,7 @@
 
 use bitgauge_core::json::{self, FromJson};
 use bitgauge_core::{Error, ErrorKind, Result};
-use inspector_web::protocol::tokenizing::{Tokenize, Tokenizing};
+use inspector_web::protocol::tokenizing::{Tokenize, Tokenized, Tokenizing};
 use js_sys::{Array, Uint8Array, Uint32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -23,7 +23,8 @@ pub fn serve() {
         let [tokenizer, files] = [1, 2].map(|part| parts.get(part).unchecked_into::<Array>());
         wasm_bindgen_futures::spawn_local(async move {
             match answer(request, &tokenizer, &files).await {
-                Ok((said, ids)) => send(&Tokenizing::Tokenized(said), &ids),
+                Ok(Some((said, ids))) => send(&Tokenizing::Tokenized(said), &ids),
+                Ok(None) => send(&Tokenizing::OtherKind, &Array::new()),
                 Err(error) => send(&Tokenizing::Failed(error), &Array::new()),
             }
         });
@@ -46,11 +47,7 @@ fn send(event: &Tokenizing, ids: &Array) {
     }
 }
 
-async fn answer(
-    request: Tokenize,
-    tokenizer: &Array,
-    files: &Array,
-) -> Result<(inspector_web::protocol::tokenizing::Tokenized, Array)> {
+async fn answer(request: Tokenize, tokenizer: &Array, files: &Array) -> Result<Option<(Tokenized, Array)>> {
     let files: Vec<File> = files.iter().map(JsCast::unchecked_into).collect();
     // Before any of them is read.
     check_bytes(files.iter().map(|file| file.size() as u64).sum())?;
@@ -67,9 +64,9 @@ async fn answer(
             last = now;
         }
     };
-    let tokens = tokenize(request, tokenizer, contents, progress)?;
+    let Some(tokens) = tokenize(request, tokenizer, contents, progress)? else { return Ok(None) };
     let ids = tokens.ids.iter().map(|ids| JsValue::from(Uint32Array::from(&ids[..]))).collect();
-    Ok((tokens.said, ids))
+    Ok(Some((tokens.said, ids)))
 }
 
 async fn bytes(file: &Blob) -> std::result::Result<Vec<u8>, JsValue> {

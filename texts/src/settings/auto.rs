@@ -5,23 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use bitgauge_core::model::Transformers;
 use bitgauge_core::{Error, ErrorKind, Result};
-use serde_json::{Value, json};
-use tokenizers::models::ModelWrapper;
-use tokenizers::models::bpe::BPE;
-use tokenizers::normalizers::unicode::NFC;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, Model, SplitDelimiterBehavior, Tokenizer};
+use serde_json::Value;
 
 use super::of_file::OfFile;
 use super::special::{NAMED, Tokens, added_token};
+use crate::added_token::AddedToken;
+use crate::subject::Subject;
 
 /// How `Qwen2Tokenizer` splits a text.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// How `Qwen3_5Tokenizer` does.
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// What ends and pads a text in both, unless the settings say otherwise.
@@ -75,10 +68,6 @@ pub(super) enum Class {
     Qwen(&'static str),
 }
 
-impl Class {
-    pub(super) const QWEN2: Self = Self::Qwen(QWEN2);
-}
-
 impl Beside {
     pub(super) fn setting(&self, name: &str) -> Option<&Value> {
         self.settings.as_ref()?.get(name).filter(|value| !value.is_null())
@@ -123,7 +112,7 @@ impl Beside {
     }
 
     /// The class that AutoTokenizer takes: that of the settings, unless it is known to be wrong for the kind of model.
-    fn class(&self, is_byte_level: bool) -> Result<Class> {
+    pub(super) fn class(&self, is_byte_level: bool) -> Result<Class> {
         let model = |name: &str| self.model.as_ref().and_then(|model| model.get(name)?.as_str());
         let (registered, is_corrected) = match model("model_type") {
             Some("qwen3") => (Some("Qwen2Tokenizer"), false),
@@ -157,62 +146,25 @@ impl Beside {
     }
 
     /// Makes the tokenizer that `file`, the one of tokenizer.json, becomes.
-    pub fn apply(&self, file: Tokenizer) -> Result<Tokenizer> {
+    pub fn apply<T: Subject>(&self, file: T) -> Result<T> {
         self.check()?;
-        let is_byte_level = serde_json::to_string(&file.get_pre_tokenizer()).unwrap_or_default();
-        let class = self.class(is_byte_level.contains("ByteLevel"))?;
-        let fail = |error: tokenizers::Error| {
-            Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
-                .expected_found("added tokens and byte pairs of the tokenizers library", error)
-        };
+        let class = self.class(file.is_byte_level())?;
         let of_file: BTreeMap<u32, AddedToken> = match class {
-            Class::Backend => file.get_added_tokens_decoder().into_iter().collect(),
+            Class::Backend => file.added_tokens(),
             Class::Qwen(_) => self.file.added_tokens(),
         };
         let mut tokenizer = match class {
             Class::Backend => file,
-            Class::Qwen(pattern) => self.qwen(&file, pattern).map_err(fail)?,
+            Class::Qwen(pattern) => file.into_byte_pairs(pattern, self.is_on("add_prefix_space"))?,
         };
         let special = self.special_tokens(class)?;
-        tokenizer.add_tokens(self.added_tokens(of_file, &special, class)?).map_err(fail)?;
-        tokenizer.set_encode_special_tokens(self.is_on("split_special_tokens"));
+        tokenizer.add(self.added_tokens(of_file, &special, class)?)?;
+        tokenizer.set_splits_special(self.is_on("split_special_tokens"));
         Ok(tokenizer)
     }
 
     pub(super) fn is_on(&self, name: &str) -> bool {
         self.setting(name) == Some(&Value::Bool(true))
-    }
-
-    fn qwen(&self, file: &Tokenizer, pattern: &str) -> std::result::Result<Tokenizer, tokenizers::Error> {
-        let mut pairs: BPE = match file.get_model() {
-            ModelWrapper::BPE(pairs) => pairs.clone(),
-            // Whatever it was, its words become byte pairs that nothing merges.
-            other => {
-                serde_json::from_value(json!({"type": "BPE", "vocab": other.get_vocab(), "merges": []}))?
-            }
-        };
-        if pairs.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) {
-            // What pairs become depends on it.
-            let mut whole = serde_json::to_value(&pairs)?;
-            whole["continuing_subword_prefix"] = Value::Null;
-            pairs = serde_json::from_value(whole)?;
-        }
-        pairs.end_of_word_suffix = None;
-        pairs.dropout = None;
-        pairs.unk_token = None;
-        pairs.fuse_unk = false;
-        pairs.byte_fallback = false;
-        pairs.ignore_merges = false;
-        let split = SplitPattern::Regex(pattern.to_owned());
-        let steps: Vec<PreTokenizerWrapper> = vec![
-            Split::new(split, SplitDelimiterBehavior::Isolated, false)?.into(),
-            ByteLevel::new(self.is_on("add_prefix_space"), true, false).into(),
-        ];
-        let mut tokenizer = Tokenizer::new(pairs);
-        tokenizer.with_normalizer(Some(NFC))?;
-        tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
-        tokenizer.with_post_processor(file.get_post_processor().cloned());
-        Ok(tokenizer)
     }
 
     /// The tokens that are added to the vocabulary, in transformers' order.
@@ -277,14 +229,10 @@ impl Beside {
     }
 
     /// What stands for padding: the pad, eos or bos token, the first there is.
-    pub fn pad_token(&self, tokenizer: &Tokenizer, transformers: Transformers) -> Option<u32> {
-        let class = match transformers {
-            Transformers::V5 => self.class(true),
-            Transformers::V4 => self.class_earlier(),
-        };
+    pub fn pad_token(&self, tokenizer: &impl Subject, class: Result<Class>) -> Option<u32> {
         let special = self.special_tokens(class.ok()?).ok()?;
         let token = ["pad_token", "eos_token", "bos_token"].iter().find_map(|name| special.named(name))?;
-        tokenizer.token_to_id(&token.content)
+        tokenizer.id(&token.content)
     }
 
     /// Whether a text that is too long loses its beginning, where the settings say.

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use bitgauge_core::{Error, ErrorKind, Result};
 use serde_json::Value;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::{AddedToken, Tokenizer};
 
-use super::auto::{Beside, Class, added_by_id, malformed};
+use super::auto::{Beside, Class, QWEN2, added_by_id};
 use super::special::{NAMED, OLD_EXTRA, Tokens};
+use crate::added_token::AddedToken;
+use crate::subject::Subject;
+use crate::tokenizer::Library;
 
 /// Settings beside the special tokens of which it is known what becomes of them.
 const FOLLOWED: [&str; 15] = [
@@ -35,22 +36,17 @@ impl Beside {
     ///
     /// # Errors
     /// What transformers refuses, and what is not modelled of it.
-    pub(super) fn apply_earlier(&self, mut file: Tokenizer) -> Result<Tokenizer> {
+    pub(super) fn apply_earlier(&self, mut file: Library) -> Result<Library> {
         self.check()?;
         self.check_earlier()?;
         let special = self.special_tokens(self.class_earlier()?)?;
         let tokens = self.added_earlier(&file, &special)?;
-        file.add_tokens(tokens)
-            .map_err(|error| malformed("the added tokens").expected_found("tokens", error))?;
-        if let Some(PreTokenizerWrapper::ByteLevel(level)) = file.get_pre_tokenizer() {
-            let mut level = *level;
-            // Null changes nothing.
-            if !self.is_null("add_prefix_space") {
-                level.add_prefix_space = self.is_on("add_prefix_space");
-            }
-            file.with_pre_tokenizer(Some(level));
+        file.add(tokens)?;
+        // Null changes nothing.
+        if !self.is_null("add_prefix_space") {
+            file.set_prefix_space(self.is_on("add_prefix_space"));
         }
-        file.set_encode_special_tokens(self.is_on("split_special_tokens"));
+        file.set_splits_special(self.is_on("split_special_tokens"));
         Ok(file)
     }
 
@@ -107,14 +103,14 @@ impl Beside {
             (None, Some(kind)) => kind,
         };
         match class.strip_suffix("Fast").unwrap_or(class) {
-            "Qwen2Tokenizer" => Ok(Class::QWEN2),
+            "Qwen2Tokenizer" => Ok(Class::Qwen(QWEN2)),
             "PreTrainedTokenizer" => Ok(Class::Backend),
             _ => Err(not_modelled("the tokenizer's class", &class.into())),
         }
     }
 
     /// The tokens that are added to the vocabulary, or given other properties there, in transformers' order.
-    fn added_earlier(&self, file: &Tokenizer, special: &Tokens) -> Result<Vec<AddedToken>> {
+    fn added_earlier(&self, file: &Library, special: &Tokens) -> Result<Vec<AddedToken>> {
         let listed = match self.setting("added_tokens_decoder").and_then(Value::as_object) {
             Some(listed) => added_by_id(listed)?,
             None => self.file.added_tokens(),
@@ -125,7 +121,7 @@ impl Beside {
             token.special |= is_special(token);
         }
         let mut seen: BTreeSet<String> = tokens.iter().map(|token| token.content.clone()).collect();
-        let in_file = file.get_added_tokens_decoder();
+        let in_file = file.added_tokens();
         for token in special.all().filter(|token| !token.content.is_empty()) {
             if !seen.insert(token.content.clone()) {
                 continue;

@@ -5,9 +5,9 @@
 
 use bitgauge_core::Result;
 use serde_json::Value;
-use tokenizers::Tokenizer;
 
 use super::auto::{Beside, refused};
+use crate::subject::Subject;
 
 /// Up to so many tokens transformers does not look.
 const SMALL_TOKENS: usize = 100_000;
@@ -16,10 +16,10 @@ const SUFFIXES: [&str; 5] = ["a", "b", "rc", "dev", "post"];
 
 impl Beside {
     /// Refuses a large tokenizer beside a config.json whose `transformers_version` is no version.
-    pub(super) fn check_large(&self, tokenizer: &Tokenizer) -> Result<()> {
+    pub(super) fn check_large(&self, tokenizer: &impl Subject) -> Result<()> {
         let written_by = self.model.as_ref().and_then(|model| model.get("transformers_version"));
         match written_by {
-            Some(version) if tokenizer.get_vocab_size(true) > SMALL_TOKENS && !is_taken(version) => {
+            Some(version) if tokenizer.size() > SMALL_TOKENS && !is_taken(version) => {
                 let name = "config.json's transformers_version";
                 Err(refused(name, "a version, beside more than 100,000 tokens", version))
             }

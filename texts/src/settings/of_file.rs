@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tokenizers::AddedToken;
+
+use crate::added_token::AddedToken;
 
 /// Parts of tokenizer.json.
 #[derive(Default, Deserialize)]

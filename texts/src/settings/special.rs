@@ -1,7 +1,8 @@
 //! The special tokens of a tokenizer's settings: those that have a name, and others.
 
 use serde_json::Value;
-use tokenizers::AddedToken;
+
+use crate::added_token::AddedToken;
 
 /// The special tokens that have a name, in transformers' order.
 pub(super) const NAMED: [&str; 7] =

@@ -57,7 +57,7 @@ pub(super) fn unreadable(found: &dyn std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TextTokenizer;
+    use super::super::Library;
 
     #[test]
     fn pairs_that_lack_their_prefix_are_refused() {
@@ -66,7 +66,7 @@ mod tests {
                 r###"{{"type": "BPE", "continuing_subword_prefix": {prefix}, "merges": {pairs},
                     "vocab": {{"a": 0, "##b": 1, "b": 2, "ab": 3}}}}"###
             );
-            TextTokenizer::from_json(format!(r#"{{"version": "1.0", "model": {model}}}"#).as_bytes())
+            Library::from_json(format!(r#"{{"version": "1.0", "model": {model}}}"#).as_bytes())
         };
         for pairs in [r###"[["a", "##b"]]"###, r###"["a ##b"]"###] {
             assert!(file("\"##\"", pairs).is_ok(), "{pairs}");
