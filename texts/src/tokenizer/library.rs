@@ -40,6 +40,7 @@ impl Library {
         }
         check_pairs(bytes)?;
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| unreadable(&e))?;
+        check_templates(&tokenizer)?;
         let direction = tokenizer.get_truncation().map(|cut| cut.direction);
         // The evaluation cuts documents itself; a padding or truncation setting must not interfere.
         tokenizer.with_padding(None);
@@ -150,6 +151,27 @@ impl Subject for Library {
     }
 }
 
+/// Refuses a second template in a row of post-processors, at which the tokenizers library panics: a template takes one text
+/// or two, and gets the parts that the first one made.
+fn check_templates(tokenizer: &Tokenizer) -> Result<()> {
+    let steps = serde_json::to_value(tokenizer.get_post_processor()).map_err(|e| unreadable(&e))?;
+    match templates(&steps) {
+        0 | 1 => Ok(()),
+        count => Err(Error::new(ErrorKind::Unsupported, "the tokenizer's post-processor can't be run")
+            .expected_found("at most one template", format!("{count} templates, one after the other"))
+            .hint("transformers can't run it either: join the templates to one")),
+    }
+}
+
+/// Templates among these post-processors, also in rows within rows.
+fn templates(steps: &Value) -> usize {
+    match steps["type"].as_str() {
+        Some("TemplateProcessing") => 1,
+        Some("Sequence") => steps["processors"].as_array().into_iter().flatten().map(templates).sum(),
+        _ => 0,
+    }
+}
+
 fn fail(error: tokenizers::Error) -> Error {
     Error::new(ErrorKind::Malformed, "the tokenizer can't be read")
         .expected_found("added tokens and byte pairs of the tokenizers library", error)
@@ -163,4 +185,39 @@ fn own(token: tokenizers::AddedToken) -> AddedToken {
 fn theirs(token: AddedToken) -> tokenizers::AddedToken {
     let AddedToken { content, single_word, lstrip, rstrip, normalized, special } = token;
     tokenizers::AddedToken { content, single_word, lstrip, rstrip, normalized, special }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tokenizer of single letters with these post-processors, one after the other.
+    fn with_steps(steps: Value) -> Result<Encoded> {
+        let text = json!({
+            "added_tokens": [],
+            "model": { "type": "BPE", "vocab": { "a": 0, "b": 1, "[C]": 2 }, "merges": [] },
+            "post_processor": { "type": "Sequence", "processors": steps },
+        });
+        Library::from_json(text.to_string().as_bytes())?.encode_counted("ab", 9, false)
+    }
+
+    #[test]
+    fn a_second_template_is_an_error_and_no_panic() {
+        let template = json!({
+            "type": "TemplateProcessing",
+            "single": [
+                { "SpecialToken": { "id": "[C]", "type_id": 0 } },
+                { "Sequence": { "id": "A", "type_id": 0 } },
+            ],
+            "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 1 } }],
+            "special_tokens": { "[C]": { "id": "[C]", "ids": [2], "tokens": ["[C]"] } },
+        });
+        let encoded = with_steps(json!([template])).expect("one template");
+        assert_eq!(encoded, Encoded { ids: vec![2, 0, 1], cut: 0 });
+        let inner = json!({ "type": "Sequence", "processors": [template] });
+        for steps in [json!([template, template]), json!([template, inner])] {
+            let error = with_steps(steps).expect_err("two templates");
+            assert_eq!(error.found, "2 templates, one after the other");
+        }
+    }
 }
