@@ -217,9 +217,9 @@ fn other_kinds_are_for_the_library() {
 fn long_words_and_long_white_space_are_refused() {
     let own = own(&file(PATTERNS[1].text(), 1, |_| ()));
     assert!(own.encode(&"q".repeat(1 << 20)).is_ok());
-    let error = own.encode(&"q".repeat((1 << 23) + 1)).err().expect("a refusal");
+    let error = own.encode(&"q".repeat((1 << 23) + 1)).expect_err("a refusal");
     assert!(error.expected.contains("8388608 bytes in a word"), "{error}");
     assert!(own.encode(&"\u{a0}".repeat(500_000)).is_ok());
-    let error = own.encode(&"\u{a0}".repeat(500_001)).err().expect("a refusal");
+    let error = own.encode(&"\u{a0}".repeat(500_001)).expect_err("a refusal");
     assert!(error.expected.contains("500000 characters of white space"), "{error}");
 }
