@@ -88,6 +88,9 @@ pub struct Progress {
 /// What the worker that judged answers, with what came beside it.
 pub type Answer = Result<(Event, Array), Error>;
 
+/// Who waits for it.
+type Asked = Box<dyn FnOnce(Answer)>;
+
 /// A report that somebody made, or why it can't be read.
 pub type Claim = Result<Arc<Report>, Error>;
 
@@ -112,7 +115,7 @@ pub struct Session {
     /// What is open, for the worker for rarer formats.
     picked: StoredValue<Option<Picked>, LocalStorage>,
     /// Who waits for an answer of the worker that judged.
-    asked: StoredValue<Option<Box<dyn FnOnce(Answer)>>, LocalStorage>,
+    asked: StoredValue<Option<Asked>, LocalStorage>,
     /// The perplexity that was measured of what is open, and what is to be said of it.
     evaluated: StoredValue<Option<(Evaluation, Option<String>)>>,
     began: StoredValue<f64>,
