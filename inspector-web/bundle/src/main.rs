@@ -107,9 +107,8 @@ fn module(name: &str, wasm: &Path, dist: &Path, tools: Option<&Path>) -> Result<
     bindgen.generate(dist)?;
     let (script, compiled) = (dist.join(format!("{name}.js")), dist.join(format!("{name}_bg.wasm")));
     if let Some(tools) = tools {
-        let first = if name == FORMATS { &SMALLER[..] } else { &[] };
         let mut wasm_opt = Command::new(tools.join("wasm-opt"));
-        run(wasm_opt.args(first).args(WASM_OPT).arg(&compiled).arg("-o").arg(&compiled))?;
+        run(wasm_opt.args(WASM_OPT).arg(&compiled).arg("-o").arg(&compiled))?;
         minify(tools, &script)?;
     }
     Ok(Module { js: with_hash(&script)?, wasm: with_hash(&compiled)? })
@@ -188,17 +187,6 @@ fn short(hash: Sha256) -> String {
 
 /// The module that reads rarer formats.
 const FORMATS: &str = "formats";
-
-/// What wasm-opt does first with [`FORMATS`]: it follows values through the whole module, and finds loops and branches anew.
-/// That makes a module 1 % smaller; the worker, which every byte goes through, takes a tenth longer with it.
-const SMALLER: [&str; 6] = [
-    "--gufa-optimizing",
-    "--flatten",
-    "--simplify-locals-notee-nostructure",
-    "--flatten",
-    "--rereloop",
-    "-Oz",
-];
 
 /// What wasm-opt is told: to make the module small, without the sections that no browser reads, and what rustc already
 /// uses, since older releases of it do not assume so. Functions of one Rust module lie side by side, where brotli sees
