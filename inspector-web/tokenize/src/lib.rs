@@ -4,14 +4,17 @@
 //! module, built of the same sources with the tokenizers library (feature `library`).
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "library")]
-#[path = "library.rs"]
-mod reader;
 #[cfg(not(feature = "library"))]
-#[path = "byte_level.rs"]
-mod reader;
+mod byte_level;
+#[cfg(feature = "library")]
+mod library;
 #[cfg(target_arch = "wasm32")]
 mod worker;
+
+#[cfg(not(feature = "library"))]
+use self::byte_level as reader;
+#[cfg(feature = "library")]
+use self::library as reader;
 
 use std::path::Path;
 
