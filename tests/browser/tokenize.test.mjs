@@ -89,7 +89,7 @@ test("documents are the same in every form, and what is left out or cut is said"
   const forms = [
     { files: [["documents.jsonl", lines]] },
     { files: [["documents.json", `\ufeff${documents}`]] },
-    { files: [["documents", documents]] },
+    { files: [["documents", `\ufeff${documents}`]] },
     { files: [], text: documents },
     { files: list.map((text, i) => [`${i}.txt`, text]) },
   ];

@@ -35,8 +35,9 @@ impl Form {
         }
     }
 
-    /// What a text looks like.
+    /// What a text looks like, behind a byte order mark if it begins with one.
     pub fn of_content(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim_start().starts_with(['[', '{']) { Self::Json } else { Self::Text }
     }
 }

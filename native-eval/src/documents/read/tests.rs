@@ -64,6 +64,7 @@ fn every_form_gives_the_same_texts() {
         vec![file("values.json", objects.join("\n").as_bytes())],
         vec![file("lines.jsonl", format!("{}\n\n", objects.join("\r\n")).as_bytes())],
         vec![file("unnamed", list.as_bytes())],
+        vec![file("marked", format!("\u{feff}{list}").as_bytes())],
         (0..3).map(|i| file(&format!("{i}.txt"), format!("\u{feff}{}\n", TEXTS[i]).as_bytes())).collect(),
     ];
     for form in forms {
