@@ -4,13 +4,13 @@ use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{JSON, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::File;
+use web_sys::Blob;
 
 /// `len` bytes at `offset`, which lie within the file.
 ///
 /// # Errors
 /// The browser can't read the file any more, or it became shorter.
-pub async fn range(file: &File, offset: u64, len: u64) -> Result<Vec<u8>> {
+pub async fn range(file: &Blob, offset: u64, len: u64) -> Result<Vec<u8>> {
     // Both are at most the file's length, which came as such a number.
     let (start, end) = (offset as f64, (offset + len) as f64);
     let slice = file.slice_with_f64_and_f64(start, end).map_err(|e| unreadable(&e))?;

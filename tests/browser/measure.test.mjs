@@ -1,28 +1,17 @@
 // Perplexity in the browser: the worker that measures, driven as the page drives it, on WebGPU's software driver. What it
 // gives is compared with the command's CPU backend, which ran on the same token ids (measured.rs).
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { artifacts, check, open } from "./harness.mjs";
+import { before, measure, of } from "./measuring.mjs";
 
 const cases = JSON.parse(readFileSync(join(artifacts, "measure.json")));
 // Nats a token: f32 sums in another order.
 const bound = 1e-5;
 
 const caseOf = (name) => cases.find((one) => one.name === name);
-const isFolder = (path) => statSync(path).isDirectory();
-
-// Runs in every worker before its module.
-function before(code) {
-  return `{
-    const Plain = Blob;
-    globalThis.Blob = function (parts, options) {
-      const first = options?.type === "text/javascript" ? [${JSON.stringify(code)}] : [];
-      return new Plain([...first, ...parts], options);
-    };
-  }`;
-}
 
 // Replaces a piece of each kernel's text that has it.
 const patched = (from, to) => before(`{
@@ -52,55 +41,7 @@ const losing = before(`{
   };
 }\n`);
 
-// Opens a model, asks for its plan, and measures its documents; gives the events of the worker that measures.
-async function measure(page, name, documents, options = {}) {
-  const path = join(artifacts, name);
-  const folder = isFolder(path);
-  const names = folder ? readdirSync(path).sort() : [name];
-  await page.evaluate(() => {
-    const input = Object.assign(document.createElement("input"), { type: "file", id: "given", multiple: true });
-    input.hidden = true;
-    document.body.append(input);
-  });
-  await page.locator("#given").setInputFiles(folder ? names.map((file) => join(path, file)) : path);
-  return page.evaluate(
-    async ({ name, folder, documents, finished, maxTokens }) => {
-      const files = Array.from(document.getElementById("given").files);
-      const paths = files.map((file) => file.name);
-      // Posts to a worker of this module, and hands its events to `take` until that gives something.
-      const ask = (module, messages, take) => new Promise((resolve, reject) => {
-        const worker = globalThis.startInspectorWorker(module);
-        worker.onerror = (event) => reject(new Error(event.message));
-        worker.onmessage = ({ data }) => {
-          if (data === "ready") return worker.postMessage(messages.shift());
-          const result = take(JSON.parse(data), () => worker.postMessage(messages.shift()));
-          if (result !== undefined) {
-            worker.terminate();
-            resolve(result);
-          }
-        };
-      });
-      const request = { Open: { name, folder, paths, layout: null, rules: "binary" } };
-      const plan = await ask(0, [[JSON.stringify(request), files], [JSON.stringify("Plan"), []]], (event, next) => {
-        if (event.Report && !event.Report.complete) next();
-        if (event.Plan) return event.Plan.plan;
-        if (event.Failed) return event;
-      });
-      if (typeof plan !== "string") return [plan];
-      const measure = { plan, max_tokens: maxTokens, cut_tokens: 3, documents_sha256: "ab", finished };
-      const ids = documents.map((ids) => Uint32Array.from(ids));
-      const events = [];
-      return ask(2, [[JSON.stringify(measure), files, ids]], (event) => {
-        events.push(event);
-        if (event.Measured || event.Failed) return events;
-      });
-    },
-    { name, folder, documents, finished: options.finished ?? [], maxTokens: 512 },
-  );
-}
-
 const last = (events) => events.at(-1);
-const of = (events, name) => events.filter((event) => event[name]).map((event) => event[name]);
 
 // The evaluation of a run that ended well.
 function evaluation(events) {
@@ -114,10 +55,10 @@ function difference(found, expected) {
   return Math.max(...means);
 }
 
-test("the demo's perplexity is the command's", async () => {
+test("the demo's perplexity is the command's, from weights that are deflated", async () => {
   const opened = await open();
   const expected = caseOf("eligible.zip");
-  const events = await measure(opened.page, "eligible.zip", expected.documents);
+  const events = await measure(opened.page, join(artifacts, "deflated.zip"), expected.documents);
   const found = evaluation(events);
   assert.ok(difference(found, expected) <= bound, `${difference(found, expected)} nats a token`);
   // The same comparison sees a byte of signs that was inverted.
@@ -128,6 +69,8 @@ test("the demo's perplexity is the command's", async () => {
   const [adapter] = of(events, "Adapter");
   assert.equal(device, `in the browser, ${adapter.name}`);
   assert.match(adapter.name, /swiftshader/i);
+  const unpacked = of(events, "Unpacking");
+  assert.deepEqual([unpacked[0].done, unpacked.at(-1).done], [0, unpacked[0].total]);
   const loading = of(events, "Loading");
   assert.deepEqual([loading[0].done, loading.at(-1).done], [0, adapter.model_bytes]);
   assert.deepEqual(of(events, "Document").map(({ document }) => document), [0, 2]);
@@ -141,7 +84,7 @@ for (const name of ["qwen3_5_full", "llama_rope3_tied", "llama.gguf", "large-tab
   test(`${name} has the command's losses`, async () => {
     const opened = await open();
     const expected = caseOf(name);
-    const events = await measure(opened.page, name, expected.documents);
+    const events = await measure(opened.page, join(artifacts, name), expected.documents);
     const found = evaluation(events);
     assert.ok(difference(found, expected) <= bound, `${difference(found, expected)} nats a token`);
     const moved = { ...expected, nats: expected.nats.map((nats, i) => nats * (1 + 2 * bound * (i === 0))) };
@@ -156,7 +99,7 @@ test("every kernel that the model runs is compared, and one that is compiled wro
   const expected = caseOf("eligible.zip");
   // Dawn does not zero a variable again that is declared in a loop without an initializer.
   const opened = await open({ script: patched("= array<vec4<f32>, 4>();", ";") });
-  const events = await measure(opened.page, "eligible.zip", expected.documents);
+  const events = await measure(opened.page, join(artifacts, "eligible.zip"), expected.documents);
   assert.ok(last(events).Failed, JSON.stringify(last(events)));
   const { what, place } = last(events).Failed;
   assert.match(what, /^the kernel "attention" computes wrongly on this GPU$/);
@@ -172,14 +115,14 @@ test("documents that are finished outlive a lost device, and another worker goes
   // The first one fills a batch.
   const both = [Array.from({ length: 2_100 }, (_, i) => documents[0][i % documents[0].length]), documents[1]];
   const opened = await open({ script: losing });
-  const events = await measure(opened.page, "llama_rope3_tied", both);
+  const events = await measure(opened.page, join(artifacts, "llama_rope3_tied"), both);
   const [finished] = of(events, "Document");
   assert.equal(finished.document, 0);
   assert.match(JSON.stringify(last(events).Failed), /the device was lost: the driver died/);
   await check(opened);
 
   const again = await open();
-  const rest = await measure(again.page, "llama_rope3_tied", both, { finished: [finished] });
+  const rest = await measure(again.page, join(artifacts, "llama_rope3_tied"), both, { finished: [finished] });
   const found = evaluation(rest);
   assert.deepEqual(of(rest, "Document").map(({ document }) => document), [1]);
   assert.equal(found.documents[0].nats, finished.nats);
@@ -188,17 +131,15 @@ test("documents that are finished outlive a lost device, and another worker goes
 });
 
 test("what can't be measured here is said before anything is loaded", async () => {
-  for (const [name, said] of [["deflated.zip", /stored as they are/], ["missing-weight.zip", /a weight is missing/]]) {
-    const opened = await open();
-    const [event] = await measure(opened.page, name, [[1, 2]]);
-    assert.match(event.Failed.what, said);
-    await check(opened);
-  }
+  const opened = await open();
+  const [event] = await measure(opened.page, join(artifacts, "missing-weight.zip"), [[1, 2]]);
+  assert.match(event.Failed.what, /a weight is missing/);
+  await check(opened);
 });
 
 test("ids that the model does not have are an error", async () => {
   const opened = await open();
-  const events = await measure(opened.page, "llama_rope3_tied", [[1, 2, 1_000_000]]);
+  const events = await measure(opened.page, join(artifacts, "llama_rope3_tied"), [[1, 2, 1_000_000]]);
   assert.match(last(events).Failed.what, /document 1 has the token id 1000000/);
   await check(opened);
 });

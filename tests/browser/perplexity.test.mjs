@@ -16,8 +16,8 @@ const box = (page) => page.locator("section.measure");
 const measured = (page) => box(page).locator(".measure__result").waitFor();
 
 // Opens the artifact, and gives the box its documents.
-async function ready(page, files = documents) {
-  await pick(page, eligible);
+async function ready(page, files = documents, artifact = eligible) {
+  await pick(page, artifact);
   await finish(page);
   await box(page).getByLabel("Files").check();
   await box(page).locator("#measure-files").setInputFiles(files);
@@ -92,14 +92,14 @@ test("what can't be measured is said, with the command that can", async () => {
   const { page } = opened;
   const wrong = join(temporary, "it's wrong.json");
   writeFileSync(wrong, "[3]");
-  await ready(page, wrong);
+  await ready(page, wrong, join(artifacts, "eligible.tar.gz"));
   await begin(page);
   const alert = box(page).getByRole("alert");
   await alert.getByText("the documents are not of a known form").waitFor();
   await alert.getByText("it's wrong.json: [0]").waitFor();
   const command = box(page).locator("#measure-command");
-  assert.equal(await command.inputValue(), "bitgauge eval eligible.zip --documents 'it'\\''s wrong.json'");
-  // A text that is right is measured next.
+  assert.equal(await command.inputValue(), "bitgauge eval eligible.tar.gz --documents 'it'\\''s wrong.json'");
+  // A text that is right is measured next, with the tokenizer and the weights of a compressed tar.
   await box(page).getByLabel("Text", { exact: true }).check();
   assert.ok(await box(page).getByRole("button", { name: "Try again" }).isDisabled());
   await box(page).locator("#measure-text").fill("A short text of some words.");
@@ -110,6 +110,13 @@ test("what can't be measured is said, with the command that can", async () => {
   await begin(page, "Try again");
   await measured(page);
   assert.equal(await command.count(), 0);
+  const found = JSON.parse(await saveReport(page)).evaluation;
+  const [text, written] = [join(temporary, "text.txt"), join(temporary, "tar.json")];
+  writeFileSync(text, "A short text of some words.");
+  execFileSync(cli, ["eval", eligible, "--documents", text, "--max-tokens", "8", "--device", "cpu", "--report", written]);
+  const expected = JSON.parse(readFileSync(written)).evaluation;
+  assert.equal(found.scored_tokens, expected.scored_tokens);
+  assert.ok(Math.abs(found.cross_entropy_nats - expected.cross_entropy_nats) <= 1e-5);
   await check(opened);
 });
 

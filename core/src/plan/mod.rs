@@ -3,7 +3,7 @@
 
 mod text;
 
-use crate::container::Compression;
+use crate::container::{Compression, Compressor};
 use crate::format::{Form, Parts};
 use crate::inventory::{Inventory, Weight};
 use crate::model::{Architecture, Decoder, ExpectedTensor, LayerPart, Presence, Quantization, Role};
@@ -27,6 +27,8 @@ pub struct Plan {
     pub decoder: Decoder,
     /// Whose conventions the stored values follow.
     pub convention: Convention,
+    /// What the tensors lie in.
+    pub files: Vec<PlannedFile>,
     /// What [`Weight::form`] counts.
     pub tensors: Vec<PlannedTensor>,
     /// The weights of the forward pass, each dense, bitpacked or in ggml's blocks, in storage order.
@@ -38,7 +40,7 @@ pub struct Plan {
 pub struct PlannedTensor {
     /// Its name in the artifact.
     pub name: String,
-    /// The number of the file, as the artifact was opened.
+    /// The number of the planned file.
     pub file: usize,
     /// Offset of its first byte there.
     pub offset: u64,
@@ -46,19 +48,52 @@ pub struct PlannedTensor {
     pub bytes: u64,
 }
 
+/// A file in which tensors lie: one of the artifact's, or what a part of one unpacks to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// The number of the file, as the artifact was opened.
+    pub file: usize,
+    /// Which of its bytes are unpacked first; none of a file that holds tensors as they are.
+    pub compressed: Option<CompressedRange>,
+}
+
+/// Compressed bytes of a file. All were unpacked and checked before, by the pass that judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompressedRange {
+    /// How they are compressed.
+    pub format: CompressionFormat,
+    /// Offset of the first one.
+    pub offset: u64,
+    /// How many there are.
+    pub stored_bytes: u64,
+    /// How many bytes they unpack to.
+    pub bytes: u64,
+}
+
+/// The compressions that browsers unpack by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompressionFormat {
+    /// A raw deflate stream, as zip stores it.
+    Deflate,
+    /// A gzip file.
+    Gzip,
+}
+
 impl Plan {
-    /// How to load the model of an artifact whose tensors are stored as they are.
+    /// How to load the model of an artifact.
     ///
     /// # Errors
-    /// An artifact without a known architecture, or with missing or misshapen weights; one that is compressed, or in
-    /// another writer's format.
+    /// An artifact without a known architecture, or with missing or misshapen weights; one that is compressed with
+    /// something that browsers don't unpack, or in another writer's format.
     pub fn of(inventory: &Inventory) -> Result<Self> {
         let decoder = decoder(inventory)?.clone();
-        let mut plan =
-            Self { decoder, convention: convention(inventory), tensors: Vec::new(), weights: Vec::new() };
-        if inventory.artifact.compressed.is_some() {
-            return Err(compressed("a compressed tar"));
-        }
+        let mut plan = Self {
+            decoder,
+            convention: convention(inventory),
+            files: Vec::new(),
+            tensors: Vec::new(),
+            weights: Vec::new(),
+        };
         for (weight, _) in wanted(inventory) {
             let form = match &weight.form {
                 Form::Plain { index } => Form::Plain { index: plan.add(inventory, *index)? },
@@ -79,14 +114,15 @@ impl Plan {
     /// Adds a tensor of the artifact; gives its number here.
     fn add(&mut self, inventory: &Inventory, index: usize) -> Result<usize> {
         let tensor = &inventory.artifact.tensors[index];
-        let member = &inventory.artifact.members[tensor.member];
-        if member.compression != Compression::Stored {
-            return Err(compressed("compressed members of an archive").within(&member.name));
+        let (file, offset) = place(inventory, tensor.member)?;
+        let number = self.files.iter().position(|known| *known == file).unwrap_or(self.files.len());
+        if number == self.files.len() {
+            self.files.push(file);
         }
         self.tensors.push(PlannedTensor {
             name: tensor.name.clone(),
-            file: member.file,
-            offset: member.offset + tensor.offset,
+            file: number,
+            offset: offset + tensor.offset,
             bytes: tensor.bytes,
         });
         Ok(self.tensors.len() - 1)
@@ -98,13 +134,37 @@ impl Plan {
     }
 }
 
-/// What to say of weights that no range of a file holds as they are.
+/// What a member's bytes lie in, unpacked, and at which offset.
+fn place(inventory: &Inventory, member: usize) -> Result<(PlannedFile, u64)> {
+    let artifact = inventory.artifact;
+    let member = &artifact.members[member];
+    let range = match (artifact.compressed, member.compression) {
+        (None, Compression::Stored) => {
+            return Ok((PlannedFile { file: member.file, compressed: None }, member.offset));
+        }
+        (None, Compression::Deflated) => CompressedRange {
+            format: CompressionFormat::Deflate,
+            offset: member.offset,
+            stored_bytes: member.stored_bytes,
+            bytes: member.bytes,
+        },
+        (Some(tar), Compression::Stored) if tar.compressor == Compressor::Gzip => CompressedRange {
+            format: CompressionFormat::Gzip,
+            offset: 0,
+            stored_bytes: artifact.size_bytes,
+            bytes: tar.unpacked_bytes,
+        },
+        (Some(tar), _) => return Err(compressed(tar.compressor.name())),
+        (None, _) => return Err(compressed("a member with another compression").within(&member.name)),
+    };
+    let offset = if artifact.compressed.is_some() { member.offset } else { 0 };
+    Ok((PlannedFile { file: member.file, compressed: Some(range) }, offset))
+}
+
+/// What to say of weights that browsers do not unpack.
 pub fn compressed(found: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, "a browser measures only weights that are stored as they are")
-        .expected_found(
-            "a folder, a GGUF or safetensors file, a plain tar, or a zip whose members are stored",
-            found,
-        )
+    Error::new(ErrorKind::Unsupported, "a browser does not unpack this compression for measuring")
+        .expected_found("a folder, a GGUF or safetensors file, a tar, a tar.gz or a zip", found)
         .hint("`bitgauge eval` measures it; or unpack it and open the folder here")
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Convention, Plan, PlannedTensor};
+use super::{CompressedRange, CompressionFormat, Convention, Plan, PlannedFile, PlannedTensor};
 use crate::format::{Form, Layout, Parts};
 use crate::inventory::{Stored, Weight};
 use crate::json::{self, FromJson, fields};
@@ -18,6 +18,9 @@ const FAMILIES: [(&str, Family); 3] =
 
 const CONVENTIONS: [(&str, Convention); 3] =
     [("checkpoint", Convention::Checkpoint), ("mlx", Convention::Mlx), ("llama.cpp", Convention::LlamaCpp)];
+
+const FORMATS: [(&str, CompressionFormat); 2] =
+    [("deflate", CompressionFormat::Deflate), ("gzip", CompressionFormat::Gzip)];
 
 const LAYER_TYPES: [(&str, LayerType); 2] =
     [("attention", LayerType::FullAttention), ("delta", LayerType::LinearAttention)];
@@ -64,6 +67,7 @@ fields! {
         layers: Vec<String>,
         rotary: RotaryText,
         delta_net: Option<DeltaNetText>,
+        files: Vec<FileText>,
         tensors: Vec<TensorText>,
         weights: Vec<WeightText>,
     }
@@ -101,6 +105,16 @@ fields! {
         key_dim: u64,
         value_dim: u64,
         taps: u64,
+    }
+}
+
+fields! {
+    struct FileText {
+        file: u64,
+        /// How some of its bytes are compressed; none of a file that holds tensors as they are.
+        format: Option<String>,
+        /// Offset and number of these bytes, and the number of those that they unpack to.
+        range: Vec<u64>,
     }
 }
 
@@ -165,7 +179,7 @@ impl Plan {
 
 impl From<&Plan> for PlanText {
     fn from(plan: &Plan) -> Self {
-        let Plan { decoder, convention, tensors, weights } = plan;
+        let Plan { decoder, convention, files, tensors, weights } = plan;
         Self {
             family: name(&FAMILIES, &decoder.family),
             convention: name(&CONVENTIONS, convention),
@@ -191,9 +205,34 @@ impl From<&Plan> for PlanText {
                 value_dim: sizes.value_dim,
                 taps: sizes.taps,
             }),
+            files: files.iter().map(FileText::from).collect(),
             tensors: tensors.iter().map(TensorText::from).collect(),
             weights: weights.iter().filter_map(WeightText::of).collect(),
         }
+    }
+}
+
+impl From<&PlannedFile> for FileText {
+    fn from(planned: &PlannedFile) -> Self {
+        let range = planned.compressed.as_ref();
+        Self {
+            file: planned.file as u64,
+            format: range.map(|range| name(&FORMATS, &range.format)),
+            range: range.map_or_else(Vec::new, |r| vec![r.offset, r.stored_bytes, r.bytes]),
+        }
+    }
+}
+
+impl FileText {
+    fn read(self) -> Result<PlannedFile> {
+        let compressed = match (self.format, &self.range[..]) {
+            (None, []) => None,
+            (Some(format), &[offset, stored_bytes, bytes]) => {
+                Some(CompressedRange { format: named(&FORMATS, &format)?, offset, stored_bytes, bytes })
+            }
+            (format, _) => return Err(unreadable(format.unwrap_or_default())),
+        };
+        Ok(PlannedFile { file: self.file as usize, compressed })
     }
 }
 
@@ -329,19 +368,17 @@ impl PlanText {
             }),
         };
         let convention = named(&CONVENTIONS, &self.convention)?;
-        let tensors: Vec<_> = self
-            .tensors
-            .into_iter()
-            .map(|TensorText { name, file, offset, bytes }| PlannedTensor {
-                name,
-                file: file as usize,
-                offset,
-                bytes,
-            })
-            .collect();
+        let files = self.files.into_iter().map(FileText::read).collect::<Result<Vec<_>>>()?;
+        let tensors = self.tensors.into_iter().map(|TensorText { name, file, offset, bytes }| {
+            if file >= files.len() as u64 {
+                return Err(unreadable(format!("file {file}")));
+            }
+            Ok(PlannedTensor { name, file: file as usize, offset, bytes })
+        });
+        let tensors = tensors.collect::<Result<Vec<_>>>()?;
         let weights = self.weights.into_iter().map(|weight| weight.read(tensors.len(), count));
         let weights = weights.collect::<Result<_>>()?;
-        Ok(Plan { decoder, convention, tensors, weights })
+        Ok(Plan { decoder, convention, files, tensors, weights })
     }
 }
 

@@ -144,9 +144,10 @@ fn refusal(adapter: &AdapterInfo, error: &str, open: usize) -> BackendError {
 /// An error of the device, in our words where there is something to be done.
 pub(super) fn describe(error: &wgpu::Error) -> Error {
     match error {
-        wgpu::Error::OutOfMemory { .. } => {
-            Error::new(ErrorKind::TooLarge, "out of memory").hint("keep fewer tokens in flight")
-        }
+        wgpu::Error::OutOfMemory { .. } => Error::new(ErrorKind::TooLarge, "out of memory").hint(
+            "keep fewer tokens in flight; if the weights alone do not fit, close what else uses the device, or take \
+             one with more memory",
+        ),
         wgpu::Error::Validation { description, .. } => {
             Error::new(ErrorKind::Unsupported, format!("invalid use of the device: {description}"))
         }

@@ -8,7 +8,7 @@ use bitgauge_core::{Error, Matrix, Result};
 use bitgauge_eval::weights::{LoadError, ModelBuilder};
 use bitgauge_eval::{Backend, GpuBackend, GpuMatrix, Model, Sample};
 use inspector_web::protocol::measuring::Measuring;
-use web_sys::File;
+use web_sys::Blob;
 
 use crate::events::send;
 use crate::samples::Samples;
@@ -30,7 +30,7 @@ pub struct Loaded {
 /// What loading goes through.
 struct Loading<'a> {
     plan: &'a Plan,
-    files: &'a [File],
+    files: &'a [Blob],
     backend: &'a mut GpuBackend,
     done: u64,
     /// Bytes on their way to the device.
@@ -41,7 +41,7 @@ struct Loading<'a> {
 ///
 /// # Errors
 /// Files that can't be read or have changed, weights that are not what their format allows, a device without enough memory.
-pub async fn load(plan: &Plan, files: &[File], backend: &mut GpuBackend) -> Result<Loaded> {
+pub async fn load(plan: &Plan, files: &[Blob], backend: &mut GpuBackend) -> Result<Loaded> {
     let mut builder = ModelBuilder::<GpuBackend>::new(&plan.decoder, plan.convention);
     let mut samples = Samples::new(plan);
     let mut loading = Loading { plan, files, backend, done: 0, on_the_way: 0 };

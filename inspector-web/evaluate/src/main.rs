@@ -15,6 +15,8 @@ mod samples;
 mod serve;
 #[cfg(target_arch = "wasm32")]
 mod stored;
+#[cfg(target_arch = "wasm32")]
+mod unpack;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {

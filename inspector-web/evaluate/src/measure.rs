@@ -13,6 +13,7 @@ use web_sys::File;
 use crate::adapter;
 use crate::events::send;
 use crate::load::{Loaded, load};
+use crate::unpack::unpack;
 
 /// Most tokens in flight: each batch brings finished documents, which survive what happens later.
 const TOKENS_IN_FLIGHT: usize = 2_048;
@@ -34,7 +35,8 @@ pub async fn measure(request: &Measure, files: &[File], documents: &[Vec<u32>]) 
         model_bytes: plan.stored_bytes(),
     });
     let device = format!("in the browser, {}", info.name);
-    let Loaded { model, samples } = load(&plan, files, &mut backend).await?;
+    let files = unpack(&plan, files).await?;
+    let Loaded { model, samples } = load(&plan, &files, &mut backend).await?;
     check(&mut backend, &model, samples).await?;
 
     let mut tally = Tally::of(documents);

@@ -5,7 +5,7 @@ use bitgauge_core::model::Role;
 use bitgauge_core::plan::{Plan, turned_heads};
 use bitgauge_core::{Dtype, Matrix, Result};
 use bitgauge_eval::{Sample, WeightForms};
-use web_sys::File;
+use web_sys::Blob;
 
 use crate::stored;
 
@@ -38,7 +38,7 @@ impl<'a> Samples<'a> {
     ///
     /// # Errors
     /// Files that can't be read, rows that are not what their format allows.
-    pub async fn add(&mut self, weight: &Weight, files: &[File], forms: WeightForms) -> Result<()> {
+    pub async fn add(&mut self, weight: &Weight, files: &[Blob], forms: WeightForms) -> Result<()> {
         let Some(expected) = weight.expected.as_ref().filter(|expected| expected.matrix().is_some()) else {
             return Ok(());
         };

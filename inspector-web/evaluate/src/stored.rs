@@ -9,7 +9,7 @@ use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 use bitgauge_eval::WeightForms;
 use bitgauge_eval::weights::{decode_stored, forms_of};
 use inspector_web::files;
-use web_sys::File;
+use web_sys::Blob;
 
 /// Some rows of a weight, or all.
 pub struct Rows {
@@ -58,23 +58,16 @@ pub fn row_bytes(plan: &Plan, weight: &Weight) -> Option<u64> {
     }
 }
 
-/// A range of a tensor's bytes.
-async fn read(plan: &Plan, index: usize, range: Range<u64>, files: &[File]) -> Result<Vec<u8>> {
+/// A range of a tensor's bytes; `files` holds one for each of the plan.
+async fn read(plan: &Plan, index: usize, range: Range<u64>, files: &[Blob]) -> Result<Vec<u8>> {
     let tensor = &plan.tensors[index];
-    let file = files.get(tensor.file).ok_or_else(|| missing(tensor.file, files.len()))?;
     let len = range.end.saturating_sub(range.start);
-    let bytes = files::range(file, tensor.offset + range.start, len).await;
+    let bytes = files::range(&files[tensor.file], tensor.offset + range.start, len).await;
     bytes.map_err(|error| error.within(&tensor.name))
 }
 
-fn missing(file: usize, files: usize) -> Error {
-    Error::new(ErrorKind::Missing, "a file of the model was not handed over")
-        .expected_found(format!("{} files or more", file + 1), files)
-        .hint("open the model again")
-}
-
 /// All of a weight.
-pub async fn whole(plan: &Plan, weight: &Weight, files: &[File]) -> Result<Rows> {
+pub async fn whole(plan: &Plan, weight: &Weight, files: &[Blob]) -> Result<Rows> {
     let mut stored = Vec::new();
     for index in weight.form.tensors() {
         stored.push((index, read(plan, index, 0..plan.tensors[index].bytes, files).await?));
@@ -83,7 +76,7 @@ pub async fn whole(plan: &Plan, weight: &Weight, files: &[File]) -> Result<Rows>
 }
 
 /// The numbers of a packed weight's rescue rows as they are stored; empty for others.
-pub async fn rescue_rows(plan: &Plan, weight: &Weight, files: &[File]) -> Result<Vec<u8>> {
+pub async fn rescue_rows(plan: &Plan, weight: &Weight, files: &[Blob]) -> Result<Vec<u8>> {
     let Form::Bitpacked { parts } = &weight.form else { return Ok(Vec::new()) };
     match parts[Part::RescueRows] {
         Some(index) => read(plan, index, 0..plan.tensors[index].bytes, files).await,
@@ -97,7 +90,7 @@ pub async fn rows(
     weight: &Weight,
     rows: Range<u64>,
     rescue_rows: &[u8],
-    files: &[File],
+    files: &[Blob],
 ) -> Result<Rows> {
     let mut stored = Vec::new();
     let how = match (&weight.stored, &weight.form) {

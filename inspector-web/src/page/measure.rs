@@ -211,6 +211,7 @@ fn step(phase: &Phase) -> &'static str {
     match phase {
         Phase::Tokenizing { .. } => "Tokenizing the documents",
         Phase::Opening => "Opening the GPU",
+        Phase::Unpacking { .. } => "Unpacking the weights",
         Phase::Loading { .. } => "Loading the weights",
         Phase::Checking { .. } => "Checking the kernels",
         Phase::Running { .. } => "Measuring",
@@ -221,6 +222,7 @@ fn step(phase: &Phase) -> &'static str {
 /// How much of that is done, where it is known.
 fn fraction(phase: &Phase) -> Option<f64> {
     let (Phase::Tokenizing { done, total }
+    | Phase::Unpacking { done, total }
     | Phase::Loading { done, total }
     | Phase::Checking { done, total, .. }
     | Phase::Running { done, total, .. }) = phase
@@ -235,7 +237,9 @@ fn particulars(phase: &Phase) -> String {
         Phase::Tokenizing { done, total } if *total > 0 => {
             format!("{} of {}", words::count(*done), words::plural(*total, "document"))
         }
-        Phase::Loading { done, total } => format!("{} of {}", words::bytes(*done), words::bytes(*total)),
+        Phase::Unpacking { done, total } | Phase::Loading { done, total } => {
+            format!("{} of {}", words::bytes(*done), words::bytes(*total))
+        }
         Phase::Checking { kernel, done, total } => {
             format!("{kernel} · {} of {}", words::count(*done), words::plural(*total, "kernel"))
         }

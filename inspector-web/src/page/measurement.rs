@@ -43,6 +43,13 @@ pub enum Phase {
     },
     /// The worker that measures opens the GPU.
     Opening,
+    /// What the files hold compressed is unpacked.
+    Unpacking {
+        /// Bytes done.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// The weights go to the GPU.
     Loading {
         /// Bytes done.
@@ -360,6 +367,7 @@ impl Measurement {
                 let name = format!("{name} ({class})");
                 self.adapter.set(Some(Adapter { name, model_bytes, buffer_bytes }));
             }
+            Measuring::Unpacking { done, total } => self.phase.set(Phase::Unpacking { done, total }),
             Measuring::Loading { done, total } => self.phase.set(Phase::Loading { done, total }),
             Measuring::Checking { kernel, done, total } => {
                 self.phase.set(Phase::Checking { kernel, done, total });

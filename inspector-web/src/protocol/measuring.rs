@@ -52,6 +52,13 @@ pub enum Measuring {
         /// Bytes of the stored weights, which is about what the model takes on the device.
         model_bytes: u64,
     },
+    /// How much of what the files hold compressed is unpacked.
+    Unpacking {
+        /// Bytes there.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// How much of the stored weights is on the device.
     Loading {
         /// Bytes there.
@@ -128,6 +135,7 @@ impl FromJson for Measuring {
                 buffer_bytes: fields.take("buffer_bytes")?,
                 model_bytes: fields.take("model_bytes")?,
             }),
+            "Unpacking" => Ok(Self::Unpacking { done: fields.take("done")?, total: fields.take("total")? }),
             "Loading" => Ok(Self::Loading { done: fields.take("done")?, total: fields.take("total")? }),
             "Checking" => Ok(Self::Checking {
                 kernel: fields.take("kernel")?,
@@ -161,6 +169,7 @@ mod tests {
             finished: vec![finished.clone()],
         });
         comes_back(Measuring::Adapter { name: text(), class: text(), buffer_bytes: 1 << 30, model_bytes: 7 });
+        comes_back(Measuring::Unpacking { done: 1, total: 9 });
         comes_back(Measuring::Loading { done: 1, total: u64::MAX });
         comes_back(Measuring::Checking { kernel: text(), done: 1, total: 9 });
         comes_back(Measuring::Running { done: 1, total: 9 });

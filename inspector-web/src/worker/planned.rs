@@ -37,9 +37,14 @@ async fn heads_differ(source: &Source, inventory: &Inventory<'_>) -> Result<bool
         let mut pieces = Vec::new();
         for tensor in [embedding, head] {
             let member = &inventory.artifact.members[tensor.member];
-            if member.compression != Compression::Stored {
-                // No plan has it.
-                return Ok(false);
+            if inventory.artifact.compressed.is_some() || member.compression != Compression::Stored {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "a browser does not compare a head with its embedding where they are compressed",
+                )
+                .within(&tensor.name)
+                .expected_found("weights that are stored as they are", "compressed ones")
+                .hint("`bitgauge eval` measures it; or unpack it and open the folder here"));
             }
             let (width, some) = (tensor.dtype.bytes(), step.min(count - start));
             let offset = member.offset + tensor.offset + start * width;

@@ -1,6 +1,6 @@
 //! The files of the artifact's tokenizer, for the worker that tokenizes.
 
-use bitgauge_core::container::{Artifact, GgufMetadata, Member, Need};
+use bitgauge_core::container::{Artifact, Compressor, GgufMetadata, Member, Need, Unpacker};
 use bitgauge_core::model::{Architecture, TOKENIZER_FILES};
 use bitgauge_core::{Error, ErrorKind, Result, limits};
 use js_sys::Uint8Array;
@@ -22,26 +22,55 @@ pub async fn read(source: &Source, artifact: &Artifact) -> Result<(TokenizerFile
         found.as_it_is = true;
         return Ok((found, contents));
     }
-    if artifact.compressed.is_some() {
-        return Err(Error::new(ErrorKind::Unsupported, "a compressed tar is not measured here")
-            .expected_found("a zip, a tar, a folder or a GGUF file", "a compressed tar")
-            .hint("unpack it and open the folder, or use the command"));
-    }
-    for name in TOKENIZER_FILES {
-        if let Some(index) = artifact.find_beside_config(name) {
-            let bytes = member(source, &artifact.members[index]).await;
-            add(name, &bytes.map_err(|error| error.within(name))?);
+    let member = |name| artifact.find_beside_config(name).map(|index| (name, &artifact.members[index]));
+    let members: Vec<_> = TOKENIZER_FILES.into_iter().filter_map(member).collect();
+    for (name, member) in &members {
+        if member.bytes.max(member.stored_bytes) > limits::TOKENIZER_BYTES {
+            return Err(Error::new(ErrorKind::TooLarge, "the file is too long")
+                .within(*name)
+                .expected_found(format!("at most {} bytes", limits::TOKENIZER_BYTES), member.bytes));
         }
+    }
+    if let Some(tar) = artifact.compressed {
+        let all = from_tar(source, tar.compressor, members.iter().map(|(_, member)| *member)).await?;
+        members.iter().zip(&all).for_each(|((name, _), bytes)| add(name, bytes));
+        return Ok((found, contents));
+    }
+    for (name, member) in members {
+        let bytes = read_member(source, member).await;
+        add(name, &bytes.map_err(|error| error.within(name))?);
     }
     Ok((found, contents))
 }
 
-/// All bytes of a member.
-async fn member(source: &Source, member: &Member) -> Result<Vec<u8>> {
-    if member.bytes.max(member.stored_bytes) > limits::TOKENIZER_BYTES {
-        return Err(Error::new(ErrorKind::TooLarge, "the file is too long")
-            .expected_found(format!("at most {} bytes", limits::TOKENIZER_BYTES), member.bytes));
+/// All bytes of some members of a compressed tar, in one pass that ends behind the last.
+async fn from_tar(
+    source: &Source,
+    compressor: Compressor,
+    members: impl Iterator<Item = &Member>,
+) -> Result<Vec<Vec<u8>>> {
+    let mut wanted: Vec<_> =
+        members.map(|member| (member.offset..member.offset + member.bytes, Vec::new())).collect();
+    let end = wanted.iter().map(|(range, _)| range.end).max().unwrap_or_default();
+    let (mut unpacker, mut stream) = (Unpacker::new(compressor)?, source.stream(0).await?);
+    while unpacker.written() < end
+        && let Some(bytes) = stream.next().await?
+    {
+        let mut position = unpacker.written();
+        unpacker.push(bytes, &mut |some| {
+            for (range, bytes) in &mut wanted {
+                let within = |at: u64| (at.clamp(position, position + some.len() as u64) - position) as usize;
+                bytes.extend(&some[within(range.start)..within(range.end)]);
+            }
+            position += some.len() as u64;
+            Ok(())
+        })?;
     }
+    Ok(wanted.into_iter().map(|(_, bytes)| bytes).collect())
+}
+
+/// All bytes of a member.
+async fn read_member(source: &Source, member: &Member) -> Result<Vec<u8>> {
     let need = Need { file: member.file, offset: member.offset, len: member.stored_bytes };
     let (begin, bytes) = source.range(need).await?;
     // More may have come than was asked for.

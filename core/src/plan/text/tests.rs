@@ -11,6 +11,13 @@ fn decoder(config: &str) -> Decoder {
     }
 }
 
+/// A file of each kind.
+fn files() -> Vec<PlannedFile> {
+    let range = |format| Some(CompressedRange { format, offset: 1 << 32, stored_bytes: 7, bytes: 1 << 40 });
+    let kinds = [None, range(CompressionFormat::Deflate), range(CompressionFormat::Gzip)];
+    (1..).zip(kinds).map(|(file, compressed)| PlannedFile { file, compressed }).collect()
+}
+
 /// A plan with every tensor of a model, vectors dense and matrices by turns dense, in blocks and packed.
 fn plan(decoder: Decoder, convention: Convention) -> Plan {
     let manifest = Manifest::new(&Architecture::Decoder(decoder.clone())).unwrap();
@@ -18,7 +25,7 @@ fn plan(decoder: Decoder, convention: Convention) -> Plan {
     for (number, expected) in manifest.tensors().iter().enumerate() {
         let mut add = |bytes| {
             let offset = 1 << 33;
-            tensors.push(PlannedTensor { name: format!("{number} \"\n"), file: number, offset, bytes });
+            tensors.push(PlannedTensor { name: format!("{number} \"\n"), file: number % 3, offset, bytes });
             tensors.len() - 1
         };
         let (stored, form) = match expected.matrix() {
@@ -35,7 +42,7 @@ fn plan(decoder: Decoder, convention: Convention) -> Plan {
         let expected = ExpectedTensor { presence: Presence::Required, ..expected.clone() };
         weights.push(Weight { name: expected.name.clone(), expected: Some(expected), stored, form });
     }
-    Plan { decoder, convention, tensors, weights }
+    Plan { decoder, convention, files: files(), tensors, weights }
 }
 
 const QWEN3_5: &str = r#"{"model_type": "qwen3_5_text", "vocab_size": 64, "hidden_size": 32,
@@ -102,6 +109,9 @@ fn other_texts_are_an_error() {
         ("\"role\":\"q\"", "\"role\":\"x\""),
         ("\"dtype\":\"BF16\"", "\"dtype\":\"BF15\""),
         ("\"tensors\":[0", "\"tensors\":[9999"),
+        ("\"format\":\"gzip\"", "\"format\":\"zstd\""),
+        ("\"range\":[4294967296,7,", "\"range\":[7,"),
+        ("\"file\":2,\"offset\"", "\"file\":3,\"offset\""),
         ("\"heads\":2", "\"heads\":-2"),
         ("\"stored\":[64,32,1,1,32]", "\"stored\":[64,32,1,65,32]"),
     ] {
