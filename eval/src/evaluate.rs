@@ -68,7 +68,7 @@ pub async fn work<B: Backend, E: From<BackendError>>(
     let in_flight = tokens_in_flight
         .unwrap_or_else(|| backend.preferred_tokens(model.shape.hidden_size, model.shape.intermediate_size));
     let _guard = queue.stop_on_drop();
-    check_ids(queue, model.shape.vocab_size)?;
+    check_ids(queue.documents(), model.shape.vocab_size).map_err(BackendError::from)?;
     let device = backend.describe();
     while let Some(group) = queue.take(in_flight) {
         let (batch, start) = (Batch::of(group.iter().map(|&i| queue.document(i))), Moment::now());
@@ -98,14 +98,17 @@ pub async fn work<B: Backend, E: From<BackendError>>(
     Ok(())
 }
 
-fn check_ids(queue: &Queue<'_>, vocabulary: usize) -> Result<(), BackendError> {
-    for (number, ids) in queue.documents().iter().enumerate() {
+/// Whether a model with so many rows in its vocabulary has every token id of these documents.
+///
+/// # Errors
+/// One that it has not.
+pub fn check_ids(documents: &[Vec<u32>], vocabulary: usize) -> Result<(), Error> {
+    for (number, ids) in documents.iter().enumerate() {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
             let what = format!("document {} has the token id {id}", number + 1);
             return Err(Error::new(ErrorKind::BadValue, what)
                 .expected_found(format!("ids below the {vocabulary} rows of the model's vocabulary"), id)
-                .hint("the tokenizer belongs to another model (see --tokenizer)")
-                .into());
+                .hint("the tokenizer belongs to another model (see --tokenizer)"));
         }
     }
     Ok(())

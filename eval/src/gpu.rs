@@ -277,7 +277,10 @@ impl Backend for GpuBackend {
     }
 
     fn upload_vector(&mut self, values: &[f32]) -> Result<GpuVector> {
-        let stored = self.upload_words("a vector", bytemuck::cast_slice(values))?;
+        // Kernels read whole quads.
+        let mut quads = values.to_vec();
+        quads.resize(values.len().next_multiple_of(4), 0.0);
+        let stored = self.upload_words("a vector", bytemuck::cast_slice(&quads))?;
         Ok(GpuVector { values: values.to_vec(), stored })
     }
 

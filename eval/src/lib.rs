@@ -18,7 +18,7 @@ pub use backend::{Attention, Backend, BackendError, DeltaRule, KernelTime, Task,
 pub use batch::{Batch, NO_TARGET};
 pub use clock::Moment;
 pub use cpu::{CpuBackend, CpuBuffer, InstructionSet, Weights};
-pub use evaluate::{EvaluateOptions, Finished, MAX_MEAN_NATS, Queue, Tally, evaluate, work};
+pub use evaluate::{EvaluateOptions, Finished, MAX_MEAN_NATS, Queue, Tally, check_ids, evaluate, work};
 pub use forward::{AttentionLayer, DeltaNetLayer, Layer, Mixer, Model, Observer, Projection, Shape, Stage};
 pub use gpu::{
     AdapterChoice, AdapterClass, AdapterInfo, Check, GpuBackend, GpuBatch, GpuBuffer, GpuMatrix, GpuOptions,

@@ -18,6 +18,8 @@ pub mod markup;
 #[cfg(all(target_arch = "wasm32", feature = "page"))]
 mod page;
 pub mod protocol;
+#[cfg(target_arch = "wasm32")]
+pub mod remote;
 pub mod sections;
 pub mod text;
 #[cfg(all(target_arch = "wasm32", feature = "worker"))]

@@ -137,9 +137,10 @@ test("what can't be measured here is said before anything is loaded", async () =
   await check(opened);
 });
 
-test("ids that the model does not have are an error", async () => {
+test("ids that the model does not have are an error before anything is loaded", async () => {
   const opened = await open();
   const events = await measure(opened.page, join(artifacts, "llama_rope3_tied"), [[1, 2, 1_000_000]]);
   assert.match(last(events).Failed.what, /document 1 has the token id 1000000/);
+  assert.equal(events.length, 1);
   await check(opened);
 });

@@ -47,7 +47,7 @@ export async function measure(page, path, documents, { finished = [], until = nu
         if (event.Failed) return event;
       });
       if (typeof plan !== "string") return [plan];
-      const measure = { plan, max_tokens: maxTokens, cut_tokens: 3, documents_sha256: "ab", finished };
+      const measure = { plan, max_tokens: maxTokens, cut_tokens: 3, documents_sha256: "ab", finished, away: [] };
       const ids = documents.map((ids) => Uint32Array.from(ids));
       const events = [];
       return ask(2, [[JSON.stringify(measure), files, ids]], (event) => {

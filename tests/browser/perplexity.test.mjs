@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { serveAway } from "./host.mjs";
 import { artifacts, check, cli, drawn, examine, finish, looks, open, pick, saveReport, temporary } from "./harness.mjs";
 
 const eligible = join(artifacts, "eligible.zip");
@@ -21,6 +22,14 @@ async function ready(page, files = documents, artifact = eligible) {
   await finish(page);
   await box(page).getByLabel("Files").check();
   await box(page).locator("#measure-files").setInputFiles(files);
+}
+
+// The command's evaluation of one document.
+function commands(text, tokens) {
+  const [document, written] = [join(temporary, "text.txt"), join(temporary, "text.json")];
+  writeFileSync(document, text);
+  execFileSync(cli, ["eval", eligible, "--documents", document, "--max-tokens", `${tokens}`, "--device", "cpu", "--report", written]);
+  return JSON.parse(readFileSync(written)).evaluation;
 }
 
 const begin = (page, name = "Measure perplexity") => box(page).getByRole("button", { name }).click();
@@ -70,7 +79,7 @@ test("the demo's documents are its own by default; after a Cancel it is measured
   await page.getByRole("button", { name: /Try the demo/ }).click();
   await finish(page);
   assert.ok(await box(page).getByLabel("The demo’s").isChecked());
-  await box(page).getByLabel("Longest document, in tokens").fill("16");
+  await box(page).getByLabel("Longest document, in tokens").fill("4");
   await begin(page);
   await box(page).getByText("Checking the kernels").waitFor();
   await box(page).getByRole("button", { name: "Cancel" }).click();
@@ -78,7 +87,7 @@ test("the demo's documents are its own by default; after a Cancel it is measured
   await begin(page, "Try again");
   await measured(page);
   const { evaluation } = JSON.parse(await saveReport(page));
-  assert.deepEqual([evaluation.scored_documents, evaluation.scored_tokens], [24, 24 * 15]);
+  assert.deepEqual([evaluation.scored_documents, evaluation.scored_tokens], [24, 24 * 3]);
   // Another artifact begins anew.
   await pick(page, eligible);
   await finish(page);
@@ -111,13 +120,30 @@ test("what can't be measured is said, with the command that can", async () => {
   await measured(page);
   assert.equal(await command.count(), 0);
   const found = JSON.parse(await saveReport(page)).evaluation;
-  const [text, written] = [join(temporary, "text.txt"), join(temporary, "tar.json")];
-  writeFileSync(text, "A short text of some words.");
-  execFileSync(cli, ["eval", eligible, "--documents", text, "--max-tokens", "8", "--device", "cpu", "--report", written]);
-  const expected = JSON.parse(readFileSync(written)).evaluation;
+  const expected = commands("A short text of some words.", 8);
   assert.equal(found.scored_tokens, expected.scored_tokens);
   assert.ok(Math.abs(found.cross_entropy_nats - expected.cross_entropy_nats) <= 1e-5);
   await check(opened);
+});
+
+test("what is open by its address is measured from there", async () => {
+  const host = await serveAway({ "deflated.zip": join(artifacts, "deflated.zip") });
+  const opened = await open({ path: "url.html" });
+  const { page, record } = opened;
+  await page.getByLabel(/^Address of/).fill(`${host.origin}/exposed/deflated.zip`);
+  await page.getByRole("button", { name: "Connect to" }).click();
+  await box(page).getByLabel("Text", { exact: true }).check();
+  await box(page).locator("#measure-text").fill("A short text of some words.");
+  await box(page).locator("#measure-tokens").fill("8");
+  await begin(page);
+  await measured(page);
+  const value = Number(await box(page).locator(".measure__value").textContent());
+  const expected = commands("A short text of some words.", 8);
+  assert.ok(Math.abs(Math.log(value) - expected.cross_entropy_nats) <= 2e-5, `${value} and ${expected.heldout_ppl}`);
+  assert.ok(Math.abs(Math.log(value) - commands("A short text of other words.", 8).cross_entropy_nats) > 1e-3);
+  record.requests = record.requests.filter((url) => !url.startsWith(`${host.origin}/`));
+  await check(opened);
+  host.close();
 });
 
 test("without WebGPU the command is there to copy", async () => {

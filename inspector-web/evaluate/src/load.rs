@@ -8,10 +8,10 @@ use bitgauge_core::{Error, Matrix, Result};
 use bitgauge_eval::weights::{LoadError, ModelBuilder};
 use bitgauge_eval::{Backend, GpuBackend, GpuMatrix, Model, Sample};
 use inspector_web::protocol::measuring::Measuring;
-use web_sys::Blob;
 
 use crate::events::send;
 use crate::samples::Samples;
+use crate::source::Source;
 use crate::stored::{self, row_bytes};
 
 /// Bytes of a block of rows, as stored; and of weights that are on their way to the device before it is waited for.
@@ -30,18 +30,18 @@ pub struct Loaded {
 /// What loading goes through.
 struct Loading<'a> {
     plan: &'a Plan,
-    files: &'a [Blob],
+    files: &'a [Source],
     backend: &'a mut GpuBackend,
     done: u64,
     /// Bytes on their way to the device.
     on_the_way: u64,
 }
 
-/// Brings a model's weights to the device.
+/// Brings a model's weights to the device; `files` are those of the plan.
 ///
 /// # Errors
 /// Files that can't be read or have changed, weights that are not what their format allows, a device without enough memory.
-pub async fn load(plan: &Plan, files: &[Blob], backend: &mut GpuBackend) -> Result<Loaded> {
+pub async fn load(plan: &Plan, files: &[Source], backend: &mut GpuBackend) -> Result<Loaded> {
     let mut builder = ModelBuilder::<GpuBackend>::new(&plan.decoder, plan.convention);
     let mut samples = Samples::new(plan);
     let mut loading = Loading { plan, files, backend, done: 0, on_the_way: 0 };

@@ -14,6 +14,8 @@ mod samples;
 #[cfg(target_arch = "wasm32")]
 mod serve;
 #[cfg(target_arch = "wasm32")]
+mod source;
+#[cfg(target_arch = "wasm32")]
 mod stored;
 #[cfg(target_arch = "wasm32")]
 mod unpack;

@@ -5,7 +5,7 @@ use bitgauge_core::{Error, Matrix, Result};
 use bitgauge_eval::Backend;
 use bitgauge_eval::{
     AdapterClass, EvaluateOptions, Finished, GpuBackend, GpuOptions, Model, Moment, Queue, Sample, Tally,
-    checks, work,
+    check_ids, checks, work,
 };
 use inspector_web::protocol::measuring::{self, Measure, Measuring};
 use web_sys::File;
@@ -13,6 +13,7 @@ use web_sys::File;
 use crate::adapter;
 use crate::events::send;
 use crate::load::{Loaded, load};
+use crate::source::Source;
 use crate::unpack::unpack;
 
 /// Most tokens in flight: each batch brings finished documents, which survive what happens later.
@@ -24,8 +25,9 @@ const PROGRESS_SECONDS: f64 = 0.25;
 ///
 /// # Errors
 /// What can't be loaded or run, a kernel that computes wrongly here, a lost device.
-pub async fn measure(request: &Measure, files: &[File], documents: &[Vec<u32>]) -> Result<()> {
+pub async fn measure(request: &Measure, files: Vec<File>, documents: &[Vec<u32>]) -> Result<()> {
     let plan = Plan::from_json(&request.plan)?;
+    check_ids(documents, plan.decoder.vocabulary as usize)?;
     let mut backend = GpuBackend::request(&adapter::name().await, GpuOptions::default()).await?;
     let info = backend.adapter();
     send(&Measuring::Adapter {
@@ -35,7 +37,7 @@ pub async fn measure(request: &Measure, files: &[File], documents: &[Vec<u32>]) 
         model_bytes: plan.stored_bytes(),
     });
     let device = format!("in the browser, {}", info.name);
-    let files = unpack(&plan, files).await?;
+    let files = unpack(&plan, &Source::all(files, request.away.clone()).await?).await?;
     let Loaded { model, samples } = load(&plan, &files, &mut backend).await?;
     check(&mut backend, &model, samples).await?;
 

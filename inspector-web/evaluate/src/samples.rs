@@ -5,8 +5,8 @@ use bitgauge_core::model::Role;
 use bitgauge_core::plan::{Plan, turned_heads};
 use bitgauge_core::{Dtype, Matrix, Result};
 use bitgauge_eval::{Sample, WeightForms};
-use web_sys::Blob;
 
+use crate::source::Source;
 use crate::stored;
 
 /// Rows of a sample: over one tile of a product.
@@ -38,7 +38,7 @@ impl<'a> Samples<'a> {
     ///
     /// # Errors
     /// Files that can't be read, rows that are not what their format allows.
-    pub async fn add(&mut self, weight: &Weight, files: &[Blob], forms: WeightForms) -> Result<()> {
+    pub async fn add(&mut self, weight: &Weight, files: &[Source], forms: WeightForms) -> Result<()> {
         let Some(expected) = weight.expected.as_ref().filter(|expected| expected.matrix().is_some()) else {
             return Ok(());
         };

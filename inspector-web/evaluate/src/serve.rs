@@ -37,7 +37,7 @@ async fn answer(parts: &Array) -> Result<()> {
     let files: Vec<File> = items(parts, 1).map(JsCast::unchecked_into).collect();
     let documents: Vec<Vec<u32>> =
         items(parts, 2).map(|ids| ids.unchecked_into::<Uint32Array>().to_vec()).collect();
-    measure(&request, &files, &documents).await
+    measure(&request, files, &documents).await
 }
 
 /// The items of an array in the message.

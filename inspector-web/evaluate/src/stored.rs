@@ -8,8 +8,8 @@ use bitgauge_core::plan::{Plan, turned_heads};
 use bitgauge_core::{Error, ErrorKind, Matrix, Result};
 use bitgauge_eval::WeightForms;
 use bitgauge_eval::weights::{decode_stored, forms_of};
-use inspector_web::files;
-use web_sys::Blob;
+
+use crate::source::Source;
 
 /// Some rows of a weight, or all.
 pub struct Rows {
@@ -59,15 +59,15 @@ pub fn row_bytes(plan: &Plan, weight: &Weight) -> Option<u64> {
 }
 
 /// A range of a tensor's bytes; `files` holds one for each of the plan.
-async fn read(plan: &Plan, index: usize, range: Range<u64>, files: &[Blob]) -> Result<Vec<u8>> {
+async fn read(plan: &Plan, index: usize, range: Range<u64>, files: &[Source]) -> Result<Vec<u8>> {
     let tensor = &plan.tensors[index];
     let len = range.end.saturating_sub(range.start);
-    let bytes = files::range(&files[tensor.file], tensor.offset + range.start, len).await;
+    let bytes = files[tensor.file].range(tensor.offset + range.start, len).await;
     bytes.map_err(|error| error.within(&tensor.name))
 }
 
 /// All of a weight.
-pub async fn whole(plan: &Plan, weight: &Weight, files: &[Blob]) -> Result<Rows> {
+pub async fn whole(plan: &Plan, weight: &Weight, files: &[Source]) -> Result<Rows> {
     let mut stored = Vec::new();
     for index in weight.form.tensors() {
         stored.push((index, read(plan, index, 0..plan.tensors[index].bytes, files).await?));
@@ -76,7 +76,7 @@ pub async fn whole(plan: &Plan, weight: &Weight, files: &[Blob]) -> Result<Rows>
 }
 
 /// The numbers of a packed weight's rescue rows as they are stored; empty for others.
-pub async fn rescue_rows(plan: &Plan, weight: &Weight, files: &[Blob]) -> Result<Vec<u8>> {
+pub async fn rescue_rows(plan: &Plan, weight: &Weight, files: &[Source]) -> Result<Vec<u8>> {
     let Form::Bitpacked { parts } = &weight.form else { return Ok(Vec::new()) };
     match parts[Part::RescueRows] {
         Some(index) => read(plan, index, 0..plan.tensors[index].bytes, files).await,
@@ -90,7 +90,7 @@ pub async fn rows(
     weight: &Weight,
     rows: Range<u64>,
     rescue_rows: &[u8],
-    files: &[Blob],
+    files: &[Source],
 ) -> Result<Rows> {
     let mut stored = Vec::new();
     let how = match (&weight.stored, &weight.form) {

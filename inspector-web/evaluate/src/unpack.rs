@@ -7,9 +7,10 @@ use inspector_web::protocol::measuring::Measuring;
 use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, File, ReadableStream, ReadableStreamDefaultReader, ReadableWritablePair};
+use web_sys::{Blob, ReadableStream, ReadableStreamDefaultReader, ReadableWritablePair};
 
 use crate::events::send;
+use crate::source::{Source, file};
 
 /// Bytes handed back to the browser at once, which keeps blobs where it has room for them.
 const PIECE_BYTES: u64 = 16 << 20;
@@ -23,24 +24,24 @@ extern "C" {
     fn new(format: &str) -> std::result::Result<DecompressionStream, JsValue>;
 }
 
-/// What the planned files hold, one for each, with what is compressed unpacked.
+/// What each planned file holds, with what is compressed unpacked.
 ///
 /// # Errors
 /// A file that was not handed over, can't be read, or has changed since it was judged; a browser that does not unpack.
-pub async fn unpack(plan: &Plan, files: &[File]) -> Result<Vec<Blob>> {
+pub async fn unpack(plan: &Plan, files: &[Source]) -> Result<Vec<Source>> {
     let total = plan.files.iter().filter_map(|file| file.compressed.as_ref()).map(|range| range.bytes).sum();
     let (mut unpacked, mut done) = (Vec::new(), 0);
     for PlannedFile { file: number, compressed } in &plan.files {
-        let file = files.get(*number).ok_or_else(|| missing(*number, files.len()))?;
+        let file = file(files, *number)?;
         unpacked.push(match compressed {
-            None => Blob::from(file.clone()),
+            None => file.clone(),
             Some(range) => {
                 let bytes = bytes(file, range, |some| {
                     send(&Measuring::Unpacking { done: done + some, total });
                 });
-                let blob = bytes.await.map_err(|error| error.within(file.name()))?;
+                let blob = bytes.await?;
                 done += range.bytes;
-                blob
+                Source::Here(blob)
             }
         });
     }
@@ -48,12 +49,10 @@ pub async fn unpack(plan: &Plan, files: &[File]) -> Result<Vec<Blob>> {
 }
 
 /// What a range unpacks to; `tell` is told how many bytes there are.
-async fn bytes(file: &File, range: &CompressedRange, tell: impl Fn(u64)) -> Result<Blob> {
-    // All lie within the file, whose length came as such a number.
-    let (start, end) = (range.offset as f64, (range.offset + range.stored_bytes) as f64);
-    let stored = file.slice_with_f64_and_f64(start, end).map_err(|e| unreadable(&e))?;
+async fn bytes(file: &Source, range: &CompressedRange, tell: impl Fn(u64)) -> Result<Blob> {
+    let stored = file.stream(range.offset, range.stored_bytes).await?;
     let reader: ReadableStreamDefaultReader =
-        through(&stored.stream(), range.format).map_err(|e| unreadable(&e))?.get_reader().unchecked_into();
+        through(&stored, range.format).map_err(|e| unreadable(&e))?.get_reader().unchecked_into();
     let (pieces, blobs) = (Array::new(), Array::new());
     let (mut read, mut kept) = (0, 0);
     tell(0);
@@ -90,12 +89,6 @@ fn through(
     };
     let pair: ReadableWritablePair = DecompressionStream::new(name)?.unchecked_into();
     Ok(stored.pipe_through(&pair))
-}
-
-fn missing(file: usize, files: usize) -> Error {
-    Error::new(ErrorKind::Missing, "a file of the model was not handed over")
-        .expected_found(format!("{} files or more", file + 1), files)
-        .hint("open the model again")
 }
 
 fn changed(expected: u64, found: u64) -> Error {

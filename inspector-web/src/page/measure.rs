@@ -17,7 +17,7 @@ use bitgauge_core::report::words;
 #[component]
 pub fn Measure(session: Session, measurement: Measurement) -> impl IntoView {
     let phase = measurement.phase;
-    let is_open = Memo::new(move |_| session.stage.get() == Stage::Done && session.opened().is_some());
+    let is_open = Memo::new(move |_| can_be_measured(session));
     let is_busy = Memo::new(move |_| phase.get().is_busy());
     let shows_command = Memo::new(move |_| match phase.get() {
         Phase::NoGpu | Phase::Failed(_) => true,
@@ -35,11 +35,17 @@ pub fn Measure(session: Session, measurement: Measurement) -> impl IntoView {
     .into_any()
 }
 
+/// Whether what is open is here whole, or on another host.
+fn can_be_measured(session: Session) -> bool {
+    let is_judged = matches!(session.stage.get(), Stage::Done | Stage::Fetched { .. });
+    is_judged && session.opened().is_some()
+}
+
 /// What there is to say before the form.
 fn said(session: Session, measurement: Measurement) -> Vec<Markup> {
     let notice = |words: &str| vec![element("p").class("small").text(words)];
     match session.stage.get() {
-        Stage::Done if session.opened().is_some() => {}
+        Stage::Done | Stage::Fetched { .. } if session.opened().is_some() => {}
         Stage::Opening | Stage::Reading => {
             return notice("It can be measured here when every byte has been read.");
         }
@@ -51,12 +57,9 @@ fn said(session: Session, measurement: Measurement) -> Vec<Markup> {
                 "It is measured here only when every byte has been read. The command measures the same:",
             );
         }
-        _ => {
-            return notice(
-                "What is open here only by its address is not measured here. The command measures it:",
-            );
-        }
+        _ => return notice("What is shown is not open here. The command measures it:"),
     }
+    let is_away = session.opened().is_some_and(|(_, away)| !away.is_empty());
     let (done, all) = (measurement.finished.read().len() as u64, measurement.documents.get() as u64);
     let kept = format!(
         "{} of {} finished; they stay, and measuring the same documents goes on with the others.",
@@ -69,7 +72,7 @@ fn said(session: Session, measurement: Measurement) -> Vec<Markup> {
     );
     let kept = (done > 0).then(|| element("p").class("small").text(&kept));
     match measurement.phase.get() {
-        Phase::Idle => vec![measure::about()],
+        Phase::Idle => vec![measure::about(is_away)],
         Phase::NoGpu => vec![measure::no_gpu()],
         Phase::Finished(evaluation) => vec![measure::measured(&evaluation)],
         Phase::Cancelled => {

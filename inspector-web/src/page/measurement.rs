@@ -236,7 +236,7 @@ impl Measurement {
             return Err(Halt::NoGpu);
         }
         self.expect(number)?;
-        let picked = self.session.opened().ok_or_else(left)?;
+        let (files_here, away) = self.session.opened().ok_or_else(left)?;
         let (Event::Plan { plan }, _) = ask(self.session, Request::Plan).await? else {
             return Err(Halt::Left);
         };
@@ -261,8 +261,9 @@ impl Measurement {
             cut_tokens: Some(said.cut_tokens),
             documents_sha256: said.documents_sha256,
             finished: self.finished.get_untracked(),
+            away,
         };
-        let files = picked.files.into_iter().map(JsValue::from).collect();
+        let files = files_here.into_iter().map(JsValue::from).collect();
         let message = Message::new(&measure, &[files, ids]);
         let note = said.note;
         self.run(number, Module::Evaluate, message, move |heard| match self.hear(heard, &note) {

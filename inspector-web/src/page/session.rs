@@ -10,7 +10,7 @@ use bitgauge_core::report::{Evaluation, Report};
 use js_sys::Array;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageChannel, Worker};
+use web_sys::{File, MessageChannel, Worker};
 
 use super::hub::Taken;
 use super::kept;
@@ -114,6 +114,8 @@ pub struct Session {
     others: StoredValue<Vec<Sent>, LocalStorage>,
     /// What is open, for the worker for rarer formats.
     picked: StoredValue<Option<Picked>, LocalStorage>,
+    /// What is open where it is on another host.
+    away: StoredValue<Vec<RemoteFile>>,
     /// Who waits for an answer of the worker that judged.
     asked: StoredValue<Option<Asked>, LocalStorage>,
     /// The perplexity that was measured of what is open, and what is to be said of it.
@@ -143,6 +145,7 @@ impl Session {
             workers: StoredValue::new_local(Vec::new()),
             others: StoredValue::new_local(Vec::new()),
             picked: StoredValue::new_local(None),
+            away: StoredValue::new(Vec::new()),
             asked: StoredValue::new_local(None),
             evaluated: StoredValue::new(None),
             began: StoredValue::new(0.0),
@@ -246,7 +249,12 @@ impl Session {
     pub fn fetch(self, name: String, folder: bool, files: Vec<RemoteFile>, taken: Taken) {
         let rules = self.rules.get_untracked();
         self.taken.set_value(taken);
-        self.begin(name.clone(), Request::Fetch { name, folder, files, rules }.into(), Vec::new());
+        self.begin(
+            name.clone(),
+            Request::Fetch { name, folder, files: files.clone(), rules }.into(),
+            Vec::new(),
+        );
+        self.away.set_value(files);
     }
 
     /// Begins an inspection whose files are still to be found; gives its number.
@@ -256,9 +264,13 @@ impl Session {
         self.number.get_value()
     }
 
-    /// What is open here, if it is.
-    pub fn opened(self) -> Option<Picked> {
-        self.picked.with_value(Clone::clone)
+    /// The files of what is open here: chosen ones, or those on another host.
+    pub fn opened(self) -> Option<(Vec<File>, Vec<RemoteFile>)> {
+        let away = self.away.get_value();
+        if !away.is_empty() {
+            return Some((Vec::new(), away));
+        }
+        self.picked.with_value(|picked| picked.as_ref().map(|picked| (picked.files.clone(), Vec::new())))
     }
 
     /// Whether this inspection is still the one.
@@ -283,6 +295,7 @@ impl Session {
     fn clear(self, name: String) {
         self.end_workers();
         self.evaluated.set_value(None);
+        self.away.set_value(Vec::new());
         kept::forget(self.place);
         self.name.set(name);
         self.shown.set(None);

@@ -1,12 +1,14 @@
 //! What the page and the worker that measures perplexity say to each other, as JSON text. The page posts
-//! `[measure, files, documents]`: a [`Measure`], the `File`s that the worker which judges was given, in the same order, and
-//! the documents' token ids, a `Uint32Array` each. It ends the worker to cancel.
+//! `[measure, files, documents]`: a [`Measure`], the `File`s that the worker which judges was given, in the same order (none where
+//! they are on another host), and the documents' token ids, a `Uint32Array` each. It ends the worker to cancel.
 
 use bitgauge_core::Error;
 use bitgauge_core::json::{Fields, FromJson, mismatch, variant};
 use bitgauge_core::report::Evaluation;
 use serde::Serialize;
 use serde_json::Value;
+
+use super::RemoteFile;
 
 /// From the page to the worker: measures the documents that come with the message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,6 +23,8 @@ pub struct Measure {
     pub documents_sha256: String,
     /// Documents that earlier workers finished; they are not run again.
     pub finished: Vec<Finished>,
+    /// The model's files where they are on another host; else they come with the message.
+    pub away: Vec<RemoteFile>,
 }
 
 /// The loss of one document.
@@ -102,6 +106,7 @@ impl FromJson for Measure {
             cut_tokens: fields.take("cut_tokens")?,
             documents_sha256: fields.take("documents_sha256")?,
             finished: fields.take("finished")?,
+            away: fields.take("away")?,
         })
     }
 }
@@ -167,6 +172,7 @@ mod tests {
             cut_tokens: Some(9),
             documents_sha256: "ab".into(),
             finished: vec![finished.clone()],
+            away: vec![RemoteFile { path: text(), url: text(), bytes: Some(1 << 40) }],
         });
         comes_back(Measuring::Adapter { name: text(), class: text(), buffer_bytes: 1 << 30, model_bytes: 7 });
         comes_back(Measuring::Unpacking { done: 1, total: 9 });

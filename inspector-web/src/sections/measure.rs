@@ -37,11 +37,12 @@ impl Origin {
 }
 
 /// What the box is for.
-pub fn about() -> Markup {
+pub fn about(is_away: bool) -> Markup {
+    let fetched = " The weights are fetched from their host each time, and not kept.";
     let words = "Runs the model here, on this computer’s GPU through WebGPU, with the command’s own kernels, which are \
-                 checked against plain loops first. Model and documents stay in this tab; a click fetches 0.6 MB of \
+                 checked against plain loops first. Model and documents stay in this tab; a click fetches 0.3 MB of \
                  WebAssembly from the page’s own address.";
-    element("p").class("small").text(words)
+    element("p").class("small").text(&format!("{words}{}", if is_away { fetched } else { "" }))
 }
 
 /// The number of tokens that a field holds, or what is wrong with it.

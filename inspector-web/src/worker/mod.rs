@@ -4,8 +4,6 @@
 mod planned;
 mod rare;
 mod read;
-#[cfg(not(feature = "formats"))]
-mod remote;
 mod ring;
 #[cfg(not(feature = "formats"))]
 mod tokenizer;
@@ -29,10 +27,10 @@ use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
 use self::read::Source;
-#[cfg(not(feature = "formats"))]
-use self::remote::Remote;
 use self::ring::Ring;
 use crate::protocol::{Event, Request};
+#[cfg(not(feature = "formats"))]
+use crate::remote::{Remote, fetched};
 
 /// Bytes read at once. One such buffer here, and one or a few in JavaScript, serve a whole file.
 const PIECE_BYTES: u32 = 1 << 20;
@@ -139,7 +137,7 @@ async fn answer(request: Request, files: Vec<File>, ring: Option<Ring>) -> Resul
             if let Some(artifact) = read_structure(&mut window, &source, root).await? {
                 begin(name, rules, source, artifact);
                 send_report()?;
-                send(&remote::fetched());
+                send(&fetched());
             }
             Ok(())
         }

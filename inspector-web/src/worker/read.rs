@@ -13,10 +13,10 @@ use web_sys::{
 };
 
 use super::PIECE_BYTES;
-#[cfg(not(feature = "formats"))]
-use super::remote::Remote;
 use super::ring::Ring;
 use crate::files::{changed, range, unreadable};
+#[cfg(not(feature = "formats"))]
+use crate::remote::Remote;
 
 /// Where the bytes are.
 pub enum Source {

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-params! { RmsNorm { columns: u32, stride: u32, eps: f32 } }
+params! { RmsNorm { columns: u32, quads: u32, eps: f32 } }
 
 /// Up to 257 squares summed in f32, a square root and two products.
 pub const BOUND: f64 = 5e-7;
@@ -17,7 +17,7 @@ pub(super) fn declare() -> Declaration {
 
 /// The kernel for such rows.
 pub fn call(x: Row, eps: f32) -> Call {
-    Call::new(Kernel::RmsNorm, RmsNorm { columns: x.columns, stride: x.stride, eps }, 4, x.columns)
+    Call::new(Kernel::RmsNorm, RmsNorm { columns: x.columns, quads: x.quads(), eps }, 4, x.columns)
 }
 
 /// `out = x / sqrt(mean(x²) + eps) ∘ weight` over each row. x and out are `[T, H]` f32, weight is

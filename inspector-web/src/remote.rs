@@ -1,4 +1,4 @@
-//! Files on another host, read by range requests.
+//! Files on another host, read by range requests from a worker.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
@@ -8,9 +8,10 @@ use bitgauge_core::{Error, ErrorKind, Result};
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReferrerPolicy, RequestCredentials, RequestInit, Response};
+use web_sys::{
+    DedicatedWorkerGlobalScope, ReadableStream, ReferrerPolicy, RequestCredentials, RequestInit, Response,
+};
 
-use super::scope;
 use crate::address::refusal;
 use crate::files::browser_error;
 use crate::protocol::{Event, RemoteFile};
@@ -45,6 +46,9 @@ pub struct Remote(Vec<File>);
 
 impl Remote {
     /// Files and what is known of them. One whose length is not known is asked for its beginning.
+    ///
+    /// # Errors
+    /// A host that does not answer, or does not say how long a file is.
     pub async fn open(files: Vec<RemoteFile>) -> Result<(Self, Window)> {
         let (mut opened, mut names, mut beginnings) = (Vec::new(), Vec::new(), Vec::new());
         for RemoteFile { path, url, bytes } in files {
@@ -70,6 +74,9 @@ impl Remote {
     }
 
     /// Feeds what is needed, and more where more costs nothing. All of it is asked for at once.
+    ///
+    /// # Errors
+    /// A host that does not answer, or with other bytes.
     pub async fn feed(&self, window: &mut Window, needs: Vec<Need>) -> Result<()> {
         let is_head = |need: &Need| need.offset == 0 && need.len == READ_AHEAD_BYTES;
         let heads = needs.iter().filter(|need| is_head(need)).count().max(1) as u64;
@@ -87,14 +94,30 @@ impl Remote {
     }
 
     /// The bytes of a need: their offset, and the bytes.
+    ///
+    /// # Errors
+    /// A host that does not answer, or with other bytes.
     pub async fn range(&self, need: Need) -> Result<(u64, Vec<u8>)> {
         Ok((need.offset, self.answer(need, self.ask(need)).await?))
     }
 
     /// All bytes of a file, as they come.
+    ///
+    /// # Errors
+    /// A host that does not answer.
     pub async fn stream(&self, file: usize) -> Result<ReadableStream> {
         // By its lasting address: the direct one may have run out since.
         checked(request(&self.0[file].url, None)?).await?.body().ok_or_else(no_ranges)
+    }
+
+    /// `len` bytes of a file at an offset, as they come.
+    ///
+    /// # Errors
+    /// A host that does not answer, or sends whole files only.
+    pub async fn stream_range(&self, need: Need) -> Result<ReadableStream> {
+        let response = checked(self.ask(need)?).await?;
+        let is_part = response.status() == PARTIAL_CONTENT || need.len == self.0[need.file].len;
+        is_part.then(|| response.body()).flatten().ok_or_else(no_ranges)
     }
 
     fn ask(&self, need: Need) -> Result<Promise> {
@@ -162,7 +185,8 @@ fn request(url: &str, range: Option<(u64, u64)>) -> Result<Promise> {
 fn send(url: &str, init: &RequestInit) -> Promise {
     init.set_credentials(RequestCredentials::Omit);
     init.set_referrer_policy(ReferrerPolicy::NoReferrer);
-    scope().fetch_with_str_and_init(url, init).unchecked_into()
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    scope.fetch_with_str_and_init(url, init).unchecked_into()
 }
 
 /// The answer, where it is none of an error.
