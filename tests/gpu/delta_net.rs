@@ -30,7 +30,7 @@ fn causal_conv() -> Vec<Case> {
             let mut patches = vec![patch(Kernel::CausalConv, "sum / (1.0 + exp", "sum / (1.001 + exp")];
             if documents.len() > 1 && taps > 1 {
                 // A document that sees the one in front of it.
-                let seen = "min(p.taps, positions[p.first_token + r] + 1u)";
+                let seen = "min(p.taps, positions[p.first_token + group.x] + 1u)";
                 patches.push(patch(Kernel::CausalConv, seen, "min(p.taps, row + 1u)"));
                 patches.push(patch(Kernel::CausalConv, "p.taps - 1u - back", "back"));
             }

@@ -1,7 +1,7 @@
 //! The convolution over the last few tokens in front of the delta rule.
 
 use bitgauge_shaders::Kernel;
-use bitgauge_shaders::kernels::causal_conv::{self, CausalConv};
+use bitgauge_shaders::kernels::causal_conv::CausalConv;
 use bitgauge_shaders::params::Params;
 
 use super::memory::spans;
@@ -34,7 +34,6 @@ impl GpuBackend {
                     columns: x.cols as u32,
                     stride: x.stride() as u32,
                     taps: taps as u32,
-                    rows: span.len() as u32,
                     first_token: span.start as u32,
                     before: before as u32,
                 }
@@ -46,7 +45,7 @@ impl GpuBackend {
                     out.range(&span),
                 ],
                 weights: None,
-                grid: causal_conv::grid(span.len(), x.cols),
+                grid: [span.len(), 1, 1],
                 flops: (2 * taps + 20) as u64 * (span.len() * x.cols) as u64,
             };
             self.recorder.record(&mut self.device, dispatch)?;

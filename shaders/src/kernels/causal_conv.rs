@@ -2,23 +2,13 @@
 
 use super::prelude::*;
 
-params! { CausalConv { columns: u32, stride: u32, taps: u32, rows: u32, first_token: u32, before: u32 } }
-
-/// Columns and rows of a workgroup.
-const COLUMNS: u32 = 128;
-const ROWS: u32 = 16;
+params! { CausalConv { columns: u32, stride: u32, taps: u32, first_token: u32, before: u32 } }
 
 /// Up to 5 products and an exponential.
 pub const BOUND: f64 = 5e-7;
 
 pub(super) fn declare() -> Declaration {
-    let parts = vec![Part::new("").with("COLUMNS", COLUMNS).with("ROWS", ROWS)];
-    Declaration { parts, ..Declaration::new::<CausalConv>(&[Uniform, Read, Read, Read, Write]) }
-}
-
-/// Workgroups for so many rows and columns.
-pub fn grid(rows: usize, columns: usize) -> [usize; 3] {
-    [columns.div_ceil(COLUMNS as usize), rows.div_ceil(ROWS as usize), 1]
+    Declaration::new::<CausalConv>(&[Uniform, Read, Read, Read, Write])
 }
 
 /// Depthwise causal convolution over each document's tokens, then SiLU:
