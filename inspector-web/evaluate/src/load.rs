@@ -15,7 +15,7 @@ use crate::source::Source;
 use crate::stored::{self, row_bytes};
 
 /// Bytes of a block of rows, as stored; and of weights that are on their way to the device before it is waited for.
-const BLOCK_BYTES: u64 = 16 << 20;
+const BLOCK_BYTES: u64 = 4 << 20;
 /// Rows of a block are a multiple of this: a quad of a product's outputs lies in one block.
 const BLOCK_ROWS: u64 = 4;
 
