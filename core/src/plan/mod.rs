@@ -57,7 +57,8 @@ pub struct PlannedFile {
     pub compressed: Option<CompressedRange>,
 }
 
-/// Compressed bytes of a file. All were unpacked and checked before, by the pass that judged.
+/// Compressed bytes of a file. The pass that judged has unpacked and checked them, but not where only headers were read, of a
+/// file on another host: whoever unpacks them holds them to `bytes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompressedRange {
     /// How they are compressed.
